@@ -1,1 +1,17 @@
-//! (to be written)
+//! Execution of inference: the exchange that cuts and hands out rows, and the operator that runs models on them.
+//!
+//! ```text
+//!  input ─► InferExchangeExec ─► InferExec: decode_infer ─┬─► Lane (model A) ─┐
+//!           morsels, bounded     one morsel a worker      └─► Lane (model B) ─┴─► rows + answers
+//! ```
+
+mod decode_infer;
+mod exchange;
+mod fallback;
+mod infer;
+mod lane;
+mod metrics;
+mod morsel;
+
+pub use exchange::InferExchangeExec;
+pub use infer::{InferExec, PhysicalCall};

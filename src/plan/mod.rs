@@ -1,1 +1,18 @@
-//! (to be written)
+//! Planning of inference: calls become nodes, nodes become operators.
+//!
+//! ```text
+//!  SQL ─► logical plan with classify(…) ── ExtractInference (analyzer) ─► Infer nodes ── DataFusion's optimizer,
+//!         PruneInference ─► InferPlanner (physical) ─► InferExec over InferExchangeExec
+//! ```
+//!
+//! Nothing here loads a model: planning asks a model for its sizes only.
+
+mod extract;
+mod node;
+mod planner;
+mod prune;
+
+pub use extract::ExtractInference;
+pub use node::{InferCall, InferNode};
+pub use planner::{InferPlanner, SeequelQueryPlanner};
+pub use prune::PruneInference;

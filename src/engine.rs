@@ -1,0 +1,135 @@
+//! The engine: a DataFusion session that knows images, models and Seequel's statements.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::models::ModelRegistry;
+use crate::{Error, Result, SeequelExt, sql};
+
+/// Memory consumers that an error about exhausted memory names.
+const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// SQL over images and models.
+///
+/// Cloning is cheap; clones share tables, models and settings.
+///
+/// ```no_run
+/// # async fn example() -> seequel::Result<()> {
+/// let engine = seequel::Engine::builder().build()?;
+/// engine.sql("CREATE MODEL resnet FROM 'models/resnet50.onnx' OPTIONS (labels 'labels.txt')").await?;
+/// let photos = engine.sql("SELECT path, classify(image, 'resnet') FROM read_images('photos/')").await?;
+/// photos.show().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    context: SessionContext,
+    models: Arc<ModelRegistry>,
+}
+
+impl Engine {
+    /// An engine with default settings, to be adjusted.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// The DataFusion session: tables, settings and functions are registered here.
+    #[must_use]
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The models of this engine.
+    #[must_use]
+    pub fn models(&self) -> &Arc<ModelRegistry> {
+        &self.models
+    }
+
+    /// Plans one statement, Seequel's or DataFusion's; a statement that defines something is carried out.
+    ///
+    /// # Errors
+    /// A text that is not one statement, a name that is not known, a model or location that can't be used.
+    pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
+        let statement = sql::parse_one(&self.context, sql)?;
+        sql::plan(&self.context, &self.models, statement).await
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("session", &self.context.session_id()).field("models", &self.models).finish()
+    }
+}
+
+/// Settings of an [`Engine`] that can't change once it runs.
+#[derive(Debug, Default)]
+pub struct EngineBuilder {
+    home: Option<PathBuf>,
+    memory_limit: Option<usize>,
+    config: Option<SessionConfig>,
+}
+
+impl EngineBuilder {
+    /// Folder with the library of ONNX Runtime (`lib/`) and models to register at start (`models/`).
+    /// Default: `$SEEQUEL_HOME`, or `.seequel` in the working directory.
+    #[must_use]
+    pub fn home(mut self, home: impl AsRef<Path>) -> Self {
+        self.home = Some(home.as_ref().to_owned());
+        self
+    }
+
+    /// Bytes that queries may use for what they hold in memory; without it, no limit.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// DataFusion's settings to start from.
+    #[must_use]
+    pub fn config(mut self, config: SessionConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Makes the engine. Loads no model and no library.
+    ///
+    /// # Errors
+    /// A runtime environment that DataFusion refuses.
+    pub fn build(self) -> Result<Engine> {
+        let models = Arc::new(ModelRegistry::new(self.home.unwrap_or_else(default_home)));
+        let config = self.config.unwrap_or_default().with_information_schema(true);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime(self.memory_limit)?)
+            .with_default_features()
+            .with_seequel(&models)
+            .build();
+        Ok(Engine { context: SessionContext::new_with_state(state).enable_url_table(), models })
+    }
+}
+
+fn default_home() -> PathBuf {
+    std::env::var_os("SEEQUEL_HOME").map_or_else(|| PathBuf::from(".seequel"), PathBuf::from)
+}
+
+fn runtime(memory_limit: Option<usize>) -> Result<Arc<RuntimeEnv>> {
+    let builder = RuntimeEnvBuilder::new();
+    let builder = match memory_limit {
+        Some(bytes) => {
+            let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);
+            builder.with_memory_pool(Arc::new(pool))
+        }
+        None => builder,
+    };
+    Ok(builder.build_arc().map_err(Error::from)?)
+}

@@ -1,0 +1,104 @@
+//! The inner loop: each image of a morsel is decoded once, for all the models that look at it.
+//!
+//! ```text
+//!  encoded bytes ── decode, no larger than the models need ──► RGB ─┬─► Lane (resize, normalise, tensor, run)
+//!   (row by row)                                                    └─► Lane of another model
+//! ```
+//!
+//! Pixels live from one row to the next and never leave this function.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryReservation;
+use seequel_udfs::ImageArray;
+
+use super::lane::{Answers, Lane};
+use super::metrics::InferMetrics;
+use crate::images::decode;
+use crate::models::{Model, Tensor, least_scale};
+
+/// Raised when the query is dropped; work stops before the next image.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancellation(Arc<AtomicBool>);
+
+impl Cancellation {
+    pub(crate) fn cancel(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.0.load(Relaxed) {
+            return Err(DataFusionError::Execution("the query was cancelled".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What inference needs beside images and models.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) max_image_pixels: u64,
+    pub(crate) metrics: &'a InferMetrics,
+    pub(crate) reservation: &'a MemoryReservation,
+    pub(crate) cancellation: &'a Cancellation,
+}
+
+/// Runs every model on rows `0..rows` of `images`; returns the answers in the order of `models`.
+///
+/// Blocks for as long as it takes: for threads that may.
+///
+/// # Errors
+/// A model that can't be loaded, memory that is refused, or cancellation. A bad image is an answer, not an error.
+pub(crate) fn decode_infer(
+    images: &ImageArray<'_>,
+    rows: usize,
+    models: &[Arc<Model>],
+    context: &Context<'_>,
+) -> Result<Vec<Answers>> {
+    let metrics = context.metrics;
+    let slots = reserve_tensors(models, rows, context.reservation)?;
+    let mut lanes: Vec<_> =
+        models.iter().zip(&slots).map(|(model, slots)| Lane::new(model, rows, *slots, metrics)).collect();
+    for row in 0..rows {
+        context.cancellation.check()?;
+        let Some(bytes) = images.get(row) else { continue };
+        let timer = metrics.decode_time.timer();
+        let decoded = decode(bytes, context.max_image_pixels, |width, height| {
+            models.iter().map(|model| least_scale(model.spec(), width, height)).fold(0.0, f64::max)
+        });
+        timer.done();
+        match decoded {
+            Ok(image) => {
+                metrics.decoded_images.add(1);
+                lanes.iter_mut().try_for_each(|lane| lane.push(row, &image))?;
+            }
+            Err(reason) => lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_string())),
+        }
+    }
+    lanes.into_iter().map(Lane::finish).collect()
+}
+
+/// Slots of each model's tensor: its batch size, or less where the memory pool refuses that much, down to one.
+fn reserve_tensors(models: &[Arc<Model>], rows: usize, reservation: &MemoryReservation) -> Result<Vec<usize>> {
+    let mut most = rows.max(1);
+    loop {
+        let mut slots = Vec::with_capacity(models.len());
+        let mut bytes = 0;
+        for model in models {
+            let input = &model.spec().input;
+            let count = match input.fixed_batch {
+                Some(batch) => batch,
+                None => model.sizing()?.batch_rows.min(most),
+            };
+            bytes += count * Tensor::image_bytes(input);
+            slots.push(count);
+        }
+        match reservation.try_resize(bytes) {
+            Ok(()) => return Ok(slots),
+            Err(refused) if most == 1 => return Err(refused),
+            Err(_) => most = (slots.iter().copied().max().unwrap_or(1).min(most) / 2).max(1),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What `EXPLAIN ANALYZE` tells of inference.
+
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+
+use crate::models::RunTimes;
+
+/// Metrics of one partition of inference.
+#[derive(Debug, Clone)]
+pub(crate) struct InferMetrics {
+    pub(crate) baseline: BaselineMetrics,
+    /// Rows that a model ran on, once for each model.
+    pub(crate) inferred_rows: Count,
+    /// Images decoded, whatever number of models saw them.
+    pub(crate) decoded_images: Count,
+    /// Runs of a model.
+    pub(crate) batches: Count,
+    /// Answers that are an error.
+    pub(crate) failed_rows: Count,
+    /// Decoding, resizing and normalising.
+    pub(crate) decode_time: Time,
+    pub(crate) run_times: RunTimes,
+}
+
+impl InferMetrics {
+    pub(crate) fn new(set: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let counter = |name: &'static str| MetricBuilder::new(set).counter(name, partition);
+        let time = |name: &'static str| MetricBuilder::new(set).subset_time(name, partition);
+        Self {
+            baseline: BaselineMetrics::new(set, partition),
+            inferred_rows: counter("inferred_rows"),
+            decoded_images: counter("decoded_images"),
+            batches: counter("batches"),
+            failed_rows: counter("failed_rows"),
+            decode_time: time("decode_time"),
+            run_times: RunTimes { queue: time("queue_time"), load: time("load_time"), infer: time("infer_time") },
+        }
+    }
+}

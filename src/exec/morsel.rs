@@ -1,0 +1,148 @@
+//! Cutting a stream into morsels: runs of rows that one worker decodes and infers in one go.
+//!
+//! Upstream operators hand over up to 8,192 rows at once, or a handful after a selective filter. A morsel is cut to
+//! the models' batch size, so that a tensor is full, and to a number of bytes, so that a few huge photos do not make a
+//! huge morsel. Cutting copies nothing: slices share their parent's buffers.
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::{Stream, StreamExt};
+
+/// Bytes of a morsel, at most, unless a single row has more.
+const MORSEL_BYTES: usize = 8 << 20;
+
+/// A few rows, and what they weigh.
+#[derive(Debug)]
+pub(crate) struct Morsel {
+    pub(crate) batch: RecordBatch,
+    /// Bytes of the rows themselves, not of the buffers that they share with other slices.
+    pub(crate) bytes: usize,
+}
+
+/// Cuts `input` into morsels of `rows` rows, fewer where they are heavy or the stream ends. Keeps the order.
+///
+/// Batches smaller than that are joined as long as that needs no waiting for more than the next one.
+pub(crate) fn morsels(input: SendableRecordBatchStream, rows: usize) -> impl Stream<Item = Result<Morsel>> + Send {
+    let schema = input.schema();
+    let state = Cutter { input: Some(input), schema, rest: None, rows };
+    futures::stream::try_unfold(state, |mut state| async move {
+        Ok(state.next().await?.map(|morsel| (morsel, state)))
+    })
+}
+
+struct Cutter {
+    /// `None` once it has ended.
+    input: Option<SendableRecordBatchStream>,
+    schema: SchemaRef,
+    rest: Option<RecordBatch>,
+    rows: usize,
+}
+
+impl Cutter {
+    async fn next(&mut self) -> Result<Option<Morsel>> {
+        loop {
+            if let Some(rest) = self.rest.take().filter(|rest| rest.num_rows() > 0) {
+                let morsel = cut(&rest, self.rows);
+                let taken = morsel.batch.num_rows();
+                let full = taken == self.rows || taken < rest.num_rows();
+                if full || self.input.is_none() {
+                    self.rest = Some(rest.slice(taken, rest.num_rows() - taken));
+                    return Ok(Some(morsel));
+                }
+                self.rest = Some(rest);
+            }
+            let Some(input) = &mut self.input else { return Ok(None) };
+            match input.next().await.transpose()? {
+                None => self.input = None,
+                Some(batch) => {
+                    self.rest = Some(match self.rest.take() {
+                        Some(rest) => concat_batches(&self.schema, [&rest, &batch])?,
+                        None => batch,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The first rows of `batch`: at most `rows`, and only as many as fit into a morsel's bytes, but at least one.
+fn cut(batch: &RecordBatch, rows: usize) -> Morsel {
+    let mut bytes = 0;
+    for row in 0..batch.num_rows().min(rows) {
+        let more: usize = batch.columns().iter().map(|column| row_bytes(column, row)).sum();
+        if row > 0 && bytes + more > MORSEL_BYTES {
+            return Morsel { batch: batch.slice(0, row), bytes };
+        }
+        bytes += more;
+    }
+    Morsel { batch: batch.slice(0, batch.num_rows().min(rows)), bytes }
+}
+
+/// Bytes that one row of a column takes, whatever it shares with its neighbours.
+fn row_bytes(column: &ArrayRef, row: usize) -> usize {
+    match column.data_type() {
+        DataType::BinaryView => size_of::<u128>() + column.as_binary_view().value(row).len(),
+        DataType::Utf8View => size_of::<u128>() + column.as_string_view().value(row).len(),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(|field| row_bytes(field, row)).sum(),
+        _ => column.slice(row, 1).to_data().get_slice_memory_size().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{BinaryViewArray, Int32Array};
+    use datafusion::arrow::datatypes::{Field, Int32Type, Schema};
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    fn stream(batches: Vec<RecordBatch>) -> SendableRecordBatchStream {
+        let schema = batches[0].schema();
+        Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok))))
+    }
+
+    fn numbers(range: std::ops::Range<i32>) -> RecordBatch {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
+        let column: ArrayRef = Arc::new(Int32Array::from_iter_values(range));
+        RecordBatch::try_new(schema, vec![column]).unwrap_or_else(|_| unreachable!("one column, one field"))
+    }
+
+    async fn rows_of(batches: Vec<RecordBatch>, rows: usize) -> Result<(Vec<usize>, Vec<i32>)> {
+        let morsels: Vec<_> = morsels(stream(batches), rows).try_collect().await?;
+        let values = morsels.iter().flat_map(|m| m.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
+        Ok((morsels.iter().map(|m| m.batch.num_rows()).collect(), values.collect()))
+    }
+
+    #[tokio::test]
+    async fn large_batches_are_cut_and_small_ones_joined_in_order() -> Result<()> {
+        let (sizes, values) = rows_of(vec![numbers(0..7), numbers(7..8), numbers(8..9), numbers(9..10)], 4).await?;
+        assert_eq!(sizes, [4, 4, 2]);
+        assert_eq!(values, (0..10).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn empty_batches_vanish() -> Result<()> {
+        let (sizes, _) = rows_of(vec![numbers(0..0), numbers(0..2), numbers(0..0)], 4).await?;
+        assert_eq!(sizes, [2]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn heavy_rows_make_small_morsels() -> Result<()> {
+        let photo = vec![0; MORSEL_BYTES / 2 + 1];
+        let column: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([&photo[..], b"small", b"tiny", &photo]));
+        let schema = Arc::new(Schema::new(vec![Field::new("image", DataType::BinaryView, false)]));
+        let batch = RecordBatch::try_new(schema, vec![column])?;
+        let morsels: Vec<_> = morsels(stream(vec![batch]), 8).try_collect().await?;
+        assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [3, 1]);
+        assert!(morsels.iter().all(|morsel| morsel.bytes <= MORSEL_BYTES));
+        Ok(())
+    }
+}

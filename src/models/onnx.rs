@@ -1,0 +1,233 @@
+//! ONNX Runtime: finding the library, loading sessions, running batches. The only file that names `ort`.
+//!
+//! The library is opened at run time, on the first model that is loaded, so that a program without it starts,
+//! plans and runs plain SQL. It is looked for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home,
+//! `./.seequel/lib`, and where the system's loader looks.
+
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use ort::environment::Environment;
+use ort::session::builder::{PrepackedWeights, SessionBuilder};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
+use ort::value::TensorRef;
+use parking_lot::Mutex;
+
+use super::spec::{Element, ModelSpec};
+use super::tensor::{Tensor, TensorData};
+use crate::{Error, Result};
+
+/// File name under which the system's loader knows ONNX Runtime.
+const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+
+/// The process's ONNX Runtime. The library can be opened once only, so neither can this be made twice.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+/// The installed ONNX Runtime, opened when first asked for.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    home: PathBuf,
+}
+
+/// Where a session computes, once `auto` has been decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// The processor.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(u32),
+}
+
+impl std::fmt::Display for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl Runtime {
+    /// The runtime whose library lies in `home/lib`, if nowhere closer.
+    #[must_use]
+    pub fn new(home: &Path) -> Self {
+        Self { home: home.to_owned() }
+    }
+
+    /// Whether the library is where this process would look first, without opening it.
+    #[must_use]
+    pub fn is_installed(&self) -> bool {
+        ENVIRONMENT.lock().is_some() || self.library().is_some()
+    }
+
+    /// Whether the runtime was built for CUDA, as this program was. Opens the library.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if the library is missing or unusable.
+    pub fn has_cuda(&self) -> Result<bool> {
+        self.environment()?;
+        #[cfg(feature = "cuda")]
+        {
+            use ort::ep::ExecutionProvider;
+            ort::ep::CUDA::is_available().map_err(|error| Error::Runtime(error.to_string()))
+        }
+        #[cfg(not(feature = "cuda"))]
+        Ok(false)
+    }
+
+    /// Whether the machine has an NVIDIA device, by the files its driver makes.
+    #[must_use]
+    pub fn sees_gpu() -> bool {
+        ["/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
+    }
+
+    fn environment(&self) -> Result<Environment> {
+        let mut environment = ENVIRONMENT.lock();
+        if let Some(environment) = environment.as_ref() {
+            return Ok(environment.clone());
+        }
+        let opened = ort::init_from(self.library().unwrap_or_else(|| LIBRARY.into()))
+            .map_err(|error| self.not_installed(&error.to_string()))?
+            .with_name("seequel")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| Error::Runtime(format!("ONNX Runtime does not start: {error}")))?;
+        Ok(environment.insert(opened).clone())
+    }
+
+    /// The library's file: the first that exists, but for the system's loader, which has paths of its own.
+    fn library(&self) -> Option<PathBuf> {
+        if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+            return Some(path.into());
+        }
+        [self.home.join("lib"), PathBuf::from(".seequel/lib")]
+            .iter()
+            .map(|folder| folder.join(LIBRARY))
+            .find(|file| file.exists())
+            .and_then(|file| std::path::absolute(file).ok())
+    }
+
+    fn not_installed(&self, reason: &str) -> Error {
+        let places = format!("ORT_DYLIB_PATH, {}, .seequel/lib and the system", self.home.join("lib").display());
+        Error::Runtime(format!(
+            "ONNX Runtime could not be opened, and models need it. `make setup` in Seequel's folder installs it; \
+             a library you have is used when ORT_DYLIB_PATH names its file. (Looked in {places}: {reason})"
+        ))
+    }
+}
+
+/// A loaded model. One thread uses it at a time: the pool hands it out.
+pub(super) struct Session {
+    session: ort::session::Session,
+    /// Asks for the one output that is read, so that the others are not computed.
+    options: RunOptions<HasSelectedOutputs>,
+    input: String,
+    output: String,
+    output_element: Element,
+    fixed_batch: Option<usize>,
+}
+
+/// Weights in the layout the kernels want, made by the first session of a model and used by all.
+#[derive(Debug, Default)]
+pub(super) struct SharedWeights(Mutex<Option<PrepackedWeights>>);
+
+impl Session {
+    /// Loads the model's file for `provider`, computing on `threads` threads. Blocks for as long as that takes.
+    pub(super) fn load(
+        runtime: &Runtime,
+        spec: &ModelSpec,
+        provider: Provider,
+        threads: usize,
+        weights: &SharedWeights,
+    ) -> Result<Self> {
+        let environment = runtime.environment()?;
+        let refused = |error: ort::Error| Error::Model {
+            model: spec.name.clone(),
+            reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
+        };
+        let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
+        let session = SessionBuilder::new(&environment)
+            .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
+            .and_then(|builder| Ok(builder.with_intra_op_spinning(threads > 1)?))
+            .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
+            .and_then(|builder| with_provider(builder, provider, spec))
+            .and_then(|mut builder| builder.commit_from_file(&spec.file))
+            .map_err(refused)?;
+        let selected = OutputSelector::no_default().with(spec.output.name.as_str());
+        let options = RunOptions::new().map_err(refused)?.with_outputs(selected);
+        Ok(Self {
+            session,
+            options,
+            input: spec.input.name.clone(),
+            output: spec.output.name.clone(),
+            output_element: spec.output.element,
+            fixed_batch: spec.input.fixed_batch,
+        })
+    }
+
+    /// Runs the first `rows` images of `tensor`; returns the output's values, row after row, `classes` to a row.
+    ///
+    /// A model whose batch is fixed runs on the whole tensor: the rows past `rows` are padding and are cut off.
+    pub(super) fn run(&mut self, tensor: &Tensor, rows: usize) -> Result<Vec<f32>, String> {
+        let batch = self.fixed_batch.unwrap_or(rows);
+        let shape = tensor.shape(batch);
+        let length = tensor.image_len() * batch;
+        let input = match tensor.data() {
+            TensorData::F32(data) => TensorRef::from_array_view((shape, &data[..length])).map(Into::into),
+            TensorData::F16(data) => TensorRef::from_array_view((shape, &data[..length])).map(Into::into),
+            TensorData::U8(data) => TensorRef::from_array_view((shape, &data[..length])).map(Into::into),
+        };
+        let input: ort::session::SessionInputValue<'_> = input.map_err(|error| error.to_string())?;
+        let outputs = self
+            .session
+            .run_with_options(ort::inputs![self.input.as_str() => input], &self.options)
+            .map_err(|error| error.to_string())?;
+        let Some(output) = outputs.get(&self.output) else {
+            return Err(format!("the model gave no output '{}'", self.output));
+        };
+        let mut values: Vec<f32> = match self.output_element {
+            Element::F16 => {
+                let (_, values) = output.try_extract_tensor::<f16>().map_err(|error| error.to_string())?;
+                values.iter().map(|value| value.to_f32()).collect()
+            }
+            Element::F32 | Element::U8 => {
+                output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?.1.to_vec()
+            }
+        };
+        if values.len() % batch != 0 {
+            return Err(format!("output '{}' has {} values for {batch} images", self.output, values.len()));
+        }
+        values.truncate(values.len() / batch * rows);
+        Ok(values)
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn with_provider(builder: SessionBuilder, provider: Provider, spec: &ModelSpec) -> ort::Result<SessionBuilder> {
+    use ort::ep::ArbitrarilyConfigurableExecutionProvider;
+    match provider {
+        Provider::Cpu => Ok(builder),
+        Provider::Cuda(number) => {
+            // The exhaustive search, ort's default, costs seconds for each new batch size.
+            let mut cuda = ort::ep::CUDA::default()
+                .with_device_id(number.cast_signed())
+                .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)
+                .with_arena_extend_strategy(ort::ep::ArenaExtendStrategy::SameAsRequested);
+            for (key, value) in &spec.resources.provider_options {
+                cuda = cuda.with_arbitrary_config(key, value);
+            }
+            Ok(builder.with_execution_providers([cuda.build().error_on_failure()])?)
+        }
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn with_provider(builder: SessionBuilder, _: Provider, _: &ModelSpec) -> ort::Result<SessionBuilder> {
+    Ok(builder)
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("input", &self.input).field("output", &self.output).finish_non_exhaustive()
+    }
+}

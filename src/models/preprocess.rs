@@ -1,0 +1,172 @@
+//! From decoded pixels to a slot of a model's input tensor: crop, resize, normalise, in one pass each.
+//!
+//! ```text
+//!  RgbImage ── crop box, resize (SIMD) ──► u8 pixels of input size ── table of 256 values a channel ──► tensor slot
+//! ```
+//!
+//! A pixel has 256 values, so `(pixel × rescale − mean) / std` is a look-up: it is computed 256 times a channel for
+//! each model, not for each pixel.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use half::f16;
+
+use super::spec::{Channels, InputSpec, Interpolation, Layout, ModelSpec, Preprocessing, Resize};
+use super::tensor::{Tensor, TensorData};
+use crate::images::RgbImage;
+
+/// Brightness of the bars that `letterbox` adds: the grey that the YOLO family is trained with.
+const LETTERBOX_GREY: u8 = 114;
+
+/// Rec. 601 luma weights in 1/65536, as Pillow's `convert("L")` has them.
+const LUMA: [u32; 3] = [19_595, 38_470, 7_471];
+
+/// Prepares images for one model. It keeps its scratch memory, so use one for many images.
+#[derive(Debug)]
+pub(crate) struct Preprocessor {
+    input: InputSpec,
+    rule: Preprocessing,
+    tables: [[f32; 256]; 3],
+    resizer: Resizer,
+    resized: Image<'static>,
+}
+
+impl Preprocessor {
+    pub(crate) fn new(spec: &ModelSpec) -> Self {
+        let rule = &spec.preprocessing;
+        let table = |channel: usize| {
+            std::array::from_fn(|pixel| (pixel as f32 * rule.rescale - rule.mean[channel]) / rule.std[channel])
+        };
+        Self {
+            input: spec.input.clone(),
+            rule: rule.clone(),
+            tables: [table(0), table(1), table(2)],
+            resizer: Resizer::new(),
+            resized: Image::new(spec.input.width, spec.input.height, PixelType::U8x3),
+        }
+    }
+
+    /// Writes `image` into a slot of `tensor`.
+    pub(crate) fn write(&mut self, image: &RgbImage, tensor: &mut Tensor, slot: usize) -> Result<(), String> {
+        self.resize(image).map_err(|error| format!("resizing: {error}"))?;
+        let pixels = self.resized.buffer();
+        let range = slot * tensor.image_len()..(slot + 1) * tensor.image_len();
+        match tensor.data_mut() {
+            TensorData::F32(data) => self.normalise(pixels, &mut data[range], |value| value),
+            TensorData::F16(data) => self.normalise(pixels, &mut data[range], f16::from_f32),
+            TensorData::U8(data) => self.normalise(pixels, &mut data[range], |value| value.round() as u8),
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self, image: &RgbImage) -> Result<(), fast_image_resize::ResizeError> {
+        let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+            .map_err(|_| fast_image_resize::ImageError::UnsupportedPixelType)?;
+        let (width, height) = (f64::from(image.width), f64::from(image.height));
+        let options = ResizeOptions::new().resize_alg(algorithm(self.rule.interpolation));
+        match self.rule.resize {
+            Resize::Stretch => self.resizer.resize(&source, &mut self.resized, &options),
+            Resize::Crop => {
+                let (crop_width, crop_height) = crop_size(&self.input, &self.rule, width, height);
+                let (left, top) = ((width - crop_width) / 2.0, (height - crop_height) / 2.0);
+                let options = options.crop(left, top, crop_width, crop_height);
+                self.resizer.resize(&source, &mut self.resized, &options)
+            }
+            Resize::Letterbox => {
+                let scale = letterbox_scale(&self.input, width, height);
+                let mut fitted = Image::new(
+                    ((width * scale).round() as u32).clamp(1, self.input.width),
+                    ((height * scale).round() as u32).clamp(1, self.input.height),
+                    PixelType::U8x3,
+                );
+                self.resizer.resize(&source, &mut fitted, &options)?;
+                self.centre(&fitted);
+                Ok(())
+            }
+        }
+    }
+
+    /// Places `fitted` in the middle of a grey image of input size.
+    fn centre(&mut self, fitted: &Image<'_>) {
+        let left = (self.input.width - fitted.width()) as usize / 2;
+        let top = (self.input.height - fitted.height()) as usize / 2;
+        let (stride, fitted_stride) = (self.input.width as usize * 3, fitted.width() as usize * 3);
+        let target = self.resized.buffer_mut();
+        target.fill(LETTERBOX_GREY);
+        for (row, pixels) in fitted.buffer().chunks_exact(fitted_stride).enumerate() {
+            let start = (top + row) * stride + left * 3;
+            target[start..start + fitted_stride].copy_from_slice(pixels);
+        }
+    }
+
+    /// Turns interleaved RGB pixels into the model's channels and layout, each value through its table.
+    fn normalise<T: Copy>(&self, pixels: &[u8], target: &mut [T], convert: impl Fn(f32) -> T) {
+        let channels = self.input.channels.count();
+        let (pixel_step, channel_step) = match self.input.layout {
+            Layout::Nchw => (1, pixels.len() / 3),
+            Layout::Nhwc => (channels, 1),
+        };
+        for (channel, table) in self.tables.iter().enumerate().take(channels) {
+            let table = table.map(&convert);
+            let slots = target[channel * channel_step..].iter_mut().step_by(pixel_step);
+            let pixels = pixels.chunks_exact(3);
+            match self.input.channels {
+                Channels::Rgb => look_up(slots, pixels.map(|pixel| pixel[channel]), &table),
+                Channels::Bgr => look_up(slots, pixels.map(|pixel| pixel[2 - channel]), &table),
+                Channels::L => look_up(slots, pixels.map(luma), &table),
+            }
+        }
+    }
+}
+
+fn look_up<'a, T: Copy + 'a>(
+    slots: impl Iterator<Item = &'a mut T>,
+    values: impl Iterator<Item = u8>,
+    table: &[T; 256],
+) {
+    for (slot, value) in slots.zip(values) {
+        *slot = table[usize::from(value)];
+    }
+}
+
+fn luma(pixel: &[u8]) -> u8 {
+    let sum: u32 = pixel.iter().zip(LUMA).map(|(value, weight)| u32::from(*value) * weight).sum();
+    ((sum + 0x8000) >> 16) as u8
+}
+
+fn algorithm(interpolation: Interpolation) -> ResizeAlg {
+    match interpolation {
+        Interpolation::Nearest => ResizeAlg::Nearest,
+        Interpolation::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+        // Pillow's bicubic is the Catmull-Rom spline (a = -0.5).
+        Interpolation::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+    }
+}
+
+/// Size in pixels of the central box that is resized to the input: `crop_fraction` of the short side, in the
+/// input's proportions.
+fn crop_size(input: &InputSpec, rule: &Preprocessing, width: f64, height: f64) -> (f64, f64) {
+    let (input_width, input_height) = (f64::from(input.width), f64::from(input.height));
+    let unit = f64::from(rule.crop_fraction) * (width / input_width).min(height / input_height);
+    ((unit * input_width).min(width), (unit * input_height).min(height))
+}
+
+fn letterbox_scale(input: &InputSpec, width: f64, height: f64) -> f64 {
+    (f64::from(input.width) / width).min(f64::from(input.height) / height)
+}
+
+/// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of
+/// the model's input: what a decoder may shrink it to without loss.
+pub(crate) fn least_scale(spec: &ModelSpec, width: u32, height: u32) -> f64 {
+    let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
+    let (input_width, input_height) = (f64::from(spec.input.width), f64::from(spec.input.height));
+    let scale = match spec.preprocessing.resize {
+        Resize::Crop => {
+            let (crop_width, crop_height) = crop_size(&spec.input, &spec.preprocessing, width, height);
+            (input_width / crop_width).max(input_height / crop_height)
+        }
+        Resize::Stretch => (input_width / width).max(input_height / height),
+        Resize::Letterbox => letterbox_scale(&spec.input, width, height),
+    };
+    scale.min(1.0)
+}

@@ -1,0 +1,54 @@
+//! How many sessions a model gets, on how many threads, with what batch: the options, or what the device is best at.
+
+use std::thread::available_parallelism;
+
+use super::onnx::Provider;
+use super::spec::ModelSpec;
+
+/// Images in a batch on a GPU when the model does not say: enough to fill it, little enough to fit beside another.
+const GPU_BATCH_ROWS: usize = 32;
+
+/// Sessions on a GPU when the model does not say: one computes while the next batch is copied in.
+const GPU_SESSIONS: usize = 2;
+
+/// The resources of one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizing {
+    /// Images in one run of the model, at most.
+    pub batch_rows: usize,
+    /// Sessions in the pool, at most.
+    pub sessions: usize,
+    /// Threads that one session computes on.
+    pub threads: usize,
+    /// Threads that decode images and feed the sessions; partitions of the operator.
+    pub workers: usize,
+}
+
+impl Sizing {
+    /// Sizes `spec` for this machine's cores.
+    ///
+    /// On a CPU the best is one session a core, each on one thread, image by image: nothing is then waited for, and
+    /// a small tensor stays in the core's cache. A worker decodes and runs in turn, so as many workers as threads keep
+    /// the cores busy and no busier. On a GPU decoding is what all cores are needed for.
+    #[must_use]
+    pub fn new(spec: &ModelSpec, provider: Provider) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let resources = &spec.resources;
+        let threads = resources.num_cpus.unwrap_or(1);
+        let on_gpu = matches!(provider, Provider::Cuda(_));
+        let (auto_batch, auto_sessions) = if on_gpu {
+            // A share of 0.5 puts two sessions on a device.
+            let share = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
+            (GPU_BATCH_ROWS, share.unwrap_or(GPU_SESSIONS))
+        } else {
+            (1, (cores / threads).max(1))
+        };
+        let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
+        Self {
+            batch_rows: spec.input.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch),
+            sessions,
+            threads,
+            workers: if on_gpu { cores.max(sessions) } else { sessions * threads },
+        }
+    }
+}

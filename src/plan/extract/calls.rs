@@ -1,0 +1,145 @@
+//! Inference calls in expressions: recognising them, and putting columns in their place.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use seequel_udfs::Classify;
+
+use super::super::node::InferCall;
+use crate::models::{Model, ModelRegistry};
+
+/// A call whose answer a plan carries in a column.
+#[derive(Debug, Clone)]
+pub(super) struct Carried {
+    /// The call, in terms of the plan's other columns.
+    pub(super) call: InferCall,
+    pub(super) column: Column,
+}
+
+/// Whether `expr` is a marker itself.
+fn is_call(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(function) if is_marker(function))
+}
+
+fn is_marker(function: &ScalarFunction) -> bool {
+    let implementation: &dyn Any = function.func.inner().as_ref();
+    implementation.is::<Classify>()
+}
+
+/// Whether an inference call occurs anywhere in `plan`, its inputs or its subqueries.
+pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found = expr.exists(|part| Ok(is_call(part)))?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// One pass over the expressions of a plan node.
+///
+/// It replaces calls that are carried already, and the innermost of the others: those become `pending`. A call around
+/// another call is left to the next pass, when the inner one is a column.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    pub(super) models: &'a ModelRegistry,
+    pub(super) default_model: &'a str,
+    /// Schema of what lies below the expressions.
+    pub(super) input: &'a DFSchema,
+    pub(super) carried: &'a [Carried],
+    pub(super) pending: Vec<Carried>,
+    /// Number of the next column to be made up.
+    pub(super) next_column: &'a mut usize,
+}
+
+impl Pass<'_> {
+    /// Rewrites `expr`. A `lazy` expression may not be evaluated for every row, so its calls stay where they are unless
+    /// their answers are there anyway.
+    pub(super) fn rewrite(&mut self, expr: Expr, lazy: bool) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::Lambda(_) => Ok(Transformed::no(expr)),
+            Expr::Case(case) => self.rewrite_case(case, lazy),
+            Expr::ScalarFunction(function) if is_marker(&function) => self.rewrite_call(function, lazy),
+            Expr::ScalarFunction(function) => self.rewrite_function(function, lazy),
+            other => other.map_children(|child| self.rewrite(child, lazy)),
+        }
+    }
+
+    fn rewrite_call(&mut self, function: ScalarFunction, lazy: bool) -> Result<Transformed<Expr>> {
+        let call = InferCall { model: self.model(&function)?, image: function.args[0].clone() };
+        let rewritten = Expr::ScalarFunction(function).map_children(|arg| self.rewrite(arg, lazy))?;
+        if rewritten.transformed {
+            return Ok(rewritten);
+        }
+        if let Some(known) = self.carried.iter().chain(&self.pending).find(|known| known.call == call) {
+            return Ok(Transformed::yes(Expr::Column(known.column.clone())));
+        }
+        if lazy || !self.can_be_computed_below(&call.image) {
+            return Ok(rewritten);
+        }
+        let column = Column::new_unqualified(format!("__infer_{}", self.next_column));
+        *self.next_column += 1;
+        self.pending.push(Carried { call, column: column.clone() });
+        Ok(Transformed::yes(Expr::Column(column)))
+    }
+
+    /// The operand and the first WHEN are evaluated for every row, the rest only for some.
+    fn rewrite_case(&mut self, case: Case, lazy: bool) -> Result<Transformed<Expr>> {
+        let mut position = 0;
+        let always = usize::from(case.expr.is_some()) + 1;
+        Expr::Case(case).map_children(|child| {
+            position += 1;
+            self.rewrite(child, lazy || position > always)
+        })
+    }
+
+    fn rewrite_function(&mut self, function: ScalarFunction, lazy: bool) -> Result<Transformed<Expr>> {
+        let lazy_arguments: Vec<bool> = match function.func.conditional_arguments(&function.args) {
+            None => vec![lazy; function.args.len()],
+            Some((always, _)) => {
+                let is_lazy = |arg| !always.iter().any(|always| std::ptr::eq(*always, arg));
+                function.args.iter().map(|arg| lazy || is_lazy(arg)).collect()
+            }
+        };
+        let mut lazy_arguments = lazy_arguments.into_iter();
+        Expr::ScalarFunction(function)
+            .map_children(|arg| self.rewrite(arg, lazy_arguments.next().unwrap_or(lazy)))
+    }
+
+    /// The model that a call names, or the session's default.
+    fn model(&self, function: &ScalarFunction) -> Result<Arc<Model>> {
+        let name = match function.args.get(1) {
+            Some(Expr::Literal(name, _)) => name.try_as_str().flatten(),
+            _ => None,
+        };
+        Ok(self.models.get(name.unwrap_or(self.default_model))?)
+    }
+
+    /// Whether an operator below this node can compute `image`: from that node's columns alone, row by row.
+    fn can_be_computed_below(&self, image: &Expr) -> bool {
+        let needs_more = image.exists(|part| {
+            Ok(matches!(
+                part,
+                Expr::AggregateFunction(_)
+                    | Expr::WindowFunction(_)
+                    | Expr::Unnest(_)
+                    | Expr::OuterReferenceColumn(..)
+                    | Expr::LambdaVariable(_)
+                    | Expr::Exists(_)
+                    | Expr::InSubquery(_)
+                    | Expr::SetComparison(_)
+                    | Expr::ScalarSubquery(_)
+            ))
+        });
+        !image.is_volatile()
+            && matches!(needs_more, Ok(false))
+            && image.column_refs().into_iter().all(|column| self.input.has_column(column))
+    }
+}

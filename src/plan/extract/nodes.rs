@@ -1,0 +1,268 @@
+//! Extraction node by node: what each kind of plan node does with calls, and which columns it lets through.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::expr::Sort as SortExpr;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::logical_plan::{
+    Aggregate, DdlStatement, Distinct, DistinctOn, Extension, Filter, Join, Limit, Projection, Sort, SubqueryAlias, Window,
+};
+use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
+
+use super::super::node::{InferCall, InferNode};
+use super::calls::{Carried, Pass, contains_calls};
+use crate::models::ModelRegistry;
+
+/// Extraction of the calls of one query.
+#[derive(Debug)]
+pub(super) struct Extraction<'a> {
+    pub(super) models: &'a ModelRegistry,
+    pub(super) default_model: &'a str,
+    pub(super) next_column: usize,
+}
+
+/// A plan, and the calls whose answers it carries beside its own columns.
+#[derive(Debug)]
+struct Extracted {
+    plan: LogicalPlan,
+    carried: Vec<Carried>,
+}
+
+impl Extracted {
+    fn plain(plan: LogicalPlan) -> Self {
+        Self { plan, carried: vec![] }
+    }
+}
+
+impl Extraction<'_> {
+    /// Extracts all calls of `plan` and gives it the schema back that it had.
+    pub(super) fn complete(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = Arc::clone(plan.schema());
+        let extracted = self.rewrite(plan)?;
+        if extracted.plan.schema().fields().len() == schema.fields().len() {
+            return Ok(extracted.plan);
+        }
+        let columns = schema.columns().into_iter().map(Expr::Column).collect();
+        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(extracted.plan))?))
+    }
+
+    fn rewrite(&mut self, plan: LogicalPlan) -> Result<Extracted> {
+        if !contains_calls(&plan)? {
+            return Ok(Extracted::plain(plan));
+        }
+        let plan = plan.map_subqueries(|query| query.map_children(|child| self.complete(child).map(Transformed::yes)))?;
+        match plan.data {
+            LogicalPlan::Projection(node) => self.projection(node),
+            LogicalPlan::Filter(node) => self.filter(node),
+            LogicalPlan::Sort(node) => self.sort(node),
+            LogicalPlan::Limit(node) => self.limit(node),
+            LogicalPlan::Window(node) => self.window(node),
+            LogicalPlan::Aggregate(node) => self.aggregate(node),
+            LogicalPlan::Join(node) => self.join(node),
+            LogicalPlan::SubqueryAlias(node) => self.subquery_alias(node),
+            LogicalPlan::Distinct(Distinct::On(node)) => self.distinct_on(node),
+            // A view is its text: it is analyzed where it is used.
+            view @ LogicalPlan::Ddl(DdlStatement::CreateView(_)) => Ok(Extracted::plain(view)),
+            other => {
+                let completed = other.map_children(|child| self.complete(child).map(Transformed::yes))?;
+                Ok(Extracted::plain(completed.data))
+            }
+        }
+    }
+
+    fn projection(&mut self, node: Projection) -> Result<Extracted> {
+        let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let mut exprs = self.extract_named(node.expr, &mut input)?;
+        let output_of = |column: &Column| {
+            exprs.iter().find(|expr| matches!(expr.clone().unalias(), Expr::Column(it) if it == *column)).map(output)
+        };
+        let carried: Vec<_> = input.carried.iter().filter_map(|carried| translate(carried, &output_of)).collect();
+        exprs.extend(carried.iter().map(|carried| Expr::Column(carried.column.clone())));
+        let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?);
+        Ok(Extracted { plan, carried })
+    }
+
+    fn filter(&mut self, node: Filter) -> Result<Extracted> {
+        let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let predicate = self.extract_one(node.predicate, &mut input)?;
+        let plan = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input.plan))?);
+        Ok(Extracted { plan, carried: input.carried })
+    }
+
+    fn sort(&mut self, node: Sort) -> Result<Extracted> {
+        let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let expr = self.sort_keys(node.expr, &mut input)?;
+        let plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch: node.fetch });
+        Ok(Extracted { plan, carried: input.carried })
+    }
+
+    fn limit(&mut self, node: Limit) -> Result<Extracted> {
+        let input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let plan = LogicalPlan::Limit(Limit { input: Arc::new(input.plan), ..node });
+        Ok(Extracted { plan, carried: input.carried })
+    }
+
+    fn window(&mut self, node: Window) -> Result<Extracted> {
+        let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let exprs = self.extract_named(node.window_expr, &mut input)?;
+        let plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(input.plan))?);
+        Ok(Extracted { plan, carried: input.carried })
+    }
+
+    fn aggregate(&mut self, node: Aggregate) -> Result<Extracted> {
+        let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let groups = self.extract_named(node.group_expr, &mut input)?;
+        let aggregates = self.extract_named(node.aggr_expr, &mut input)?;
+        let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input.plan), groups, aggregates)?);
+        Ok(Extracted::plain(plan))
+    }
+
+    fn distinct_on(&mut self, node: DistinctOn) -> Result<Extracted> {
+        let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let on = self.extract(node.on_expr, &mut input)?;
+        let select = self.extract_named(node.select_expr, &mut input)?;
+        let sort = node.sort_expr.map(|keys| self.sort_keys(keys, &mut input)).transpose()?;
+        let node = DistinctOn::try_new(on, select, sort, Arc::new(input.plan))?;
+        Ok(Extracted::plain(LogicalPlan::Distinct(Distinct::On(node))))
+    }
+
+    /// A call in ON is answered on the side whose image it looks at. That holds for outer joins too: a row without a
+    /// partner has a NULL image, whose answer is the NULL that the join puts there.
+    fn join(&mut self, node: Join) -> Result<Extracted> {
+        let mut left = self.rewrite(Arc::unwrap_or_clone(node.left))?;
+        let mut right = self.rewrite(Arc::unwrap_or_clone(node.right))?;
+        let (left_keys, right_keys): (Vec<_>, Vec<_>) = node.on.into_iter().unzip();
+        let left_keys = self.extract(left_keys, &mut left)?;
+        let right_keys = self.extract(right_keys, &mut right)?;
+        let filter = self.extract(node.filter.into_iter().collect(), &mut left)?;
+        let filter = self.extract(filter, &mut right)?.pop();
+        let carried = match node.join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+                left.carried.into_iter().chain(right.carried).collect()
+            }
+            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.carried,
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right.carried,
+        };
+        let join = Join::try_new(
+            Arc::new(left.plan),
+            Arc::new(right.plan),
+            left_keys.into_iter().zip(right_keys).collect(),
+            filter,
+            node.join_type,
+            node.join_constraint,
+            node.null_equality,
+            node.null_aware,
+        )?;
+        Ok(Extracted { plan: LogicalPlan::Join(join), carried })
+    }
+
+    fn subquery_alias(&mut self, node: SubqueryAlias) -> Result<Extracted> {
+        let input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
+        let below = Arc::clone(input.plan.schema());
+        let alias = SubqueryAlias::try_new(Arc::new(input.plan), node.alias)?;
+        let above = |column: &Column| below.maybe_index_of_column(column).map(|index| at(&alias.schema, index));
+        let carried = input.carried.iter().filter_map(|carried| {
+            let column = above(&carried.column)?;
+            Some(Carried { column, ..translate(carried, &above)? })
+        });
+        let carried = carried.collect();
+        Ok(Extracted { plan: LogicalPlan::SubqueryAlias(alias), carried })
+    }
+
+    fn sort_keys(&mut self, keys: Vec<SortExpr>, input: &mut Extracted) -> Result<Vec<SortExpr>> {
+        keys.into_iter().map(|key| Ok(SortExpr { expr: self.extract_one(key.expr, input)?, ..key })).collect()
+    }
+
+    fn extract_one(&mut self, expr: Expr, input: &mut Extracted) -> Result<Expr> {
+        Ok(self.extract(vec![expr.clone()], input)?.pop().unwrap_or(expr))
+    }
+
+    /// Extracts from expressions that name the node's output columns: the names stay.
+    fn extract_named(&mut self, exprs: Vec<Expr>, input: &mut Extracted) -> Result<Vec<Expr>> {
+        let extract = |extraction: &mut Self, exprs: Vec<Expr>, input: &mut Extracted| {
+            let preserver = NamePreserver::new_for_projection();
+            let names: Vec<_> = exprs.iter().map(|expr| preserver.save(expr)).collect();
+            let exprs = extraction.extract(exprs, input)?;
+            Ok(names.into_iter().zip(exprs).map(|(name, expr)| name.restore(expr)).collect::<Vec<_>>())
+        };
+        match <[Expr; 1]>::try_from(exprs) {
+            Ok([Expr::GroupingSet(set)]) => {
+                let mut named = |exprs| extract(self, exprs, input);
+                let set = match set {
+                    GroupingSet::Rollup(exprs) => GroupingSet::Rollup(named(exprs)?),
+                    GroupingSet::Cube(exprs) => GroupingSet::Cube(named(exprs)?),
+                    GroupingSet::GroupingSets(sets) => {
+                        GroupingSet::GroupingSets(sets.into_iter().map(named).collect::<Result<_>>()?)
+                    }
+                };
+                Ok(vec![Expr::GroupingSet(set)])
+            }
+            Ok(one) => extract(self, one.into(), input),
+            Err(many) => extract(self, many, input),
+        }
+    }
+
+    /// Replaces the calls in `exprs` by columns, adding `Infer` nodes to `input` for those it does not carry yet.
+    fn extract(&mut self, mut exprs: Vec<Expr>, input: &mut Extracted) -> Result<Vec<Expr>> {
+        loop {
+            let schema = Arc::clone(input.plan.schema());
+            let mut pass = Pass {
+                models: self.models,
+                default_model: self.default_model,
+                input: &schema,
+                carried: &input.carried,
+                pending: vec![],
+                next_column: &mut self.next_column,
+            };
+            let mut changed = false;
+            for expr in &mut exprs {
+                let rewritten = pass.rewrite(std::mem::take(expr), false)?;
+                changed |= rewritten.transformed;
+                *expr = rewritten.data;
+            }
+            let pending = pass.pending;
+            if !changed {
+                return Ok(exprs);
+            }
+            if !pending.is_empty() {
+                infer(input, pending)?;
+            }
+        }
+    }
+}
+
+/// Puts an `Infer` node on top of `input`.
+fn infer(input: &mut Extracted, calls: Vec<Carried>) -> Result<()> {
+    let columns = calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
+    let below = std::mem::take(&mut input.plan);
+    input.plan = LogicalPlan::Extension(Extension { node: Arc::new(InferNode::try_new(below, columns)?) });
+    input.carried.extend(calls);
+    Ok(())
+}
+
+/// `carried` in terms of other columns, or `None` where its image is not visible.
+fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Option<Carried> {
+    if !carried.call.image.column_refs().into_iter().all(|column| to(column).is_some()) {
+        return None;
+    }
+    let image = carried.call.image.clone().transform(|expr| {
+        Ok(match expr {
+            Expr::Column(column) => Transformed::yes(Expr::Column(to(&column).unwrap_or(column))),
+            other => Transformed::no(other),
+        })
+    });
+    let call = InferCall { image: image.ok()?.data, model: Arc::clone(&carried.call.model) };
+    Some(Carried { call, column: carried.column.clone() })
+}
+
+/// The column under which a projection's parents see `expr`.
+fn output(expr: &Expr) -> Column {
+    let (relation, name) = expr.qualified_name();
+    Column::new(relation, name)
+}
+
+fn at(schema: &DFSchema, index: usize) -> Column {
+    Column::from(schema.qualified_field(index))
+}

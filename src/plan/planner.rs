@@ -1,0 +1,96 @@
+//! From the logical `Infer` node to operators: the exchange, and inference above it.
+//!
+//! ```text
+//!  Infer                 InferExec, a partition for each worker     where the input's rows have an order:
+//!    input       ──►       InferExchangeExec, morsels                 InferExec, several morsels in flight
+//!                            input                                      input
+//! ```
+//!
+//! The number of workers comes from the models: what their pools can use, but no more than the session's
+//! `target_partitions`. An exchange loses the order of rows, so where the input has one (the result of ORDER BY in a
+//! subquery), partitions stay as they are and each works on several morsels at once instead, in order.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+
+use super::node::InferNode;
+use crate::exec::{InferExchangeExec, InferExec, PhysicalCall};
+
+/// Rows of a morsel, at least: enough to make passing it on cheap beside inferring it, few enough that partitions
+/// finish together and LIMIT stops early.
+const MORSEL_ROWS: usize = 8;
+
+/// Plans `Infer` nodes; every other node is DataFusion's.
+#[derive(Debug, Default)]
+pub struct InferPlanner {}
+
+#[async_trait]
+impl ExtensionPlanner for InferPlanner {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        planning_context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(infer) = node.as_any().downcast_ref::<InferNode>() else { return Ok(None) };
+        let ([logical_input], [input]) = (logical_inputs, physical_inputs) else {
+            return internal_err!("Infer has one input");
+        };
+        let calls = infer.calls().iter().map(|(column, call)| {
+            let schema = logical_input.schema();
+            let image = planner.create_physical_expr(&call.image, schema, session, planning_context)?;
+            Ok(PhysicalCall { column: column.clone(), image, model: Arc::clone(&call.model) })
+        });
+        let calls = calls.collect::<Result<Vec<_>>>()?;
+        let target_partitions = session.config().target_partitions();
+        Ok(Some(plan_inference(Arc::clone(input), calls, target_partitions)?))
+    }
+}
+
+/// Inference of `calls` over `input`, with the exchange that feeds it if rows may change places.
+fn plan_inference(
+    input: Arc<dyn ExecutionPlan>,
+    calls: Vec<PhysicalCall>,
+    target_partitions: usize,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let (mut workers, mut batch_rows) = (1, 1);
+    for call in &calls {
+        let sizing = call.model.sizing()?;
+        workers = workers.max(sizing.workers.min(target_partitions));
+        batch_rows = batch_rows.max(sizing.batch_rows);
+    }
+    let morsel_rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
+    if input.output_ordering().is_some() {
+        let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
+        return Ok(Arc::new(InferExec::try_new(input, calls, morsel_rows, in_flight)?));
+    }
+    let exchange = Arc::new(InferExchangeExec::new(input, workers, morsel_rows));
+    Ok(Arc::new(InferExec::try_new(exchange, calls, morsel_rows, 1)?))
+}
+
+/// DataFusion's planner, extended by [`InferPlanner`].
+#[derive(Debug, Default)]
+pub struct SeequelQueryPlanner {}
+
+#[async_trait]
+impl QueryPlanner for SeequelQueryPlanner {
+    async fn create_physical_plan(
+        &self,
+        logical_plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(InferPlanner::default())]);
+        planner.create_physical_plan(logical_plan, session).await
+    }
+}

@@ -1,0 +1,83 @@
+//! The optimizer rule that drops inference nobody reads: `SELECT count(*) FROM (SELECT classify(image) FROM images)`.
+//!
+//! DataFusion prunes the columns *below* a node that is not its own, but can't make such a node compute less. The
+//! columns of `Infer` nodes have names that are unique in a plan, so a call is dead if its column's name is read
+//! nowhere: by no expression, and by no node that takes its input's columns as they come.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::logical_plan::Extension;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use super::node::{InferNode, as_infer};
+
+/// Removes calls whose answers are not read.
+#[derive(Debug, Default)]
+pub struct PruneInference {}
+
+impl OptimizerRule for PruneInference {
+    fn name(&self) -> &'static str {
+        "prune_inference"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let (answered, read) = answered_and_read(&plan)?;
+        if answered.is_subset(&read) {
+            return Ok(Transformed::no(plan));
+        }
+        plan.transform_up_with_subqueries(|node| match as_infer(&node) {
+            Some(infer) => prune(infer, &read).map(Transformed::yes),
+            None => node.recompute_schema().map(Transformed::yes),
+        })
+    }
+}
+
+/// Names of the columns that `Infer` nodes add, and of all columns that anything in the plan reads.
+fn answered_and_read(plan: &LogicalPlan) -> Result<(HashSet<String>, HashSet<String>)> {
+    let mut answered = HashSet::new();
+    let mut read: HashSet<String> = names(plan).collect();
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            read.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
+        }
+        if let Some(infer) = as_infer(node) {
+            answered.extend(infer.calls().iter().map(|(column, _)| column.clone()));
+        } else if reads_whole_input(node) {
+            node.inputs().into_iter().for_each(|input| read.extend(names(input)));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok((answered, read))
+}
+
+/// Whether a node makes use of all columns of its input without naming them.
+fn reads_whole_input(node: &LogicalPlan) -> bool {
+    !matches!(
+        node,
+        LogicalPlan::Projection(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::SubqueryAlias(_)
+    )
+}
+
+fn names(plan: &LogicalPlan) -> impl Iterator<Item = String> {
+    plan.schema().fields().iter().map(|field| field.name().clone())
+}
+
+fn prune(infer: &InferNode, read: &HashSet<String>) -> Result<LogicalPlan> {
+    let calls: Vec<_> = infer.calls().iter().filter(|(column, _)| read.contains(column)).cloned().collect();
+    if calls.is_empty() {
+        return Ok(infer.input().clone());
+    }
+    let node = InferNode::try_new(infer.input().clone(), calls)?;
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}

@@ -1,0 +1,58 @@
+//! Adding Seequel to a DataFusion session of one's own.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableFunction;
+use datafusion::config::ConfigOptions;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionConfig;
+use seequel_udfs::{Classify, Models};
+
+use crate::config::InferenceOptions;
+use crate::images::{ImagesTableFactory, ReadImages};
+use crate::models::ModelRegistry;
+use crate::plan::{ExtractInference, PruneInference, SeequelQueryPlanner};
+
+/// Extends DataFusion's [`SessionStateBuilder`].
+pub trait SeequelExt {
+    /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`.
+    ///
+    /// Call it after `with_default_features`, which replaces what was registered before it. It sets the query
+    /// planner: an application with extension nodes of its own makes a planner that has
+    /// [`InferPlanner`](crate::plan::InferPlanner) among its extension planners, and sets that afterwards.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use datafusion::execution::session_state::SessionStateBuilder;
+    /// # use datafusion::prelude::SessionContext;
+    /// use seequel::SeequelExt;
+    /// use seequel::models::ModelRegistry;
+    ///
+    /// let models = Arc::new(ModelRegistry::new(".seequel"));
+    /// let state = SessionStateBuilder::new().with_default_features().with_seequel(&models).build();
+    /// let ctx = SessionContext::new_with_state(state);
+    /// ```
+    #[must_use]
+    fn with_seequel(self, models: &Arc<ModelRegistry>) -> Self;
+}
+
+impl SeequelExt for SessionStateBuilder {
+    fn with_seequel(mut self, models: &Arc<ModelRegistry>) -> Self {
+        let functions = Arc::clone(models) as Arc<dyn Models>;
+        let config = self.config().get_or_insert_with(SessionConfig::new);
+        let options: &mut ConfigOptions = config.options_mut();
+        if options.extensions.get::<InferenceOptions>().is_none() {
+            options.extensions.insert(InferenceOptions::default());
+        }
+        self.scalar_functions().get_or_insert_default().push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
+        let read_images = TableFunction::new(ReadImages::NAME.to_owned(), Arc::new(ReadImages::default()));
+        self.table_functions()
+            .get_or_insert_default()
+            .insert(ReadImages::NAME.to_owned(), Arc::new(read_images));
+        self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory::default()))
+            .with_analyzer_rule(Arc::new(ExtractInference::new(Arc::clone(models))))
+            .with_optimizer_rule(Arc::new(PruneInference::default()))
+            .with_query_planner(Arc::new(SeequelQueryPlanner::default()))
+    }
+}
