@@ -35,6 +35,7 @@ impl Task {
             return Err(settings.option_fault("task", reason));
         };
         settings.note("task", &task, source);
+        settings.keep_to(&task);
         Ok(task)
     }
 

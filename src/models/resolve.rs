@@ -200,14 +200,19 @@ mod tests {
     }
 
     #[test]
-    fn an_embedding_needs_no_labels_of_the_classifier_it_shares_a_file_with() -> TestResult {
+    fn an_embedding_takes_nothing_from_the_classifier_it_shares_a_file_with() -> TestResult {
         let onnx = Onnx::classifier("batch,3,224,224", 2).output("features", "float32", "batch,64");
-        let folder = Folder::with(&onnx)?.put("seequel.json", r#"{"labels": ["cat", "dog"]}"#)?;
+        let classifier = r#"{
+            "task": "image-classification", "labels": ["cat", "dog"], "activation": "softmax", "output": "logits",
+            "mean": 127
+        }"#;
+        let folder = Folder::with(&onnx)?.put("seequel.json", classifier)?;
         let spec = folder.resolve(&[("task", "feature-extraction"), ("output", "features")])?;
         assert_eq!(
             (spec.output.classes, spec.output.activation, spec.labels.len()),
             (64, Activation::None, 0)
         );
+        assert_eq!(spec.preprocessing.mean, [127.0; 3]);
         Ok(())
     }
 

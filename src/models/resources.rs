@@ -304,7 +304,7 @@ mod tests {
             fault("device", "gpu 0"),
             fault("provider_options", "num_streams=1"),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(faults.join("\n"), @r#"
         model 'm': option 'batch_size': '0' is not a whole number from 1 to 65536
         model 'm': option 'batch_size': the graph takes batches of 4 and no other; leave the option out
         model 'm': option 'concurrency': '4..1' is not a number of sessions such as 2 or 1..4, from 1 to 1024
@@ -313,6 +313,6 @@ mod tests {
         model 'm': option 'precision': 'int8' is not one of f32, bf16, f16
         model 'm': option 'device': 'gpu 0' is not a device such as auto, cpu, cuda:0, tensorrt:0 or openvino
         model 'm': option 'provider_options': "num_streams=1" is not a JSON object such as {"num_streams": 1}
-        ");
+        "#);
     }
 }

@@ -13,6 +13,8 @@ use std::fmt;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use serde_json::Value;
 
+use super::spec::Task;
+use super::values::keyword;
 use crate::{Error, Result};
 
 /// Every key of OPTIONS and `seequel.json`, in the order of the documentation.
@@ -117,6 +119,19 @@ impl<'a> Settings<'a> {
         match stranger {
             Some(key) if is_ours => Err(self.option_fault(&key, &unknown(&key))),
             _ => Ok(()),
+        }
+    }
+
+    /// Drops what a layer says of the output if it describes the model for another task: a classifier's labels and
+    /// softmax are not for the embedding that the same file gives.
+    pub(super) fn keep_to(&mut self, task: &Task) {
+        for (_, layer) in &mut self.layers {
+            if layer
+                .get("task")
+                .is_some_and(|said| keyword(said).as_ref() != Ok(task))
+            {
+                layer.retain(|key, _| !matches!(key.as_str(), "labels" | "activation" | "output"));
+            }
         }
     }
 
