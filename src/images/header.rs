@@ -177,3 +177,108 @@ impl Seek for Parts {
         Ok(self.position)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use datafusion::object_store::PutPayload;
+    use datafusion::object_store::memory::InMemory;
+    use datafusion::object_store::path::Path;
+    use image::DynamicImage;
+
+    use super::*;
+    use crate::images::samples;
+
+    /// The header by ranged reads, and how many bytes they took.
+    async fn fetch(bytes: &[u8]) -> (Option<Header>, usize) {
+        let store = InMemory::new();
+        let path = Path::from("image");
+        store.put(&path, PutPayload::from(bytes.to_vec())).await.unwrap();
+        let file = store.head(&path).await.unwrap();
+        let mut fetched = 0;
+        let header = Header::fetch(&store, &file, |bytes| fetched += bytes)
+            .await
+            .unwrap();
+        (header, fetched)
+    }
+
+    #[tokio::test]
+    async fn tells_size_and_format_of_every_format() {
+        let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
+        for format in samples::ALL_FORMATS {
+            let bytes = samples::encode(&image, format);
+            let expected = Some(Header {
+                width: 64,
+                height: 32,
+                format,
+            });
+            assert_eq!(Header::of(&bytes), expected);
+            assert_eq!(fetch(&bytes).await.0, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn sizes_are_those_displayed() {
+        for format in [Format::Jpeg, Format::Png, Format::WebP] {
+            for orientation in 1..=8 {
+                let bytes = samples::encode_turned(&samples::tiles(64, 32), format, orientation);
+                let (width, height) = if orientation < 5 { (64, 32) } else { (32, 64) };
+                assert_eq!(
+                    fetch(&bytes).await.0,
+                    Some(Header {
+                        width,
+                        height,
+                        format
+                    }),
+                    "{orientation}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn skips_large_segments_instead_of_reading_them() {
+        let jpeg = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, 6);
+        let padded = samples::pad_jpeg(&jpeg, 10 << 20);
+        let (header, fetched) = fetch(&padded).await;
+        assert_eq!(header, None, "so many segments are given up");
+        assert!(fetched < 6 << 20, "{fetched}");
+
+        let padded = samples::pad_jpeg(&jpeg, 100 << 10);
+        let (header, fetched) = fetch(&padded).await;
+        assert_eq!(
+            header,
+            Some(Header {
+                width: 32,
+                height: 64,
+                format: Format::Jpeg
+            })
+        );
+        assert!(fetched < padded.len(), "{fetched} of {}", padded.len());
+    }
+
+    #[tokio::test]
+    async fn finds_the_directory_at_the_end_of_a_tiff() {
+        let image = DynamicImage::ImageRgb8(samples::tiles(2000, 2000));
+        let tiff = samples::encode(&image, Format::Tiff);
+        let (header, fetched) = fetch(&tiff).await;
+        assert_eq!(
+            header,
+            Some(Header {
+                width: 2000,
+                height: 2000,
+                format: Format::Tiff
+            })
+        );
+        assert!(fetched < 100 << 10, "{fetched} of {}", tiff.len());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_image_has_no_header() {
+        let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
+        for bytes in [b"".as_slice(), b"text", &[0; 100_000], &jpeg[..3], &jpeg[..20]] {
+            assert_eq!(Header::of(bytes), None);
+            assert_eq!(fetch(bytes).await.0, None);
+        }
+    }
+}

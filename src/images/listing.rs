@@ -46,13 +46,13 @@ async fn open(
         return Err(not_found(&location));
     }
     if !location.may_be_file() {
-        return Ok(list_folder(location, &prefix, store, skipped));
+        return Ok(list_folder(location, &prefix, &store, skipped));
     }
     match store.head(&prefix).await {
         Ok(file) => Ok(stream::iter([Ok(file)]).boxed()),
         Err(StoreError::NotFound { .. }) => {
             // The name of a folder in an object store, written without its slash.
-            let mut files = list_folder(location.clone(), &prefix, store, skipped).peekable();
+            let mut files = list_folder(location.clone(), &prefix, &store, skipped).peekable();
             match Pin::new(&mut files).peek().await {
                 Some(_) => Ok(files.boxed()),
                 None => Err(not_found(&location)),
@@ -65,7 +65,7 @@ async fn open(
 fn list_folder(
     location: Location,
     prefix: &StorePath,
-    store: Arc<dyn ObjectStore>,
+    store: &dyn ObjectStore,
     skipped: Count,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let described = location.to_string();

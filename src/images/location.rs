@@ -189,3 +189,88 @@ fn has_image_extension(file: &StorePath) -> bool {
             .any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Whether a pattern, written for the folder `/no-such-folder`, matches a path below it.
+    fn matches(pattern: &str, path: &str) -> bool {
+        let location = Location::parse(&format!("/no-such-folder/{pattern}")).unwrap();
+        location.contains(&StorePath::from(format!("no-such-folder/{path}")))
+    }
+
+    #[test]
+    fn wildcards_match_as_in_a_shell() {
+        for (pattern, path, expected) in [
+            ("*.jpg", "a.jpg", true),
+            ("*.jpg", "a.JPG", false),
+            ("*.jpg", "sub/a.jpg", false),
+            ("*/*.jpg", "sub/a.jpg", true),
+            ("**/*.jpg", "a.jpg", true),
+            ("**/*.jpg", "sub/deep/a.jpg", true),
+            ("a?.jpg", "ab.jpg", true),
+            ("a?.jpg", "a/.jpg", false),
+            ("[ab].jpg", "b.jpg", true),
+            ("[!ab].jpg", "b.jpg", false),
+            ("*", "notes.txt", true),
+            ("*", ".hidden", false),
+            ("**/*", ".git/a.jpg", false),
+            (".*", ".hidden", true),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_holds_what_looks_like_an_image_and_is_not_hidden() {
+        let location = Location::parse("s3://bucket/photos/").unwrap();
+        for (path, expected) in [
+            ("photos/a.jpg", true),
+            ("photos/sub/A.JPEG", true),
+            ("photos/a.txt", false),
+            ("photos/a", false),
+            ("photos/.a.jpg", false),
+            ("photos/_tmp/a.jpg", false),
+            ("photographs/a.jpg", false),
+        ] {
+            assert_eq!(location.contains(&StorePath::from(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_local_or_urls() {
+        let file = StorePath::from("data/a b.jpg");
+        assert_eq!(
+            Location::parse("/data*/").unwrap().path_of(&file),
+            "/data/a b.jpg"
+        );
+        assert_eq!(
+            Location::parse("file:///data*/").unwrap().path_of(&file),
+            "/data/a b.jpg"
+        );
+        let store = Location::parse("s3://bucket/data/*.jpg").unwrap();
+        assert_eq!(store.path_of(&file), "s3://bucket/data/a b.jpg");
+        assert_eq!(store.prefix(), &StorePath::from("data"));
+        assert!(store.contains(&file));
+    }
+
+    #[test]
+    fn faults_name_the_location() {
+        for (written, reason) in [
+            ("/no-such-folder/", "there is no such file or folder"),
+            ("no-such-file.jpg", "there is no such file or folder"),
+            ("file:///no-such-file.jpg", "there is no such file or folder"),
+        ] {
+            let error = Location::parse(written).unwrap_err().to_string();
+            assert_eq!(error, format!("images '{written}': {reason}"));
+        }
+        assert!(
+            Location::parse("/data/**.jpg")
+                .unwrap_err()
+                .to_string()
+                .starts_with("images '/data/**.jpg': ")
+        );
+    }
+}

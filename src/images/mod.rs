@@ -27,8 +27,13 @@ mod listing;
 mod location;
 mod partitions;
 mod pipeline;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod samples;
 mod scan;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use decode::{ImageError, RgbImage, decode};

@@ -1,5 +1,7 @@
 //! Why bytes did not become pixels, in the words a row's `error` field shows.
 
+use crate::images::format::Format;
+
 /// A fault of one image; it concerns no other row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
@@ -30,4 +32,14 @@ pub enum ImageError {
         /// The limit on width × height.
         max_pixels: u64,
     },
+}
+
+impl ImageError {
+    /// [`Self::Damaged`], for the reason that a decoder gave.
+    pub(super) fn damaged(format: Format, reason: &impl ToString) -> Self {
+        Self::Damaged {
+            format: format.name(),
+            reason: reason.to_string(),
+        }
+    }
 }

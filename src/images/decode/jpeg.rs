@@ -39,7 +39,7 @@ pub(super) fn decode(
 ) -> Result<RgbImage, ImageError> {
     let mut decompressor = match DECOMPRESSOR.take() {
         Some(decompressor) => decompressor,
-        None => new_decompressor().map_err(damaged)?,
+        None => new_decompressor().map_err(|error| damaged(&error))?,
     };
     let result = decode_with(&mut decompressor, bytes, max_pixels, min_scale);
     DECOMPRESSOR.set(Some(decompressor));
@@ -61,7 +61,7 @@ fn decode_with(
     let header = match decompressor.read_header(bytes) {
         Ok(header) => header,
         // The binding refuses a header with as little as an odd version number; the other decoder is lenient.
-        Err(error) => return raster::decode(bytes, Format::Jpeg, max_pixels).map_err(|_| damaged(error)),
+        Err(error) => return raster::decode(bytes, Format::Jpeg, max_pixels).map_err(|_| damaged(&error)),
     };
     let orientation = JpegHeader::read(&mut Cursor::new(bytes))
         .map_or(Orientation::NoTransforms, |header| header.orientation);
@@ -69,13 +69,15 @@ fn decode_with(
     check_size(original, Format::Jpeg, max_pixels)?;
 
     let scale = choose_scale(&header, min_scale(original.0, original.1));
-    decompressor.set_scaling_factor(scale).map_err(damaged)?;
+    decompressor
+        .set_scaling_factor(scale)
+        .map_err(|error| damaged(&error))?;
     let stored = decompress(decompressor, bytes, &header.scaled(scale))?;
     Ok(upright(stored, orientation, original))
 }
 
 fn full_size(header: &DecompressHeader) -> Result<(u32, u32), ImageError> {
-    let side = |pixels: usize| u32::try_from(pixels).map_err(damaged);
+    let side = |pixels: usize| u32::try_from(pixels).map_err(|error| damaged(&error));
     Ok((side(header.width)?, side(header.height)?))
 }
 
@@ -112,7 +114,7 @@ fn decompress(
         Err(turbojpeg::Error::TurboJpegError(report)) if report.contains(PATCHED_UP) => {
             tracing::debug!(report, "a JPEG with bad spots was decoded all the same");
         }
-        Err(error) => return Err(damaged(error)),
+        Err(error) => return Err(damaged(&error)),
     }
     let pixels = if is_cmyk {
         inverted_cmyk_to_rgb(&output.pixels)
@@ -121,7 +123,7 @@ fn decompress(
     };
     let (width, height) = full_size(scaled)?;
     image::RgbImage::from_raw(width, height, pixels)
-        .ok_or_else(|| damaged("its size contradicts the number of its pixels"))
+        .ok_or_else(|| damaged(&"its size contradicts the number of its pixels"))
 }
 
 /// CMYK as Adobe stores it (255 is no ink) to RGB, rounded as Pillow rounds.
@@ -141,9 +143,6 @@ fn scale_byte(a: u8, b: u8) -> u8 {
     u8::try_from(rounded).unwrap_or(u8::MAX)
 }
 
-fn damaged(reason: impl ToString) -> ImageError {
-    ImageError::Damaged {
-        format: Format::Jpeg.name(),
-        reason: reason.to_string(),
-    }
+fn damaged(reason: &impl ToString) -> ImageError {
+    ImageError::damaged(Format::Jpeg, reason)
 }

@@ -80,10 +80,7 @@ pub fn decode(
 fn check_size((width, height): (u32, u32), format: Format, max_pixels: u64) -> Result<(), ImageError> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
-        return Err(ImageError::Damaged {
-            format: format.name(),
-            reason: "it has no pixels".to_string(),
-        });
+        return Err(ImageError::damaged(format, &"it has no pixels"));
     }
     if pixels > max_pixels {
         return Err(ImageError::TooLarge {

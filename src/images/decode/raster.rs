@@ -21,7 +21,7 @@ const SIDE_ALLOCATIONS: u64 = 64 << 20;
 /// Decodes `bytes`, whose signature is that of `format`.
 pub(super) fn decode(bytes: &[u8], format: Format, max_pixels: u64) -> Result<RgbImage, ImageError> {
     contain_panic(|| decode_unguarded(bytes, format, max_pixels))
-        .unwrap_or_else(|| Err(damaged(format, "its decoder gave up on it")))
+        .unwrap_or_else(|| Err(ImageError::damaged(format, &"its decoder gave up on it")))
 }
 
 /// Runs `parse`; `None` if it panicked, as a parser may on bytes that its author did not think of.
@@ -32,7 +32,7 @@ pub(crate) fn contain_panic<T>(parse: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn decode_unguarded(bytes: &[u8], format: Format, max_pixels: u64) -> Result<RgbImage, ImageError> {
-    let fault = |error: image::ImageError| damaged(format, error);
+    let fault = |error: image::ImageError| ImageError::damaged(format, &error);
     let mut decoder = open_decoder(Cursor::new(bytes), format).map_err(fault)?;
     let stored_size = decoder.dimensions();
     check_size(stored_size, format, max_pixels)?;
@@ -69,11 +69,4 @@ fn limits(pixel_bytes: u64) -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(pixel_bytes.saturating_add(SIDE_ALLOCATIONS));
     limits
-}
-
-fn damaged(format: Format, reason: impl ToString) -> ImageError {
-    ImageError::Damaged {
-        format: format.name(),
-        reason: reason.to_string(),
-    }
 }
