@@ -1,1 +1,44 @@
-//! (to be written)
+//! Images as tables: `STORED AS IMAGES`, `read_images(…)`, and the decoder behind inference.
+//!
+//! ```text
+//! 'photos/**/*.jpg'
+//!        │ location.rs
+//!        ▼
+//!   ImagesTable ─ scan ─► ImagesExec ─ execute ─► list ─► filter ─► limit ─► read ─► batches
+//!   table.rs              scan.rs                 listing.rs   pipeline.rs    │
+//!   factory.rs, function.rs                                                   ├ nothing: path, size, …
+//!                                                                             ├ header.rs: width, height, format
+//!                                                                             └ whole files: image
+//! ```
+//!
+//! A query reads no more than it names: the listing answers `path`, `size`, `modified`, `etag` and partition columns,
+//! and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all. The
+//! bytes stay encoded from here to the operator that runs a model, which calls [`decode()`].
+
+pub mod decode;
+
+mod budget;
+mod columns;
+mod factory;
+mod format;
+mod function;
+mod header;
+mod listing;
+mod location;
+mod partitions;
+mod pipeline;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod samples;
+mod scan;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
+pub use decode::{ImageError, RgbImage, decode};
+pub use factory::ImagesTableFactory;
+pub use function::ReadImages;
+pub use location::Location;
+pub use scan::ImagesExec;
+pub use table::ImagesTable;

@@ -1,0 +1,111 @@
+//! A bound on the bytes that are being read, which the session's memory pool knows of.
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use tokio::sync::Notify;
+
+/// Bytes that one scan may have in flight. One that asks alone is given more: a file larger than the budget is read
+/// by itself.
+#[derive(Debug)]
+pub(crate) struct ByteBudget {
+    limit: usize,
+    reservation: MemoryReservation,
+    released: Notify,
+}
+
+impl ByteBudget {
+    /// A budget of `limit` bytes, reserved in `pool` as they are used.
+    pub(crate) fn new(limit: usize, pool: &Arc<dyn MemoryPool>) -> Self {
+        let reservation = MemoryConsumer::new("ImagesExec").register(pool);
+        Self {
+            limit,
+            reservation,
+            released: Notify::new(),
+        }
+    }
+
+    /// Waits until `bytes` more may be in flight; to be called by one task at a time.
+    ///
+    /// # Errors
+    /// If the memory pool refuses them though nothing is in flight whose end could be waited for.
+    pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Result<Permit> {
+        loop {
+            let in_flight = self.reservation.size();
+            if in_flight == 0 || in_flight.saturating_add(bytes) <= self.limit {
+                match self.reservation.try_grow(bytes) {
+                    Ok(()) => {
+                        return Ok(Permit {
+                            bytes,
+                            budget: Arc::clone(self),
+                        });
+                    }
+                    Err(error) if in_flight == 0 => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            self.released.notified().await;
+        }
+    }
+}
+
+/// Bytes in flight; they are given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    bytes: usize,
+    budget: Arc<ByteBudget>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.budget.reservation.shrink(self.bytes);
+        self.budget.released.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn budget(limit: usize, pool: impl MemoryPool + 'static) -> Arc<ByteBudget> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(pool);
+        Arc::new(ByteBudget::new(limit, &pool))
+    }
+
+    #[tokio::test]
+    async fn waits_until_bytes_are_given_back() -> Result<()> {
+        let budget = budget(100, UnboundedMemoryPool::default());
+        let first = budget.acquire(60).await?;
+        let mut second = Box::pin(budget.acquire(60));
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        second.await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_the_budget_goes_alone() -> Result<()> {
+        let budget = budget(100, UnboundedMemoryPool::default());
+        let large = budget.acquire(1000).await?;
+        assert!(budget.acquire(1).now_or_never().is_none());
+        drop(large);
+        budget.acquire(1).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_full_pool_is_waited_for_and_fails_only_who_is_alone() -> Result<()> {
+        let budget = budget(100, GreedyMemoryPool::new(50));
+        let first = budget.acquire(40).await?;
+        let mut second = Box::pin(budget.acquire(40));
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        drop(second.await?);
+        assert!(budget.acquire(60).await.is_err());
+        Ok(())
+    }
+}

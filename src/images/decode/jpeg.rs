@@ -1,0 +1,148 @@
+//! JPEG by libjpeg-turbo, at the smallest scale that serves.
+//!
+//! Upsampling and the inverse DCT are left at their accurate defaults, which Pillow uses too, so that full-scale
+//! pixels equal the ones a model was trained on. Faults are judged as Pillow does: a file that ends before its last
+//! row is refused, one whose entropy-coded data has bad spots is shown with them.
+
+use std::cell::Cell;
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor};
+
+use super::{ImageError, JpegHeader, RgbImage, check_size, raster, upright, upright_size};
+use crate::images::format::Format;
+
+/// Scans a progressive file may have; real ones have some ten, hostile ones thousands, each a pass over all pixels.
+const MAX_SCANS: u32 = 500;
+
+/// How libjpeg-turbo begins every report on entropy-coded data that it patched up by itself.
+const PATCHED_UP: &str = "Corrupt JPEG data";
+
+/// Scales that the decoder is asked for, smallest first, with their value.
+const SCALES: [(ScalingFactor, f64); 3] = [
+    (ScalingFactor::ONE_EIGHTH, 0.125),
+    (ScalingFactor::ONE_QUARTER, 0.25),
+    (ScalingFactor::ONE_HALF, 0.5),
+];
+
+thread_local! {
+    /// One decompressor a thread, made at its first JPEG.
+    static DECOMPRESSOR: Cell<Option<Decompressor>> = const { Cell::new(None) };
+}
+
+/// Decodes a JPEG; see [`super::decode`] for the arguments.
+pub(super) fn decode(
+    bytes: &[u8],
+    max_pixels: u64,
+    min_scale: impl FnOnce(u32, u32) -> f64,
+) -> Result<RgbImage, ImageError> {
+    let mut decompressor = match DECOMPRESSOR.take() {
+        Some(decompressor) => decompressor,
+        None => new_decompressor().map_err(|error| damaged(&error))?,
+    };
+    let result = decode_with(&mut decompressor, bytes, max_pixels, min_scale);
+    DECOMPRESSOR.set(Some(decompressor));
+    result
+}
+
+fn new_decompressor() -> turbojpeg::Result<Decompressor> {
+    let mut decompressor = Decompressor::new()?;
+    decompressor.set_scan_limit(MAX_SCANS)?;
+    Ok(decompressor)
+}
+
+fn decode_with(
+    decompressor: &mut Decompressor,
+    bytes: &[u8],
+    max_pixels: u64,
+    min_scale: impl FnOnce(u32, u32) -> f64,
+) -> Result<RgbImage, ImageError> {
+    let header = match decompressor.read_header(bytes) {
+        Ok(header) => header,
+        // The binding refuses a header with as little as an odd version number; the other decoder is lenient.
+        Err(error) => return raster::decode(bytes, Format::Jpeg, max_pixels).map_err(|_| damaged(&error)),
+    };
+    let orientation = JpegHeader::read(&mut Cursor::new(bytes))
+        .map_or(Orientation::NoTransforms, |header| header.orientation);
+    let original = upright_size(full_size(&header)?, orientation);
+    check_size(original, Format::Jpeg, max_pixels)?;
+
+    let scale = choose_scale(&header, min_scale(original.0, original.1));
+    decompressor
+        .set_scaling_factor(scale)
+        .map_err(|error| damaged(&error))?;
+    let stored = decompress(decompressor, bytes, &header.scaled(scale))?;
+    Ok(upright(stored, orientation, original))
+}
+
+fn full_size(header: &DecompressHeader) -> Result<(u32, u32), ImageError> {
+    let side = |pixels: usize| u32::try_from(pixels).map_err(|error| damaged(&error));
+    Ok((side(header.width)?, side(header.height)?))
+}
+
+fn choose_scale(header: &DecompressHeader, min_scale: f64) -> ScalingFactor {
+    if header.is_lossless {
+        return ScalingFactor::ONE;
+    }
+    let smallest = SCALES.into_iter().find(|(_, value)| *value >= min_scale);
+    smallest.map_or(ScalingFactor::ONE, |(scale, _)| scale)
+}
+
+/// Decompresses to RGB; `scaled` is the header at the scale that has been set.
+fn decompress(
+    decompressor: &mut Decompressor,
+    bytes: &[u8],
+    scaled: &DecompressHeader,
+) -> Result<image::RgbImage, ImageError> {
+    let is_cmyk = matches!(scaled.colorspace, Colorspace::CMYK | Colorspace::YCCK);
+    let format = if is_cmyk {
+        PixelFormat::CMYK
+    } else {
+        PixelFormat::RGB
+    };
+    let pitch = scaled.width * format.size();
+    let mut output = Image {
+        pixels: vec![0; pitch * scaled.height],
+        width: scaled.width,
+        pitch,
+        height: scaled.height,
+        format,
+    };
+    match decompressor.decompress(bytes, output.as_deref_mut()) {
+        Ok(()) => {}
+        Err(turbojpeg::Error::TurboJpegError(report)) if report.contains(PATCHED_UP) => {
+            tracing::debug!(report, "a JPEG with bad spots was decoded all the same");
+        }
+        Err(error) => return Err(damaged(&error)),
+    }
+    let pixels = if is_cmyk {
+        inverted_cmyk_to_rgb(&output.pixels)
+    } else {
+        output.pixels
+    };
+    let (width, height) = full_size(scaled)?;
+    image::RgbImage::from_raw(width, height, pixels)
+        .ok_or_else(|| damaged(&"its size contradicts the number of its pixels"))
+}
+
+/// CMYK as Adobe stores it (255 is no ink) to RGB, rounded as Pillow rounds.
+fn inverted_cmyk_to_rgb(pixels: &[u8]) -> Vec<u8> {
+    pixels
+        .as_chunks()
+        .0
+        .iter()
+        .flat_map(|&[c, m, y, k]: &[u8; 4]| [c, m, y].map(|light| k - scale_byte(255 - light, k)))
+        .collect()
+}
+
+/// `a × b / 255` to the nearest byte; never more than either factor.
+fn scale_byte(a: u8, b: u8) -> u8 {
+    let product = u32::from(a) * u32::from(b);
+    let rounded = (product + 127) / 255;
+    u8::try_from(rounded).unwrap_or(u8::MAX)
+}
+
+fn damaged(reason: &impl ToString) -> ImageError {
+    ImageError::damaged(Format::Jpeg, reason)
+}

@@ -1,0 +1,282 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use image::{DynamicImage, Rgb, Rgba};
+
+use super::*;
+use crate::images::samples::{self, BLUE, GREEN, RED, WHITE};
+
+const MAX_PIXELS: u64 = 1_000_000;
+
+fn decode_full(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    decode(bytes, MAX_PIXELS, |_, _| 1.0)
+}
+
+/// Colour in the middle of each quarter: top left, top right, bottom left, bottom right.
+fn quarters(image: &RgbImage) -> [[u8; 3]; 4] {
+    let (left, right) = (image.width / 4, image.width * 3 / 4);
+    let (top, bottom) = (image.height / 4, image.height * 3 / 4);
+    [(left, top), (right, top), (left, bottom), (right, bottom)].map(|(x, y)| {
+        let at = 3 * (y as usize * image.width as usize + x as usize);
+        [image.pixels[at], image.pixels[at + 1], image.pixels[at + 2]]
+    })
+}
+
+fn assert_quarters(image: &RgbImage, expected: [[u8; 3]; 4], label: &str) {
+    let found = quarters(image);
+    let close = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 6;
+    let all_close = found
+        .as_flattened()
+        .iter()
+        .zip(expected.as_flattened())
+        .all(close);
+    assert!(all_close, "{label}: {found:?} should be {expected:?}");
+}
+
+fn sized(image: &RgbImage) -> (u32, u32, usize) {
+    (image.width, image.height, image.pixels.len())
+}
+
+#[test]
+fn decodes_every_format_to_rgb() {
+    let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
+    for format in samples::ALL_FORMATS {
+        let decoded = decode_full(&samples::encode(&image, format)).unwrap();
+        assert_eq!(sized(&decoded), (64, 32, 64 * 32 * 3), "{format:?}");
+        assert_eq!(
+            (decoded.original_width, decoded.original_height),
+            (64, 32),
+            "{format:?}"
+        );
+        assert_quarters(&decoded, [RED, GREEN, BLUE, WHITE], format.name());
+    }
+}
+
+#[test]
+fn turns_images_upright_for_each_orientation() {
+    let image = samples::tiles(64, 32);
+    let expected = [
+        [RED, GREEN, BLUE, WHITE],
+        [GREEN, RED, WHITE, BLUE],
+        [WHITE, BLUE, GREEN, RED],
+        [BLUE, WHITE, RED, GREEN],
+        [RED, BLUE, GREEN, WHITE],
+        [BLUE, RED, WHITE, GREEN],
+        [WHITE, GREEN, BLUE, RED],
+        [GREEN, WHITE, RED, BLUE],
+    ];
+    for format in [Format::Jpeg, Format::Png, Format::WebP] {
+        for (orientation, expected) in (1..).zip(expected) {
+            let decoded = decode_full(&samples::encode_turned(&image, format, orientation)).unwrap();
+            let size = if orientation < 5 { (64, 32) } else { (32, 64) };
+            let label = format!("{format:?} of orientation {orientation}");
+            assert_eq!((decoded.width, decoded.height), size, "{label}");
+            assert_eq!((decoded.original_width, decoded.original_height), size, "{label}");
+            assert_quarters(&decoded, expected, &label);
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_is_decoded_at_the_smallest_scale_that_serves() {
+    let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(160, 99)), Format::Jpeg);
+    for (min_scale, width, height) in [
+        (1.0, 160, 99),
+        (0.51, 160, 99),
+        (0.5, 80, 50),
+        (0.26, 80, 50),
+        (0.2, 40, 25),
+        (0.01, 20, 13),
+    ] {
+        let decoded = decode(&jpeg, MAX_PIXELS, |_, _| min_scale).unwrap();
+        assert_eq!((decoded.width, decoded.height), (width, height), "at {min_scale}");
+        assert_eq!(
+            (decoded.original_width, decoded.original_height),
+            (160, 99),
+            "at {min_scale}"
+        );
+        assert_quarters(&decoded, [RED, GREEN, BLUE, WHITE], "scaled");
+    }
+}
+
+#[test]
+fn the_scale_is_chosen_by_the_size_as_displayed() {
+    let jpeg = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, 6);
+    let mut seen = None;
+    decode(&jpeg, MAX_PIXELS, |width, height| {
+        seen = Some((width, height));
+        1.0
+    })
+    .unwrap();
+    assert_eq!(seen, Some((32, 64)));
+}
+
+#[test]
+fn grey_deep_and_transparent_pixels_become_rgb8() {
+    let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(16, 16, image::Luma([77])));
+    for format in [Format::Jpeg, Format::Png, Format::Bmp, Format::Tiff] {
+        assert_quarters(
+            &decode_full(&samples::encode(&grey, format)).unwrap(),
+            [[77; 3]; 4],
+            "grey",
+        );
+    }
+    let deep = image::ImageBuffer::from_pixel(16, 16, Rgb([0xFFFF_u16, 0x8080, 0]));
+    let deep = DynamicImage::ImageRgb16(deep);
+    for format in [Format::Png, Format::Tiff] {
+        assert_quarters(
+            &decode_full(&samples::encode(&deep, format)).unwrap(),
+            [[255, 128, 0]; 4],
+            "16 bit",
+        );
+    }
+    let transparent = image::RgbaImage::from_pixel(16, 16, Rgba([10, 20, 30, 0]));
+    let transparent = DynamicImage::ImageRgba8(transparent);
+    for format in [Format::Png, Format::Tiff] {
+        assert_quarters(
+            &decode_full(&samples::encode(&transparent, format)).unwrap(),
+            [[10, 20, 30]; 4],
+            "alpha",
+        );
+    }
+}
+
+#[test]
+fn palettes_become_rgb() {
+    let decoded = decode_full(samples::PALETTE_PNG).unwrap();
+    assert_eq!(decoded.pixels, [RED, BLUE].as_flattened());
+}
+
+#[test]
+fn cmyk_becomes_rgb() {
+    let decoded = decode_full(samples::CMYK_TIFF).unwrap();
+    assert_eq!(decoded.pixels, [RED, [0, 0, 0]].as_flattened());
+
+    // Stored inverted, as Adobe does: full light but half the black ink's.
+    let pixels = [255, 128, 0, 128].repeat(16 * 16);
+    let cmyk = turbojpeg::Image {
+        pixels: pixels.as_slice(),
+        width: 16,
+        pitch: 64,
+        height: 16,
+        format: turbojpeg::PixelFormat::CMYK,
+    };
+    let mut compressor = turbojpeg::Compressor::new().unwrap();
+    compressor.set_quality(100).unwrap();
+    compressor.set_subsamp(turbojpeg::Subsamp::None).unwrap();
+    let jpeg = compressor.compress_to_vec(cmyk).unwrap();
+    assert_quarters(&decode_full(&jpeg).unwrap(), [[128, 64, 0]; 4], "CMYK JPEG");
+}
+
+#[test]
+fn refuses_what_is_no_image() {
+    assert_eq!(decode_full(b"").unwrap_err().to_string(), "empty file");
+    for text in ["<html>not found</html>", "x", "\u{0}\u{0}\u{0}"] {
+        assert_eq!(
+            decode_full(text.as_bytes()).unwrap_err(),
+            ImageError::NotAnImage,
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn refuses_truncated_files_of_every_format_and_length() {
+    let image = DynamicImage::ImageRgb8(samples::tiles(64, 64));
+    for format in samples::ALL_FORMATS {
+        let bytes = samples::encode(&image, format);
+        for kept in [
+            3,
+            8,
+            13,
+            30,
+            bytes.len() / 4,
+            bytes.len() / 2,
+            bytes.len() * 3 / 4,
+        ] {
+            assert!(
+                decode_full(&bytes[..kept]).is_err(),
+                "{format:?} cut to {kept} of {} bytes",
+                bytes.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_truncated_jpeg_says_so() {
+    let noise = image::RgbImage::from_fn(64, 64, |x, y| {
+        Rgb([(x * 37 % 251) as u8, (y * 91 % 241) as u8, (x * y) as u8])
+    });
+    let jpeg = samples::encode(&DynamicImage::ImageRgb8(noise), Format::Jpeg);
+    let error = decode_full(&jpeg[..jpeg.len() / 2]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file"
+    );
+}
+
+#[test]
+fn odd_but_complete_jpegs_decode() {
+    let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
+    let second_segment = 4 + usize::from(jpeg[4]) * 256 + usize::from(jpeg[5]);
+    let with_garbage_at = |at: usize| [&jpeg[..at], &[0x55; 9], &jpeg[at..]].concat();
+    for at in [jpeg.len(), jpeg.len() - 2, second_segment] {
+        assert_quarters(
+            &decode_full(&with_garbage_at(at)).unwrap(),
+            [RED, GREEN, BLUE, WHITE],
+            "odd",
+        );
+    }
+}
+
+#[test]
+fn refuses_more_pixels_than_allowed_before_it_decodes_them() {
+    assert_eq!(
+        decode(samples::HUGE_PNG, 100_000_000, |_, _| 1.0)
+            .unwrap_err()
+            .to_string(),
+        "50000 × 50000 pixels are more than inference.max_image_pixels (100000000)"
+    );
+    let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
+    for format in samples::ALL_FORMATS {
+        let error = decode(&samples::encode(&image, format), 2047, |_, _| 0.1).unwrap_err();
+        assert_eq!(
+            error,
+            ImageError::TooLarge {
+                width: 64,
+                height: 32,
+                max_pixels: 2047
+            },
+            "{format:?}"
+        );
+    }
+}
+
+#[test]
+fn no_mutilation_of_a_file_panics() {
+    let image = DynamicImage::ImageRgb8(samples::tiles(32, 32));
+    for format in samples::ALL_FORMATS {
+        let bytes = samples::encode(&image, format);
+        for at in 0..bytes.len().min(200) {
+            for value in [0, 0x7F, 0xFF] {
+                let mut mutilated = bytes.clone();
+                mutilated[at] = value;
+                // Whether it is still an image is up to the decoder.
+                let _ = decode(&mutilated, MAX_PIXELS, |_, _| 0.3);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_animation_gives_its_first_frame() {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for colour in [RED, GREEN] {
+        let [r, g, b] = colour;
+        let frame = image::RgbaImage::from_pixel(8, 8, Rgba([r, g, b, 255]));
+        encoder.encode_frame(image::Frame::new(frame)).unwrap();
+    }
+    drop(encoder);
+    assert_quarters(&decode_full(&bytes).unwrap(), [RED; 4], "first frame");
+}

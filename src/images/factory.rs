@@ -1,0 +1,72 @@
+//! `CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION 'photos/'`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::CreateExternalTable;
+
+use super::location::Location;
+use super::table::ImagesTable;
+use crate::{Error, Result};
+
+/// Makes an [`ImagesTable`] of a `CREATE EXTERNAL TABLE … STORED AS IMAGES`; registered as `IMAGES`.
+#[derive(Debug, Default)]
+pub struct ImagesTableFactory;
+
+#[async_trait]
+impl TableProviderFactory for ImagesTableFactory {
+    /// # Errors
+    /// [`Error::Images`] if there is no such location, or the statement says what images can't have.
+    async fn create(
+        &self,
+        session: &dyn Session,
+        statement: &CreateExternalTable,
+    ) -> DataFusionResult<Arc<dyn TableProvider>> {
+        let location = Location::parse(only_location(statement)?)?;
+        refuse_what_images_lack(statement, &location)?;
+        let table = match statement.table_partition_cols.as_slice() {
+            [] => ImagesTable::open(session, location).await?,
+            columns => ImagesTable::try_new(location, columns.to_vec())?,
+        };
+        Ok(Arc::new(table))
+    }
+}
+
+fn only_location(statement: &CreateExternalTable) -> Result<&str> {
+    match statement.locations.as_slice() {
+        [location] => Ok(location),
+        several => Err(Error::Images {
+            location: several.join("', '"),
+            reason:
+                "STORED AS IMAGES takes one LOCATION; a pattern such as 'photos/*/*.jpg' names many files"
+                    .to_string(),
+        }),
+    }
+}
+
+fn refuse_what_images_lack(statement: &CreateExternalTable, location: &Location) -> Result<()> {
+    if let Some(option) = statement.options.keys().min() {
+        return Err(location.fault(format!("unknown option '{option}'; STORED AS IMAGES takes none")));
+    }
+    if !statement.order_exprs.is_empty() {
+        return Err(location.fault("files have no order; leave out WITH ORDER and use ORDER BY in queries"));
+    }
+    let is_string_partition = |field: &FieldRef| {
+        field.data_type().is_string() && statement.table_partition_cols.contains(field.name())
+    };
+    match statement
+        .schema
+        .fields()
+        .iter()
+        .find(|field| !is_string_partition(field))
+    {
+        Some(field) => Err(location.fault(format!(
+            "the columns of images are given; remove '{}' (string columns in PARTITIONED BY may be named)",
+            field.name()
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,98 @@
+//! From a location to the files it means, as a stream.
+//!
+//! The store is listed lazily: dropping the stream stops the listing. Files come in the order of the store, which is
+//! by name in object stores and as the directory holds them on a local disk; sorting them would mean to hold a whole
+//! listing in memory, so a query that needs an order says `ORDER BY path`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use datafusion::error::Result;
+use datafusion::object_store::path::Path as StorePath;
+use datafusion::object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt};
+use datafusion::physical_plan::metrics::Count;
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+
+use super::location::Location;
+
+/// Lists the files of `location`, or only those below `folder` of it, and counts in `skipped` the ones of a folder
+/// that are hidden or no images by their names.
+///
+/// # Errors
+/// The stream fails where the store does, or where there is neither a file nor a folder.
+pub(crate) fn list(
+    location: Location,
+    folder: Option<&StorePath>,
+    store: Arc<dyn ObjectStore>,
+    skipped: Count,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let prefix = match folder {
+        Some(folder) => StorePath::from_iter(location.prefix().parts().chain(folder.parts())),
+        None => location.prefix().clone(),
+    };
+    stream::once(open(location, prefix, store, skipped))
+        .try_flatten()
+        .boxed()
+}
+
+async fn open(
+    location: Location,
+    prefix: StorePath,
+    store: Arc<dyn ObjectStore>,
+    skipped: Count,
+) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+    if location.is_missing_folder() {
+        return Err(not_found(&location));
+    }
+    if !location.may_be_file() {
+        return Ok(list_folder(location, &prefix, &store, skipped));
+    }
+    match store.head(&prefix).await {
+        Ok(file) => Ok(stream::iter([Ok(file)]).boxed()),
+        Err(StoreError::NotFound { .. }) => {
+            // The name of a folder in an object store, written without its slash.
+            let mut files = list_folder(location.clone(), &prefix, &store, skipped).peekable();
+            match Pin::new(&mut files).peek().await {
+                Some(_) => Ok(files.boxed()),
+                None => Err(not_found(&location)),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn list_folder(
+    location: Location,
+    prefix: &StorePath,
+    store: &dyn ObjectStore,
+    skipped: Count,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let described = location.to_string();
+    let counted = skipped.clone();
+    let files = store
+        .list(Some(prefix))
+        .map_err(Into::into)
+        .try_filter(move |file| {
+            let contained = location.contains(&file.location);
+            if !contained && !location.is_pattern() {
+                counted.add(1);
+            }
+            std::future::ready(contained)
+        });
+    files.chain(report_skipped(described, skipped)).boxed()
+}
+
+/// An empty stream that, where the listing ends, tells once how many files were left out.
+fn report_skipped(location: String, skipped: Count) -> impl Stream<Item = Result<ObjectMeta>> {
+    stream::poll_fn(move |_| {
+        if skipped.value() > 0 {
+            tracing::info!(%location, files = skipped.value(), "skipped files that are hidden or no images by name");
+        }
+        Poll::Ready(None)
+    })
+}
+
+fn not_found(location: &Location) -> datafusion::error::DataFusionError {
+    location.fault("there is no such file or folder").into()
+}
