@@ -1,5 +1,6 @@
 //! Seequel: SQL that sees. (Crate documentation is written once the pieces stand.)
 pub mod config;
+pub mod engine;
 mod error;
 pub mod exec;
 pub mod images;
