@@ -7,6 +7,7 @@
 //! ```
 
 mod execute;
+mod options;
 mod parser;
 mod script;
 mod statement;
