@@ -5,21 +5,26 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use seequel::shell::{self, Args};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     log_to_stderr();
-    let runtime = match Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return shell::fail(&format!("cannot start the async runtime: {error}")),
-    };
-    let exit = runtime.block_on(shell::run(args));
-    // a query that was cancelled may still sit in a call that cannot be interrupted: don't wait for it
-    runtime.shutdown_background();
-    exit
+    run(args).unwrap_or_else(|error| shell::fail(&format!("cannot start the async runtime: {error}")))
+}
+
+fn run(args: Args) -> io::Result<ExitCode> {
+    let queries = Runtime::new()?;
+    // the shell has a thread of its own, to notice Ctrl-C while queries keep all others busy
+    let exit = Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(shell::run(args, queries.handle()));
+    // a query that was cancelled may still be in a call that can't be interrupted: don't wait for it
+    queries.shutdown_background();
+    Ok(exit)
 }
 
 /// Warnings and worse, or what `SEEQUEL_LOG` asks for (`info`, `seequel=debug`, …).

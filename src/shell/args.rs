@@ -1,11 +1,11 @@
 //! The command line arguments.
 
 use std::env;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
+use datafusion::config::ConfigNonZeroUsize;
 
 use super::printer::{Format, MaxRows};
 use super::size;
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE", num_args = 1..)]
     pub(super) rc: Option<Vec<PathBuf>>,
 
-    /// How results are printed; automatic is a table, or csv for a source that has no end
+    /// How results are printed
     #[arg(long, value_enum, default_value_t = Format::Automatic)]
     pub(super) format: Format,
 
@@ -70,7 +70,7 @@ pub struct Args {
 
     /// Rows that operators pass on at a time [default: DataFusion's]
     #[arg(short, long, value_name = "ROWS")]
-    pub(super) batch_size: Option<NonZeroUsize>,
+    pub(super) batch_size: Option<ConfigNonZeroUsize>,
 }
 
 impl Args {
@@ -130,7 +130,7 @@ mod tests {
     fn defaults_and_units() -> Result<(), clap::Error> {
         let args = parse(&["-m", "2g", "-b", "512"])?;
         assert_eq!(args.memory_limit, Some(2 << 30));
-        assert_eq!(args.batch_size.map(NonZeroUsize::get), Some(512));
+        assert_eq!(args.batch_size.map(usize::from), Some(512));
         assert_eq!(args.maxrows, MaxRows::Limited(40));
         assert_eq!(args.format, Format::Automatic);
         assert!(args.asks_for_sql());

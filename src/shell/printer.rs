@@ -26,14 +26,17 @@ use crate::Error;
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// `Table`, or `Csv` for a source without an end.
+    /// A table, or csv if the source has no end
     Automatic,
+    /// For human eyes
     Table,
+    /// Comma-separated values
     Csv,
+    /// Tab-separated values
     Tsv,
-    /// One array of objects.
+    /// One array of objects
     Json,
-    /// An object a line.
+    /// An object a line
     NdJson,
 }
 
@@ -75,37 +78,23 @@ impl<E: Into<Error>> From<E> for PrintError {
     }
 }
 
-/// Prints results to `W`.
-#[derive(Debug)]
-pub(super) struct Printer<W> {
-    output: W,
-    format: Format,
-    max_rows: MaxRows,
-    quiet: bool,
+/// Prints results in one way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Printer {
+    pub(super) format: Format,
+    pub(super) max_rows: MaxRows,
+    /// Whether to leave the summary out.
+    pub(super) quiet: bool,
 }
 
-impl<W: Write> Printer<W> {
-    /// A printer that leaves the summary out if it is to be `quiet`.
-    pub(super) fn new(output: W, format: Format, max_rows: MaxRows, quiet: bool) -> Self {
-        Self {
-            output,
-            format,
-            max_rows,
-            quiet,
-        }
-    }
-
-    /// Prints a text of the shell's own.
-    pub(super) fn say(&mut self, text: &str) -> Result<(), PrintError> {
-        self.write(text.as_bytes())
-    }
-
+impl Printer {
     /// Runs a query and prints its result, then how many rows it had and how long it took since it `started`.
     pub(super) async fn print(
-        &mut self,
+        &self,
         results: DataFrame,
         all_rows: bool,
         started: Instant,
+        output: &mut impl Write,
     ) -> Result<(), PrintError> {
         let task = Arc::new(results.task_ctx());
         let plan = results.create_physical_plan().await?;
@@ -121,7 +110,7 @@ impl<W: Write> Printer<W> {
         while let Some(batch) = batches.try_next().await? {
             rows += batch.num_rows();
             encoder.encode(&batch, &mut text)?;
-            self.write(&text)?;
+            write(output, &text)?;
             text.clear();
         }
         encoder.finish(&mut text)?;
@@ -129,18 +118,19 @@ impl<W: Write> Printer<W> {
             let seconds = started.elapsed().as_secs_f64();
             text.extend_from_slice(format!("{rows} row(s) in set, {seconds:.3} seconds.\n\n").as_bytes());
         }
-        self.write(&text)
+        write(output, &text)
     }
+}
 
-    fn write(&mut self, text: &[u8]) -> Result<(), PrintError> {
-        self.output
-            .write_all(text)
-            .and_then(|()| self.output.flush())
-            .map_err(|error| match error.kind() {
-                ErrorKind::BrokenPipe => PrintError::OutputClosed,
-                _ => PrintError::Output(error),
-            })
-    }
+/// Writes all of `text` at once, so that whoever reads it need not wait for the next batch.
+pub(super) fn write(output: &mut impl Write, text: &[u8]) -> Result<(), PrintError> {
+    output
+        .write_all(text)
+        .and_then(|()| output.flush())
+        .map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => PrintError::OutputClosed,
+            _ => PrintError::Output(error),
+        })
 }
 
 fn encoder(
@@ -148,7 +138,7 @@ fn encoder(
     max_rows: MaxRows,
     plan: &dyn ExecutionPlan,
     task: &Arc<TaskContext>,
-) -> Box<dyn Encoder> {
+) -> Box<dyn Encoder + Send> {
     let schema = plan.schema();
     if schema.fields().is_empty() {
         return Box::new(Nothing);
@@ -173,9 +163,14 @@ mod tests {
 
     async fn print(sql: &str, format: Format, quiet: bool) -> crate::Result<String> {
         let results = SessionContext::new().sql(sql).await?;
-        let mut printer = Printer::new(Vec::new(), format, MaxRows::Limited(2), quiet);
-        match printer.print(results, false, Instant::now()).await {
-            Ok(()) => Ok(String::from_utf8_lossy(&printer.output).into_owned()),
+        let printer = Printer {
+            format,
+            max_rows: MaxRows::Limited(2),
+            quiet,
+        };
+        let mut output = Vec::new();
+        match printer.print(results, false, Instant::now(), &mut output).await {
+            Ok(()) => Ok(String::from_utf8_lossy(&output).into_owned()),
             Err(PrintError::Query(error)) => Err(error),
             Err(error) => Ok(format!("{error:?}")),
         }
@@ -230,8 +225,12 @@ mod tests {
             }
         }
         let results = SessionContext::new().sql("SELECT 1").await?;
-        let mut printer = Printer::new(Closed, Format::Csv, MaxRows::Unlimited, false);
-        let printed = printer.print(results, false, Instant::now()).await;
+        let printer = Printer {
+            format: Format::Csv,
+            max_rows: MaxRows::Unlimited,
+            quiet: true,
+        };
+        let printed = printer.print(results, false, Instant::now(), &mut Closed).await;
         assert!(matches!(printed, Err(PrintError::OutputClosed)), "{printed:?}");
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The prompt: reads an entry, runs it, prints what comes of it, and starts over.
 
 use std::env;
-use std::io::Write;
+use std::io;
 use std::path::PathBuf;
 
 use datafusion::DATAFUSION_VERSION;
@@ -9,19 +9,21 @@ use datafusion::config::Dialect;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
+use tokio::runtime::Handle;
 
 use super::command::{self, Command};
+use super::interrupt::interruptible;
 use super::prompt::StatementValidator;
-use super::runner::{Runner, Stop, interruptible};
+use super::runner::{Runner, Stop};
 use super::source::Source;
-use super::{report_error, to_stderr};
+use super::{printer, report_error, to_stderr};
 
 /// Runs what the user enters until they leave. Statements that fail are reported, and the session goes on.
-pub(super) async fn run<W: Write>(mut runner: Runner<W>, quiet: bool) -> Result<(), Stop> {
+pub(super) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Result<(), Stop> {
     let mut terminal = Terminal::open()?;
     if !quiet {
         let version = env!("CARGO_PKG_VERSION");
-        runner.say(&format!(
+        say(&format!(
             "Seequel {version} on DataFusion {DATAFUSION_VERSION}; \\? lists commands\n"
         ))?;
     }
@@ -34,20 +36,25 @@ pub(super) async fn run<W: Write>(mut runner: Runner<W>, quiet: bool) -> Result<
         match Command::parse(&entry) {
             Ok(Command::Nothing) => {}
             Ok(Command::Quit) => return Ok(()),
-            Ok(Command::Help) => runner.say(command::HELP)?,
-            Ok(Command::Sql(sql)) => run_sql(&mut runner, &sql).await?,
+            Ok(Command::Help) => say(command::HELP)?,
+            Ok(Command::Sql(sql)) => run_sql(runner.clone(), queries, &sql).await?,
             Err(message) => report_error(&message),
         }
     }
 }
 
-async fn run_sql<W: Write>(runner: &mut Runner<W>, sql: &str) -> Result<(), Stop> {
-    match interruptible(runner.run(&Source::prompt(sql))).await {
+async fn run_sql(runner: Runner, queries: &Handle, sql: &str) -> Result<(), Stop> {
+    let source = Source::prompt(sql);
+    match interruptible(queries, async move { runner.run(&[source]).await }).await {
         Err(Stop::Failed(message)) => report_error(&message),
         Err(Stop::Interrupted) => to_stderr("Cancelled"),
         done_or_closed => return done_or_closed,
     }
     Ok(())
+}
+
+fn say(text: &str) -> Result<(), Stop> {
+    Ok(printer::write(&mut io::stdout(), text.as_bytes())?)
 }
 
 impl From<ReadlineError> for Stop {

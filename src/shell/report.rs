@@ -176,10 +176,7 @@ mod tests {
             name: "a.sql".to_string(),
             text: text.to_string(),
         };
-        let mut script = match Script::new(text, &options) {
-            Ok(script) => script,
-            Err(error) => return render(&error, &source),
-        };
+        let mut script = Script::new(text);
         loop {
             match script.next_statement(&options) {
                 Ok(Some(_)) => {}

@@ -1,11 +1,9 @@
 //! Runs texts of SQL, one statement after the other, up to the first that fails.
 
-use std::future::{Future, pending};
-use std::io::Write;
+use std::io;
 use std::time::Instant;
 
 use datafusion::config::SqlParserOptions;
-use tokio::signal;
 
 use super::printer::{PrintError, Printer};
 use super::report;
@@ -41,21 +39,16 @@ impl From<PrintError> for Stop {
     }
 }
 
-/// An engine and the place its results go to.
-#[derive(Debug)]
-pub(super) struct Runner<W> {
+/// An engine, and how its results are printed to standard output.
+#[derive(Debug, Clone)]
+pub(super) struct Runner {
     engine: Engine,
-    printer: Printer<W>,
+    printer: Printer,
 }
 
-impl<W: Write> Runner<W> {
-    pub(super) fn new(engine: Engine, printer: Printer<W>) -> Self {
+impl Runner {
+    pub(super) fn new(engine: Engine, printer: Printer) -> Self {
         Self { engine, printer }
-    }
-
-    /// Prints a text of the shell's own.
-    pub(super) fn say(&mut self, text: &str) -> Result<(), Stop> {
-        Ok(self.printer.say(text)?)
     }
 
     /// How the session wants SQL to be read at the moment.
@@ -71,17 +64,16 @@ impl<W: Write> Runner<W> {
     }
 
     /// Runs all statements of all sources, in order.
-    pub(super) async fn run_all(&mut self, sources: &[Source]) -> Result<(), Stop> {
+    pub(super) async fn run(&self, sources: &[Source]) -> Result<(), Stop> {
         for source in sources {
-            self.run(source).await?;
+            self.run_source(source).await?;
         }
         Ok(())
     }
 
-    /// Runs all statements of one source, in order.
-    pub(super) async fn run(&mut self, source: &Source) -> Result<(), Stop> {
+    async fn run_source(&self, source: &Source) -> Result<(), Stop> {
         let located = |error| Stop::Failed(report::render(&error, source));
-        let mut script = Script::new(&source.text, &self.sql_options()).map_err(located)?;
+        let mut script = Script::new(&source.text);
         while let Some(statement) = script.next_statement(&self.sql_options()).map_err(located)? {
             self.execute(statement).await.map_err(|error| match error {
                 PrintError::Query(error) => located(error),
@@ -91,26 +83,13 @@ impl<W: Write> Runner<W> {
         Ok(())
     }
 
-    async fn execute(&mut self, statement: Statement) -> Result<(), PrintError> {
+    async fn execute(&self, statement: Statement) -> Result<(), PrintError> {
         let started = Instant::now();
         // a plan or a description cut short would be of no use
         let all_rows = statement.is_introspection();
         let results = sql::plan(self.engine.context(), self.engine.models(), statement).await?;
-        self.printer.print(results, all_rows, started).await
-    }
-}
-
-/// Does `work` unless Ctrl-C comes first, which drops it: that is what cancels a query.
-pub(super) async fn interruptible(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
-    tokio::select! {
-        result = work => result,
-        () = interrupt() => Err(Stop::Interrupted),
-    }
-}
-
-async fn interrupt() {
-    if signal::ctrl_c().await.is_err() {
-        // the system can't tell us about it, so it never comes
-        pending().await
+        self.printer
+            .print(results, all_rows, started, &mut io::stdout())
+            .await
     }
 }

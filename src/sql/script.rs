@@ -1,60 +1,92 @@
 //! A text of statements separated by `;`, taken one at a time.
 
-use std::vec;
+use std::collections::VecDeque;
 
-use datafusion::config::SqlParserOptions;
+use datafusion::config::{Dialect, SqlParserOptions};
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
+use datafusion::sql::sqlparser::dialect::{Dialect as SqlDialect, dialect_from_str};
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 use super::parser;
 use super::statement::Statement;
 use crate::Result;
 
-/// The statements of a text, each parsed only when its turn comes, so that one may change the rules for the next
-/// (`SET datafusion.sql_parser.dialect = …`).
+/// The statements of a text, each read only when its turn comes: one may change the dialect for those behind it
+/// (`SET datafusion.sql_parser.dialect = …`), and what runs before a faulty one is not lost.
 ///
 /// Positions in errors and plans are lines and columns of the whole text.
 #[derive(Debug)]
-pub struct Script {
-    tokens: vec::IntoIter<TokenWithSpan>,
+pub struct Script<'a> {
+    text: &'a str,
+    /// Where the next statement starts.
+    position: Location,
+    /// The dialect that `tokens` were read by, if they were read at all.
+    dialect: Option<Dialect>,
+    tokens: VecDeque<TokenWithSpan>,
+    /// Why there are no more tokens, if it is not the end of the text.
+    error: Option<TokenizerError>,
 }
 
-impl Script {
-    /// Splits `text` into tokens by the rules of the configured dialect.
-    ///
-    /// # Errors
-    /// A string, quoted name or comment that does not end, with its position.
-    pub fn new(text: &str, options: &SqlParserOptions) -> Result<Self> {
-        let dialect = configured_dialect(options)?;
-        let tokens = Tokenizer::new(dialect.as_ref(), text)
-            .tokenize_with_location()
-            .map_err(|error| DataFusionError::from(ParserError::from(error)))?;
-        Ok(Self {
-            tokens: tokens.into_iter(),
-        })
+impl<'a> Script<'a> {
+    /// The statements of `text`, separated by `;`.
+    pub fn new(text: &'a str) -> Self {
+        let position = Location { line: 1, column: 1 };
+        Self {
+            text,
+            position,
+            dialect: None,
+            tokens: VecDeque::new(),
+            error: None,
+        }
     }
 
-    /// The next statement, or `None` at the end of the text.
+    /// The next statement, read by the rules that `options` ask for, or `None` at the end of the text.
     ///
     /// # Errors
     /// A syntax error in that statement, with its position; the call after that goes on behind its `;`.
     pub fn next_statement(&mut self, options: &SqlParserOptions) -> Result<Option<Statement>> {
-        let Some(tokens) = self.next_tokens() else {
+        let name = options.dialect;
+        let dialect = dialect_from_str(name)
+            .ok_or_else(|| DataFusionError::Configuration(format!("there is no SQL dialect '{name}'")))?;
+        if self.dialect.replace(name) != Some(name) {
+            self.tokenize(dialect.as_ref());
+        }
+        let Some(tokens) = self.next_tokens()? else {
             return Ok(None);
         };
-        let dialect = configured_dialect(options)?;
-        let statement = parser::parse(tokens, dialect.as_ref(), options.recursion_limit.get())?;
-        Ok(Some(statement))
+        Ok(Some(parser::parse(
+            tokens,
+            dialect.as_ref(),
+            options.recursion_limit.get(),
+        )?))
+    }
+
+    /// Splits what is left of the text into tokens.
+    fn tokenize(&mut self, dialect: &dyn SqlDialect) {
+        let mut tokens = Vec::new();
+        let result = Tokenizer::new(dialect, behind(self.text, self.position))
+            .tokenize_with_location_into_buf(&mut tokens);
+        for token in &mut tokens {
+            token.span.start = shift(token.span.start, self.position);
+            token.span.end = shift(token.span.end, self.position);
+        }
+        self.tokens = tokens.into();
+        self.error = result
+            .err()
+            .map(|TokenizerError { message, location }| TokenizerError {
+                message,
+                location: shift(location, self.position),
+            });
     }
 
     /// The tokens of the next statement that is more than blanks and comments, with its `;`: an error at the end of
     /// the statement then has a token to point at.
-    fn next_tokens(&mut self) -> Option<Vec<TokenWithSpan>> {
+    fn next_tokens(&mut self) -> Result<Option<Vec<TokenWithSpan>>> {
         let mut tokens = Vec::new();
         let mut is_blank = true;
-        for token in self.tokens.by_ref() {
+        while let Some(token) = self.tokens.pop_front() {
+            self.position = token.span.end;
             let ends = token.token == Token::SemiColon;
             if ends && is_blank {
                 tokens.clear();
@@ -63,10 +95,49 @@ impl Script {
             is_blank &= matches!(token.token, Token::Whitespace(_));
             tokens.push(token);
             if ends {
-                break;
+                return Ok(Some(tokens));
             }
         }
-        (!is_blank).then_some(tokens)
+        match self.error.take() {
+            Some(error) => Err(DataFusionError::from(ParserError::from(error)).into()),
+            None => Ok((!is_blank).then_some(tokens)),
+        }
+    }
+}
+
+/// The part of `text` from a position on.
+fn behind(text: &str, position: Location) -> &str {
+    let mut here = Location { line: 1, column: 1 };
+    for (offset, character) in text.char_indices() {
+        if here == position {
+            return &text[offset..];
+        }
+        here = match character {
+            '\n' => Location {
+                line: here.line + 1,
+                column: 1,
+            },
+            _ => Location {
+                column: here.column + 1,
+                ..here
+            },
+        };
+    }
+    ""
+}
+
+/// A position within a part of a text as a position in the text, which has that part at `start`.
+fn shift(position: Location, start: Location) -> Location {
+    if position.line > 1 {
+        Location {
+            line: position.line + start.line - 1,
+            ..position
+        }
+    } else {
+        Location {
+            line: start.line,
+            column: position.column + start.column - 1,
+        }
     }
 }
 
@@ -75,33 +146,24 @@ impl Script {
 /// # Errors
 /// A syntax error, no statement, or more than one.
 pub fn parse_statement(sql: &str, options: &SqlParserOptions) -> Result<Statement> {
-    let mut script = Script::new(sql, options)?;
+    let mut script = Script::new(sql);
     let statement = script
         .next_statement(options)?
         .ok_or_else(|| DataFusionError::Plan("the SQL text holds no statement".to_string()))?;
-    if script.next_tokens().is_some() {
+    if script.next_tokens()?.is_some() {
         let reason = "the SQL text holds more than one statement; run them one at a time";
         return Err(DataFusionError::Plan(reason.to_string()).into());
     }
     Ok(statement)
 }
 
-fn configured_dialect(options: &SqlParserOptions) -> Result<Box<dyn Dialect>> {
-    let name = options.dialect;
-    let dialect = dialect_from_str(name)
-        .ok_or_else(|| DataFusionError::Configuration(format!("there is no SQL dialect '{name}'")))?;
-    Ok(dialect)
-}
-
 #[cfg(test)]
 mod tests {
-    use datafusion::config::Dialect;
-
     use super::*;
 
     fn statements(text: &str) -> Result<Vec<String>> {
         let options = SqlParserOptions::default();
-        let mut script = Script::new(text, &options)?;
+        let mut script = Script::new(text);
         let mut statements = Vec::new();
         while let Some(statement) = script.next_statement(&options)? {
             statements.push(statement.to_string());
@@ -143,7 +205,7 @@ mod tests {
     #[test]
     fn statements_after_a_faulty_one_can_be_read() -> Result<()> {
         let options = SqlParserOptions::default();
-        let mut script = Script::new("SELEC 1; SHOW MODELS", &options)?;
+        let mut script = Script::new("SELEC 1; SHOW MODELS");
         assert!(script.next_statement(&options).is_err());
         assert_eq!(script.next_statement(&options)?, Some(Statement::ShowModels));
         Ok(())
@@ -152,13 +214,31 @@ mod tests {
     #[test]
     fn each_statement_is_parsed_by_the_dialect_of_its_turn() -> Result<()> {
         let mut options = SqlParserOptions::default();
-        let mut script = Script::new("SELECT 1; EXPLAIN (ANALYZE) SELECT 2", &options)?;
+        let mut script = Script::new("SELECT 1; EXPLAIN (ANALYZE) SELECT 2");
         script.next_statement(&options)?;
         options.dialect = Dialect::PostgreSQL;
         let explain = script
             .next_statement(&options)?
             .map(|statement| statement.to_string());
         assert_eq!(explain.as_deref(), Some("EXPLAIN ANALYZE SELECT 2"));
+        Ok(())
+    }
+
+    #[test]
+    fn quotes_are_those_of_the_dialect_too_and_positions_stay() -> Result<()> {
+        let mut options = SqlParserOptions::default();
+        let mut script = Script::new("/* ä */ SELECT 1;\n SELECT 2; SELECT 'it\\'s;';\n\n SELECT;");
+        script.next_statement(&options)?;
+        script.next_statement(&options)?;
+        options.dialect = Dialect::MySQL;
+        let quoted = script
+            .next_statement(&options)?
+            .map(|statement| statement.to_string());
+        assert_eq!(quoted.as_deref(), Some("SELECT 'it''s;'"));
+        let message = script
+            .next_statement(&options)
+            .map_or_else(|error| error.to_string(), |s| format!("{s:?}"));
+        assert!(message.contains("found: ; at Line: 4, Column: 8"), "{message}");
         Ok(())
     }
 
