@@ -1,2 +1,40 @@
-//! x
-fn main() {}
+//! The `seequel` command: arguments in, exit status out; the shell does the rest.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use seequel::shell::{self, Args};
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr();
+    run(args).unwrap_or_else(|error| shell::fail(&format!("cannot start the async runtime: {error}")))
+}
+
+fn run(args: Args) -> io::Result<ExitCode> {
+    let queries = Runtime::new()?;
+    // the shell has a thread of its own, to notice Ctrl-C while queries keep all others busy
+    let exit = Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(shell::run(args, queries.handle()));
+    // a query that was cancelled may still be in a call that can't be interrupted: don't wait for it
+    queries.shutdown_background();
+    Ok(exit)
+}
+
+/// Warnings and worse, or what `SEEQUEL_LOG` asks for (`info`, `seequel=debug`, …).
+fn log_to_stderr() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .with_env_var("SEEQUEL_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+}

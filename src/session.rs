@@ -14,6 +14,9 @@ use crate::images::{ImagesTableFactory, ReadImages};
 use crate::models::ModelRegistry;
 use crate::plan::{ExtractInference, PruneInference, SeequelQueryPlanner};
 
+/// Name of the table function over images.
+const READ_IMAGES: &str = "read_images";
+
 /// Extends DataFusion's [`SessionStateBuilder`].
 pub trait SeequelExt {
     /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`.
@@ -46,11 +49,9 @@ impl SeequelExt for SessionStateBuilder {
             options.extensions.insert(InferenceOptions::default());
         }
         self.scalar_functions().get_or_insert_default().push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
-        let read_images = TableFunction::new(ReadImages::NAME.to_owned(), Arc::new(ReadImages::default()));
-        self.table_functions()
-            .get_or_insert_default()
-            .insert(ReadImages::NAME.to_owned(), Arc::new(read_images));
-        self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory::default()))
+        let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
+        self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
             .with_analyzer_rule(Arc::new(ExtractInference::new(Arc::clone(models))))
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_query_planner(Arc::new(SeequelQueryPlanner::default()))

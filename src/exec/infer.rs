@@ -30,8 +30,8 @@ use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdo
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
-    apply_expression_roots,
+    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+    StatisticsArgs, apply_expression_roots,
 };
 use futures::{StreamExt, TryStreamExt};
 use itertools::Itertools;
@@ -275,7 +275,7 @@ impl Worker {
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.calls.len()];
         while let Some(first) = columns.iter().position(Option::is_none) {
             let image = &self.calls[first].image;
-            let same: Vec<_> = (first..columns.len()).filter(|call| self.calls[*call].image == *image).collect();
+            let same: Vec<_> = (first..columns.len()).filter(|call| &self.calls[*call].image == image).collect();
             let models: Vec<_> = same.iter().map(|call| Arc::clone(&self.calls[*call].model)).collect();
             for (call, answers) in same.into_iter().zip(self.infer_image(image, &models, batch)?) {
                 columns[call] = Some(self.accept(answers, batch)?);

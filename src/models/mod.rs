@@ -16,23 +16,37 @@
 //!                                                     checked against the graph
 //! ```
 //!
-//! [`ModelSpec::resolve`] does all of it. A model that could not run is refused there, with an error that names the
+//! and how a [`Model`] runs:
+//!
+//! ```text
+//!  RgbImage ─ preprocess ─► tensor ─ pool: a session of onnx ─► numbers ─ classification ─► class, confidence
+//! ```
+//!
+//! [`ModelSpec::resolve`] does all of the former. A model that could not run is refused there, with an error that names the
 //! option or file at fault, and not at the millionth image.
 
+mod classification;
 mod files;
 mod graph;
 mod hugging_face;
 mod input;
 mod keyword;
 mod labels;
+mod model;
+mod onnx;
 mod output;
 mod pixels;
+mod pool;
+mod preprocess;
 mod proto;
+mod registry;
 mod resolve;
 mod resources;
 mod settings;
+mod sizing;
 mod sources;
 mod spec;
+mod tensor;
 #[cfg(test)]
 mod testing;
 mod values;
@@ -40,9 +54,18 @@ mod values;
 pub use graph::{Dim, Graph, Port};
 pub use keyword::UnknownKeyword;
 pub use labels::Labels;
+pub use model::Model;
+pub use onnx::{Provider, Runtime};
+pub use registry::{CreateModel, ModelRegistry};
 pub use resources::{Device, Precision, Resources, UnknownDevice};
 pub use settings::{ResolvedSetting, Source};
+pub use sizing::Sizing;
 pub use spec::{
     Activation, Channels, Element, InputSpec, Interpolation, Layout, ModelSpec, OutputSpec, Preprocessing,
     Resize, Task,
 };
+
+pub(crate) use classification::{BestClass, best_class};
+pub(crate) use model::RunTimes;
+pub(crate) use preprocess::{Preprocessor, least_scale};
+pub(crate) use tensor::Tensor;

@@ -10,7 +10,8 @@ use datafusion::physical_plan::metrics::Time;
 use super::onnx::{Provider, Runtime, Session, SharedWeights};
 use super::pool::Pool;
 use super::sizing::Sizing;
-use super::spec::{Device, ModelSpec};
+use super::resources::Device;
+use super::spec::ModelSpec;
 use super::tensor::Tensor;
 use crate::{Error, Result};
 

@@ -143,7 +143,7 @@ impl ModelRegistry {
             ("threads a session", sizing.threads.to_string()),
         ];
         let settings = model.spec().settings.iter();
-        let settings = settings.map(|setting| (setting.name.clone(), setting.value.clone(), setting.source.clone()));
+        let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.source.to_string()));
         let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
         let (names, values, sources): (Vec<_>, Vec<_>, Vec<_>) = settings.chain(here).multiunzip();
         let column = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;

@@ -1,1 +1,124 @@
-//! (to be written)
+//! The command line: SQL from arguments, files, standard input or a prompt; results to standard output.
+//!
+//! ```text
+//!  --rc, --file, --command, stdin ─► Source ─┐
+//!                                            ├─► Runner ─ sql::Script ─► statement ─► DataFrame ─► Printer ─► stdout
+//!  prompt (repl) ─► command, or ─► Source ───┘      │
+//!                                                   └─ Stop: error with its place in the Source ─► stderr, exit status
+//! ```
+
+mod args;
+mod cells;
+mod command;
+mod delimited;
+mod encoder;
+mod interrupt;
+mod json;
+mod printer;
+mod prompt;
+mod repl;
+mod report;
+mod runner;
+mod size;
+mod source;
+mod table;
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+pub use args::Args;
+use tokio::runtime::Handle;
+
+use crate::engine::Engine;
+use crate::{Error, Result};
+use interrupt::interruptible;
+use printer::Printer;
+use runner::{Runner, Stop};
+use source::Source;
+
+/// Exit status of a program that Ctrl-C ended: 128 + the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Does what the arguments say and returns the exit status: 0, 1 after an error, 130 after Ctrl-C.
+///
+/// Statements run on the threads of `queries`, which must not be those that poll this future: see [`interrupt`].
+pub async fn run(args: Args, queries: &Handle) -> ExitCode {
+    match run_args(&args, queries).await {
+        // whoever reads our output has had enough, as `head` does: no fault
+        Ok(()) | Err(Stop::OutputClosed) => ExitCode::SUCCESS,
+        Err(Stop::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(Stop::Failed(message)) => fail(&message),
+    }
+}
+
+/// Reports an error on standard error and returns the exit status for it.
+pub fn fail(message: &str) -> ExitCode {
+    report_error(message);
+    ExitCode::FAILURE
+}
+
+fn report_error(message: &str) {
+    to_stderr(&format!("Error: {message}"));
+}
+
+fn to_stderr(line: &str) {
+    // if even standard error is closed there is nobody left to tell
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+async fn run_args(args: &Args, queries: &Handle) -> Result<(), Stop> {
+    let interactive = args.asks_for_sql() && io::stdin().is_terminal();
+    // files are read before the working directory changes, and before anything runs: a wrong name costs no work
+    let sources = read_sources(args, interactive)?;
+    let runner = Runner::new(
+        start_engine(args, queries)?,
+        Printer {
+            format: args.format,
+            max_rows: args.maxrows,
+            quiet: args.quiet,
+        },
+    );
+    let script_runner = runner.clone();
+    interruptible(queries, async move { script_runner.run(&sources).await }).await?;
+    if interactive {
+        repl::run(&runner, queries, args.quiet).await
+    } else {
+        Ok(())
+    }
+}
+
+/// The engine, in the folder where the user wants its queries to start from.
+fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
+    let _entered = queries.enter();
+    let engine = Engine::builder().memory_limit(args.memory_limit).build()?;
+    if let Some(rows) = args.batch_size {
+        let state = engine.context().state_ref();
+        state.write().config_mut().options_mut().execution.batch_size = rows;
+    }
+    if let Some(path) = &args.data_path {
+        env::set_current_dir(path).map_err(|source| Error::Io {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(engine)
+}
+
+/// What is to be run before the prompt appears, or all there is to run: start-up files, then `--file`, then `--command`,
+/// or else standard input.
+fn read_sources(args: &Args, interactive: bool) -> Result<Vec<Source>> {
+    let mut sources = args
+        .startup_files()
+        .iter()
+        .map(|path| Source::file(path))
+        .collect::<Result<Vec<_>>>()?;
+    for path in &args.file {
+        sources.push(Source::file(path)?);
+    }
+    sources.extend(args.command.iter().map(|sql| Source::command(sql)));
+    if args.asks_for_sql() && !interactive {
+        sources.push(Source::stdin()?);
+    }
+    Ok(sources)
+}

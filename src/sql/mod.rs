@@ -1,1 +1,17 @@
-//! (to be written)
+//! SQL: the statements about models that DataFusion does not know, beside all those it does.
+//!
+//! ```text
+//!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame
+//!                                               │                      │
+//!                                   DFParser ◄──┘ all but models       └─► ModelRegistry, SessionContext
+//! ```
+
+mod execute;
+mod options;
+mod parser;
+mod script;
+mod statement;
+
+pub use execute::plan;
+pub use script::{Script, parse_statement};
+pub use statement::Statement;

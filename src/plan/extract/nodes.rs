@@ -76,7 +76,7 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let mut exprs = self.extract_named(node.expr, &mut input)?;
         let output_of = |column: &Column| {
-            exprs.iter().find(|expr| matches!(expr.clone().unalias(), Expr::Column(it) if it == *column)).map(output)
+            exprs.iter().find(|expr| unaliased(expr).try_as_col() == Some(column)).map(output)
         };
         let carried: Vec<_> = input.carried.iter().filter_map(|carried| translate(carried, &output_of)).collect();
         exprs.extend(carried.iter().map(|carried| Expr::Column(carried.column.clone())));
@@ -255,6 +255,13 @@ fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Opti
     });
     let call = InferCall { image: image.ok()?.data, model: Arc::clone(&carried.call.model) };
     Some(Carried { call, column: carried.column.clone() })
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
 }
 
 /// The column under which a projection's parents see `expr`.

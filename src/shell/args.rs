@@ -1,0 +1,152 @@
+//! The command line arguments.
+
+use std::env;
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
+use datafusion::config::ConfigNonZeroUsize;
+
+use super::printer::{Format, MaxRows};
+use super::size;
+
+const EXAMPLES: &str = "\
+Examples:
+  A first look at a folder of images, reading nothing but their headers:
+    seequel -c \"SELECT path, width, height FROM 'photos/*.jpg' LIMIT 5\"
+
+  What is in them?
+    seequel -c \"CREATE MODEL resnet FROM 'models/resnet50.onnx'\" \\
+            -c \"SELECT path, classify(image, 'resnet') FROM 'photos/*.jpg'\"
+
+  The same for a million of them, into a file:
+    seequel -c \"CREATE MODEL resnet FROM 'models/resnet50.onnx'\" \\
+            -c \"COPY (SELECT path, classify(image, 'resnet') AS prediction FROM 'photos/*.jpg') TO 'results.parquet'\"
+
+  A script, in 2 GiB of memory:
+    seequel --memory-limit 2g --file report.sql
+
+  For the next program in a pipe:
+    echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format csv | wc -l
+
+Without -c and -f, SQL is read from standard input, or from a prompt if that is a terminal; \\? lists its commands.
+SEEQUEL_LOG=info (or debug) logs to standard error.";
+
+/// What the user asked for.
+#[derive(Debug, Parser)]
+#[command(name = "seequel", version, about, after_help = EXAMPLES)]
+pub struct Args {
+    /// Run these statements, then exit
+    #[arg(short, long, value_name = "SQL", num_args = 1.., value_parser = NonEmptyStringValueParser::new())]
+    pub(super) command: Vec<String>,
+
+    /// Run the statements of these files, then exit
+    #[arg(short, long, value_name = "FILE", num_args = 1..)]
+    pub(super) file: Vec<PathBuf>,
+
+    /// Run these files first, instead of ~/.seequelrc, which -c and -f leave out
+    #[arg(short, long, value_name = "FILE", num_args = 1..)]
+    pub(super) rc: Option<Vec<PathBuf>>,
+
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Automatic)]
+    pub(super) format: Format,
+
+    /// Print results only
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Memory that queries may use, such as 512m or 2g [default: no limit]
+    #[arg(short, long, value_name = "SIZE", value_parser = size::parse)]
+    pub(super) memory_limit: Option<usize>,
+
+    /// Folder that relative paths in SQL start from [default: the current one]
+    #[arg(short = 'p', long, value_name = "FOLDER")]
+    pub(super) data_path: Option<PathBuf>,
+
+    /// Rows of a result that a table shows: a number, or unlimited
+    #[arg(long, value_name = "ROWS", default_value = "40")]
+    pub(super) maxrows: MaxRows,
+
+    /// Rows that operators pass on at a time [default: DataFusion's]
+    #[arg(short, long, value_name = "ROWS")]
+    pub(super) batch_size: Option<ConfigNonZeroUsize>,
+}
+
+impl Args {
+    /// Whether neither `--command` nor `--file` gives any SQL.
+    pub(super) fn asks_for_sql(&self) -> bool {
+        self.command.is_empty() && self.file.is_empty()
+    }
+
+    /// The files of `--rc`, else `~/.seequelrc` if SQL comes from standard input or a prompt.
+    pub(super) fn startup_files(&self) -> Vec<PathBuf> {
+        match &self.rc {
+            Some(files) => files.clone(),
+            None if self.asks_for_sql() => default_startup_file().into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+fn default_startup_file() -> Option<PathBuf> {
+    let file = env::home_dir()?.join(".seequelrc");
+    file.exists().then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from([&["seequel"], args].concat())
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_and_files_may_be_many() -> Result<(), clap::Error> {
+        let args = parse(&["-c", "SELECT 1", "SELECT 2", "-c", "SELECT 3", "--file", "a.sql"])?;
+        assert_eq!(args.command, ["SELECT 1", "SELECT 2", "SELECT 3"]);
+        assert_eq!(args.file, [PathBuf::from("a.sql")]);
+        assert!(!args.asks_for_sql());
+        assert!(args.startup_files().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn start_up_files_can_be_named() -> Result<(), clap::Error> {
+        let args = parse(&["--rc", "a.sql", "--command", "SELECT 1"])?;
+        assert_eq!(args.startup_files(), [PathBuf::from("a.sql")]);
+        Ok(())
+    }
+
+    #[test]
+    fn defaults_and_units() -> Result<(), clap::Error> {
+        let args = parse(&["-m", "2g", "-b", "512"])?;
+        assert_eq!(args.memory_limit, Some(2 << 30));
+        assert_eq!(args.batch_size.map(usize::from), Some(512));
+        assert_eq!(args.maxrows, MaxRows::Limited(40));
+        assert_eq!(args.format, Format::Automatic);
+        assert!(args.asks_for_sql());
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for args in [
+            ["--memory-limit", "much"],
+            ["--maxrows", "few"],
+            ["--batch-size", "0"],
+            ["--format", "xml"],
+            ["--command", ""],
+        ] {
+            assert!(parse(&args).is_err(), "{args:?}");
+        }
+    }
+}

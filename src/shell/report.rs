@@ -1,0 +1,257 @@
+//! Errors as a user wants to read them: what is wrong, and where in the SQL.
+//!
+//! ```text
+//! Error: Expected: an expression, found: FROM
+//!  --> report.sql:3:8
+//!   |
+//! 3 | SELECT FROM images;
+//!   |        ^
+//! ```
+
+use std::error::Error as StdError;
+use std::fmt::Write;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::Location;
+use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::sql::sqlparser::parser::ParserError;
+
+use super::source::Source;
+use crate::Error;
+
+/// Characters of a line that are shown before and behind the faulty one: statements that programs write can be lines
+/// of megabytes.
+const CONTEXT: usize = 60;
+
+/// What is wrong, with its place in `source` if the error knows it.
+pub(super) fn render(error: &Error, source: &Source) -> String {
+    let Error::DataFusion(error) = error else {
+        return message(error);
+    };
+    let errors = error.iter().map(|error| {
+        let mut text = query_message(error);
+        if let Some(place) = location(error, &source.text) {
+            point_at(place, source, &mut text);
+        }
+        text
+    });
+    errors.collect::<Vec<_>>().join("\n")
+}
+
+/// What is wrong, in a sentence without the names of the error types it travelled in.
+pub(super) fn message(error: &Error) -> String {
+    match error {
+        Error::DataFusion(error) => query_message(error),
+        error => error.to_string(),
+    }
+}
+
+fn query_message(error: &DataFusionError) -> String {
+    match error {
+        DataFusionError::Diagnostic(_, inner) => query_message(inner),
+        DataFusionError::Shared(inner) => query_message(inner),
+        DataFusionError::Context(context, inner) => format!("{context}: {}", query_message(inner)),
+        DataFusionError::External(inner) => foreign_message(inner.as_ref()),
+        DataFusionError::ArrowError(inner, _) => foreign_message(inner.as_ref()),
+        DataFusionError::ParquetError(inner) => foreign_message(inner.as_ref()),
+        DataFusionError::SchemaError(inner, _) => inner.to_string(),
+        DataFusionError::IoError(inner) => inner.to_string(),
+        DataFusionError::ObjectStore(inner) => inner.to_string(),
+        DataFusionError::SQL(inner, hint) => {
+            let hint = hint.as_deref().unwrap_or_default();
+            format!("{}{hint}", split_position(inner).0)
+        }
+        DataFusionError::Plan(text)
+        | DataFusionError::Execution(text)
+        | DataFusionError::Configuration(text)
+        | DataFusionError::ResourcesExhausted(text) => text.clone(),
+        DataFusionError::NotImplemented(text) => format!("not supported: {text}"),
+        error => error.to_string(),
+    }
+}
+
+/// Errors of other libraries may hold ours again.
+fn foreign_message(error: &(dyn StdError + 'static)) -> String {
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return message(error);
+    }
+    if let Some(error) = error.downcast_ref::<DataFusionError>() {
+        return query_message(error);
+    }
+    if let Some(ArrowError::ExternalError(inner)) = error.downcast_ref() {
+        return foreign_message(inner.as_ref());
+    }
+    if let Some(ParquetError::External(inner)) = error.downcast_ref() {
+        return foreign_message(inner.as_ref());
+    }
+    error.to_string()
+}
+
+fn location(error: &DataFusionError, text: &str) -> Option<Location> {
+    if let Some(span) = error.diagnostic().and_then(|diagnostic| diagnostic.span) {
+        return Some(span.start);
+    }
+    let DataFusionError::SQL(error, _) = error.find_root() else {
+        return None;
+    };
+    match split_position(error) {
+        (_, Some(location)) => Some(location),
+        // the parser gives the end of the text no position
+        (message, None) => message.ends_with("found: EOF").then(|| end_of(text)),
+    }
+}
+
+/// The parser's message and the position that it has at its end.
+fn split_position(error: &ParserError) -> (&str, Option<Location>) {
+    let message = match error {
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.as_str(),
+        ParserError::RecursionLimitExceeded => return ("the statement is nested too deeply", None),
+    };
+    let split = message.rsplit_once(" at Line: ").and_then(|(message, position)| {
+        let (line, column) = position.split_once(", Column: ")?;
+        Some((
+            message,
+            Location {
+                line: line.parse().ok()?,
+                column: column.parse().ok()?,
+            },
+        ))
+    });
+    split.map_or((message, None), |(message, location)| (message, Some(location)))
+}
+
+/// Just behind the last character that is no blank.
+fn end_of(text: &str) -> Location {
+    let text = text.trim_end();
+    let last_line = text.rsplit('\n').next().unwrap_or_default();
+    let line = text.matches('\n').count() + 1;
+    Location {
+        line: line as u64,
+        column: last_line.chars().count() as u64 + 1,
+    }
+}
+
+/// Appends the position and, if it is inside the text, its line with a mark below.
+fn point_at(Location { line, column }: Location, source: &Source, message: &mut String) {
+    let number = line.to_string();
+    let gutter = " ".repeat(number.len());
+    // writing to a String cannot fail
+    let _ = write!(message, "\n{gutter}--> {}:{line}:{column}", source.name);
+    if let Some((excerpt, mark)) = excerpt(&source.text, line, column) {
+        let _ = write!(message, "\n{gutter} |\n{number} | {excerpt}\n{gutter} | {mark}");
+    }
+}
+
+/// The part of a line around a column, and a `^` indented to stand below that column. Lines and columns start at 1.
+fn excerpt(text: &str, line: u64, column: u64) -> Option<(String, String)> {
+    let line = text
+        .split('\n')
+        .nth(usize::try_from(line).ok()?.checked_sub(1)?)?
+        .trim_end();
+    let column = usize::try_from(column).ok()?.checked_sub(1)?;
+    let start = column.saturating_sub(CONTEXT);
+    let shown = line
+        .chars()
+        .skip(start)
+        .take(column - start + CONTEXT)
+        .collect::<String>();
+    let blank = |c| if c == '\t' { '\t' } else { ' ' };
+    let indent = shown.chars().take(column - start).map(blank).collect::<String>();
+    Some((shown, format!("{indent}^")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::config::SqlParserOptions;
+
+    use super::*;
+    use crate::sql::Script;
+
+    fn syntax_error(text: &str) -> String {
+        let options = SqlParserOptions::default();
+        let source = Source {
+            name: "a.sql".to_string(),
+            text: text.to_string(),
+        };
+        let mut script = Script::new(text);
+        loop {
+            match script.next_statement(&options) {
+                Ok(Some(_)) => {}
+                Ok(None) => return "no error".to_string(),
+                Err(error) => return render(&error, &source),
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_stands_below_the_faulty_token() {
+        insta::assert_snapshot!(syntax_error("SELECT 1;\n\n  SELECT a FRM b;"), @r"
+        Expected: end of statement, found: b
+         --> a.sql:3:16
+          |
+        3 |   SELECT a FRM b;
+          |                ^
+        ");
+        let report = syntax_error("SELECT\ta b c");
+        assert!(
+            report.ends_with("\n1 | SELECT\ta b c\n  |       \t    ^"),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn a_text_that_ends_too_early_is_marked_at_its_end() {
+        insta::assert_snapshot!(syntax_error("SELECT 1;\nCREATE MODEL a\n  \n"), @r"
+        Expected: FROM, found: EOF
+         --> a.sql:2:15
+          |
+        2 | CREATE MODEL a
+          |               ^
+        ");
+    }
+
+    #[test]
+    fn a_string_without_an_end_is_marked_at_its_start() {
+        insta::assert_snapshot!(syntax_error("SELECT 'é', 'oops\n;"), @r"
+        Unterminated string literal
+         --> a.sql:1:13
+          |
+        1 | SELECT 'é', 'oops
+          |             ^
+        ");
+    }
+
+    #[test]
+    fn long_lines_are_shown_in_part() {
+        let text = format!("SELECT {}1 1{}", "12, ".repeat(100_000), ", 12".repeat(100_000));
+        let report = syntax_error(&text);
+        assert!(report.contains(":1:400010\n") && report.len() < 500, "{report}");
+    }
+
+    #[test]
+    fn deep_nesting_names_the_limit() {
+        let report = syntax_error(&"(".repeat(1000));
+        assert_eq!(report, "the statement is nested too deeply (current limit: 50)");
+    }
+
+    #[test]
+    fn wrappers_do_not_show() {
+        let unknown = || Error::UnknownModel {
+            name: "nope".to_string(),
+            hint: "make one".to_string(),
+        };
+        let expected = "there is no model 'nope'; make one";
+        let external = DataFusionError::from(unknown());
+        assert_eq!(message(&Error::from(external)), expected);
+        let arrow = DataFusionError::from(ArrowError::from(DataFusionError::from(unknown())));
+        assert_eq!(
+            message(&Error::from(DataFusionError::Shared(Arc::new(arrow)))),
+            expected
+        );
+        let context = DataFusionError::Plan("bad".to_string()).context("while planning");
+        assert_eq!(message(&Error::from(context)), "while planning: bad");
+    }
+}

@@ -1,0 +1,56 @@
+//! From a statement to the `DataFrame` of its results.
+
+use std::sync::Arc;
+
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::prelude::SessionContext;
+
+use super::statement::Statement;
+use crate::Result;
+use crate::models::ModelRegistry;
+
+/// Plans `statement` and, as DataFusion does for DDL, carries out what has no plan: the result is then empty.
+///
+/// Making and dropping models touches files, which happens off the async threads.
+///
+/// # Errors
+/// Whatever is wrong with the statement's names, types, options or files.
+pub async fn plan(
+    engine_ctx: &SessionContext,
+    models: &Arc<ModelRegistry>,
+    statement: Statement,
+) -> Result<DataFrame> {
+    match statement {
+        Statement::CreateModel(create) => {
+            let models = Arc::clone(models);
+            run_blocking(move || models.create(&create)).await?;
+            empty(engine_ctx)
+        }
+        Statement::DropModel { name, if_exists } => {
+            let models = Arc::clone(models);
+            run_blocking(move || ModelRegistry::drop(&models, &name, if_exists)).await?;
+            empty(engine_ctx)
+        }
+        Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
+        Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
+        Statement::DataFusion(statement) => {
+            let plan = engine_ctx.state().statement_to_plan(*statement).await?;
+            Ok(engine_ctx.execute_logical_plan(plan).await?)
+        }
+    }
+}
+
+async fn run_blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    SpawnedTask::spawn_blocking(work)
+        .join()
+        .await
+        .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+}
+
+fn empty(ctx: &SessionContext) -> Result<DataFrame> {
+    let plan = LogicalPlanBuilder::empty(false).build()?;
+    Ok(DataFrame::new(ctx.state(), plan))
+}

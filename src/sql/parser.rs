@@ -1,0 +1,327 @@
+//! The grammar of statements about models; whatever is none goes to DataFusion's own parser.
+//!
+//! `MODEL` and `MODELS` are no keywords of SQL: they mean something only where these statements have them, so that
+//! tables and columns may bear those names.
+
+use std::collections::BTreeMap;
+
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::{DFParser, DFParserBuilder};
+use datafusion::sql::planner::IdentNormalizer;
+use datafusion::sql::sqlparser::dialect::Dialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+use super::options;
+use super::statement::Statement;
+use crate::models::CreateModel;
+
+/// Parses the tokens of one statement, with or without its `;`.
+///
+/// # Errors
+/// [`DataFusionError::SQL`] with line and column; of a token that should not be there, where that stands.
+pub(super) fn parse(
+    tokens: Vec<TokenWithSpan>,
+    dialect: &dyn Dialect,
+    recursion_limit: usize,
+) -> Result<Statement, DataFusionError> {
+    let mut parser = DFParserBuilder::new(tokens)
+        .with_dialect(dialect)
+        .with_recursion_limit(recursion_limit)
+        .build()?;
+    let statement = parse_any(&mut parser)?;
+    let next = parser.parser.peek_token();
+    if next != Token::SemiColon && next != Token::EOF {
+        return Ok(parser.parser.expected("end of statement", next)?);
+    }
+    Ok(statement)
+}
+
+fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {
+    let statement = match ModelStatement::peek(&parser.parser) {
+        Some(ModelStatement::Create) => parse_create(&mut parser.parser)?,
+        Some(ModelStatement::Show) => parse_show(&mut parser.parser),
+        Some(ModelStatement::Describe) => parse_describe(&mut parser.parser)?,
+        Some(ModelStatement::Drop) => parse_drop(&mut parser.parser)?,
+        None => Statement::DataFusion(Box::new(parser.parse_statement()?)),
+    };
+    Ok(statement)
+}
+
+/// The statements of our own, told apart by their first words.
+enum ModelStatement {
+    Create,
+    Show,
+    Describe,
+    Drop,
+}
+
+impl ModelStatement {
+    fn peek(parser: &Parser<'_>) -> Option<Self> {
+        let keyword = |n| match &parser.peek_nth_token_ref(n).token {
+            Token::Word(word) => word.keyword,
+            _ => Keyword::NoKeyword,
+        };
+        match keyword(0) {
+            Keyword::CREATE if is_word(parser, 1, "MODEL") => Some(Self::Create),
+            Keyword::CREATE
+                if (keyword(1), keyword(2)) == (Keyword::OR, Keyword::REPLACE)
+                    && is_word(parser, 3, "MODEL") =>
+            {
+                Some(Self::Create)
+            }
+            Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(Self::Show),
+            // `DESCRIBE model` asks about a table of that name, as does `DESCRIBE model.part`
+            Keyword::DESCRIBE | Keyword::DESC if is_word(parser, 1, "MODEL") => {
+                let describes_table = is_end(parser, 2) || is_period(parser, 2);
+                (!describes_table).then_some(Self::Describe)
+            }
+            Keyword::DROP if is_word(parser, 1, "MODEL") => Some(Self::Drop),
+            _ => None,
+        }
+    }
+}
+
+fn is_word(parser: &Parser<'_>, n: usize, expected: &str) -> bool {
+    matches!(&parser.peek_nth_token_ref(n).token,
+        Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(expected))
+}
+
+fn is_end(parser: &Parser<'_>, n: usize) -> bool {
+    matches!(parser.peek_nth_token_ref(n).token, Token::SemiColon | Token::EOF)
+}
+
+fn is_period(parser: &Parser<'_>, n: usize) -> bool {
+    parser.peek_nth_token_ref(n).token == Token::Period
+}
+
+fn parse_create(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.expect_keyword(Keyword::CREATE)?;
+    let or_replace = parser.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+    parser.advance_token(); // MODEL
+    let if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+    if or_replace && if_not_exists {
+        return error_at(
+            "OR REPLACE and IF NOT EXISTS exclude each other",
+            parser.get_current_token(),
+        );
+    }
+    let name = parse_name(parser)?;
+    if parser.parse_keyword(Keyword::AS) {
+        return error_at(
+            "CREATE MODEL … AS … is not supported yet",
+            parser.get_current_token(),
+        );
+    }
+    parser.expect_keyword(Keyword::FROM)?;
+    let location = parse_location(parser)?;
+    let options = if parser.parse_keyword(Keyword::OPTIONS) {
+        options::parse(parser)?
+    } else {
+        BTreeMap::new()
+    };
+    Ok(Statement::CreateModel(CreateModel {
+        name,
+        or_replace,
+        if_not_exists,
+        location,
+        options,
+    }))
+}
+
+fn parse_show(parser: &mut Parser<'_>) -> Statement {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // MODELS
+    Statement::ShowModels
+}
+
+fn parse_describe(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // DESCRIBE
+    parser.advance_token(); // MODEL
+    Ok(Statement::DescribeModel {
+        name: parse_name(parser)?,
+    })
+}
+
+fn parse_drop(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // DROP
+    parser.advance_token(); // MODEL
+    let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+    Ok(Statement::DropModel {
+        name: parse_name(parser)?,
+        if_exists,
+    })
+}
+
+/// A name, folded to lower case unless quoted, as table names are.
+pub(super) fn parse_name(parser: &mut Parser<'_>) -> Result<String, ParserError> {
+    Ok(IdentNormalizer::default().normalize(parser.parse_identifier()?))
+}
+
+fn parse_location(parser: &mut Parser<'_>) -> Result<String, ParserError> {
+    let token = parser.next_token();
+    match token.token {
+        Token::SingleQuotedString(location) | Token::DoubleQuotedString(location) => Ok(location),
+        _ => parser.expected("the location of an ONNX file in quotes", token),
+    }
+}
+
+/// A complaint that is more than an unexpected token.
+pub(super) fn error_at<T>(message: &str, token: &TokenWithSpan) -> Result<T, ParserError> {
+    Err(ParserError::ParserError(format!("{message}{}", token.span.start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::config::SqlParserOptions;
+
+    use super::*;
+    use crate::Result;
+    use crate::sql::parse_statement;
+
+    fn statement(sql: &str) -> Result<Statement> {
+        parse_statement(sql, &SqlParserOptions::default())
+    }
+
+    fn error(sql: &str) -> String {
+        statement(sql).map_or_else(|error| error.to_string(), |found| format!("no error: {found}"))
+    }
+
+    fn create(name: &str, location: &str, options: &[(&str, &str)]) -> CreateModel {
+        CreateModel {
+            name: name.to_string(),
+            or_replace: false,
+            if_not_exists: false,
+            location: location.to_string(),
+            options: options
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn create_model_in_full() -> Result<()> {
+        let sql = "create model ResNet from 'models/r.onnx' options (task 'embed', 'Labels' 'l.txt');";
+        let options = [("task", "embed"), ("Labels", "l.txt")];
+        assert_eq!(
+            statement(sql)?,
+            Statement::CreateModel(create("resnet", "models/r.onnx", &options))
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn create_model_with_its_clauses() -> Result<()> {
+        let replace = CreateModel {
+            or_replace: true,
+            ..create("a", "a.onnx", &[])
+        };
+        assert_eq!(
+            statement("CREATE OR REPLACE MODEL a FROM 'a.onnx'")?,
+            Statement::CreateModel(replace)
+        );
+        let keep = CreateModel {
+            if_not_exists: true,
+            ..create("Big A", "a.onnx", &[])
+        };
+        let sql = "CREATE MODEL IF NOT EXISTS \"Big A\" FROM 'a.onnx' OPTIONS ()";
+        assert_eq!(statement(sql)?, Statement::CreateModel(keep));
+        Ok(())
+    }
+
+    #[test]
+    fn the_other_statements_about_models() -> Result<()> {
+        assert_eq!(statement("show Models")?, Statement::ShowModels);
+        let describe = Statement::DescribeModel {
+            name: "resnet".to_string(),
+        };
+        assert_eq!(statement("DESCRIBE MODEL ResNet")?, describe);
+        assert_eq!(statement("desc model resnet")?, describe);
+        let drop = |name: &str, if_exists| Statement::DropModel {
+            name: name.to_string(),
+            if_exists,
+        };
+        assert_eq!(statement("DROP MODEL \"A\"")?, drop("A", false));
+        assert_eq!(statement("DROP MODEL IF EXISTS a")?, drop("a", true));
+        assert_eq!(statement("DROP MODEL if")?, drop("if", false));
+        Ok(())
+    }
+
+    #[test]
+    fn tables_may_be_called_model() -> Result<()> {
+        for sql in [
+            "SELECT * FROM model",
+            "SELECT model.model FROM models AS model",
+            "CREATE TABLE model (model INT)",
+            "DROP TABLE models",
+            "DESCRIBE model",
+            "DESCRIBE model.models",
+            "SHOW TABLES",
+            "SHOW models.option",
+            "INSERT INTO models VALUES (1)",
+        ] {
+            assert!(matches!(statement(sql)?, Statement::DataFusion(_)), "{sql}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn display_parses_to_the_same_statement() -> Result<()> {
+        for sql in [
+            "CREATE MODEL a FROM 'it''s.onnx' OPTIONS ('Odd key' 'it''s', b.c 1, d false)",
+            "CREATE OR REPLACE MODEL \"Say \"\"A\"\"\" FROM 'a.onnx'",
+            "CREATE MODEL IF NOT EXISTS \"select\" FROM 's3://bucket/a.onnx'",
+            "SHOW MODELS",
+            "DESCRIBE MODEL \"A b\"",
+            "DROP MODEL IF EXISTS a",
+            "SELECT count(*) FROM model WHERE a = 'b;c'",
+        ] {
+            let first = statement(sql)?;
+            assert_eq!(statement(&first.to_string())?, first, "{first}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn errors_say_what_is_expected_and_where() {
+        let cases = [
+            ("CREATE MODEL", "identifier, found: EOF"),
+            ("CREATE MODEL a", "FROM, found: EOF"),
+            (
+                "CREATE MODEL a FROM b",
+                "in quotes, found: b at Line: 1, Column: 21",
+            ),
+            (
+                "CREATE MODEL a.b FROM 'c'",
+                "FROM, found: . at Line: 1, Column: 15",
+            ),
+            (
+                "CREATE MODEL a FROM 'c' WITH d",
+                "end of statement, found: WITH at Line: 1, Column: 25",
+            ),
+            (
+                "CREATE OR REPLACE MODEL IF NOT EXISTS a FROM 'b'",
+                "at Line: 1, Column: 32",
+            ),
+            (
+                "CREATE MODEL a AS ENSEMBLE OF (b)",
+                "not supported yet at Line: 1, Column: 16",
+            ),
+            (
+                "SHOW MODELS LIKE 'a'",
+                "end of statement, found: LIKE at Line: 1, Column: 13",
+            ),
+            (
+                "DESCRIBE MODEL a b",
+                "end of statement, found: b at Line: 1, Column: 18",
+            ),
+            ("DROP MODEL", "identifier, found: EOF"),
+        ];
+        for (sql, expected) in cases {
+            let message = error(sql);
+            assert!(message.contains(expected), "{sql}: {message}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A text of statements separated by `;`, taken one at a time.
+
+use std::collections::VecDeque;
+
+use datafusion::config::{Dialect, SqlParserOptions};
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::dialect::{Dialect as SqlDialect, dialect_from_str};
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
+
+use super::parser;
+use super::statement::Statement;
+use crate::Result;
+
+/// The statements of a text, each read only when its turn comes: one may change the dialect for those behind it
+/// (`SET datafusion.sql_parser.dialect = …`), and what runs before a faulty one is not lost.
+///
+/// Positions in errors and plans are lines and columns of the whole text.
+#[derive(Debug)]
+pub struct Script<'a> {
+    text: &'a str,
+    /// Where the next statement starts.
+    position: Location,
+    /// The dialect that `tokens` were read by, if they were read at all.
+    dialect: Option<Dialect>,
+    tokens: VecDeque<TokenWithSpan>,
+    /// Why there are no more tokens, if it is not the end of the text.
+    error: Option<TokenizerError>,
+}
+
+impl<'a> Script<'a> {
+    /// The statements of `text`, separated by `;`.
+    pub fn new(text: &'a str) -> Self {
+        let position = Location { line: 1, column: 1 };
+        Self {
+            text,
+            position,
+            dialect: None,
+            tokens: VecDeque::new(),
+            error: None,
+        }
+    }
+
+    /// The next statement, read by the rules that `options` ask for, or `None` at the end of the text.
+    ///
+    /// # Errors
+    /// A syntax error in that statement, with its position; the call after that goes on behind its `;`.
+    pub fn next_statement(&mut self, options: &SqlParserOptions) -> Result<Option<Statement>> {
+        let name = options.dialect;
+        let dialect = dialect_from_str(name)
+            .ok_or_else(|| DataFusionError::Configuration(format!("there is no SQL dialect '{name}'")))?;
+        if self.dialect.replace(name) != Some(name) {
+            self.tokenize(dialect.as_ref());
+        }
+        let Some(tokens) = self.next_tokens()? else {
+            return Ok(None);
+        };
+        Ok(Some(parser::parse(
+            tokens,
+            dialect.as_ref(),
+            options.recursion_limit.get(),
+        )?))
+    }
+
+    /// Splits what is left of the text into tokens.
+    fn tokenize(&mut self, dialect: &dyn SqlDialect) {
+        let mut tokens = Vec::new();
+        let result = Tokenizer::new(dialect, behind(self.text, self.position))
+            .tokenize_with_location_into_buf(&mut tokens);
+        for token in &mut tokens {
+            token.span.start = shift(token.span.start, self.position);
+            token.span.end = shift(token.span.end, self.position);
+        }
+        self.tokens = tokens.into();
+        self.error = result
+            .err()
+            .map(|TokenizerError { message, location }| TokenizerError {
+                message,
+                location: shift(location, self.position),
+            });
+    }
+
+    /// The tokens of the next statement that is more than blanks and comments, with its `;`: an error at the end of
+    /// the statement then has a token to point at.
+    fn next_tokens(&mut self) -> Result<Option<Vec<TokenWithSpan>>> {
+        let mut tokens = Vec::new();
+        let mut is_blank = true;
+        while let Some(token) = self.tokens.pop_front() {
+            self.position = token.span.end;
+            let ends = token.token == Token::SemiColon;
+            if ends && is_blank {
+                tokens.clear();
+                continue;
+            }
+            is_blank &= matches!(token.token, Token::Whitespace(_));
+            tokens.push(token);
+            if ends {
+                return Ok(Some(tokens));
+            }
+        }
+        match self.error.take() {
+            Some(error) => Err(DataFusionError::from(ParserError::from(error)).into()),
+            None => Ok((!is_blank).then_some(tokens)),
+        }
+    }
+}
+
+/// The part of `text` from a position on.
+fn behind(text: &str, position: Location) -> &str {
+    let mut here = Location { line: 1, column: 1 };
+    for (offset, character) in text.char_indices() {
+        if here == position {
+            return &text[offset..];
+        }
+        here = match character {
+            '\n' => Location {
+                line: here.line + 1,
+                column: 1,
+            },
+            _ => Location {
+                column: here.column + 1,
+                ..here
+            },
+        };
+    }
+    ""
+}
+
+/// A position within a part of a text as a position in the text, which has that part at `start`.
+fn shift(position: Location, start: Location) -> Location {
+    if position.line > 1 {
+        Location {
+            line: position.line + start.line - 1,
+            ..position
+        }
+    } else {
+        Location {
+            line: start.line,
+            column: position.column + start.column - 1,
+        }
+    }
+}
+
+/// Parses a text of exactly one statement; a `;` at its end is optional.
+///
+/// # Errors
+/// A syntax error, no statement, or more than one.
+pub fn parse_statement(sql: &str, options: &SqlParserOptions) -> Result<Statement> {
+    let mut script = Script::new(sql);
+    let statement = script
+        .next_statement(options)?
+        .ok_or_else(|| DataFusionError::Plan("the SQL text holds no statement".to_string()))?;
+    if script.next_tokens()?.is_some() {
+        let reason = "the SQL text holds more than one statement; run them one at a time";
+        return Err(DataFusionError::Plan(reason.to_string()).into());
+    }
+    Ok(statement)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statements(text: &str) -> Result<Vec<String>> {
+        let options = SqlParserOptions::default();
+        let mut script = Script::new(text);
+        let mut statements = Vec::new();
+        while let Some(statement) = script.next_statement(&options)? {
+            statements.push(statement.to_string());
+        }
+        Ok(statements)
+    }
+
+    fn error(text: &str) -> String {
+        statements(text).map_or_else(|error| error.to_string(), |found| format!("no error: {found:?}"))
+    }
+
+    #[test]
+    fn statements_come_in_order_without_the_empty_ones() -> Result<()> {
+        let text = ";; SELECT 1; -- nothing here ;\n;SHOW MODELS;\n/* ; */ DROP MODEL a -- the end";
+        assert_eq!(statements(text)?, ["SELECT 1", "SHOW MODELS", "DROP MODEL a"]);
+        assert!(statements(" -- only a comment\n")?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn semicolons_in_strings_and_names_do_not_split() -> Result<()> {
+        assert_eq!(statements("SELECT ';' AS \"a;b\"")?, ["SELECT ';' AS \"a;b\""]);
+        Ok(())
+    }
+
+    #[test]
+    fn errors_give_the_position_in_the_whole_text() {
+        let message = error("SELECT 1;\n\n  SELECT FROM;");
+        assert!(message.contains("found: ; at Line: 3, Column: 14"), "{message}");
+        let message = error("SELECT 1;\n SELECT 'oops");
+        assert!(
+            message.contains("Unterminated string literal at Line: 2, Column: 9"),
+            "{message}"
+        );
+        let message = error("SELECT 1;\n CREATE MODEL a 'b.onnx'");
+        assert!(message.contains("at Line: 2, Column: 17"), "{message}");
+    }
+
+    #[test]
+    fn statements_after_a_faulty_one_can_be_read() -> Result<()> {
+        let options = SqlParserOptions::default();
+        let mut script = Script::new("SELEC 1; SHOW MODELS");
+        assert!(script.next_statement(&options).is_err());
+        assert_eq!(script.next_statement(&options)?, Some(Statement::ShowModels));
+        Ok(())
+    }
+
+    #[test]
+    fn each_statement_is_parsed_by_the_dialect_of_its_turn() -> Result<()> {
+        let mut options = SqlParserOptions::default();
+        let mut script = Script::new("SELECT 1; EXPLAIN (ANALYZE) SELECT 2");
+        script.next_statement(&options)?;
+        options.dialect = Dialect::PostgreSQL;
+        let explain = script
+            .next_statement(&options)?
+            .map(|statement| statement.to_string());
+        assert_eq!(explain.as_deref(), Some("EXPLAIN ANALYZE SELECT 2"));
+        Ok(())
+    }
+
+    #[test]
+    fn quotes_are_those_of_the_dialect_too_and_positions_stay() -> Result<()> {
+        let mut options = SqlParserOptions::default();
+        let mut script = Script::new("/* ä */ SELECT 1;\n SELECT 2; SELECT 'it\\'s;';\n\n SELECT;");
+        script.next_statement(&options)?;
+        script.next_statement(&options)?;
+        options.dialect = Dialect::MySQL;
+        let quoted = script
+            .next_statement(&options)?
+            .map(|statement| statement.to_string());
+        assert_eq!(quoted.as_deref(), Some("SELECT 'it''s;'"));
+        let message = script
+            .next_statement(&options)
+            .map_or_else(|error| error.to_string(), |s| format!("{s:?}"));
+        assert!(message.contains("found: ; at Line: 4, Column: 8"), "{message}");
+        Ok(())
+    }
+
+    #[test]
+    fn one_statement_means_one() -> Result<()> {
+        let options = SqlParserOptions::default();
+        assert_eq!(
+            parse_statement("show models; ;", &options)?,
+            Statement::ShowModels
+        );
+        let message = |sql| parse_statement(sql, &options).map_or_else(|e| e.to_string(), |s| s.to_string());
+        assert!(message("SELECT 1; SELECT 2").contains("more than one statement"));
+        assert!(message(" -- nothing").contains("no statement"));
+        Ok(())
+    }
+
+    #[test]
+    fn nesting_is_bounded_by_the_configured_limit() {
+        let message = error(&format!("SELECT {}1{}", "(".repeat(1000), ")".repeat(1000)));
+        assert!(message.contains("RecursionLimitExceeded"), "{message}");
+    }
+}

@@ -1,0 +1,111 @@
+//! The statements a user can write, as data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use datafusion::common::utils::quote_identifier;
+use datafusion::sql::parser::Statement as DataFusionStatement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+
+use crate::models::CreateModel;
+
+/// One statement. Its [`Display`](fmt::Display) is SQL that parses to the same statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'location' [OPTIONS (key value, …)]`
+    CreateModel(CreateModel),
+    /// `SHOW MODELS`
+    ShowModels,
+    /// `DESCRIBE MODEL name`
+    DescribeModel {
+        /// The model.
+        name: String,
+    },
+    /// `DROP MODEL [IF EXISTS] name`
+    DropModel {
+        /// The model.
+        name: String,
+        /// Whether it is fine that there is none.
+        if_exists: bool,
+    },
+    /// Everything that DataFusion parses.
+    DataFusion(Box<DataFusionStatement>),
+}
+
+impl Statement {
+    /// Whether the statement asks about the session or a plan rather than for data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
+    pub fn is_introspection(&self) -> bool {
+        match self {
+            Self::ShowModels | Self::DescribeModel { .. } => true,
+            Self::CreateModel(_) | Self::DropModel { .. } => false,
+            Self::DataFusion(statement) => match statement.as_ref() {
+                DataFusionStatement::Explain(_) => true,
+                DataFusionStatement::Statement(statement) => matches!(
+                    statement.as_ref(),
+                    SqlStatement::ExplainTable { .. }
+                        | SqlStatement::ShowColumns { .. }
+                        | SqlStatement::ShowFunctions { .. }
+                        | SqlStatement::ShowTables { .. }
+                        | SqlStatement::ShowVariable { .. }
+                ),
+                _ => false,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateModel(create) => fmt_create_model(create, f),
+            Self::ShowModels => f.write_str("SHOW MODELS"),
+            Self::DescribeModel { name } => write!(f, "DESCRIBE MODEL {}", quote_identifier(name)),
+            Self::DropModel { name, if_exists } => {
+                let if_exists = if *if_exists { "IF EXISTS " } else { "" };
+                write!(f, "DROP MODEL {if_exists}{}", quote_identifier(name))
+            }
+            Self::DataFusion(statement) => statement.fmt(f),
+        }
+    }
+}
+
+fn fmt_create_model(create: &CreateModel, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let CreateModel {
+        name,
+        or_replace,
+        if_not_exists,
+        location,
+        options,
+    } = create;
+    write!(
+        f,
+        "CREATE {}MODEL {}{} FROM {}",
+        if *or_replace { "OR REPLACE " } else { "" },
+        if *if_not_exists { "IF NOT EXISTS " } else { "" },
+        quote_identifier(name),
+        QuotedString(location),
+    )?;
+    if options.is_empty() {
+        Ok(())
+    } else {
+        fmt_options(options, f)
+    }
+}
+
+fn fmt_options(options: &BTreeMap<String, String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(" OPTIONS (")?;
+    for (i, (key, value)) in options.iter().enumerate() {
+        let separator = if i == 0 { "" } else { ", " };
+        write!(f, "{separator}{} {}", QuotedString(key), QuotedString(value))?;
+    }
+    f.write_str(")")
+}
+
+/// Text between single quotes, with those inside doubled.
+struct QuotedString<'a>(&'a str);
+
+impl fmt::Display for QuotedString<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}'", self.0.replace('\'', "''"))
+    }
+}
