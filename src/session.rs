@@ -12,7 +12,7 @@ use seequel_udfs::{Classify, Models};
 use crate::config::InferenceOptions;
 use crate::images::{ImagesTableFactory, ReadImages};
 use crate::models::ModelRegistry;
-use crate::plan::{ExtractInference, PruneInference, SeequelQueryPlanner};
+use crate::plan::{ExtractInference, LiftInference, PruneInference, SeequelQueryPlanner};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -54,6 +54,7 @@ impl SeequelExt for SessionStateBuilder {
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
             .with_analyzer_rule(Arc::new(ExtractInference::new(Arc::clone(models))))
             .with_optimizer_rule(Arc::new(PruneInference::default()))
+            .with_optimizer_rule(Arc::new(LiftInference::default()))
             .with_query_planner(Arc::new(SeequelQueryPlanner::default()))
     }
 }

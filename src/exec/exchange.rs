@@ -200,6 +200,10 @@ impl ExecutionPlan for InferExchangeExec {
         })
     }
 
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Equal
     }

@@ -147,8 +147,10 @@ impl ExecutionPlan for InferExec {
         vec![&self.input]
     }
 
+    /// An order that the input has is kept. Where it has none, saying so would invite DataFusion to sort the input
+    /// instead of the result: rows with image bytes instead of rows with labels.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![self.input.output_ordering().is_some()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!  SQL ─► logical plan with classify(…) ── ExtractInference (analyzer) ─► Infer nodes ── DataFusion's optimizer,
-//!         PruneInference ─► InferPlanner (physical) ─► InferExec over InferExchangeExec
+//!         PruneInference, LiftInference ─► InferPlanner (physical) ─► InferExec over InferExchangeExec
 //! ```
 //!
 //! Nothing here loads a model: planning asks a model for its sizes only.
 
 mod extract;
+mod lift;
 mod node;
 mod planner;
 mod prune;
 
 pub use extract::ExtractInference;
+pub use lift::LiftInference;
 pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};
 pub use prune::PruneInference;
