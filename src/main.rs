@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use seequel::shell::{self, Args};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+/// What the main thread usually has: the planner recurses into expressions, and long ones are deep.
+const QUERY_STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -16,7 +19,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> io::Result<ExitCode> {
-    let queries = Runtime::new()?;
+    let queries = Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(QUERY_STACK_BYTES)
+        .build()?;
     // the shell has a thread of its own, to notice Ctrl-C while queries keep all others busy
     let exit = Builder::new_current_thread()
         .enable_all()

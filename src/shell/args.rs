@@ -27,7 +27,7 @@ Examples:
     seequel --memory-limit 2g --file report.sql
 
   For the next program in a pipe:
-    echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format csv | wc -l
+    echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format nd-json | wc -l
 
 Without -c and -f, SQL is read from standard input, or from a prompt if that is a terminal; \\? lists its commands.
 SEEQUEL_LOG=info (or debug) logs to standard error.";

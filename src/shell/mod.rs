@@ -42,7 +42,8 @@ const INTERRUPTED: u8 = 130;
 
 /// Does what the arguments say and returns the exit status: 0, 1 after an error, 130 after Ctrl-C.
 ///
-/// Statements run on the threads of `queries`, which must not be those that poll this future: see [`interrupt`].
+/// Statements run on the threads of `queries`, which must not be those that poll this future: a query that keeps them
+/// busy would keep Ctrl-C from being noticed.
 pub async fn run(args: Args, queries: &Handle) -> ExitCode {
     match run_args(&args, queries).await {
         // whoever reads our output has had enough, as `head` does: no fault

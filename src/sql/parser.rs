@@ -39,47 +39,32 @@ pub(super) fn parse(
 }
 
 fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {
-    let statement = match ModelStatement::peek(&parser.parser) {
-        Some(ModelStatement::Create) => parse_create(&mut parser.parser)?,
-        Some(ModelStatement::Show) => parse_show(&mut parser.parser),
-        Some(ModelStatement::Describe) => parse_describe(&mut parser.parser)?,
-        Some(ModelStatement::Drop) => parse_drop(&mut parser.parser)?,
-        None => Statement::DataFusion(Box::new(parser.parse_statement()?)),
+    match model_grammar(&parser.parser) {
+        Some(parse) => Ok(parse(&mut parser.parser)?),
+        None => Ok(Statement::DataFusion(Box::new(parser.parse_statement()?))),
+    }
+}
+
+type Grammar = fn(&mut Parser<'_>) -> Result<Statement, ParserError>;
+
+/// The grammar of the statement about models that starts here, if one does.
+fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
+    let keyword = |n| match &parser.peek_nth_token_ref(n).token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
     };
-    Ok(statement)
-}
-
-/// The statements of our own, told apart by their first words.
-enum ModelStatement {
-    Create,
-    Show,
-    Describe,
-    Drop,
-}
-
-impl ModelStatement {
-    fn peek(parser: &Parser<'_>) -> Option<Self> {
-        let keyword = |n| match &parser.peek_nth_token_ref(n).token {
-            Token::Word(word) => word.keyword,
-            _ => Keyword::NoKeyword,
-        };
-        match keyword(0) {
-            Keyword::CREATE if is_word(parser, 1, "MODEL") => Some(Self::Create),
-            Keyword::CREATE
-                if (keyword(1), keyword(2)) == (Keyword::OR, Keyword::REPLACE)
-                    && is_word(parser, 3, "MODEL") =>
-            {
-                Some(Self::Create)
-            }
-            Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(Self::Show),
-            // `DESCRIBE model` asks about a table of that name, as does `DESCRIBE model.part`
-            Keyword::DESCRIBE | Keyword::DESC if is_word(parser, 1, "MODEL") => {
-                let describes_table = is_end(parser, 2) || is_period(parser, 2);
-                (!describes_table).then_some(Self::Describe)
-            }
-            Keyword::DROP if is_word(parser, 1, "MODEL") => Some(Self::Drop),
-            _ => None,
+    let or_replace = (keyword(1), keyword(2)) == (Keyword::OR, Keyword::REPLACE);
+    match keyword(0) {
+        Keyword::CREATE if is_word(parser, if or_replace { 3 } else { 1 }, "MODEL") => Some(parse_create),
+        Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(parse_show),
+        // `DESCRIBE model` asks about a table of that name, as does `DESCRIBE model.part`
+        Keyword::DESCRIBE | Keyword::DESC
+            if is_word(parser, 1, "MODEL") && !is_end(parser, 2) && !is_period(parser, 2) =>
+        {
+            Some(parse_describe)
         }
+        Keyword::DROP if is_word(parser, 1, "MODEL") => Some(parse_drop),
+        _ => None,
     }
 }
 
@@ -130,10 +115,10 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     }))
 }
 
-fn parse_show(parser: &mut Parser<'_>) -> Statement {
+fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // SHOW
     parser.advance_token(); // MODELS
-    Statement::ShowModels
+    Ok(Statement::ShowModels)
 }
 
 fn parse_describe(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
