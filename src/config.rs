@@ -81,14 +81,22 @@ impl ExtensionOptions for InferenceOptions {
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        let Self { default_model, on_error, max_image_pixels } = self;
+        let Self {
+            default_model,
+            on_error,
+            max_image_pixels,
+        } = self;
         let entry = |key: &str, value: String, description| ConfigEntry {
             key: format!("{}.{key}", Self::PREFIX),
             value: Some(value),
             description,
         };
         vec![
-            entry("default_model", default_model.clone(), "Model of calls that name none, such as classify(image)"),
+            entry(
+                "default_model",
+                default_model.clone(),
+                "Model of calls that name none, such as classify(image)",
+            ),
             entry(
                 "on_error",
                 on_error.to_string(),

@@ -66,7 +66,10 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("session", &self.context.session_id()).field("models", &self.models).finish()
+        f.debug_struct("Engine")
+            .field("session", &self.context.session_id())
+            .field("models", &self.models)
+            .finish()
     }
 }
 
@@ -106,15 +109,22 @@ impl EngineBuilder {
     /// # Errors
     /// A runtime environment that DataFusion refuses.
     pub fn build(self) -> Result<Engine> {
-        let models = Arc::new(ModelRegistry::new(self.home.unwrap_or_else(default_home)));
-        let config = self.config.unwrap_or_default().with_information_schema(true);
+        // The working directory may change (`--data-path`); what belongs to the home stays where it is now.
+        let home = self.home.unwrap_or_else(default_home);
+        let models = Arc::new(ModelRegistry::new(std::path::absolute(&home).unwrap_or(home)));
+        let mut config = self.config.unwrap_or_default().with_information_schema(true);
+        // Errors about names and types then know their place in the text.
+        config.options_mut().sql_parser.collect_spans = true;
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime(self.memory_limit)?)
             .with_default_features()
             .with_seequel(&models)
             .build();
-        Ok(Engine { context: SessionContext::new_with_state(state).enable_url_table(), models })
+        Ok(Engine {
+            context: SessionContext::new_with_state(state).enable_url_table(),
+            models,
+        })
     }
 }
 
@@ -131,5 +141,5 @@ fn runtime(memory_limit: Option<usize>) -> Result<Arc<RuntimeEnv>> {
         }
         None => builder,
     };
-    Ok(builder.build_arc().map_err(Error::from)?)
+    builder.build_arc().map_err(Error::from)
 }

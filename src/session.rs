@@ -48,9 +48,13 @@ impl SeequelExt for SessionStateBuilder {
         if options.extensions.get::<InferenceOptions>().is_none() {
             options.extensions.insert(InferenceOptions::default());
         }
-        self.scalar_functions().get_or_insert_default().push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
+        self.scalar_functions()
+            .get_or_insert_default()
+            .push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
-        self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        self.table_functions()
+            .get_or_insert_default()
+            .insert(READ_IMAGES.to_owned(), Arc::new(read_images));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
             .with_analyzer_rule(Arc::new(ExtractInference::new(Arc::clone(models))))
             .with_optimizer_rule(Arc::new(PruneInference::default()))

@@ -59,14 +59,20 @@ pub(crate) fn decode_infer(
 ) -> Result<Vec<Answers>> {
     let metrics = context.metrics;
     let slots = reserve_tensors(models, rows, context.reservation)?;
-    let mut lanes: Vec<_> =
-        models.iter().zip(&slots).map(|(model, slots)| Lane::new(model, rows, *slots, metrics)).collect();
+    let mut lanes: Vec<_> = models
+        .iter()
+        .zip(&slots)
+        .map(|(model, slots)| Lane::new(model, rows, *slots, metrics))
+        .collect();
     for row in 0..rows {
         context.cancellation.check()?;
         let Some(bytes) = images.get(row) else { continue };
         let timer = metrics.decode_time.timer();
         let decoded = decode(bytes, context.max_image_pixels, |width, height| {
-            models.iter().map(|model| least_scale(model.spec(), width, height)).fold(0.0, f64::max)
+            models
+                .iter()
+                .map(|model| least_scale(model.spec(), width, height))
+                .fold(0.0, f64::max)
         });
         timer.done();
         match decoded {
@@ -74,14 +80,20 @@ pub(crate) fn decode_infer(
                 metrics.decoded_images.add(1);
                 lanes.iter_mut().try_for_each(|lane| lane.push(row, &image))?;
             }
-            Err(reason) => lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_string())),
+            Err(reason) => lanes
+                .iter_mut()
+                .for_each(|lane| lane.fail(row, reason.to_string())),
         }
     }
     lanes.into_iter().map(Lane::finish).collect()
 }
 
 /// Slots of each model's tensor: its batch size, or less where the memory pool refuses that much, down to one.
-fn reserve_tensors(models: &[Arc<Model>], rows: usize, reservation: &MemoryReservation) -> Result<Vec<usize>> {
+fn reserve_tensors(
+    models: &[Arc<Model>],
+    rows: usize,
+    reservation: &MemoryReservation,
+) -> Result<Vec<usize>> {
     let mut most = rows.max(1);
     loop {
         let mut slots = Vec::with_capacity(models.len());

@@ -28,14 +28,17 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{
-    CardinalityEffect, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions, SchedulingType,
+    CardinalityEffect, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions,
+    SchedulingType,
 };
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr,
-    PlanProperties, StatisticsArgs,
+    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PhysicalExpr, PlanProperties, StatisticsArgs,
 };
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
@@ -107,7 +110,12 @@ impl InferExchangeExec {
     fn queue(&self, context: &Arc<TaskContext>) -> Arc<Queue> {
         let mut execution = self.execution.lock();
         let current = execution.get_or_insert_with(|| Execution {
-            queue: Arc::new(Queue::new(Arc::clone(&self.input), self.morsel_rows, self.partitions(), context)),
+            queue: Arc::new(Queue::new(
+                Arc::clone(&self.input),
+                self.morsel_rows,
+                self.partitions(),
+                context,
+            )),
             outputs_taken: 0,
         });
         current.outputs_taken += 1;
@@ -167,11 +175,21 @@ impl ExecutionPlan for InferExchangeExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "InferExchangeExec has one input");
-        Ok(Arc::new(Self::new(children.swap_remove(0), self.partitions(), self.morsel_rows)))
+        Ok(Arc::new(Self::new(
+            children.swap_remove(0),
+            self.partitions(),
+            self.morsel_rows,
+        )))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(
+            children,
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -180,7 +198,9 @@ impl ExecutionPlan for InferExchangeExec {
         let batches = futures::stream::try_unfold(queue, |queue| async move {
             Ok(queue.next().await?.map(|batch| (batch, queue)))
         });
-        let batches = batches.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
+        let batches = batches.inspect_ok(move |batch: &RecordBatch| {
+            batch.record_output(&metrics);
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
@@ -192,7 +212,11 @@ impl ExecutionPlan for InferExchangeExec {
         vec![ChildStats::At(None)]
     }
 
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
         Ok(match (args.partition(), inputs) {
             (None, [input]) => Arc::clone(input),
             // Which rows an output gets is decided while it runs.
@@ -231,7 +255,11 @@ struct Queue {
 #[derive(Debug)]
 enum Feeders {
     /// Nothing has been polled, so nothing runs.
-    Waiting { input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: Sender },
+    Waiting {
+        input: Arc<dyn ExecutionPlan>,
+        context: Arc<TaskContext>,
+        sender: Sender,
+    },
     /// Dropping the set aborts them.
     Running { _tasks: JoinSet<()> },
 }
@@ -254,7 +282,12 @@ struct Queued {
 }
 
 impl Queue {
-    fn new(input: Arc<dyn ExecutionPlan>, morsel_rows: usize, outputs: usize, context: &Arc<TaskContext>) -> Self {
+    fn new(
+        input: Arc<dyn ExecutionPlan>,
+        morsel_rows: usize,
+        outputs: usize,
+        context: &Arc<TaskContext>,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(outputs * 2);
         let consumer = MemoryConsumer::new("InferExchangeExec");
         let sender = Sender {
@@ -265,7 +298,11 @@ impl Queue {
         };
         Self {
             inputs: input.output_partitioning().partition_count(),
-            feeders: Mutex::new(Feeders::Waiting { input, context: Arc::clone(context), sender }),
+            feeders: Mutex::new(Feeders::Waiting {
+                input,
+                context: Arc::clone(context),
+                sender,
+            }),
             finished: Arc::default(),
             receiver: tokio::sync::Mutex::new(receiver),
         }
@@ -283,7 +320,14 @@ impl Queue {
     /// Starts the feeders, on the first call.
     fn start(&self) -> Result<()> {
         let mut feeders = self.feeders.lock();
-        let Feeders::Waiting { input, context, sender } = &*feeders else { return Ok(()) };
+        let Feeders::Waiting {
+            input,
+            context,
+            sender,
+        } = &*feeders
+        else {
+            return Ok(());
+        };
         let mut tasks = JoinSet::new();
         for partition in 0..self.inputs {
             let stream = input.execute(partition, Arc::clone(context))?;
@@ -320,13 +364,21 @@ impl Sender {
         let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;
         let reservation = self.reservation.new_empty();
         if reservation.try_grow(morsel.bytes).is_ok() {
-            return Ok(Queued { morsel, _permit: permit, _reservation: reservation });
+            return Ok(Queued {
+                morsel,
+                _permit: permit,
+                _reservation: reservation,
+            });
         }
         // The pool is full, perhaps of our own morsels: try again when all of those have been taken.
         drop(permit);
         let permit = self.acquire(all).await?;
         reservation.try_grow(morsel.bytes)?;
-        Ok(Queued { morsel, _permit: permit, _reservation: reservation })
+        Ok(Queued {
+            morsel,
+            _permit: permit,
+            _reservation: reservation,
+        })
     }
 
     async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {

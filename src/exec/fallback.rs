@@ -35,7 +35,9 @@ impl Models for ModelRegistry {
         let answers = blocking(|| decode_infer(&array, images.len(), &[model], &context))?;
         match answers.into_iter().next() {
             Some(answers) => match (options.on_error, answers.first_failure) {
-                (OnError::Fail, Some((_, reason))) => exec_err!("an image: {reason} (inference.on_error is 'fail')"),
+                (OnError::Fail, Some((_, reason))) => {
+                    exec_err!("an image: {reason} (inference.on_error is 'fail')")
+                }
                 (OnError::Null | OnError::Fail, _) => Ok(answers.column),
             },
             None => internal_err!("one model gives one column"),

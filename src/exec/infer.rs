@@ -15,8 +15,8 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, Statistics, assert_eq_or_internal_err, exec_err};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
@@ -24,14 +24,15 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_plan::execution_plan::{
-    CardinalityEffect, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions, SchedulingType,
+    CardinalityEffect, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions,
+    SchedulingType,
 };
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
-    StatisticsArgs, apply_expression_roots,
+    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
+    PlanProperties, StatisticsArgs, apply_expression_roots,
 };
 use futures::{StreamExt, TryStreamExt};
 use itertools::Itertools;
@@ -80,7 +81,14 @@ impl InferExec {
         in_flight: usize,
     ) -> Result<Self> {
         let properties = Arc::new(properties(&input, &calls)?);
-        Ok(Self { input, calls, morsel_rows, in_flight, properties, metrics: ExecutionPlanMetricsSet::new() })
+        Ok(Self {
+            input,
+            calls,
+            morsel_rows,
+            in_flight,
+            properties,
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
 
     /// The columns that are added, in order.
@@ -92,16 +100,25 @@ impl InferExec {
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {
     let input_schema = input.schema();
-    let answers = calls.iter().map(|call| Arc::new(Field::new(&call.column, classification_type(), true)));
+    let answers = calls
+        .iter()
+        .map(|call| Arc::new(Field::new(&call.column, classification_type(), true)));
     let fields: Vec<_> = input_schema.fields().iter().cloned().chain(answers).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, input_schema.metadata().clone()));
     let all: Vec<_> = (0..input_schema.fields().len()).collect();
     let mapping = ProjectionMapping::from_indices(&all, &input_schema)?;
     let equivalences = input.equivalence_properties().project(&mapping, schema);
-    let partitioning = input.output_partitioning().project(&mapping, input.equivalence_properties());
-    Ok(PlanProperties::new(equivalences, partitioning, EmissionType::Incremental, input.boundedness())
-        .with_evaluation_type(EvaluationType::Lazy)
-        .with_scheduling_type(SchedulingType::NonCooperative))
+    let partitioning = input
+        .output_partitioning()
+        .project(&mapping, input.equivalence_properties());
+    Ok(PlanProperties::new(
+        equivalences,
+        partitioning,
+        EmissionType::Incremental,
+        input.boundedness(),
+    )
+    .with_evaluation_type(EvaluationType::Lazy)
+    .with_scheduling_type(SchedulingType::NonCooperative))
 }
 
 impl DisplayAs for InferExec {
@@ -175,11 +192,22 @@ impl ExecutionPlan for InferExec {
             ChildrenPropertiesMode::Keep => Arc::clone(&self.properties),
             ChildrenPropertiesMode::Recompute => Arc::new(properties(&input, &self.calls)?),
         };
-        Ok(Arc::new(Self { input, properties, metrics: ExecutionPlanMetricsSet::new(), ..Self::clone(&self) }))
+        Ok(Arc::new(Self {
+            input,
+            properties,
+            metrics: ExecutionPlanMetricsSet::new(),
+            ..Self::clone(&self)
+        }))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(
+            children,
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -195,7 +223,7 @@ impl ExecutionPlan for InferExec {
             .buffered(self.in_flight)
             .inspect_ok(move |batch| {
                 let _running = &stop;
-                metrics.record_output(batch.num_rows());
+                batch.record_output(&metrics);
             });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
@@ -208,11 +236,19 @@ impl ExecutionPlan for InferExec {
         vec![ChildStats::At(partition)]
     }
 
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        let [input] = inputs else { return Ok(Arc::new(Statistics::new_unknown(&self.schema()))) };
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let [input] = inputs else {
+            return Ok(Arc::new(Statistics::new_unknown(&self.schema())));
+        };
         let mut statistics = Statistics::clone(input);
         statistics.total_byte_size = Precision::Absent;
-        statistics.column_statistics.extend(self.calls.iter().map(|_| ColumnStatistics::new_unknown()));
+        statistics
+            .column_statistics
+            .extend(self.calls.iter().map(|_| ColumnStatistics::new_unknown()));
         Ok(Arc::new(statistics))
     }
 
@@ -269,7 +305,9 @@ impl Worker {
 
     async fn infer(self: Arc<Self>, batch: RecordBatch) -> Result<RecordBatch> {
         let work = SpawnedTask::spawn_blocking(move || self.infer_blocking(&batch));
-        work.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+        work.join()
+            .await
+            .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
     }
 
     fn infer_blocking(&self, batch: &RecordBatch) -> Result<RecordBatch> {
@@ -277,13 +315,23 @@ impl Worker {
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.calls.len()];
         while let Some(first) = columns.iter().position(Option::is_none) {
             let image = &self.calls[first].image;
-            let same: Vec<_> = (first..columns.len()).filter(|call| &self.calls[*call].image == image).collect();
-            let models: Vec<_> = same.iter().map(|call| Arc::clone(&self.calls[*call].model)).collect();
+            let same: Vec<_> = (first..columns.len())
+                .filter(|call| &self.calls[*call].image == image)
+                .collect();
+            let models: Vec<_> = same
+                .iter()
+                .map(|call| Arc::clone(&self.calls[*call].model))
+                .collect();
             for (call, answers) in same.into_iter().zip(self.infer_image(image, &models, batch)?) {
                 columns[call] = Some(self.accept(answers, batch)?);
             }
         }
-        let columns = batch.columns().iter().cloned().chain(columns.into_iter().flatten()).collect();
+        let columns = batch
+            .columns()
+            .iter()
+            .cloned()
+            .chain(columns.into_iter().flatten())
+            .collect();
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
@@ -307,7 +355,10 @@ impl Worker {
     fn accept(&self, answers: Answers, batch: &RecordBatch) -> Result<ArrayRef> {
         match (self.options.on_error, answers.first_failure) {
             (OnError::Fail, Some((row, reason))) => {
-                exec_err!("{}: {reason} (inference.on_error is 'fail')", row_name(batch, row))
+                exec_err!(
+                    "{}: {reason} (inference.on_error is 'fail')",
+                    row_name(batch, row)
+                )
             }
             (OnError::Null | OnError::Fail, _) => Ok(answers.column),
         }
@@ -316,6 +367,9 @@ impl Worker {
 
 /// What to call a row in an error: its path, if it has one.
 fn row_name(batch: &RecordBatch, row: usize) -> String {
-    let path = batch.column_by_name("path").and_then(|paths| array_value_to_string(paths, row).ok());
-    path.filter(|path| !path.is_empty()).unwrap_or_else(|| "an image".to_owned())
+    let path = batch
+        .column_by_name("path")
+        .and_then(|paths| array_value_to_string(paths, row).ok());
+    path.filter(|path| !path.is_empty())
+        .unwrap_or_else(|| "an image".to_owned())
 }

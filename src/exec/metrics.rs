@@ -1,6 +1,8 @@
 //! What `EXPLAIN ANALYZE` tells of inference.
 
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time,
+};
 
 use crate::models::RunTimes;
 
@@ -32,7 +34,11 @@ impl InferMetrics {
             batches: counter("batches"),
             failed_rows: counter("failed_rows"),
             decode_time: time("decode_time"),
-            run_times: RunTimes { queue: time("queue_time"), load: time("load_time"), infer: time("infer_time") },
+            run_times: RunTimes {
+                queue: time("queue_time"),
+                load: time("load_time"),
+                infer: time("infer_time"),
+            },
         }
     }
 }

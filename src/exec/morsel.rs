@@ -25,9 +25,17 @@ pub(crate) struct Morsel {
 /// Cuts `input` into morsels of `rows` rows, fewer where they are heavy or the stream ends. Keeps the order.
 ///
 /// Batches smaller than that are joined as long as that needs no waiting for more than the next one.
-pub(crate) fn morsels(input: SendableRecordBatchStream, rows: usize) -> impl Stream<Item = Result<Morsel>> + Send {
+pub(crate) fn morsels(
+    input: SendableRecordBatchStream,
+    rows: usize,
+) -> impl Stream<Item = Result<Morsel>> + Send {
     let schema = input.schema();
-    let state = Cutter { input: Some(input), schema, rest: None, rows };
+    let state = Cutter {
+        input: Some(input),
+        schema,
+        rest: None,
+        rows,
+    };
     futures::stream::try_unfold(state, |mut state| async move {
         Ok(state.next().await?.map(|morsel| (morsel, state)))
     })
@@ -54,7 +62,9 @@ impl Cutter {
                 }
                 self.rest = Some(rest);
             }
-            let Some(input) = &mut self.input else { return Ok(None) };
+            let Some(input) = &mut self.input else {
+                return Ok(None);
+            };
             match input.next().await.transpose()? {
                 None => self.input = None,
                 Some(batch) => {
@@ -74,11 +84,17 @@ fn cut(batch: &RecordBatch, rows: usize) -> Morsel {
     for row in 0..batch.num_rows().min(rows) {
         let more: usize = batch.columns().iter().map(|column| row_bytes(column, row)).sum();
         if row > 0 && bytes + more > MORSEL_BYTES {
-            return Morsel { batch: batch.slice(0, row), bytes };
+            return Morsel {
+                batch: batch.slice(0, row),
+                bytes,
+            };
         }
         bytes += more;
     }
-    Morsel { batch: batch.slice(0, batch.num_rows().min(rows)), bytes }
+    Morsel {
+        batch: batch.slice(0, batch.num_rows().min(rows)),
+        bytes,
+    }
 }
 
 /// Bytes that one row of a column takes, whatever it shares with its neighbours.
@@ -86,8 +102,17 @@ fn row_bytes(column: &ArrayRef, row: usize) -> usize {
     match column.data_type() {
         DataType::BinaryView => size_of::<u128>() + column.as_binary_view().value(row).len(),
         DataType::Utf8View => size_of::<u128>() + column.as_string_view().value(row).len(),
-        DataType::Struct(_) => column.as_struct().columns().iter().map(|field| row_bytes(field, row)).sum(),
-        _ => column.slice(row, 1).to_data().get_slice_memory_size().unwrap_or_default(),
+        DataType::Struct(_) => column
+            .as_struct()
+            .columns()
+            .iter()
+            .map(|field| row_bytes(field, row))
+            .sum(),
+        _ => column
+            .slice(row, 1)
+            .to_data()
+            .get_slice_memory_size()
+            .unwrap_or_default(),
     }
 }
 
@@ -104,7 +129,10 @@ mod tests {
 
     fn stream(batches: Vec<RecordBatch>) -> SendableRecordBatchStream {
         let schema = batches[0].schema();
-        Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok))))
+        Box::pin(RecordBatchStreamAdapter::new(
+            schema,
+            futures::stream::iter(batches.into_iter().map(Ok)),
+        ))
     }
 
     fn numbers(range: std::ops::Range<i32>) -> RecordBatch {
@@ -115,13 +143,22 @@ mod tests {
 
     async fn rows_of(batches: Vec<RecordBatch>, rows: usize) -> Result<(Vec<usize>, Vec<i32>)> {
         let morsels: Vec<_> = morsels(stream(batches), rows).try_collect().await?;
-        let values = morsels.iter().flat_map(|m| m.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
-        Ok((morsels.iter().map(|m| m.batch.num_rows()).collect(), values.collect()))
+        let values = morsels
+            .iter()
+            .flat_map(|m| m.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
+        Ok((
+            morsels.iter().map(|m| m.batch.num_rows()).collect(),
+            values.collect(),
+        ))
     }
 
     #[tokio::test]
     async fn large_batches_are_cut_and_small_ones_joined_in_order() -> Result<()> {
-        let (sizes, values) = rows_of(vec![numbers(0..7), numbers(7..8), numbers(8..9), numbers(9..10)], 4).await?;
+        let (sizes, values) = rows_of(
+            vec![numbers(0..7), numbers(7..8), numbers(8..9), numbers(9..10)],
+            4,
+        )
+        .await?;
         assert_eq!(sizes, [4, 4, 2]);
         assert_eq!(values, (0..10).collect::<Vec<_>>());
         Ok(())
@@ -137,11 +174,23 @@ mod tests {
     #[tokio::test]
     async fn heavy_rows_make_small_morsels() -> Result<()> {
         let photo = vec![0; MORSEL_BYTES / 2 + 1];
-        let column: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([&photo[..], b"small", b"tiny", &photo]));
-        let schema = Arc::new(Schema::new(vec![Field::new("image", DataType::BinaryView, false)]));
+        let column: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([
+            &photo[..],
+            b"small",
+            b"tiny",
+            &photo,
+        ]));
+        let schema = Arc::new(Schema::new(vec![Field::new(
+            "image",
+            DataType::BinaryView,
+            false,
+        )]));
         let batch = RecordBatch::try_new(schema, vec![column])?;
         let morsels: Vec<_> = morsels(stream(vec![batch]), 8).try_collect().await?;
-        assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(
+            morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(),
+            [3, 1]
+        );
         assert!(morsels.iter().all(|morsel| morsel.bytes <= MORSEL_BYTES));
         Ok(())
     }

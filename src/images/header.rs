@@ -179,7 +179,6 @@ impl Seek for Parts {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use datafusion::object_store::PutPayload;
     use datafusion::object_store::memory::InMemory;

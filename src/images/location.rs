@@ -191,7 +191,6 @@ fn has_image_extension(file: &StorePath) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

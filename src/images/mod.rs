@@ -28,7 +28,6 @@ mod location;
 mod partitions;
 mod pipeline;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod samples;
 mod scan;
 mod table;

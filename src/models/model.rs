@@ -9,8 +9,8 @@ use datafusion::physical_plan::metrics::Time;
 
 use super::onnx::{Provider, Runtime, Session, SharedWeights};
 use super::pool::Pool;
-use super::sizing::Sizing;
 use super::resources::Device;
+use super::sizing::Sizing;
 use super::spec::ModelSpec;
 use super::tensor::Tensor;
 use crate::{Error, Result};
@@ -97,14 +97,25 @@ impl Model {
     ///
     /// # Errors
     /// The outer error is that of loading, and fails the query; the inner one is ONNX Runtime's word on this batch.
-    pub(crate) fn run(&self, tensor: &Tensor, rows: usize, times: &RunTimes) -> Result<Result<Vec<f32>, String>> {
+    pub(crate) fn run(
+        &self,
+        tensor: &Tensor,
+        rows: usize,
+        times: &RunTimes,
+    ) -> Result<Result<Vec<f32>, String>> {
         let placed = self.placed()?;
         let timer = times.queue.timer();
         let mut seat = placed.pool.take_seat();
         drop(timer);
         let session = seat.session(|| {
             let _timer = times.load.timer();
-            Session::load(&self.runtime, &self.spec, placed.provider, placed.sizing.threads, &self.weights)
+            Session::load(
+                &self.runtime,
+                &self.spec,
+                placed.provider,
+                placed.sizing.threads,
+                &self.weights,
+            )
         })?;
         let _timer = times.infer.timer();
         self.inferred_rows.fetch_add(rows as u64, Relaxed);
@@ -117,13 +128,19 @@ impl Model {
         }
         let provider = self.choose_provider()?;
         let sizing = Sizing::new(&self.spec, provider);
-        Ok(self.placed.get_or_init(|| Placed { provider, sizing, pool: Pool::new(sizing.sessions) }))
+        Ok(self.placed.get_or_init(|| Placed {
+            provider,
+            sizing,
+            pool: Pool::new(sizing.sessions),
+        }))
     }
 
     fn choose_provider(&self) -> Result<Provider> {
         match &self.spec.resources.device {
             Device::Cpu => Ok(Provider::Cpu),
-            Device::Auto if Runtime::sees_gpu() && self.runtime.is_installed() && self.runtime.has_cuda()? => {
+            Device::Auto
+                if Runtime::sees_gpu() && self.runtime.is_installed() && self.runtime.has_cuda()? =>
+            {
                 Ok(Provider::Cuda(0))
             }
             Device::Auto => Ok(Provider::Cpu),

@@ -4,6 +4,12 @@
 //! plans and runs plain SQL. It is looked for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home,
 //! `./.seequel/lib`, and where the system's loader looks.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the one file that names ort"
+)]
+
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -18,7 +24,11 @@ use super::tensor::{Tensor, TensorData};
 use crate::{Error, Result};
 
 /// File name under which the system's loader knows ONNX Runtime.
-const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+const LIBRARY: &str = if cfg!(target_os = "macos") {
+    "libonnxruntime.dylib"
+} else {
+    "libonnxruntime.so"
+};
 
 /// The process's ONNX Runtime. The library can be opened once only, so neither can this be made twice.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -51,7 +61,9 @@ impl Runtime {
     /// The runtime whose library lies in `home/lib`, if nowhere closer.
     #[must_use]
     pub fn new(home: &Path) -> Self {
-        Self { home: home.to_owned() }
+        Self {
+            home: home.to_owned(),
+        }
     }
 
     /// Whether the library is where this process would look first, without opening it.
@@ -78,7 +90,9 @@ impl Runtime {
     /// Whether the machine has an NVIDIA device, by the files its driver makes.
     #[must_use]
     pub fn sees_gpu() -> bool {
-        ["/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
+        ["/dev/nvidiactl", "/dev/dxg"]
+            .iter()
+            .any(|file| Path::new(file).exists())
     }
 
     fn environment(&self) -> Result<Environment> {
@@ -108,7 +122,10 @@ impl Runtime {
     }
 
     fn not_installed(&self, reason: &str) -> Error {
-        let places = format!("ORT_DYLIB_PATH, {}, .seequel/lib and the system", self.home.join("lib").display());
+        let places = format!(
+            "ORT_DYLIB_PATH, {}, .seequel/lib and the system",
+            self.home.join("lib").display()
+        );
         Error::Runtime(format!(
             "ONNX Runtime could not be opened, and models need it. `make setup` in Seequel's folder installs it; \
              a library you have is used when ORT_DYLIB_PATH names its file. (Looked in {places}: {reason})"
@@ -143,7 +160,10 @@ impl Session {
         let environment = runtime.environment()?;
         let refused = |error: ort::Error| Error::Model {
             model: spec.name.clone(),
-            reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
+            reason: format!(
+                "ONNX Runtime can't load {} on {provider}: {error}",
+                spec.file.display()
+            ),
         };
         let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
         let session = SessionBuilder::new(&environment)
@@ -187,15 +207,23 @@ impl Session {
         };
         let mut values: Vec<f32> = match self.output_element {
             Element::F16 => {
-                let (_, values) = output.try_extract_tensor::<f16>().map_err(|error| error.to_string())?;
+                let (_, values) = output
+                    .try_extract_tensor::<f16>()
+                    .map_err(|error| error.to_string())?;
                 values.iter().map(|value| value.to_f32()).collect()
             }
-            Element::F32 | Element::U8 => {
-                output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?.1.to_vec()
-            }
+            Element::F32 | Element::U8 => output
+                .try_extract_tensor::<f32>()
+                .map_err(|error| error.to_string())?
+                .1
+                .to_vec(),
         };
-        if values.len() % batch != 0 {
-            return Err(format!("output '{}' has {} values for {batch} images", self.output, values.len()));
+        if !values.len().is_multiple_of(batch) {
+            return Err(format!(
+                "output '{}' has {} values for {batch} images",
+                self.output,
+                values.len()
+            ));
         }
         values.truncate(values.len() / batch * rows);
         Ok(values)
@@ -203,7 +231,11 @@ impl Session {
 }
 
 #[cfg(feature = "cuda")]
-fn with_provider(builder: SessionBuilder, provider: Provider, spec: &ModelSpec) -> ort::Result<SessionBuilder> {
+fn with_provider(
+    builder: SessionBuilder,
+    provider: Provider,
+    spec: &ModelSpec,
+) -> ort::Result<SessionBuilder> {
     use ort::ep::ArbitrarilyConfigurableExecutionProvider;
     match provider {
         Provider::Cpu => Ok(builder),
@@ -228,6 +260,9 @@ fn with_provider(builder: SessionBuilder, _: Provider, _: &ModelSpec) -> ort::Re
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("input", &self.input).field("output", &self.output).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("input", &self.input)
+            .field("output", &self.output)
+            .finish_non_exhaustive()
     }
 }

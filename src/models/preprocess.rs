@@ -35,7 +35,9 @@ impl Preprocessor {
     pub(crate) fn new(spec: &ModelSpec) -> Self {
         let rule = &spec.preprocessing;
         let table = |channel: usize| {
-            std::array::from_fn(|pixel| (pixel as f32 * rule.rescale - rule.mean[channel]) / rule.std[channel])
+            std::array::from_fn(|pixel| {
+                (pixel as f32 * rule.rescale - rule.mean[channel]) / rule.std[channel]
+            })
         };
         Self {
             input: spec.input.clone(),
@@ -130,7 +132,11 @@ fn look_up<'a, T: Copy + 'a>(
 }
 
 fn luma(pixel: &[u8]) -> u8 {
-    let sum: u32 = pixel.iter().zip(LUMA).map(|(value, weight)| u32::from(*value) * weight).sum();
+    let sum: u32 = pixel
+        .iter()
+        .zip(LUMA)
+        .map(|(value, weight)| u32::from(*value) * weight)
+        .sum();
     ((sum + 0x8000) >> 16) as u8
 }
 

@@ -53,7 +53,10 @@ impl ModelRegistry {
     #[must_use]
     pub fn new(home: impl AsRef<Path>) -> Self {
         let home = home.as_ref();
-        Self { runtime: Runtime::new(home), entries: RwLock::new(found_in(&home.join("models"))) }
+        Self {
+            runtime: Runtime::new(home),
+            entries: RwLock::new(found_in(&home.join("models"))),
+        }
     }
 
     /// The model of that name.
@@ -67,7 +70,9 @@ impl ModelRegistry {
             Some(Entry::Registered(model)) => Ok(model),
             Some(Entry::Found(file)) => {
                 let model = self.resolve(name, &file, &BTreeMap::new())?;
-                self.entries.write().insert(name.to_owned(), Entry::Registered(Arc::clone(&model)));
+                self.entries
+                    .write()
+                    .insert(name.to_owned(), Entry::Registered(Arc::clone(&model)));
                 Ok(model)
             }
         }
@@ -84,22 +89,27 @@ impl ModelRegistry {
                 return Ok(());
             }
             let reason = "there is one of that name; CREATE OR REPLACE MODEL replaces it".to_owned();
-            return Err(Error::Model { model: name.clone(), reason });
+            return Err(Error::Model {
+                model: name.clone(),
+                reason,
+            });
         }
         let model = self.resolve(name, &local_file(statement)?, &statement.options)?;
         // Asks the runtime, if it is installed, whether the device is to be had.
         model.provider()?;
-        self.entries.write().insert(name.clone(), Entry::Registered(model));
+        self.entries
+            .write()
+            .insert(name.clone(), Entry::Registered(model));
         Ok(())
     }
 
-    /// Forgets a model. Queries that use it finish; its files stay.
+    /// `DROP MODEL`: forgets a model. Queries that use it finish; its files stay.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], unless `if_exists`.
-    pub fn drop(&self, name: &str, if_exists: bool) -> Result<()> {
-        let dropped = self.entries.write().remove(name);
-        if dropped.is_none() && !if_exists {
+    pub fn remove(&self, name: &str, if_exists: bool) -> Result<()> {
+        let removed = self.entries.write().remove(name);
+        if removed.is_none() && !if_exists {
             return Err(self.unknown(name));
         }
         Ok(())
@@ -113,14 +123,26 @@ impl ModelRegistry {
         let names: Vec<String> = self.entries.read().keys().cloned().collect();
         let models: Vec<_> = names.iter().map(|name| self.get(name)).collect();
         let column = |describe: &dyn Fn(&ModelSpec) -> String| -> ArrayRef {
-            let values = models.iter().map(|model| model.as_ref().ok().map(|model| describe(model.spec())));
+            let values = models
+                .iter()
+                .map(|model| model.as_ref().ok().map(|model| describe(model.spec())));
             Arc::new(values.collect::<StringArray>())
         };
-        let errors = models.iter().map(|model| model.as_ref().err().map(ToString::to_string));
+        let errors = models
+            .iter()
+            .map(|model| model.as_ref().err().map(ToString::to_string));
         let batch = RecordBatch::try_from_iter_with_nullable([
-            ("name", Arc::new(StringArray::from_iter_values(&names)) as ArrayRef, false),
+            (
+                "name",
+                Arc::new(StringArray::from_iter_values(&names)) as ArrayRef,
+                false,
+            ),
             ("task", column(&|spec| spec.task.to_string()), true),
-            ("input", column(&|spec| format!("{}x{}", spec.input.width, spec.input.height)), true),
+            (
+                "input",
+                column(&|spec| format!("{}x{}", spec.input.width, spec.input.height)),
+                true,
+            ),
             ("classes", column(&|spec| spec.output.classes.to_string()), true),
             ("device", column(&|spec| spec.resources.device.to_string()), true),
             ("file", column(&|spec| spec.file.display().to_string()), true),
@@ -143,7 +165,13 @@ impl ModelRegistry {
             ("threads a session", sizing.threads.to_string()),
         ];
         let settings = model.spec().settings.iter();
-        let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.source.to_string()));
+        let settings = settings.map(|setting| {
+            (
+                setting.name.to_owned(),
+                setting.value.clone(),
+                setting.source.to_string(),
+            )
+        });
         let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
         let (names, values, sources): (Vec<_>, Vec<_>, Vec<_>) = settings.chain(here).multiunzip();
         let column = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
@@ -156,18 +184,29 @@ impl ModelRegistry {
     }
 
     fn resolve(&self, name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Arc<Model>> {
-        Ok(Arc::new(Model::new(ModelSpec::resolve(name, file, options)?, self.runtime.clone())))
+        Ok(Arc::new(Model::new(
+            ModelSpec::resolve(name, file, options)?,
+            self.runtime.clone(),
+        )))
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let names = self.entries.read().keys().map(|name| format!("'{name}'")).join(", ");
+        let names = self
+            .entries
+            .read()
+            .keys()
+            .map(|name| format!("'{name}'"))
+            .join(", ");
         let hint = if names.is_empty() {
             "there are none: CREATE MODEL name FROM 'file.onnx' makes one, `make setup` in Seequel's folder fetches two"
                 .to_owned()
         } else {
             format!("there are {names}, and CREATE MODEL makes more")
         };
-        Error::UnknownModel { name: name.to_owned(), hint }
+        Error::UnknownModel {
+            name: name.to_owned(),
+            hint,
+        }
     }
 }
 

@@ -38,17 +38,27 @@ impl Sizing {
         let on_gpu = matches!(provider, Provider::Cuda(_));
         let (auto_batch, auto_sessions) = if on_gpu {
             // A share of 0.5 puts two sessions on a device.
-            let share = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
+            let share = resources
+                .num_gpus
+                .map(|share| (1.0 / share).floor().max(1.0) as usize);
             (GPU_BATCH_ROWS, share.unwrap_or(GPU_SESSIONS))
         } else {
             (1, (cores / threads).max(1))
         };
         let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
         Self {
-            batch_rows: spec.input.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch),
+            batch_rows: spec
+                .input
+                .fixed_batch
+                .or(resources.batch_size)
+                .unwrap_or(auto_batch),
             sessions,
             threads,
-            workers: if on_gpu { cores.max(sessions) } else { sessions * threads },
+            workers: if on_gpu {
+                cores.max(sessions)
+            } else {
+                sessions * threads
+            },
         }
     }
 }

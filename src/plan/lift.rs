@@ -36,7 +36,9 @@ impl OptimizerRule for LiftInference {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Sort(sort) = &plan else { return Ok(Transformed::no(plan)) };
+        let LogicalPlan::Sort(sort) = &plan else {
+            return Ok(Transformed::no(plan));
+        };
         let lifted = match sort.input.as_ref() {
             _ if sort.fetch.is_none() => None,
             LogicalPlan::Projection(projection) => below_projection(sort, projection)?,
@@ -55,7 +57,10 @@ fn below_projection(sort: &Sort, projection: &Projection) -> Result<Option<Logic
                 None => Transformed::no(expr),
             })
         })?;
-        Ok(SortExpr { expr: expr.data, ..key.clone() })
+        Ok(SortExpr {
+            expr: expr.data,
+            ..key.clone()
+        })
     });
     let Some(below) = below_infer(keys.collect::<Result<_>>()?, sort.fetch, &projection.input)? else {
         return Ok(None);
@@ -73,12 +78,21 @@ fn source_of(expr: &Expr, projection: &Projection) -> Option<Expr> {
 
 /// `Sort → Infer` as `Infer → Sort`, if `plan` is an Infer node and the keys are there below it.
 fn below_infer(keys: Vec<SortExpr>, fetch: Option<usize>, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-    let Some(infer) = as_infer(plan) else { return Ok(None) };
+    let Some(infer) = as_infer(plan) else {
+        return Ok(None);
+    };
     let there = |column: &Column| infer.input().schema().has_column(column);
-    if keys.iter().any(|key| key.expr.is_volatile() || !key.expr.column_refs().into_iter().all(there)) {
+    if keys
+        .iter()
+        .any(|key| key.expr.is_volatile() || !key.expr.column_refs().into_iter().all(there))
+    {
         return Ok(None);
     }
-    let sorted = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(infer.input().clone()), fetch });
+    let sorted = LogicalPlan::Sort(Sort {
+        expr: keys,
+        input: Arc::new(infer.input().clone()),
+        fetch,
+    });
     let node = InferNode::try_new(sorted, infer.calls().to_vec())?;
     Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
 }

@@ -43,14 +43,20 @@ impl ExtensionPlanner for InferPlanner {
         session: &dyn Session,
         planning_context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(infer) = node.as_any().downcast_ref::<InferNode>() else { return Ok(None) };
+        let Some(infer) = node.as_any().downcast_ref::<InferNode>() else {
+            return Ok(None);
+        };
         let ([logical_input], [input]) = (logical_inputs, physical_inputs) else {
             return internal_err!("Infer has one input");
         };
         let calls = infer.calls().iter().map(|(column, call)| {
             let schema = logical_input.schema();
             let image = planner.create_physical_expr(&call.image, schema, session, planning_context)?;
-            Ok(PhysicalCall { column: column.clone(), image, model: Arc::clone(&call.model) })
+            Ok(PhysicalCall {
+                column: column.clone(),
+                image,
+                model: Arc::clone(&call.model),
+            })
         });
         let calls = calls.collect::<Result<Vec<_>>>()?;
         let target_partitions = session.config().target_partitions();
@@ -73,7 +79,12 @@ fn plan_inference(
     let morsel_rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
-        return Ok(Arc::new(InferExec::try_new(input, calls, morsel_rows, in_flight)?));
+        return Ok(Arc::new(InferExec::try_new(
+            input,
+            calls,
+            morsel_rows,
+            in_flight,
+        )?));
     }
     let exchange = Arc::new(InferExchangeExec::new(input, workers, morsel_rows));
     Ok(Arc::new(InferExec::try_new(exchange, calls, morsel_rows, 1)?))
@@ -90,7 +101,8 @@ impl QueryPlanner for SeequelQueryPlanner {
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(InferPlanner::default())]);
+        let planner =
+            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(InferPlanner::default())]);
         planner.create_physical_plan(logical_plan, session).await
     }
 }

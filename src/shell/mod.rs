@@ -30,7 +30,7 @@ use std::process::ExitCode;
 pub use args::Args;
 use tokio::runtime::Handle;
 
-use crate::engine::Engine;
+use crate::Engine;
 use crate::{Error, Result};
 use interrupt::interruptible;
 use printer::Printer;

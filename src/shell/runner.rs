@@ -8,7 +8,7 @@ use datafusion::config::SqlParserOptions;
 use super::printer::{PrintError, Printer};
 use super::report;
 use super::source::Source;
-use crate::engine::Engine;
+use crate::Engine;
 use crate::sql::{self, Script, Statement};
 use crate::{Error, Result};
 

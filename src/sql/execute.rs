@@ -31,7 +31,7 @@ pub async fn plan(
         }
         Statement::DropModel { name, if_exists } => {
             let models = Arc::clone(models);
-            run_blocking(move || ModelRegistry::drop(&models, &name, if_exists)).await?;
+            run_blocking(move || models.remove(&name, if_exists)).await?;
             empty(engine_ctx)
         }
         Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),

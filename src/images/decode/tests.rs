@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use image::{DynamicImage, Rgb, Rgba};
 
 use super::*;

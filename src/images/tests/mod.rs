@@ -1,7 +1,5 @@
 //! The table from the outside: SQL over folders of small images.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod choosing;
 mod reading;
 

@@ -36,9 +36,17 @@ pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             found = expr.exists(|part| Ok(is_call(part)))?;
-            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            Ok(if found {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
         })?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     })?;
     Ok(found)
 }
@@ -73,12 +81,20 @@ impl Pass<'_> {
     }
 
     fn rewrite_call(&mut self, function: ScalarFunction, lazy: bool) -> Result<Transformed<Expr>> {
-        let call = InferCall { model: self.model(&function)?, image: function.args[0].clone() };
+        let call = InferCall {
+            model: self.model(&function)?,
+            image: function.args[0].clone(),
+        };
         let rewritten = Expr::ScalarFunction(function).map_children(|arg| self.rewrite(arg, lazy))?;
         if rewritten.transformed {
             return Ok(rewritten);
         }
-        if let Some(known) = self.carried.iter().chain(&self.pending).find(|known| known.call == call) {
+        if let Some(known) = self
+            .carried
+            .iter()
+            .chain(&self.pending)
+            .find(|known| known.call == call)
+        {
             return Ok(Transformed::yes(Expr::Column(known.column.clone())));
         }
         if lazy || !self.can_be_computed_below(&call.image) {
@@ -86,7 +102,10 @@ impl Pass<'_> {
         }
         let column = Column::new_unqualified(format!("__infer_{}", self.next_column));
         *self.next_column += 1;
-        self.pending.push(Carried { call, column: column.clone() });
+        self.pending.push(Carried {
+            call,
+            column: column.clone(),
+        });
         Ok(Transformed::yes(Expr::Column(column)))
     }
 
@@ -140,6 +159,9 @@ impl Pass<'_> {
         });
         !image.is_volatile()
             && matches!(needs_more, Ok(false))
-            && image.column_refs().into_iter().all(|column| self.input.has_column(column))
+            && image
+                .column_refs()
+                .into_iter()
+                .all(|column| self.input.has_column(column))
     }
 }

@@ -59,7 +59,12 @@ impl AnalyzerRule for ExtractInference {
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
         let options = InferenceOptions::of(config);
         let next_column = first_free_column(&plan)?;
-        Extraction { models: &self.models, default_model: &options.default_model, next_column }.complete(plan)
+        Extraction {
+            models: &self.models,
+            default_model: &options.default_model,
+            next_column,
+        }
+        .complete(plan)
     }
 }
 

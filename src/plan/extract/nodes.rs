@@ -7,7 +7,8 @@ use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::Sort as SortExpr;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{
-    Aggregate, DdlStatement, Distinct, DistinctOn, Extension, Filter, Join, Limit, Projection, Sort, SubqueryAlias, Window,
+    Aggregate, DdlStatement, Distinct, DistinctOn, Extension, Filter, Join, Limit, Projection, Sort,
+    SubqueryAlias, Window,
 };
 use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
 
@@ -32,7 +33,10 @@ struct Extracted {
 
 impl Extracted {
     fn plain(plan: LogicalPlan) -> Self {
-        Self { plan, carried: vec![] }
+        Self {
+            plan,
+            carried: vec![],
+        }
     }
 }
 
@@ -45,14 +49,18 @@ impl Extraction<'_> {
             return Ok(extracted.plan);
         }
         let columns = schema.columns().into_iter().map(Expr::Column).collect();
-        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(extracted.plan))?))
+        Ok(LogicalPlan::Projection(Projection::try_new(
+            columns,
+            Arc::new(extracted.plan),
+        )?))
     }
 
     fn rewrite(&mut self, plan: LogicalPlan) -> Result<Extracted> {
         if !contains_calls(&plan)? {
             return Ok(Extracted::plain(plan));
         }
-        let plan = plan.map_subqueries(|query| query.map_children(|child| self.complete(child).map(Transformed::yes)))?;
+        let plan = plan
+            .map_subqueries(|query| query.map_children(|child| self.complete(child).map(Transformed::yes)))?;
         match plan.data {
             LogicalPlan::Projection(node) => self.projection(node),
             LogicalPlan::Filter(node) => self.filter(node),
@@ -76,9 +84,16 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let mut exprs = self.extract_named(node.expr, &mut input)?;
         let output_of = |column: &Column| {
-            exprs.iter().find(|expr| unaliased(expr).try_as_col() == Some(column)).map(output)
+            exprs
+                .iter()
+                .find(|expr| unaliased(expr).try_as_col() == Some(column))
+                .map(output)
         };
-        let carried: Vec<_> = input.carried.iter().filter_map(|carried| translate(carried, &output_of)).collect();
+        let carried: Vec<_> = input
+            .carried
+            .iter()
+            .filter_map(|carried| translate(carried, &output_of))
+            .collect();
         exprs.extend(carried.iter().map(|carried| Expr::Column(carried.column.clone())));
         let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?);
         Ok(Extracted { plan, carried })
@@ -88,27 +103,46 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let predicate = self.extract_one(node.predicate, &mut input)?;
         let plan = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input.plan))?);
-        Ok(Extracted { plan, carried: input.carried })
+        Ok(Extracted {
+            plan,
+            carried: input.carried,
+        })
     }
 
     fn sort(&mut self, node: Sort) -> Result<Extracted> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let expr = self.sort_keys(node.expr, &mut input)?;
-        let plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch: node.fetch });
-        Ok(Extracted { plan, carried: input.carried })
+        let plan = LogicalPlan::Sort(Sort {
+            expr,
+            input: Arc::new(input.plan),
+            fetch: node.fetch,
+        });
+        Ok(Extracted {
+            plan,
+            carried: input.carried,
+        })
     }
 
     fn limit(&mut self, node: Limit) -> Result<Extracted> {
         let input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
-        let plan = LogicalPlan::Limit(Limit { input: Arc::new(input.plan), ..node });
-        Ok(Extracted { plan, carried: input.carried })
+        let plan = LogicalPlan::Limit(Limit {
+            input: Arc::new(input.plan),
+            ..node
+        });
+        Ok(Extracted {
+            plan,
+            carried: input.carried,
+        })
     }
 
     fn window(&mut self, node: Window) -> Result<Extracted> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let exprs = self.extract_named(node.window_expr, &mut input)?;
         let plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(input.plan))?);
-        Ok(Extracted { plan, carried: input.carried })
+        Ok(Extracted {
+            plan,
+            carried: input.carried,
+        })
     }
 
     fn aggregate(&mut self, node: Aggregate) -> Result<Extracted> {
@@ -123,7 +157,10 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let on = self.extract(node.on_expr, &mut input)?;
         let select = self.extract_named(node.select_expr, &mut input)?;
-        let sort = node.sort_expr.map(|keys| self.sort_keys(keys, &mut input)).transpose()?;
+        let sort = node
+            .sort_expr
+            .map(|keys| self.sort_keys(keys, &mut input))
+            .transpose()?;
         let node = DistinctOn::try_new(on, select, sort, Arc::new(input.plan))?;
         Ok(Extracted::plain(LogicalPlan::Distinct(Distinct::On(node))))
     }
@@ -155,24 +192,44 @@ impl Extraction<'_> {
             node.null_equality,
             node.null_aware,
         )?;
-        Ok(Extracted { plan: LogicalPlan::Join(join), carried })
+        Ok(Extracted {
+            plan: LogicalPlan::Join(join),
+            carried,
+        })
     }
 
     fn subquery_alias(&mut self, node: SubqueryAlias) -> Result<Extracted> {
         let input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let below = Arc::clone(input.plan.schema());
         let alias = SubqueryAlias::try_new(Arc::new(input.plan), node.alias)?;
-        let above = |column: &Column| below.maybe_index_of_column(column).map(|index| at(&alias.schema, index));
+        let above = |column: &Column| {
+            below
+                .maybe_index_of_column(column)
+                .map(|index| at(&alias.schema, index))
+        };
         let carried = input.carried.iter().filter_map(|carried| {
             let column = above(&carried.column)?;
-            Some(Carried { column, ..translate(carried, &above)? })
+            Some(Carried {
+                column,
+                ..translate(carried, &above)?
+            })
         });
         let carried = carried.collect();
-        Ok(Extracted { plan: LogicalPlan::SubqueryAlias(alias), carried })
+        Ok(Extracted {
+            plan: LogicalPlan::SubqueryAlias(alias),
+            carried,
+        })
     }
 
     fn sort_keys(&mut self, keys: Vec<SortExpr>, input: &mut Extracted) -> Result<Vec<SortExpr>> {
-        keys.into_iter().map(|key| Ok(SortExpr { expr: self.extract_one(key.expr, input)?, ..key })).collect()
+        keys.into_iter()
+            .map(|key| {
+                Ok(SortExpr {
+                    expr: self.extract_one(key.expr, input)?,
+                    ..key
+                })
+            })
+            .collect()
     }
 
     fn extract_one(&mut self, expr: Expr, input: &mut Extracted) -> Result<Expr> {
@@ -185,7 +242,11 @@ impl Extraction<'_> {
             let preserver = NamePreserver::new_for_projection();
             let names: Vec<_> = exprs.iter().map(|expr| preserver.save(expr)).collect();
             let exprs = extraction.extract(exprs, input)?;
-            Ok(names.into_iter().zip(exprs).map(|(name, expr)| name.restore(expr)).collect::<Vec<_>>())
+            Ok(names
+                .into_iter()
+                .zip(exprs)
+                .map(|(name, expr)| name.restore(expr))
+                .collect::<Vec<_>>())
         };
         match <[Expr; 1]>::try_from(exprs) {
             Ok([Expr::GroupingSet(set)]) => {
@@ -235,16 +296,27 @@ impl Extraction<'_> {
 
 /// Puts an `Infer` node on top of `input`.
 fn infer(input: &mut Extracted, calls: Vec<Carried>) -> Result<()> {
-    let columns = calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
+    let columns = calls
+        .iter()
+        .map(|carried| (carried.column.name.clone(), carried.call.clone()))
+        .collect();
     let below = std::mem::take(&mut input.plan);
-    input.plan = LogicalPlan::Extension(Extension { node: Arc::new(InferNode::try_new(below, columns)?) });
+    input.plan = LogicalPlan::Extension(Extension {
+        node: Arc::new(InferNode::try_new(below, columns)?),
+    });
     input.carried.extend(calls);
     Ok(())
 }
 
 /// `carried` in terms of other columns, or `None` where its image is not visible.
 fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Option<Carried> {
-    if !carried.call.image.column_refs().into_iter().all(|column| to(column).is_some()) {
+    if !carried
+        .call
+        .image
+        .column_refs()
+        .into_iter()
+        .all(|column| to(column).is_some())
+    {
         return None;
     }
     let image = carried.call.image.clone().transform(|expr| {
@@ -253,8 +325,14 @@ fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Opti
             other => Transformed::no(other),
         })
     });
-    let call = InferCall { image: image.ok()?.data, model: Arc::clone(&carried.call.model) };
-    Some(Carried { call, column: carried.column.clone() })
+    let call = InferCall {
+        image: image.ok()?.data,
+        model: Arc::clone(&carried.call.model),
+    };
+    Some(Carried {
+        call,
+        column: carried.column.clone(),
+    })
 }
 
 fn unaliased(expr: &Expr) -> &Expr {
