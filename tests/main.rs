@@ -1,0 +1,12 @@
+//! Seequel as its users meet it: real photos, real models, the real binary.
+//!
+//! One binary, because linking DataFusion takes its time. `make test` fetches what the tests need into `.seequel`.
+
+mod faults;
+mod library;
+mod plans;
+mod reference;
+mod runs;
+mod shell;
+mod slt;
+mod support;
