@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 use seequel::Engine;
 
 /// Seequel's home, filled by `make setup`.
-pub fn home() -> PathBuf {
+pub(crate) fn home() -> PathBuf {
     let home = std::env::var_os("SEEQUEL_HOME").map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join(home);
     assert!(home.join("photos").is_dir(), "{} is not set up: run `make setup`", home.display());
@@ -19,24 +18,24 @@ pub fn home() -> PathBuf {
 }
 
 /// The folder of the set-up's photos.
-pub fn photos() -> PathBuf {
+pub(crate) fn photos() -> PathBuf {
     home().join("photos")
 }
 
 /// An engine that plans for two partitions on any machine, with the photos as table `images`.
-pub async fn engine() -> Engine {
+pub(crate) async fn engine() -> Engine {
     let engine = Engine::builder().home(home()).config(two_partitions()).build().unwrap();
     let create = format!("CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '{}'", photos().display());
     engine.sql(&create).await.unwrap();
     engine
 }
 
-pub fn two_partitions() -> SessionConfig {
+pub(crate) fn two_partitions() -> SessionConfig {
     SessionConfig::new().with_target_partitions(2)
 }
 
 /// A folder of `count` small photos, hard links to one.
-pub fn folder_of(count: usize) -> tempfile::TempDir {
+pub(crate) fn folder_of(count: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(home()).unwrap();
     for number in 0..count {
         std::fs::hard_link(photos().join("lion.jpg"), folder.path().join(format!("{number:04}.jpg"))).unwrap();
@@ -45,13 +44,13 @@ pub fn folder_of(count: usize) -> tempfile::TempDir {
 }
 
 /// A query that has been run: its rows, and the plan with its metrics.
-pub struct Run {
-    pub batches: Vec<RecordBatch>,
-    pub plan: Arc<dyn ExecutionPlan>,
+pub(crate) struct Run {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
 }
 
 impl Run {
-    pub async fn new(engine: &Engine, sql: &str) -> Self {
+    pub(crate) async fn new(engine: &Engine, sql: &str) -> Self {
         let plan = engine.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
         let context = Arc::new(TaskContext::from(&engine.context().state()));
         let batches = collect(Arc::clone(&plan), context).await.unwrap();
@@ -59,16 +58,12 @@ impl Run {
     }
 
     /// Sum of a metric over all operators named `operator`.
-    pub fn metric(&self, operator: &str, metric: &str) -> usize {
+    pub(crate) fn metric(&self, operator: &str, metric: &str) -> usize {
         sum(&self.plan, operator, metric)
     }
 
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
-
-    pub fn table(&self) -> String {
-        pretty_format_batches(&self.batches).unwrap().to_string()
     }
 }
 

@@ -176,3 +176,93 @@ pub(crate) fn least_scale(spec: &ModelSpec, width: u32, height: u32) -> f64 {
     };
     scale.min(1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Onnx};
+    use super::*;
+
+    /// Prepares an image for a model of 4 × 4 pixels and returns the numbers.
+    fn prepare(shape: &str, element: &str, options: &[(&str, &str)], image: &RgbImage) -> TensorData {
+        let onnx = Onnx::new()
+            .input("pixels", element, shape)
+            .node("Gemm", &["pixels"], "logits")
+            .output("logits", "float32", "batch,2");
+        let spec = Folder::with(&onnx).unwrap().resolve(options).unwrap();
+        let mut tensor = Tensor::new(&spec.input, 1);
+        Preprocessor::new(&spec).write(image, &mut tensor, 0).unwrap();
+        std::mem::replace(tensor.data_mut(), TensorData::U8(vec![]))
+    }
+
+    fn floats(data: TensorData) -> Vec<f32> {
+        match data {
+            TensorData::F32(data) => data,
+            other => panic!("not float32: {other:?}"),
+        }
+    }
+
+    fn plain(width: u32, height: u32, pixel: [u8; 3]) -> RgbImage {
+        let pixels = pixel.repeat((width * height) as usize);
+        RgbImage { width, height, pixels, original_width: width, original_height: height }
+    }
+
+    #[test]
+    fn each_channel_is_rescaled_shifted_and_divided() {
+        let options = [("rescale", "1"), ("mean", "10,20,30"), ("std", "1,2,4")];
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(4, 4, [110, 120, 130])));
+        assert_eq!(values[..16], [100.0; 16]);
+        assert_eq!(values[16..32], [50.0; 16]);
+        assert_eq!(values[32..], [25.0; 16]);
+    }
+
+    #[test]
+    fn channels_last_and_blue_first() {
+        let options = [("rescale", "1"), ("channels", "BGR")];
+        let values = floats(prepare("batch,4,4,3", "float32", &options, &plain(4, 4, [1, 2, 3])));
+        assert_eq!(values, [3.0, 2.0, 1.0].repeat(16));
+    }
+
+    #[test]
+    fn grey_models_see_luminance() {
+        let values = floats(prepare("batch,1,4,4", "float32", &[("rescale", "1")], &plain(4, 4, [255, 0, 0])));
+        assert_eq!(values, [76.0; 16]);
+    }
+
+    #[test]
+    fn bytes_and_half_precision() {
+        let options = [("rescale", "1")];
+        let bytes = prepare("batch,3,4,4", "uint8", &options, &plain(4, 4, [7, 7, 7]));
+        assert!(matches!(bytes, TensorData::U8(data) if data == [7; 48]));
+        let halves = prepare("batch,3,4,4", "float16", &options, &plain(4, 4, [7, 7, 7]));
+        assert!(matches!(halves, TensorData::F16(data) if data == [f16::from_f32(7.0); 48]));
+    }
+
+    #[test]
+    fn a_crop_keeps_the_centre_of_the_short_side() {
+        let mut image = plain(12, 4, [0, 0, 0]);
+        for row in image.pixels.chunks_exact_mut(36) {
+            row[12..24].fill(200);
+        }
+        let options = [("rescale", "1"), ("resize", "crop"), ("crop_fraction", "1")];
+        assert_eq!(floats(prepare("batch,3,4,4", "float32", &options, &image)), [200.0; 48]);
+    }
+
+    #[test]
+    fn a_letterbox_keeps_all_and_pads_with_grey() {
+        let options = [("rescale", "1"), ("resize", "letterbox")];
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));
+        let rows: Vec<f32> = values[..16].chunks(4).map(|row| row[0]).collect();
+        assert_eq!(rows, [114.0, 200.0, 200.0, 114.0]);
+    }
+
+    #[test]
+    fn decoders_may_shrink_as_long_as_every_input_pixel_has_one() {
+        let spec = |options| Folder::classifier().unwrap().resolve(options).unwrap();
+        let crop = spec(&[("crop_fraction", "0.875")]);
+        assert!((least_scale(&crop, 1024, 512) - 0.5).abs() < 1e-6, "224 of 0.875 × 512");
+        assert!((least_scale(&crop, 100, 100) - 1.0).abs() < 1e-6, "small images stay as they are");
+        let letterbox = spec(&[("resize", "letterbox")]);
+        assert!((least_scale(&letterbox, 448, 100) - 0.5).abs() < 1e-6);
+        assert!(least_scale(&crop, 0, 0).is_finite());
+    }
+}

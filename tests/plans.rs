@@ -1,0 +1,167 @@
+//! Plans, as EXPLAIN shows them: what is extracted, what moves below inference, what stands around the models.
+//!
+//! A changed plan fails here. If the change is wanted, `INSTA_UPDATE=always cargo test plans` writes it down.
+
+use datafusion::arrow::array::AsArray;
+use seequel::Engine;
+
+use crate::support::{Run, engine, home, photos};
+
+/// An engine whose default model has the same sizes on every machine.
+async fn sized_engine() -> Engine {
+    let engine = engine().await;
+    let file = home().join("models/efficientnet_lite0/model.onnx");
+    let options = "device 'cpu', batch_size 1, concurrency 2, num_cpus 1";
+    for model in ["m", "n"] {
+        let create = format!("CREATE MODEL {model} FROM '{}' OPTIONS ({options})", file.display());
+        engine.sql(&create).await.unwrap();
+    }
+    engine.sql("SET inference.default_model = 'm'").await.unwrap();
+    engine
+}
+
+/// The query, its optimized logical plan and its physical plan.
+async fn explain(engine: &Engine, sql: &str) -> String {
+    let run = Run::new(engine, &format!("EXPLAIN {sql}")).await;
+    let plans = run.batches.iter().flat_map(|batch| {
+        let plans = batch.column_by_name("plan").unwrap().as_string::<i32>();
+        plans.iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let text = format!("{sql}\n\n{}", plans.collect::<Vec<_>>().join("\n"));
+    text.replace(&photos().display().to_string(), "PHOTOS")
+}
+
+fn assert_plan(name: &str, plan: &str) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, plan);
+    });
+}
+
+macro_rules! plans {
+    ($($(#[doc = $trap:literal])+ $name:ident: $sql:expr;)*) => {
+        $($(#[doc = $trap])+
+        #[tokio::test]
+        async fn $name() {
+            let engine = sized_engine().await;
+            assert_plan(stringify!($name), &explain(&engine, $sql).await);
+        })*
+    };
+}
+
+plans! {
+    /// One worker a session, fed by the exchange; the image bytes are gone above inference.
+    select: "SELECT path, classify(image) FROM images";
+
+    /// DataFusion inlines a subquery's expression into each place that reads it.
+    subquery_read_twice: "SELECT c['label'], c['confidence'] FROM (SELECT classify(image) AS c FROM images)";
+
+    /// DataFusion pushes a filter on a subquery's expression below the projection that computes it.
+    subquery_filtered: "SELECT c FROM (SELECT classify(image) AS c FROM images) WHERE c['label'] = 'cat'";
+
+    /// DataFusion pushes field accesses down as expressions of their own.
+    two_fields: "SELECT classify(image)['label'], classify(image)['confidence'] FROM images";
+
+    /// Predicates that need no model move below inference, into the scan; the others stay above.
+    cheap_predicate: "SELECT path FROM images WHERE size > 1000 AND classify(image)['label'] = 'cat'";
+
+    /// A filter on pixels' headers needs no model either, but is not the scan's.
+    header_predicate: "SELECT path FROM images WHERE classify(image)['label'] = 'cat' AND width > 500";
+
+    /// An OR of both kinds can only be evaluated above.
+    mixed_disjunction: "SELECT path FROM images WHERE size > 1000 OR classify(image)['label'] = 'cat'";
+
+    /// A row in is a row out, so LIMIT goes below.
+    limit: "SELECT path, classify(image) FROM images LIMIT 3";
+
+    /// A limit above a filter on the answer must stay above.
+    limit_over_answer: "SELECT path FROM images WHERE classify(image)['label'] = 'cat' LIMIT 3";
+
+    /// Sorting by a column of the table, few rows wanted: sort, then infer.
+    top_k: "SELECT path, classify(image)['label'] FROM images ORDER BY size DESC LIMIT 3";
+
+    /// Sorting by the answer, few rows wanted: infer, then sort.
+    top_k_by_answer: "SELECT path FROM images ORDER BY classify(image)['confidence'] DESC LIMIT 3";
+
+    /// Sorting all rows sorts results, not image bytes.
+    sort: "SELECT path, classify(image) FROM images ORDER BY path";
+
+    /// An input that is sorted keeps its order: no exchange, several morsels in flight instead.
+    sorted_input: "SELECT path, classify(image) FROM (SELECT * FROM images ORDER BY size LIMIT 5)";
+
+    /// Async functions of DataFusion don't reach ORDER BY; a node does.
+    order_by: "SELECT path FROM images ORDER BY classify(image)['confidence']";
+
+    /// Nor GROUP BY and HAVING.
+    group_by: "SELECT classify(image)['label'] AS l, count(*) FROM images GROUP BY l HAVING count(*) > 1";
+
+    /// Nor aggregates with a FILTER of their own.
+    aggregate_filter: "SELECT count(*) FILTER (WHERE classify(image)['confidence'] > 0.5) FROM images";
+
+    /// Nor grouping sets.
+    rollup: "SELECT classify(image)['label'] AS l, format, count(*) FROM images GROUP BY ROLLUP (l, format)";
+
+    /// The same call in SELECT and in a window's ORDER BY, which are two nodes.
+    window: "SELECT classify(image)['label'], row_number() OVER (ORDER BY classify(image)['class']) FROM images";
+
+    /// Calls in ON are answered on their side of the join.
+    join_on: "SELECT a.path FROM images a JOIN images b
+              ON classify(a.image)['class'] = classify(b.image)['class'] AND a.path < b.path";
+
+    /// An outer join's condition too.
+    left_join_on: "SELECT a.path, b.path FROM images a LEFT JOIN images b
+                   ON a.path = b.path AND classify(b.image)['confidence'] > 0.5";
+
+    /// A subquery of its own runs its own models.
+    in_subquery: "SELECT path FROM images WHERE classify(image)['class'] IN
+                  (SELECT classify(image)['class'] FROM images WHERE size > 1000)";
+
+    /// The sides of a union have the columns they had.
+    union: "SELECT classify(image) FROM images UNION ALL SELECT classify(image, 'n') FROM images";
+
+    /// DISTINCT sees no hidden column.
+    distinct: "SELECT DISTINCT classify(image)['label'] FROM images";
+
+    /// Two models over one image are one node, and one decode.
+    two_models: "SELECT classify(image, 'm'), classify(image, 'n') FROM images";
+
+    /// An answer that nobody reads is not computed.
+    unread: "SELECT count(*) FROM (SELECT classify(image) FROM images)";
+
+    /// Branches of CASE are evaluated for the rows that take them, so their calls stay.
+    case_branch: "SELECT CASE WHEN size > 1000 THEN classify(image)['label'] END FROM images";
+
+    /// What a lazy argument may not need stays; what is there anyway is used.
+    coalesce: "SELECT coalesce(classify(image)['label'], classify(image, 'n')['label']) FROM images";
+}
+
+/// DataFusion would push a function of one column into a Parquet scan, and its rules for partitions would leave a file
+/// with few rows to one thread.
+#[tokio::test]
+async fn parquet() {
+    let engine = sized_engine().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("photos.parquet").display().to_string();
+    Run::new(&engine, &format!("COPY (SELECT path, image FROM images) TO '{file}'")).await;
+    let plan = explain(&engine, &format!("SELECT classify(image)['label'] FROM '{file}'")).await;
+    let plan = plan.replace(&file, "FILE").replace(file.trim_start_matches('/'), "FILE");
+    assert_plan("parquet", &plan);
+}
+
+#[tokio::test]
+async fn optimizing_an_optimized_plan_changes_nothing() {
+    let engine = sized_engine().await;
+    let sql = "SELECT path, classify(image)['label'] FROM images WHERE classify(image)['confidence'] > 0.5 AND size > 1";
+    let once = engine.sql(sql).await.unwrap().into_optimized_plan().unwrap();
+    let twice = engine.context().state().optimize(&once).unwrap();
+    assert_eq!(once.display_indent().to_string(), twice.display_indent().to_string());
+}
+
+#[tokio::test]
+async fn names_and_types_are_those_of_the_plain_query() {
+    let engine = sized_engine().await;
+    let frame = engine.sql("SELECT classify(image), classify(image)['label'] AS l, path FROM images").await.unwrap();
+    let planned = frame.schema().as_arrow().clone();
+    let run = frame.create_physical_plan().await.unwrap();
+    assert_eq!(run.schema().fields(), planned.fields());
+    assert_eq!(planned.field(0).name(), "classify(images.image)");
+}

@@ -1,0 +1,172 @@
+//! How often models run: once for each distinct call and row, and only on rows that need an answer.
+
+use crate::support::{Run, engine, folder_of};
+
+const PHOTOS: usize = 20;
+
+/// Rows the models of one query ran on, by the operator's metric and by the models' own counters.
+async fn runs(sql: &str) -> usize {
+    let engine = engine().await;
+    let run = Run::new(&engine, sql).await;
+    let counted: u64 = ["efficientnet_lite0", "efficientnet_lite2"]
+        .iter()
+        .map(|name| engine.models().get(name).unwrap().inferred_rows())
+        .sum();
+    let counted = usize::try_from(counted).unwrap();
+    let metric = run.metric("InferExec", "inferred_rows");
+    // The fallback has no operator, so the models may have counted more, but never less.
+    assert!(counted >= metric, "{counted} rows counted by the models, {metric} by the operators");
+    counted
+}
+
+macro_rules! runs {
+    ($($name:ident: $rows:expr, $sql:expr;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            assert_eq!(runs($sql).await, $rows, "{}", $sql);
+        })*
+    };
+}
+
+runs! {
+    a_subquery_s_answer_is_read_twice_but_computed_once: PHOTOS,
+        "SELECT c['label'], c['confidence'] FROM (SELECT classify(image) AS c FROM images)";
+
+    an_answer_that_is_filtered_and_selected_is_computed_once: PHOTOS,
+        "SELECT c FROM (SELECT classify(image) AS c FROM images) WHERE c['label'] = 'espresso'";
+
+    two_fields_of_one_call_are_one_run: PHOTOS,
+        "SELECT classify(image)['label'], classify(image)['confidence'] FROM images";
+
+    naming_the_default_model_makes_no_other_call: PHOTOS,
+        "SELECT classify(image), classify(image, 'efficientnet_lite0') FROM images";
+
+    two_models_are_two_runs: 2 * PHOTOS,
+        "SELECT classify(image), classify(image, 'efficientnet_lite2') FROM images";
+
+    select_where_and_order_by_share_a_call: PHOTOS,
+        "SELECT classify(image)['label'] FROM images
+         WHERE classify(image)['confidence'] > 0.1 ORDER BY classify(image)['class']";
+
+    a_window_s_order_shares_the_call_in_select: PHOTOS,
+        "SELECT classify(image)['label'], row_number() OVER (ORDER BY classify(image)['confidence']) FROM images";
+
+    grouping_and_aggregating_share_a_call: PHOTOS,
+        "SELECT classify(image)['label'] AS l, max(classify(image)['confidence']) FROM images
+         GROUP BY l HAVING max(classify(image)['confidence']) > 0.1";
+
+    a_cheap_filter_comes_first: 1,
+        "SELECT path FROM images
+         WHERE classify(image)['label'] = 'espresso' AND path LIKE '%coffee.png'";
+
+    a_cheap_filter_comes_first_over_a_subquery: 1,
+        "SELECT path FROM (SELECT path, classify(image) AS c FROM images)
+         WHERE c['label'] = 'espresso' AND path LIKE '%coffee.png'";
+
+    a_call_below_an_alias_answers_the_one_above: PHOTOS,
+        "SELECT t.path, classify(t.image)['label'] FROM
+           (SELECT * FROM images WHERE classify(image)['confidence'] > 0.1) AS t";
+
+    an_answer_nobody_reads_is_not_computed: 0,
+        "SELECT count(*) FROM (SELECT classify(image) FROM images)";
+
+    one_answer_of_two_is_not_read: PHOTOS,
+        "SELECT a FROM (SELECT classify(image) AS a, classify(image, 'efficientnet_lite2') AS b FROM images)";
+
+    a_limit_comes_first: 3,
+        "SELECT path, classify(image) FROM images LIMIT 3";
+
+    a_limit_after_sorting_by_size_comes_first: 3,
+        "SELECT path, classify(image)['label'] FROM images ORDER BY size DESC LIMIT 3";
+
+    a_limit_after_sorting_by_an_answer_needs_all: PHOTOS,
+        "SELECT path FROM images ORDER BY classify(image)['confidence'] DESC LIMIT 3";
+
+    a_branch_of_case_runs_for_the_rows_that_take_it: 1,
+        "SELECT CASE WHEN path LIKE '%coffee.png' THEN classify(image)['label'] END FROM images";
+
+    a_case_over_an_answer_is_not_a_branch: PHOTOS,
+        "SELECT CASE classify(image)['label'] WHEN 'espresso' THEN 1 ELSE 0 END FROM images";
+
+    a_view_s_answer_is_one_call: PHOTOS,
+        "WITH v AS (SELECT path, classify(image) AS c FROM images)
+         SELECT c['label'], count(*) FROM v WHERE c['error'] IS NULL GROUP BY 1";
+
+    each_side_of_a_self_join_runs_its_own: 2 * PHOTOS,
+        "SELECT a.path FROM images a JOIN images b ON classify(a.image)['class'] = classify(b.image)['class']";
+}
+
+#[tokio::test]
+async fn explain_runs_nothing_and_loads_no_model() {
+    assert_eq!(runs("EXPLAIN SELECT classify(image) FROM images").await, 0);
+    assert_eq!(runs("EXPLAIN VERBOSE SELECT path FROM images WHERE classify(image)['label'] = 'x'").await, 0);
+}
+
+#[tokio::test]
+async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
+    let folder = folder_of(1000);
+    let from = format!("FROM read_images('{}')", folder.path().display());
+    let engine = engine().await;
+
+    let run = Run::new(&engine, &format!("SELECT path, classify(image) {from} LIMIT 3")).await;
+    assert_eq!((run.rows(), run.metric("InferExec", "inferred_rows")), (3, 3));
+
+    // The filter on the answer holds the limit up: what is in flight when it is reached is inferred too.
+    let sql = format!("SELECT path {from} WHERE classify(image)['label'] = 'lion' LIMIT 3");
+    let run = Run::new(&engine, &sql).await;
+    let inferred = run.metric("InferExec", "inferred_rows");
+    assert_eq!(run.rows(), 3);
+    assert!((3..=48).contains(&inferred), "{inferred} rows inferred for a LIMIT of 3");
+}
+
+#[tokio::test]
+async fn several_models_share_each_image_s_decode() {
+    let engine = engine().await;
+    let sql = "SELECT classify(image), classify(image, 'efficientnet_lite2') FROM images";
+    let run = Run::new(&engine, sql).await;
+    assert_eq!(run.metric("InferExec", "decoded_images"), PHOTOS);
+    assert_eq!(run.metric("InferExec", "inferred_rows"), 2 * PHOTOS);
+}
+
+#[tokio::test]
+async fn both_partitions_work() {
+    let folder = folder_of(64);
+    let engine = engine().await;
+    engine
+        .sql(&format!(
+            "CREATE MODEL pair FROM '{}' OPTIONS (concurrency 2, num_cpus 1)",
+            crate::support::home().join("models/efficientnet_lite0/model.onnx").display()
+        ))
+        .await
+        .unwrap();
+    let sql = format!("SELECT classify(image, 'pair')['label'] FROM read_images('{}')", folder.path().display());
+    let run = Run::new(&engine, &sql).await;
+    let batches = batches_of_each_partition(&run);
+    assert_eq!(batches.len(), 2);
+    assert!(batches.iter().all(|batches| *batches > 0), "batches of the partitions: {batches:?}");
+    assert_eq!(batches.iter().sum::<usize>(), 64);
+}
+
+fn batches_of_each_partition(run: &Run) -> Vec<usize> {
+    fn find(plan: &dyn datafusion::physical_plan::ExecutionPlan) -> Option<Vec<usize>> {
+        if plan.name() != "InferExec" {
+            return plan.children().into_iter().find_map(|child| find(child.as_ref()));
+        }
+        let metrics = plan.metrics()?;
+        let batches = metrics.iter().filter(|metric| metric.value().name() == "batches");
+        Some(batches.map(|metric| metric.value().as_usize()).collect())
+    }
+    find(run.plan.as_ref()).unwrap()
+}
+
+#[tokio::test]
+async fn metadata_queries_open_no_file_and_width_reads_headers() {
+    let engine = engine().await;
+    for sql in ["SELECT count(*) FROM images", "SELECT path, size FROM images WHERE size > 1000"] {
+        let run = Run::new(&engine, sql).await;
+        assert_eq!(run.metric("ImagesExec", "opened_files"), 0, "{sql}");
+    }
+    let headers = Run::new(&engine, "SELECT width FROM images").await.metric("ImagesExec", "bytes_read");
+    let files = Run::new(&engine, "SELECT image FROM images").await.metric("ImagesExec", "bytes_read");
+    assert!(headers > 0 && headers * 5 < files, "{headers} bytes for headers, {files} for files");
+}
