@@ -4,12 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use datafusion::catalog::{DynamicFileCatalog, UrlTableFactory};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::images::UrlTables;
 use crate::models::ModelRegistry;
 use crate::{Error, Result, SeequelExt, sql};
 
@@ -122,10 +124,23 @@ impl EngineBuilder {
             .with_seequel(&models)
             .build();
         Ok(Engine {
-            context: SessionContext::new_with_state(state).enable_url_table(),
+            context: with_url_tables(state),
             models,
         })
     }
+}
+
+/// A session in which quoted names are files: `FROM 'results.parquet'`, `FROM 'photos/*.jpg'`.
+fn with_url_tables(state: SessionState) -> SessionContext {
+    let tables = Arc::new(UrlTables::default());
+    let factory = Arc::clone(&tables) as Arc<dyn UrlTableFactory>;
+    let catalogs = Arc::new(DynamicFileCatalog::new(Arc::clone(state.catalog_list()), factory));
+    let state = SessionStateBuilder::new_from_existing(state)
+        .with_catalog_list(catalogs)
+        .build();
+    let context = SessionContext::new_with_state(state);
+    tables.files.session_store().with_state(context.state_weak_ref());
+    context
 }
 
 fn default_home() -> PathBuf {

@@ -15,7 +15,10 @@ async fn runs(sql: &str) -> usize {
     let counted = usize::try_from(counted).unwrap();
     let metric = run.metric("InferExec", "inferred_rows");
     // The fallback has no operator, so the models may have counted more, but never less.
-    assert!(counted >= metric, "{counted} rows counted by the models, {metric} by the operators");
+    assert!(
+        counted >= metric,
+        "{counted} rows counted by the models, {metric} by the operators"
+    );
     counted
 }
 
@@ -99,7 +102,10 @@ runs! {
 #[tokio::test]
 async fn explain_runs_nothing_and_loads_no_model() {
     assert_eq!(runs("EXPLAIN SELECT classify(image) FROM images").await, 0);
-    assert_eq!(runs("EXPLAIN VERBOSE SELECT path FROM images WHERE classify(image)['label'] = 'x'").await, 0);
+    assert_eq!(
+        runs("EXPLAIN VERBOSE SELECT path FROM images WHERE classify(image)['label'] = 'x'").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -116,7 +122,10 @@ async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
     let run = Run::new(&engine, &sql).await;
     let inferred = run.metric("InferExec", "inferred_rows");
     assert_eq!(run.rows(), 3);
-    assert!((3..=48).contains(&inferred), "{inferred} rows inferred for a LIMIT of 3");
+    assert!(
+        (3..=48).contains(&inferred),
+        "{inferred} rows inferred for a LIMIT of 3"
+    );
 }
 
 #[tokio::test]
@@ -135,15 +144,23 @@ async fn both_partitions_work() {
     engine
         .sql(&format!(
             "CREATE MODEL pair FROM '{}' OPTIONS (concurrency 2, num_cpus 1)",
-            crate::support::home().join("models/efficientnet_lite0/model.onnx").display()
+            crate::support::home()
+                .join("models/efficientnet_lite0/model.onnx")
+                .display()
         ))
         .await
         .unwrap();
-    let sql = format!("SELECT classify(image, 'pair')['label'] FROM read_images('{}')", folder.path().display());
+    let sql = format!(
+        "SELECT classify(image, 'pair')['label'] FROM read_images('{}')",
+        folder.path().display()
+    );
     let run = Run::new(&engine, &sql).await;
     let batches = batches_of_each_partition(&run);
     assert_eq!(batches.len(), 2);
-    assert!(batches.iter().all(|batches| *batches > 0), "batches of the partitions: {batches:?}");
+    assert!(
+        batches.iter().all(|batches| *batches > 0),
+        "batches of the partitions: {batches:?}"
+    );
     assert_eq!(batches.iter().sum::<usize>(), 64);
 }
 
@@ -162,11 +179,21 @@ fn batches_of_each_partition(run: &Run) -> Vec<usize> {
 #[tokio::test]
 async fn metadata_queries_open_no_file_and_width_reads_headers() {
     let engine = engine().await;
-    for sql in ["SELECT count(*) FROM images", "SELECT path, size FROM images WHERE size > 1000"] {
+    for sql in [
+        "SELECT count(*) FROM images",
+        "SELECT path, size FROM images WHERE size > 1000",
+    ] {
         let run = Run::new(&engine, sql).await;
         assert_eq!(run.metric("ImagesExec", "opened_files"), 0, "{sql}");
     }
-    let headers = Run::new(&engine, "SELECT width FROM images").await.metric("ImagesExec", "bytes_read");
-    let files = Run::new(&engine, "SELECT image FROM images").await.metric("ImagesExec", "bytes_read");
-    assert!(headers > 0 && headers * 5 < files, "{headers} bytes for headers, {files} for files");
+    let headers = Run::new(&engine, "SELECT width FROM images")
+        .await
+        .metric("ImagesExec", "bytes_read");
+    let files = Run::new(&engine, "SELECT image FROM images")
+        .await
+        .metric("ImagesExec", "bytes_read");
+    assert!(
+        headers > 0 && headers * 5 < files,
+        "{headers} bytes for headers, {files} for files"
+    );
 }

@@ -43,6 +43,11 @@ pub struct Location {
 }
 
 impl Location {
+    /// Whether a location ends as the name of an image file does: `a.jpg`, `photos/*.PNG`.
+    pub(crate) fn names_images(written: &str) -> bool {
+        has_image_extension(written)
+    }
+
     /// Understands `written`; a relative path is meant from the current directory.
     ///
     /// # Errors
@@ -97,7 +102,9 @@ impl Location {
         };
         match self.url.get_glob() {
             Some(pattern) => pattern.matches_with(&names.join("/"), MATCH_OPTIONS),
-            None => !names.iter().any(|name| name.starts_with(['.', '_'])) && has_image_extension(file),
+            None => {
+                !names.iter().any(|name| name.starts_with(['.', '_'])) && has_image_extension(file.as_ref())
+            }
         }
     }
 
@@ -182,8 +189,11 @@ fn parse_store_url(written: &str) -> Result<ListingTableUrl, String> {
     ListingTableUrl::try_new(url, pattern).map_err(|error| error.to_string())
 }
 
-fn has_image_extension(file: &StorePath) -> bool {
-    file.extension().is_some_and(|extension| {
+fn has_image_extension(name: &str) -> bool {
+    let extension = Path::new(name)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| {
         EXTENSIONS
             .iter()
             .any(|known| extension.eq_ignore_ascii_case(known))

@@ -6,8 +6,8 @@
 //!        ▼
 //!   ImagesTable ─ scan ─► ImagesExec ─ execute ─► list ─► filter ─► limit ─► read ─► batches
 //!   table.rs              scan.rs                 listing.rs   pipeline.rs    │
-//!   factory.rs, function.rs                                                   ├ nothing: path, size, …
-//!                                                                             ├ header.rs: width, height, format
+//!   factory.rs, function.rs,                                                  ├ nothing: path, size, …
+//!   url_table.rs                                                              ├ header.rs: width, height, format
 //!                                                                             └ whole files: image
 //! ```
 //!
@@ -33,6 +33,7 @@ mod scan;
 mod table;
 #[cfg(test)]
 mod tests;
+mod url_table;
 
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use decode::{ImageError, RgbImage, decode};
@@ -41,3 +42,4 @@ pub use function::ReadImages;
 pub use location::Location;
 pub use scan::ImagesExec;
 pub use table::ImagesTable;
+pub use url_table::UrlTables;

@@ -9,7 +9,7 @@ use datafusion::physical_plan::metrics::Time;
 
 use super::onnx::{Provider, Runtime, Session, SharedWeights};
 use super::pool::Pool;
-use super::resources::Device;
+use super::resources::{Device, Precision};
 use super::sizing::Sizing;
 use super::spec::ModelSpec;
 use super::tensor::Tensor;
@@ -136,22 +136,41 @@ impl Model {
     }
 
     fn choose_provider(&self) -> Result<Provider> {
-        match &self.spec.resources.device {
+        let resources = &self.spec.resources;
+        if resources.precision != Precision::F32 {
+            let given = resources.precision;
+            return Err(self.fault(
+                "precision",
+                format!("'{given}' is not supported: the provider computes in f32"),
+            ));
+        }
+        // Without a runtime nothing can be known of devices, and nothing will run.
+        let has_cuda = || Ok::<_, Error>(!self.runtime.is_installed() || self.runtime.has_cuda()?);
+        match resources.device {
             Device::Cpu => Ok(Provider::Cpu),
-            Device::Auto
-                if Runtime::sees_gpu() && self.runtime.is_installed() && self.runtime.has_cuda()? =>
-            {
-                Ok(Provider::Cuda(0))
-            }
+            Device::Auto if Runtime::sees_gpu() && has_cuda()? => Ok(Provider::Cuda(0)),
             Device::Auto => Ok(Provider::Cpu),
-            Device::Cuda(number) if !self.runtime.is_installed() || self.runtime.has_cuda()? => {
-                Ok(Provider::Cuda(*number))
+            Device::Cuda(number) if has_cuda()? => Ok(Provider::Cuda(number)),
+            Device::Cuda(_) | Device::Other(_) => {
+                let offers = if self.runtime.is_installed() && self.runtime.has_cuda()? {
+                    "cpu, cuda:0, …"
+                } else {
+                    "cpu"
+                };
+                let given = &resources.device;
+                Err(self.fault(
+                    "device",
+                    format!("'{given}' is not to be had; the installed ONNX Runtime offers {offers}"),
+                ))
             }
-            other => Err(Error::Option {
-                model: self.spec.name.clone(),
-                option: "device".to_owned(),
-                reason: format!("'{other}' is not to be had: the installed ONNX Runtime offers cpu only"),
-            }),
+        }
+    }
+
+    fn fault(&self, option: &str, reason: String) -> Error {
+        Error::Option {
+            model: self.spec.name.clone(),
+            option: option.to_owned(),
+            reason,
         }
     }
 }

@@ -3,19 +3,21 @@
 use serde_json::Value;
 
 use super::settings::Settings;
-use super::spec::{Channels, Interpolation, Preprocessing, Resize};
+use super::spec::{Channels, Element, Interpolation, Preprocessing, Resize};
 use super::values::{PerChannel, channels, keyword, number, share};
 use crate::Result;
 
 impl Preprocessing {
-    /// Settles the options of the pixels, for a model of so many channels.
+    /// Settles the options of the pixels, for a model of such channels and numbers. Models that take bytes take them
+    /// as they are, if nothing else is said.
     ///
     /// # Errors
     /// If an option is malformed or would make every picture the same.
-    pub(super) fn settle(settings: &mut Settings<'_>, order: Channels) -> Result<Self> {
+    pub(super) fn settle(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
+        let rescale = if element == Element::U8 { 1.0 } else { 1.0 / 255.0 };
         let per_channel = |value: &Value| channels(value, order.count());
         Ok(Self {
-            rescale: settings.settle("rescale", nonzero, 1.0 / 255.0)?,
+            rescale: settings.settle("rescale", nonzero, rescale)?,
             mean: settings.settle("mean", per_channel, PerChannel([0.0; 3]))?.0,
             std: settings
                 .settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?
@@ -52,7 +54,8 @@ mod tests {
     use crate::models::testing::options;
 
     fn settle(pairs: &[(&str, &str)], order: Channels) -> Result<Preprocessing, String> {
-        let settled = options(pairs).and_then(|mut settings| Preprocessing::settle(&mut settings, order));
+        let settled =
+            options(pairs).and_then(|mut settings| Preprocessing::settle(&mut settings, order, Element::F32));
         settled.map_err(|error| error.to_string())
     }
 

@@ -31,7 +31,7 @@ impl ModelSpec {
         push_layers(&mut settings, &file, options)?;
         let (graph, sha256) = read_graph(&mut settings, &file)?;
         let input = InputSpec::settle(&mut settings, &graph)?;
-        let preprocessing = Preprocessing::settle(&mut settings, input.channels)?;
+        let preprocessing = Preprocessing::settle(&mut settings, input.channels, input.element)?;
         let task = Task::settle(&mut settings, &graph)?;
         let labels = settle_labels(&mut settings, &file, &task)?;
         let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;

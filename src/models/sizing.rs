@@ -76,21 +76,40 @@ mod tests {
     fn a_processor_gets_a_session_a_core_and_single_images() {
         let cores = available_parallelism().unwrap().get();
         let auto = sizing(&[], Provider::Cpu);
-        assert_eq!(auto, Sizing { batch_rows: 1, sessions: cores, threads: 1, workers: cores });
+        assert_eq!(
+            auto,
+            Sizing {
+                batch_rows: 1,
+                sessions: cores,
+                threads: 1,
+                workers: cores
+            }
+        );
     }
 
     #[test]
     fn options_bind() {
         let options = [("batch_size", "6"), ("concurrency", "1..3"), ("num_cpus", "2")];
         let given = sizing(&options, Provider::Cpu);
-        assert_eq!(given, Sizing { batch_rows: 6, sessions: 3, threads: 2, workers: 6 });
+        assert_eq!(
+            given,
+            Sizing {
+                batch_rows: 6,
+                sessions: 3,
+                threads: 2,
+                workers: 6
+            }
+        );
     }
 
     #[test]
     fn a_gpu_gets_full_batches_and_every_core_to_decode() {
         let cores = available_parallelism().unwrap().get();
         let auto = sizing(&[], Provider::Cuda(0));
-        assert_eq!((auto.batch_rows, auto.sessions, auto.workers), (32, 2, cores.max(2)));
+        assert_eq!(
+            (auto.batch_rows, auto.sessions, auto.workers),
+            (32, 2, cores.max(2))
+        );
         assert_eq!(sizing(&[("num_gpus", "0.25")], Provider::Cuda(0)).sessions, 4);
     }
 }

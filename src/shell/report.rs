@@ -51,6 +51,7 @@ fn query_message(error: &DataFusionError) -> String {
     match error {
         DataFusionError::Diagnostic(_, inner) => query_message(inner),
         DataFusionError::Shared(inner) => query_message(inner),
+        DataFusionError::Context(_, inner) if is_ours(inner) => query_message(inner),
         DataFusionError::Context(context, inner) => format!("{context}: {}", query_message(inner)),
         DataFusionError::External(inner) => foreign_message(inner.as_ref()),
         DataFusionError::ArrowError(inner, _) => foreign_message(inner.as_ref()),
@@ -69,6 +70,11 @@ fn query_message(error: &DataFusionError) -> String {
         DataFusionError::NotImplemented(text) => format!("not supported: {text}"),
         error => error.to_string(),
     }
+}
+
+/// Whether this is a fault of Seequel's in DataFusion's wrappers, which name the rules of the planner it came through.
+fn is_ours(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<Error>())
 }
 
 /// Errors of other libraries may hold ours again.
@@ -251,6 +257,8 @@ mod tests {
             message(&Error::from(DataFusionError::Shared(Arc::new(arrow)))),
             expected
         );
+        let context = DataFusionError::from(unknown()).context("rule of the planner");
+        assert_eq!(message(&Error::from(context)), expected);
         let context = DataFusionError::Plan("bad".to_string()).context("while planning");
         assert_eq!(message(&Error::from(context)), "while planning: bad");
     }
