@@ -20,9 +20,7 @@ use seequel::{Engine, SeequelExt};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let home = std::env::args_os()
-        .nth(1)
-        .map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
+    let home = std::env::args_os().nth(1).map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
     in_a_session_of_your_own(&home).await?;
     as_an_engine(&home).await
 }
@@ -42,10 +40,7 @@ async fn in_a_session_of_your_own(home: &Path) -> Result<()> {
         name: "mine".to_owned(),
         or_replace: false,
         if_not_exists: false,
-        location: home
-            .join("models/efficientnet_lite0/model.onnx")
-            .display()
-            .to_string(),
+        location: home.join("models/efficientnet_lite0/model.onnx").display().to_string(),
         options: BTreeMap::from([("batch_size".to_owned(), "4".to_owned())]),
     })?;
 
@@ -66,10 +61,7 @@ async fn in_a_session_of_your_own(home: &Path) -> Result<()> {
 async fn as_an_engine(home: &Path) -> Result<()> {
     let engine = Engine::builder().home(home).build()?;
     let model = home.join("models/efficientnet_lite2/model.onnx");
-    let create = format!(
-        "CREATE MODEL second FROM '{}' OPTIONS (concurrency 1)",
-        model.display()
-    );
+    let create = format!("CREATE MODEL second FROM '{}' OPTIONS (concurrency 1)", model.display());
     engine.sql(&create).await.map_err(DataFusionError::from)?;
     let sql = format!(
         "SELECT classify(image, 'second')['label'] AS label, count(*) AS photos

@@ -81,11 +81,7 @@ impl ExtensionOptions for InferenceOptions {
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        let Self {
-            default_model,
-            on_error,
-            max_image_pixels,
-        } = self;
+        let Self { default_model, on_error, max_image_pixels } = self;
         let entry = |key: &str, value: String, description| ConfigEntry {
             key: format!("{}.{key}", Self::PREFIX),
             value: Some(value),

@@ -123,10 +123,7 @@ impl EngineBuilder {
             .with_default_features()
             .with_seequel(&models)
             .build();
-        Ok(Engine {
-            context: with_url_tables(state),
-            models,
-        })
+        Ok(Engine { context: with_url_tables(state), models })
     }
 }
 
@@ -135,9 +132,7 @@ fn with_url_tables(state: SessionState) -> SessionContext {
     let tables = Arc::new(UrlTables::default());
     let factory = Arc::clone(&tables) as Arc<dyn UrlTableFactory>;
     let catalogs = Arc::new(DynamicFileCatalog::new(Arc::clone(state.catalog_list()), factory));
-    let state = SessionStateBuilder::new_from_existing(state)
-        .with_catalog_list(catalogs)
-        .build();
+    let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
     tables.files.session_store().with_state(context.state_weak_ref());
     context

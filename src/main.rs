@@ -2,8 +2,10 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use seequel::exec::wait_for_inference;
 use seequel::shell::{self, Args};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +14,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// What the main thread usually has: the planner recurses into expressions, and long ones are deep.
 const QUERY_STACK_BYTES: usize = 8 << 20;
 
+/// How long the last batch of a cancelled query may take before the process leaves without it.
+const LAST_BATCH: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let args = Args::parse();
     log_to_stderr();
@@ -19,17 +24,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> io::Result<ExitCode> {
-    let queries = Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(QUERY_STACK_BYTES)
-        .build()?;
+    let queries = Builder::new_multi_thread().enable_all().thread_stack_size(QUERY_STACK_BYTES).build()?;
     // the shell has a thread of its own, to notice Ctrl-C while queries keep all others busy
-    let exit = Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(shell::run(args, queries.handle()));
-    // a query that was cancelled may still be in a call that can't be interrupted: don't wait for it
+    let exit =
+        Builder::new_current_thread().enable_all().build()?.block_on(shell::run(args, queries.handle()));
+    // Other work of a cancelled query may never yield; inference does, and must not outlive `main`.
     queries.shutdown_background();
+    wait_for_inference(LAST_BATCH);
     Ok(exit)
 }
 
@@ -39,8 +40,5 @@ fn log_to_stderr() {
         .with_default_directive(LevelFilter::WARN.into())
         .with_env_var("SEEQUEL_LOG")
         .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 }

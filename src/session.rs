@@ -6,6 +6,7 @@ use datafusion::catalog::TableFunction;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::SessionConfig;
 use seequel_udfs::{Classify, Models};
 
@@ -52,11 +53,11 @@ impl SeequelExt for SessionStateBuilder {
             .get_or_insert_default()
             .push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
-        self.table_functions()
-            .get_or_insert_default()
-            .insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        let extract = Arc::new(ExtractInference::new(Arc::clone(models)));
+        Arc::clone(&extract).insert_into(self.optimizer().get_or_insert_with(Optimizer::new));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
-            .with_analyzer_rule(Arc::new(ExtractInference::new(Arc::clone(models))))
+            .with_analyzer_rule(extract)
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))
             .with_query_planner(Arc::new(SeequelQueryPlanner::default()))

@@ -1,1 +1,6 @@
-//! (being written)
+//! What can go wrong, and what users are then told: each fault on its own, through the real binary.
+
+mod images;
+mod models;
+mod runtime;
+mod statements;

@@ -15,43 +15,25 @@ use crate::support::{home, photos};
 #[test]
 fn the_example_runs() {
     let arguments = ["run", "--quiet", "--locked", "--example", "embed", "--"];
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .arg(home())
-        .output()
-        .unwrap();
+    let output = Command::new(env!("CARGO")).args(arguments).arg(home()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(text.contains("| coffee.png    | espresso"), "{text}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.lines().any(|line| line.contains("coffee.png") && line.contains("espresso")), "{text}");
     assert!(text.contains("| photos |"), "{text}");
 }
 
 #[tokio::test]
 async fn classify_works_in_the_dataframe_api() {
     let models = Arc::new(ModelRegistry::new(home()));
-    let state = SessionStateBuilder::new()
-        .with_default_features()
-        .with_seequel(&models)
-        .build();
+    let state = SessionStateBuilder::new().with_default_features().with_seequel(&models).build();
     let ctx = SessionContext::new_with_state(state);
     let classify = ctx.udf("classify").unwrap();
 
-    let images = ctx
-        .sql(&format!("SELECT * FROM read_images('{}')", photos().display()))
-        .await
-        .unwrap();
+    let images = ctx.sql(&format!("SELECT * FROM read_images('{}')", photos().display())).await.unwrap();
     let label = datafusion::functions::core::expr_fn::get_field(classify.call(vec![col("image")]), "label");
     let espressos = images.filter(label.clone().eq(lit("espresso"))).unwrap();
-    let espressos = espressos
-        .select(vec![col("path"), label.alias("label")])
-        .unwrap()
-        .collect()
-        .await
-        .unwrap();
+    let espressos =
+        espressos.select(vec![col("path"), label.alias("label")]).unwrap().collect().await.unwrap();
 
     assert_eq!(espressos.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
     assert_eq!(models.get("efficientnet_lite0").unwrap().inferred_rows(), 20);

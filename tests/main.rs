@@ -2,6 +2,8 @@
 //!
 //! One binary, because linking DataFusion takes its time. `make test` fetches what the tests need into `.seequel`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
+
 mod faults;
 mod library;
 mod plans;

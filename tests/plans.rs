@@ -13,10 +13,7 @@ async fn sized_engine() -> Engine {
     let file = home().join("models/efficientnet_lite0/model.onnx");
     let options = "device 'cpu', batch_size 1, concurrency 2, num_cpus 1";
     for model in ["m", "n"] {
-        let create = format!(
-            "CREATE MODEL {model} FROM '{}' OPTIONS ({options})",
-            file.display()
-        );
+        let create = format!("CREATE MODEL {model} FROM '{}' OPTIONS ({options})", file.display());
         engine.sql(&create).await.unwrap();
     }
     engine.sql("SET inference.default_model = 'm'").await.unwrap();
@@ -144,15 +141,9 @@ async fn parquet() {
     let engine = sized_engine().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("photos.parquet").display().to_string();
-    Run::new(
-        &engine,
-        &format!("COPY (SELECT path, image FROM images) TO '{file}'"),
-    )
-    .await;
+    Run::new(&engine, &format!("COPY (SELECT path, image FROM images) TO '{file}'")).await;
     let plan = explain(&engine, &format!("SELECT classify(image)['label'] FROM '{file}'")).await;
-    let plan = plan
-        .replace(&file, "FILE")
-        .replace(file.trim_start_matches('/'), "FILE");
+    let plan = plan.replace(&file, "FILE").replace(file.trim_start_matches('/'), "FILE");
     assert_plan("parquet", &plan);
 }
 
@@ -162,19 +153,14 @@ async fn optimizing_an_optimized_plan_changes_nothing() {
     let sql = "SELECT path, classify(image)['label'] FROM images WHERE classify(image)['confidence'] > 0.5 AND size > 1";
     let once = engine.sql(sql).await.unwrap().into_optimized_plan().unwrap();
     let twice = engine.context().state().optimize(&once).unwrap();
-    assert_eq!(
-        once.display_indent().to_string(),
-        twice.display_indent().to_string()
-    );
+    assert_eq!(once.display_indent().to_string(), twice.display_indent().to_string());
 }
 
 #[tokio::test]
 async fn names_and_types_are_those_of_the_plain_query() {
     let engine = sized_engine().await;
-    let frame = engine
-        .sql("SELECT classify(image), classify(image)['label'] AS l, path FROM images")
-        .await
-        .unwrap();
+    let frame =
+        engine.sql("SELECT classify(image), classify(image)['label'] AS l, path FROM images").await.unwrap();
     let planned = frame.schema().as_arrow().clone();
     let run = frame.create_physical_plan().await.unwrap();
     assert_eq!(run.schema().fields(), planned.fields());

@@ -22,12 +22,8 @@ async fn compare(model: &str) {
     let sql = format!(
         "SELECT regexp_replace(path, '.*/', '') AS photo, classify(image, '{model}') AS c FROM images"
     );
-    let predicted: BTreeMap<String, (i64, f64)> = Run::new(&engine, &sql)
-        .await
-        .batches
-        .iter()
-        .flat_map(predictions)
-        .collect();
+    let predicted: BTreeMap<String, (i64, f64)> =
+        Run::new(&engine, &sql).await.batches.iter().flat_map(predictions).collect();
 
     let photos = reference["photos"].as_object().unwrap();
     assert_eq!(predicted.len(), photos.len());
@@ -35,56 +31,32 @@ async fn compare(model: &str) {
     for (photo, expected) in photos {
         let expected = &expected["predictions"][model];
         let (class, confidence) = predicted[photo];
-        let (best, second) = (
-            number(expected, "confidence"),
-            number(expected, "second_confidence"),
-        );
+        let (best, second) = (number(expected, "confidence"), number(expected, "second_confidence"));
         if Some(class) == expected["class"].as_i64() {
-            assert!(
-                (confidence - best).abs() < TOLERANCE,
-                "{photo}: {confidence} instead of {best}"
-            );
+            assert!((confidence - best).abs() < TOLERANCE, "{photo}: {confidence} instead of {best}");
         } else {
-            assert!(
-                best - second < NEAR_TIE,
-                "{photo}: class {class} instead of {}",
-                expected["class"]
-            );
+            assert!(best - second < NEAR_TIE, "{photo}: class {class} instead of {}", expected["class"]);
             differing.push(photo);
         }
     }
-    assert!(
-        differing.is_empty(),
-        "other classes than the reference's: {differing:?}"
-    );
+    assert!(differing.is_empty(), "other classes than the reference's: {differing:?}");
 }
 
 fn number(value: &Value, key: &str) -> f64 {
-    value[key]
-        .as_f64()
-        .unwrap_or_else(|| panic!("no number '{key}' in {value}"))
+    value[key].as_f64().unwrap_or_else(|| panic!("no number '{key}' in {value}"))
 }
 
 fn predictions(batch: &datafusion::arrow::array::RecordBatch) -> Vec<(String, (i64, f64))> {
     let answers: &StructArray = batch.column(1).as_struct();
-    let classes = answers
-        .column_by_name("class")
-        .unwrap()
-        .as_primitive::<Int32Type>();
-    let confidences = answers
-        .column_by_name("confidence")
-        .unwrap()
-        .as_primitive::<Float32Type>();
+    let classes = answers.column_by_name("class").unwrap().as_primitive::<Int32Type>();
+    let confidences = answers.column_by_name("confidence").unwrap().as_primitive::<Float32Type>();
     let photos =
         datafusion::arrow::compute::cast(batch.column(0), &datafusion::arrow::datatypes::DataType::Utf8);
     let photos = photos.unwrap();
     (0..batch.num_rows())
         .map(|row| {
             let photo = photos.as_string::<i32>().value(row).to_owned();
-            (
-                photo,
-                (i64::from(classes.value(row)), f64::from(confidences.value(row))),
-            )
+            (photo, (i64::from(classes.value(row)), f64::from(confidences.value(row))))
         })
         .collect()
 }

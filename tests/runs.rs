@@ -1,5 +1,8 @@
 //! How often models run: once for each distinct call and row, and only on rows that need an answer.
 
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
+
 use crate::support::{Run, engine, folder_of};
 
 const PHOTOS: usize = 20;
@@ -15,10 +18,7 @@ async fn runs(sql: &str) -> usize {
     let counted = usize::try_from(counted).unwrap();
     let metric = run.metric("InferExec", "inferred_rows");
     // The fallback has no operator, so the models may have counted more, but never less.
-    assert!(
-        counted >= metric,
-        "{counted} rows counted by the models, {metric} by the operators"
-    );
+    assert!(counted >= metric, "{counted} rows counted by the models, {metric} by the operators");
     counted
 }
 
@@ -79,6 +79,24 @@ runs! {
     a_limit_comes_first: 3,
         "SELECT path, classify(image) FROM images LIMIT 3";
 
+    an_offset_s_rows_are_not_inferred: 2,
+        "SELECT path, classify(image) FROM images LIMIT 2 OFFSET 5";
+
+    a_limit_over_a_derived_table_comes_first: 3,
+        "SELECT path, c['label'] FROM (SELECT path, size, classify(image) AS c FROM images) t ORDER BY size LIMIT 3";
+
+    a_correlated_subquery_is_one_join: PHOTOS,
+        "SELECT path FROM images i WHERE
+           (SELECT max(classify(o.image)['label']) FROM images o WHERE o.path = i.path) = 'lion'";
+
+    a_lateral_join_is_one_join: PHOTOS,
+        "SELECT i.path, x.l FROM images i,
+           LATERAL (SELECT classify(o.image)['label'] AS l FROM images o WHERE o.path = i.path) x";
+
+    a_call_of_an_outer_image_runs_once_a_row: PHOTOS,
+        "SELECT path FROM images i WHERE EXISTS
+           (SELECT 1 FROM images o WHERE o.path = i.path AND classify(i.image)['label'] = 'lion')";
+
     a_limit_after_sorting_by_size_comes_first: 3,
         "SELECT path, classify(image)['label'] FROM images ORDER BY size DESC LIMIT 3";
 
@@ -100,12 +118,27 @@ runs! {
 }
 
 #[tokio::test]
+async fn rows_that_an_outer_join_makes_up_have_no_answer_of_the_other_side() {
+    let engine = engine().await;
+    let on = "a.path = b.path AND a.size < 0 AND classify(X'00')['error'] = 'no'";
+    let sql =
+        format!("SELECT classify(X'00')['error'] IS NULL AS lost FROM images a RIGHT JOIN images b ON {on}");
+    let run = Run::new(&engine, &format!("SELECT count(*) FROM ({sql}) WHERE lost")).await;
+    assert_eq!(run.batches[0].column(0).as_primitive::<Int64Type>().value(0), 0);
+}
+
+#[tokio::test]
+async fn a_column_may_be_named_like_a_made_up_one() {
+    let engine = engine().await;
+    let sql = "SELECT t.*, classify(image)['label'] AS label FROM
+               (SELECT path, image, 1 AS __infer_1 FROM images WHERE classify(image)['label'] = 'lion') t";
+    assert_eq!(Run::new(&engine, sql).await.rows(), 1);
+}
+
+#[tokio::test]
 async fn explain_runs_nothing_and_loads_no_model() {
     assert_eq!(runs("EXPLAIN SELECT classify(image) FROM images").await, 0);
-    assert_eq!(
-        runs("EXPLAIN VERBOSE SELECT path FROM images WHERE classify(image)['label'] = 'x'").await,
-        0
-    );
+    assert_eq!(runs("EXPLAIN VERBOSE SELECT path FROM images WHERE classify(image)['label'] = 'x'").await, 0);
 }
 
 #[tokio::test]
@@ -122,10 +155,7 @@ async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
     let run = Run::new(&engine, &sql).await;
     let inferred = run.metric("InferExec", "inferred_rows");
     assert_eq!(run.rows(), 3);
-    assert!(
-        (3..=48).contains(&inferred),
-        "{inferred} rows inferred for a LIMIT of 3"
-    );
+    assert!((3..=48).contains(&inferred), "{inferred} rows inferred for a LIMIT of 3");
 }
 
 #[tokio::test]
@@ -144,23 +174,16 @@ async fn both_partitions_work() {
     engine
         .sql(&format!(
             "CREATE MODEL pair FROM '{}' OPTIONS (concurrency 2, num_cpus 1)",
-            crate::support::home()
-                .join("models/efficientnet_lite0/model.onnx")
-                .display()
+            crate::support::home().join("models/efficientnet_lite0/model.onnx").display()
         ))
         .await
         .unwrap();
-    let sql = format!(
-        "SELECT classify(image, 'pair')['label'] FROM read_images('{}')",
-        folder.path().display()
-    );
+    let sql =
+        format!("SELECT classify(image, 'pair')['label'] FROM read_images('{}')", folder.path().display());
     let run = Run::new(&engine, &sql).await;
     let batches = batches_of_each_partition(&run);
     assert_eq!(batches.len(), 2);
-    assert!(
-        batches.iter().all(|batches| *batches > 0),
-        "batches of the partitions: {batches:?}"
-    );
+    assert!(batches.iter().all(|batches| *batches > 0), "batches of the partitions: {batches:?}");
     assert_eq!(batches.iter().sum::<usize>(), 64);
 }
 
@@ -179,21 +202,11 @@ fn batches_of_each_partition(run: &Run) -> Vec<usize> {
 #[tokio::test]
 async fn metadata_queries_open_no_file_and_width_reads_headers() {
     let engine = engine().await;
-    for sql in [
-        "SELECT count(*) FROM images",
-        "SELECT path, size FROM images WHERE size > 1000",
-    ] {
+    for sql in ["SELECT count(*) FROM images", "SELECT path, size FROM images WHERE size > 1000"] {
         let run = Run::new(&engine, sql).await;
         assert_eq!(run.metric("ImagesExec", "opened_files"), 0, "{sql}");
     }
-    let headers = Run::new(&engine, "SELECT width FROM images")
-        .await
-        .metric("ImagesExec", "bytes_read");
-    let files = Run::new(&engine, "SELECT image FROM images")
-        .await
-        .metric("ImagesExec", "bytes_read");
-    assert!(
-        headers > 0 && headers * 5 < files,
-        "{headers} bytes for headers, {files} for files"
-    );
+    let headers = Run::new(&engine, "SELECT width FROM images").await.metric("ImagesExec", "bytes_read");
+    let files = Run::new(&engine, "SELECT image FROM images").await.metric("ImagesExec", "bytes_read");
+    assert!(headers > 0 && headers * 5 < files, "{headers} bytes for headers, {files} for files");
 }

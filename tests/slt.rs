@@ -1,1 +1,183 @@
-//! (being written)
+//! SQL and what it answers: the files in `tests/slt`, each in an engine of its own.
+//!
+//! `$PHOTOS` and `$MODELS` are those of the set-up, `$TMP` is an empty folder, `$DATA` one with what [`write_data`]
+//! puts there. Types are `T` text, `I` whole numbers, `R` other numbers, `B` truth values and `?` the rest.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use seequel::Engine;
+use sqllogictest::{AsyncDB, ColumnType, DBOutput, Runner, strict_column_validator};
+
+use crate::support::{home, photos, two_partitions};
+
+macro_rules! slt {
+    ($($name:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            run(concat!("tests/slt/", stringify!($name), ".slt")).await;
+        })*
+
+        #[test]
+        fn no_file_is_left_out() {
+            let files = fs::read_dir("tests/slt").unwrap().map(|file| file.unwrap().file_name());
+            let mut files = files.collect::<Vec<_>>();
+            files.sort();
+            let mut named = vec![$(concat!(stringify!($name), ".slt")),*];
+            named.sort_unstable();
+            assert_eq!(files, named);
+        }
+    };
+}
+
+slt! { classify clauses images models subqueries }
+
+async fn run(file: &str) {
+    let (data, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_data(data.path());
+    let mut script = fs::read_to_string(file).unwrap();
+    for (name, folder) in [
+        ("$PHOTOS", photos().as_path()),
+        ("$MODELS", &home().join("models")),
+        ("$DATA", data.path()),
+        ("$TMP", scratch.path()),
+    ] {
+        script = script.replace(name, folder.to_str().unwrap());
+    }
+    let mut runner = Runner::new(async || {
+        let config = two_partitions().set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
+        Engine::builder().home(home()).config(config).build().map(Session)
+    });
+    runner.with_column_validator(strict_column_validator);
+    if let Err(error) = runner.run_script_with_name_async(&script, file).await {
+        panic!("{}", error.display(true));
+    }
+}
+
+/// Photos in folders by subject and by format, one of them stored on its side.
+fn write_data(folder: &Path) {
+    let copy = |photo: &str, to: &str| {
+        let to = folder.join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(photos().join(photo), to).unwrap();
+    };
+    copy("lion.jpg", "hive/kind=animal/year=2023/lion.jpg");
+    copy("cheetah1.jpg", "hive/kind=animal/year=2024/cheetah.jpg");
+    copy("coffee.png", "hive/kind=thing/year=2024/coffee.png");
+    copy("lion.jpg", "mixed/lion.jpg");
+    copy("coffee.png", "mixed/deep/er/coffee.png");
+    copy("lion.jpg", "mixed/.hidden.jpg");
+    copy("lion.jpg", "mixed/_ignored/lion.jpg");
+    fs::write(folder.join("mixed/notes.txt"), "no photo").unwrap();
+    fs::write(folder.join("mixed/fake.jpg"), "no photo").unwrap();
+
+    fs::create_dir(folder.join("formats")).unwrap();
+    let lion = image::open(photos().join("lion.jpg")).unwrap().into_rgb8();
+    for extension in ["bmp", "gif", "jpg", "png", "tiff", "webp"] {
+        lion.save(folder.join("formats/lion").with_extension(extension)).unwrap();
+    }
+
+    fs::create_dir(folder.join("turned")).unwrap();
+    let upright = fs::read(photos().join("tower.jpg")).unwrap();
+    for orientation in [1, 6] {
+        let name = format!("turned/{orientation}.jpg");
+        fs::write(folder.join(name), with_orientation(&upright, orientation)).unwrap();
+    }
+}
+
+/// A JPEG with an Exif segment that says how to turn it: 6 is a quarter turn clockwise.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let (start_of_image, rest) = jpeg.split_at(2);
+    let tiff =
+        [b"II*\0\x08\0\0\0", &b"\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]];
+    let exif = [&b"Exif\0\0"[..], &tiff.concat()].concat();
+    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+    [start_of_image, b"\xff\xe1", &length, &exif, rest].concat()
+}
+
+struct Session(Engine);
+
+#[async_trait]
+impl AsyncDB for Session {
+    type Error = seequel::Error;
+    type ColumnType = Type;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<Type>, seequel::Error> {
+        let results = self.0.sql(sql).await?;
+        let types: Vec<_> = results.schema().fields().iter().map(|field| Type::of(field)).collect();
+        let batches = results.collect().await?;
+        if types.is_empty() {
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let rows = batches.iter().flat_map(to_text).collect();
+        Ok(DBOutput::Rows { types, rows })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn engine_name(&self) -> &'static str {
+        "seequel"
+    }
+}
+
+fn to_text(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let options = FormatOptions::new().with_null("NULL");
+    let columns = batch.columns().iter();
+    let columns: Vec<_> = columns.map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+    let cell = |column: &ArrayFormatter<'_>, row| {
+        let mut text = String::new();
+        write!(text, "{}", column.value(row)).unwrap();
+        if text.is_empty() { "(empty)".to_owned() } else { text }
+    };
+    (0..batch.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()).collect()
+}
+
+/// What a column holds, as the files write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Type {
+    Text,
+    Integer,
+    Real,
+    Boolean,
+    Other,
+}
+
+impl Type {
+    fn of(field: &Field) -> Self {
+        match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
+            DataType::Boolean => Self::Boolean,
+            integer if integer.is_integer() => Self::Integer,
+            real if real.is_floating() || real.is_decimal() => Self::Real,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl ColumnType for Type {
+    fn from_char(letter: char) -> Option<Self> {
+        match letter {
+            'T' => Some(Self::Text),
+            'I' => Some(Self::Integer),
+            'R' => Some(Self::Real),
+            'B' => Some(Self::Boolean),
+            '?' => Some(Self::Other),
+            _ => None,
+        }
+    }
+
+    fn to_char(&self) -> char {
+        match self {
+            Self::Text => 'T',
+            Self::Integer => 'I',
+            Self::Real => 'R',
+            Self::Boolean => 'B',
+            Self::Other => '?',
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What the tests share: where the set-up put things, engines over it, and what a plan counted while it ran.
 
+pub(crate) mod process;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,11 +15,7 @@ use seequel::Engine;
 pub(crate) fn home() -> PathBuf {
     let home = std::env::var_os("SEEQUEL_HOME").map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join(home);
-    assert!(
-        home.join("photos").is_dir(),
-        "{} is not set up: run `make setup`",
-        home.display()
-    );
+    assert!(home.join("photos").is_dir(), "{} is not set up: run `make setup`", home.display());
     home
 }
 
@@ -28,15 +26,8 @@ pub(crate) fn photos() -> PathBuf {
 
 /// An engine that plans for two partitions on any machine, with the photos as table `images`.
 pub(crate) async fn engine() -> Engine {
-    let engine = Engine::builder()
-        .home(home())
-        .config(two_partitions())
-        .build()
-        .unwrap();
-    let create = format!(
-        "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '{}'",
-        photos().display()
-    );
+    let engine = Engine::builder().home(home()).config(two_partitions()).build().unwrap();
+    let create = format!("CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '{}'", photos().display());
     engine.sql(&create).await.unwrap();
     engine
 }
@@ -49,11 +40,8 @@ pub(crate) fn two_partitions() -> SessionConfig {
 pub(crate) fn folder_of(count: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(home()).unwrap();
     for number in 0..count {
-        std::fs::hard_link(
-            photos().join("lion.jpg"),
-            folder.path().join(format!("{number:04}.jpg")),
-        )
-        .unwrap();
+        std::fs::hard_link(photos().join("lion.jpg"), folder.path().join(format!("{number:04}.jpg")))
+            .unwrap();
     }
     folder
 }
@@ -66,13 +54,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn new(engine: &Engine, sql: &str) -> Self {
-        let plan = engine
-            .sql(sql)
-            .await
-            .unwrap()
-            .create_physical_plan()
-            .await
-            .unwrap();
+        let plan = engine.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
         let context = Arc::new(TaskContext::from(&engine.context().state()));
         let batches = collect(Arc::clone(&plan), context).await.unwrap();
         Self { batches, plan }
@@ -89,14 +71,8 @@ impl Run {
 }
 
 fn sum(plan: &Arc<dyn ExecutionPlan>, operator: &str, metric: &str) -> usize {
-    let own = plan
-        .metrics()
-        .filter(|_| plan.name() == operator)
-        .and_then(|metrics| metrics.sum_by_name(metric));
-    let below: usize = plan
-        .children()
-        .into_iter()
-        .map(|child| sum(child, operator, metric))
-        .sum();
+    let own =
+        plan.metrics().filter(|_| plan.name() == operator).and_then(|metrics| metrics.sum_by_name(metric));
+    let below: usize = plan.children().into_iter().map(|child| sum(child, operator, metric)).sum();
     own.map_or(0, |value| value.as_usize()) + below
 }

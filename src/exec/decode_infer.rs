@@ -16,6 +16,8 @@ use seequel_udfs::ImageArray;
 
 use super::lane::{Answers, Lane};
 use super::metrics::InferMetrics;
+use super::running::Running;
+use super::tensor_budget::TensorBudget;
 use crate::images::decode;
 use crate::models::{Model, Tensor, least_scale};
 
@@ -42,6 +44,7 @@ pub(crate) struct Context<'a> {
     pub(crate) max_image_pixels: u64,
     pub(crate) metrics: &'a InferMetrics,
     pub(crate) reservation: &'a MemoryReservation,
+    pub(crate) budget: &'a TensorBudget,
     pub(crate) cancellation: &'a Cancellation,
 }
 
@@ -57,22 +60,22 @@ pub(crate) fn decode_infer(
     models: &[Arc<Model>],
     context: &Context<'_>,
 ) -> Result<Vec<Answers>> {
+    let _running = Running::begin();
     let metrics = context.metrics;
-    let slots = reserve_tensors(models, rows, context.reservation)?;
-    let mut lanes: Vec<_> = models
-        .iter()
-        .zip(&slots)
-        .map(|(model, slots)| Lane::new(model, rows, *slots, metrics))
-        .collect();
+    let tensors = context.budget.reserve(
+        context.reservation.new_empty(),
+        rows.max(1),
+        |most| tensor_bytes(models, most),
+        || context.cancellation.check(),
+    )?;
+    let lanes = models.iter().map(|model| Ok(Lane::new(model, rows, slots(model, tensors.most)?, metrics)));
+    let mut lanes = lanes.collect::<Result<Vec<_>>>()?;
     for row in 0..rows {
         context.cancellation.check()?;
         let Some(bytes) = images.get(row) else { continue };
         let timer = metrics.decode_time.timer();
         let decoded = decode(bytes, context.max_image_pixels, |width, height| {
-            models
-                .iter()
-                .map(|model| least_scale(model.spec(), width, height))
-                .fold(0.0, f64::max)
+            models.iter().map(|model| least_scale(model.spec(), width, height)).fold(0.0, f64::max)
         });
         timer.done();
         match decoded {
@@ -80,37 +83,22 @@ pub(crate) fn decode_infer(
                 metrics.decoded_images.add(1);
                 lanes.iter_mut().try_for_each(|lane| lane.push(row, &image))?;
             }
-            Err(reason) => lanes
-                .iter_mut()
-                .for_each(|lane| lane.fail(row, reason.to_string())),
+            Err(reason) => lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_string())),
         }
     }
     lanes.into_iter().map(Lane::finish).collect()
 }
 
-/// Slots of each model's tensor: its batch size, or less where the memory pool refuses that much, down to one.
-fn reserve_tensors(
-    models: &[Arc<Model>],
-    rows: usize,
-    reservation: &MemoryReservation,
-) -> Result<Vec<usize>> {
-    let mut most = rows.max(1);
-    loop {
-        let mut slots = Vec::with_capacity(models.len());
-        let mut bytes = 0;
-        for model in models {
-            let input = &model.spec().input;
-            let count = match input.fixed_batch {
-                Some(batch) => batch,
-                None => model.sizing()?.batch_rows.min(most),
-            };
-            bytes += count * Tensor::image_bytes(input);
-            slots.push(count);
-        }
-        match reservation.try_resize(bytes) {
-            Ok(()) => return Ok(slots),
-            Err(refused) if most == 1 => return Err(refused),
-            Err(_) => most = (slots.iter().copied().max().unwrap_or(1).min(most) / 2).max(1),
-        }
+/// Slots of a model's tensor where at most `most` images go in at once.
+fn slots(model: &Model, most: usize) -> Result<usize> {
+    match model.spec().input.fixed_batch {
+        Some(batch) => Ok(batch),
+        None => Ok(model.sizing()?.batch_rows.min(most)),
     }
+}
+
+/// Bytes of all models' tensors where at most `most` images go in at once.
+fn tensor_bytes(models: &[Arc<Model>], most: usize) -> Result<usize> {
+    let bytes = models.iter().map(|model| Ok(slots(model, most)? * Tensor::image_bytes(&model.spec().input)));
+    bytes.sum()
 }

@@ -16,17 +16,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Statistics, assert_eq_or_internal_err, exec_err, internal_err};
+use datafusion::common::{Statistics, assert_eq_or_internal_err, exec_err};
 use datafusion::config::ConfigOptions;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions,
     SchedulingType,
@@ -42,7 +42,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::morsel::{Morsel, morsels};
 
@@ -66,7 +66,7 @@ pub struct InferExchangeExec {
 #[derive(Debug)]
 struct Execution {
     queue: Arc<Queue>,
-    outputs_taken: usize,
+    taken: Vec<bool>,
 }
 
 impl InferExchangeExec {
@@ -106,22 +106,24 @@ impl InferExchangeExec {
         self.properties.partitioning.partition_count()
     }
 
-    /// The queue of the current execution, made for the first output that is asked for.
-    fn queue(&self, context: &Arc<TaskContext>) -> Arc<Queue> {
-        let mut execution = self.execution.lock();
-        let current = execution.get_or_insert_with(|| Execution {
+    /// The queue of the current execution. Asking for an output a second time begins another.
+    fn queue(&self, partition: usize, context: &Arc<TaskContext>) -> Arc<Queue> {
+        let begin = || Execution {
             queue: Arc::new(Queue::new(
                 Arc::clone(&self.input),
                 self.morsel_rows,
                 self.partitions(),
                 context,
             )),
-            outputs_taken: 0,
-        });
-        current.outputs_taken += 1;
-        let queue = Arc::clone(&current.queue);
-        if current.outputs_taken == self.partitions() {
-            *execution = None;
+            taken: vec![false; self.partitions()],
+        };
+        let mut current = self.execution.lock();
+        let mut execution =
+            current.take().filter(|execution| !execution.taken[partition]).unwrap_or_else(begin);
+        execution.taken[partition] = true;
+        let queue = Arc::clone(&execution.queue);
+        if execution.taken.contains(&false) {
+            *current = Some(execution);
         }
         queue
     }
@@ -175,33 +177,26 @@ impl ExecutionPlan for InferExchangeExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "InferExchangeExec has one input");
-        Ok(Arc::new(Self::new(
-            children.swap_remove(0),
-            self.partitions(),
-            self.morsel_rows,
-        )))
+        Ok(Arc::new(Self::new(children.swap_remove(0), self.partitions(), self.morsel_rows)))
     }
 
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(
-            children,
-            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
-        )
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let queue = self.queue(&context);
+        let queue = self.queue(partition, &context);
         let batches = futures::stream::try_unfold(queue, |queue| async move {
             Ok(queue.next().await?.map(|batch| (batch, queue)))
         });
         let batches = batches.inspect_ok(move |batch: &RecordBatch| {
             batch.record_output(&metrics);
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -224,10 +219,6 @@ impl ExecutionPlan for InferExchangeExec {
         })
     }
 
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
-
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Equal
     }
@@ -246,29 +237,22 @@ impl ExecutionPlan for InferExchangeExec {
 #[derive(Debug)]
 struct Queue {
     feeders: Mutex<Feeders>,
-    inputs: usize,
-    /// Feeders that came to their input's end. One that panics does not.
-    finished: Arc<AtomicUsize>,
-    receiver: tokio::sync::Mutex<mpsc::Receiver<Result<Queued>>>,
+    morsels: async_channel::Receiver<Result<Queued>>,
 }
 
 #[derive(Debug)]
 enum Feeders {
     /// Nothing has been polled, so nothing runs.
-    Waiting {
-        input: Arc<dyn ExecutionPlan>,
-        context: Arc<TaskContext>,
-        sender: Sender,
-    },
+    Waiting { input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: Sender },
     /// Dropping the set aborts them.
-    Running { _tasks: JoinSet<()> },
+    Running(JoinSet<()>),
 }
 
 /// What a feeder needs to pass a morsel on.
 #[derive(Debug, Clone)]
 struct Sender {
     morsel_rows: usize,
-    queue: mpsc::Sender<Result<Queued>>,
+    queue: async_channel::Sender<Result<Queued>>,
     budget: Arc<Semaphore>,
     reservation: Arc<MemoryReservation>,
 }
@@ -288,7 +272,7 @@ impl Queue {
         outputs: usize,
         context: &Arc<TaskContext>,
     ) -> Self {
-        let (sender, receiver) = mpsc::channel(outputs * 2);
+        let (sender, morsels) = async_channel::bounded(outputs * 2);
         let consumer = MemoryConsumer::new("InferExchangeExec");
         let sender = Sender {
             morsel_rows,
@@ -297,47 +281,47 @@ impl Queue {
             reservation: Arc::new(consumer.register(context.memory_pool())),
         };
         Self {
-            inputs: input.output_partitioning().partition_count(),
-            feeders: Mutex::new(Feeders::Waiting {
-                input,
-                context: Arc::clone(context),
-                sender,
-            }),
-            finished: Arc::default(),
-            receiver: tokio::sync::Mutex::new(receiver),
+            feeders: Mutex::new(Feeders::Waiting { input, context: Arc::clone(context), sender }),
+            morsels,
         }
     }
 
     async fn next(&self) -> Result<Option<RecordBatch>> {
         self.start()?;
-        match self.receiver.lock().await.recv().await {
-            Some(queued) => Ok(Some(queued?.morsel.batch)),
-            None if self.finished.load(Acquire) == self.inputs => Ok(None),
-            None => internal_err!("a feeder of the exchange ended before its input did"),
+        match self.morsels.recv().await {
+            Ok(queued) => Ok(Some(queued?.morsel.batch)),
+            Err(async_channel::RecvError) => self.end().await.map(|()| None),
         }
     }
 
-    /// Starts the feeders, on the first call.
+    /// Starts the feeders, on the first call. If an input can't be executed, the queue stays closed.
     fn start(&self) -> Result<()> {
         let mut feeders = self.feeders.lock();
-        let Feeders::Waiting {
-            input,
-            context,
-            sender,
-        } = &*feeders
+        if let Feeders::Running(_) = &*feeders {
+            return Ok(());
+        }
+        let waiting = std::mem::replace(&mut *feeders, Feeders::Running(JoinSet::new()));
+        let (Feeders::Waiting { input, context, sender }, Feeders::Running(tasks)) = (waiting, &mut *feeders)
         else {
             return Ok(());
         };
-        let mut tasks = JoinSet::new();
-        for partition in 0..self.inputs {
-            let stream = input.execute(partition, Arc::clone(context))?;
-            let (sender, finished) = (sender.clone(), Arc::clone(&self.finished));
-            tasks.spawn(async move {
-                sender.feed(stream).await;
-                finished.fetch_add(1, AcqRel);
-            });
+        for partition in 0..input.output_partitioning().partition_count() {
+            let stream = input.execute(partition, Arc::clone(&context))?;
+            let sender = sender.clone();
+            tasks.spawn(async move { sender.feed(stream).await });
         }
-        *feeders = Feeders::Running { _tasks: tasks };
+        Ok(())
+    }
+
+    /// The end of the queue is the end of the input, unless a feeder panicked. The first output to get here looks.
+    async fn end(&self) -> Result<()> {
+        let mut tasks = match &mut *self.feeders.lock() {
+            Feeders::Waiting { .. } => return Ok(()),
+            Feeders::Running(tasks) => std::mem::take(tasks),
+        };
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
+        }
         Ok(())
     }
 }
@@ -359,26 +343,22 @@ impl Sender {
     }
 
     /// Waits until the queue has room for `morsel`'s bytes, and the memory pool too.
+    ///
+    /// If the pool has none even when the queue is empty, one morsel passes without: its bytes are there already, and
+    /// the workers it waits for may be what fills the pool.
     async fn admit(&self, morsel: Morsel) -> Result<Queued> {
         let all = QUEUE_BYTES / PERMIT_BYTES;
         let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;
         let reservation = self.reservation.new_empty();
         if reservation.try_grow(morsel.bytes).is_ok() {
-            return Ok(Queued {
-                morsel,
-                _permit: permit,
-                _reservation: reservation,
-            });
+            return Ok(Queued { morsel, _permit: permit, _reservation: reservation });
         }
-        // The pool is full, perhaps of our own morsels: try again when all of those have been taken.
         drop(permit);
         let permit = self.acquire(all).await?;
-        reservation.try_grow(morsel.bytes)?;
-        Ok(Queued {
-            morsel,
-            _permit: permit,
-            _reservation: reservation,
-        })
+        if let Err(refused) = reservation.try_grow(morsel.bytes) {
+            tracing::debug!("a morsel of {} bytes passes without a reservation: {refused}", morsel.bytes);
+        }
+        Ok(Queued { morsel, _permit: permit, _reservation: reservation })
     }
 
     async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {

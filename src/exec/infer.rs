@@ -24,8 +24,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_plan::execution_plan::{
-    CardinalityEffect, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions,
-    SchedulingType,
+    CardinalityEffect, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
@@ -42,6 +41,7 @@ use super::decode_infer::{Cancellation, Context, decode_infer};
 use super::lane::Answers;
 use super::metrics::InferMetrics;
 use super::morsel::morsels;
+use super::tensor_budget::TensorBudget;
 use crate::config::{InferenceOptions, OnError};
 use crate::models::Model;
 
@@ -56,39 +56,44 @@ pub struct PhysicalCall {
     pub model: Arc<Model>,
 }
 
+/// Where a partition's morsels come from: the rows that are decoded and inferred in one go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Morsels {
+    /// From the exchange below, one after the other.
+    Exchanged,
+    /// Cut from an input whose order matters, and worked on at once, but handed on in order.
+    Ordered {
+        /// Rows of a morsel, at most.
+        rows: usize,
+        /// Morsels at once.
+        in_flight: usize,
+    },
+}
+
 /// Appends to each row the answers of its calls. Keeps rows, order and partitions.
 #[derive(Debug, Clone)]
 pub struct InferExec {
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
-    /// Rows that are decoded and inferred in one go.
-    morsel_rows: usize,
-    /// Morsels that one partition works on at once.
-    in_flight: usize,
+    morsels: Morsels,
+    budget: Arc<TensorBudget>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl InferExec {
-    /// Inference over `input`, `in_flight` morsels of at most `morsel_rows` rows at once in each partition.
+    /// Inference of `calls` over `input`.
     ///
     /// # Errors
     /// A bug: equivalences of the input that don't fit its schema.
     pub fn try_new(
         input: Arc<dyn ExecutionPlan>,
         calls: Vec<PhysicalCall>,
-        morsel_rows: usize,
-        in_flight: usize,
+        morsels: Morsels,
     ) -> Result<Self> {
         let properties = Arc::new(properties(&input, &calls)?);
-        Ok(Self {
-            input,
-            calls,
-            morsel_rows,
-            in_flight,
-            properties,
-            metrics: ExecutionPlanMetricsSet::new(),
-        })
+        let (budget, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
+        Ok(Self { input, calls, morsels, budget, properties, metrics })
     }
 
     /// The columns that are added, in order.
@@ -100,25 +105,14 @@ impl InferExec {
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {
     let input_schema = input.schema();
-    let answers = calls
-        .iter()
-        .map(|call| Arc::new(Field::new(&call.column, classification_type(), true)));
+    let answers = calls.iter().map(|call| Arc::new(Field::new(&call.column, classification_type(), true)));
     let fields: Vec<_> = input_schema.fields().iter().cloned().chain(answers).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, input_schema.metadata().clone()));
     let all: Vec<_> = (0..input_schema.fields().len()).collect();
     let mapping = ProjectionMapping::from_indices(&all, &input_schema)?;
     let equivalences = input.equivalence_properties().project(&mapping, schema);
-    let partitioning = input
-        .output_partitioning()
-        .project(&mapping, input.equivalence_properties());
-    Ok(PlanProperties::new(
-        equivalences,
-        partitioning,
-        EmissionType::Incremental,
-        input.boundedness(),
-    )
-    .with_evaluation_type(EvaluationType::Lazy)
-    .with_scheduling_type(SchedulingType::NonCooperative))
+    let partitioning = input.output_partitioning().project(&mapping, input.equivalence_properties());
+    Ok(PlanProperties::new(equivalences, partitioning, EmissionType::Incremental, input.boundedness()))
 }
 
 impl DisplayAs for InferExec {
@@ -126,10 +120,12 @@ impl DisplayAs for InferExec {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
                 write!(f, "InferExec: calls=[{}]", self.calls.iter().join(", "))?;
-                if self.in_flight > 1 {
-                    write!(f, ", in_flight={}", self.in_flight)?;
+                match self.morsels {
+                    Morsels::Exchanged => Ok(()),
+                    Morsels::Ordered { rows, in_flight } => {
+                        write!(f, ", morsel_rows={rows}, in_flight={in_flight}")
+                    }
                 }
-                Ok(())
             }
             DisplayFormatType::TreeRender => self.calls.iter().try_for_each(|call| writeln!(f, "{call}")),
         }
@@ -195,6 +191,7 @@ impl ExecutionPlan for InferExec {
         Ok(Arc::new(Self {
             input,
             properties,
+            budget: Arc::default(),
             metrics: ExecutionPlanMetricsSet::new(),
             ..Self::clone(&self)
         }))
@@ -204,10 +201,7 @@ impl ExecutionPlan for InferExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(
-            children,
-            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
-        )
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -215,12 +209,18 @@ impl ExecutionPlan for InferExec {
         let worker = Arc::new(Worker::new(self, partition, &context));
         let stop = StopOnDrop(worker.cancellation.clone());
         let metrics = worker.metrics.baseline.clone();
-        let batches = morsels(input, self.morsel_rows)
-            .map(move |morsel| {
+        let (morsels, in_flight) = match self.morsels {
+            Morsels::Exchanged => (input.boxed(), 1),
+            Morsels::Ordered { rows, in_flight } => {
+                (morsels(input, rows).map_ok(|morsel| morsel.batch).boxed(), in_flight)
+            }
+        };
+        let batches = morsels
+            .map(move |batch| {
                 let worker = Arc::clone(&worker);
-                async move { worker.infer(morsel?.batch).await }
+                async move { worker.infer(batch?).await }
             })
-            .buffered(self.in_flight)
+            .buffered(in_flight)
             .inspect_ok(move |batch| {
                 let _running = &stop;
                 batch.record_output(&metrics);
@@ -246,9 +246,7 @@ impl ExecutionPlan for InferExec {
         };
         let mut statistics = Statistics::clone(input);
         statistics.total_byte_size = Precision::Absent;
-        statistics
-            .column_statistics
-            .extend(self.calls.iter().map(|_| ColumnStatistics::new_unknown()));
+        statistics.column_statistics.extend(self.calls.iter().map(|_| ColumnStatistics::new_unknown()));
         Ok(Arc::new(statistics))
     }
 
@@ -288,6 +286,7 @@ struct Worker {
     options: InferenceOptions,
     metrics: InferMetrics,
     reservation: MemoryReservation,
+    budget: Arc<TensorBudget>,
     cancellation: Cancellation,
 }
 
@@ -299,15 +298,14 @@ impl Worker {
             options: InferenceOptions::of(context.session_config().options()),
             metrics: InferMetrics::new(&node.metrics, partition),
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
+            budget: Arc::clone(&node.budget),
             cancellation: Cancellation::default(),
         }
     }
 
     async fn infer(self: Arc<Self>, batch: RecordBatch) -> Result<RecordBatch> {
         let work = SpawnedTask::spawn_blocking(move || self.infer_blocking(&batch));
-        work.join()
-            .await
-            .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+        work.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
     }
 
     fn infer_blocking(&self, batch: &RecordBatch) -> Result<RecordBatch> {
@@ -315,23 +313,14 @@ impl Worker {
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.calls.len()];
         while let Some(first) = columns.iter().position(Option::is_none) {
             let image = &self.calls[first].image;
-            let same: Vec<_> = (first..columns.len())
-                .filter(|call| &self.calls[*call].image == image)
-                .collect();
-            let models: Vec<_> = same
-                .iter()
-                .map(|call| Arc::clone(&self.calls[*call].model))
-                .collect();
+            let same: Vec<_> =
+                (first..columns.len()).filter(|call| &self.calls[*call].image == image).collect();
+            let models: Vec<_> = same.iter().map(|call| Arc::clone(&self.calls[*call].model)).collect();
             for (call, answers) in same.into_iter().zip(self.infer_image(image, &models, batch)?) {
                 columns[call] = Some(self.accept(answers, batch)?);
             }
         }
-        let columns = batch
-            .columns()
-            .iter()
-            .cloned()
-            .chain(columns.into_iter().flatten())
-            .collect();
+        let columns = batch.columns().iter().cloned().chain(columns.into_iter().flatten()).collect();
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
@@ -345,7 +334,8 @@ impl Worker {
         let context = Context {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
-            reservation: &self.reservation.new_empty(),
+            reservation: &self.reservation,
+            budget: &self.budget,
             cancellation: &self.cancellation,
         };
         decode_infer(&ImageArray::try_new(&images)?, batch.num_rows(), models, &context)
@@ -355,10 +345,7 @@ impl Worker {
     fn accept(&self, answers: Answers, batch: &RecordBatch) -> Result<ArrayRef> {
         match (self.options.on_error, answers.first_failure) {
             (OnError::Fail, Some((row, reason))) => {
-                exec_err!(
-                    "{}: {reason} (inference.on_error is 'fail')",
-                    row_name(batch, row)
-                )
+                exec_err!("{}: {reason} (inference.on_error is 'fail')", row_name(batch, row))
             }
             (OnError::Null | OnError::Fail, _) => Ok(answers.column),
         }
@@ -367,9 +354,6 @@ impl Worker {
 
 /// What to call a row in an error: its path, if it has one.
 fn row_name(batch: &RecordBatch, row: usize) -> String {
-    let path = batch
-        .column_by_name("path")
-        .and_then(|paths| array_value_to_string(paths, row).ok());
-    path.filter(|path| !path.is_empty())
-        .unwrap_or_else(|| "an image".to_owned())
+    let path = batch.column_by_name("path").and_then(|paths| array_value_to_string(paths, row).ok());
+    path.filter(|path| !path.is_empty()).unwrap_or_else(|| "an image".to_owned())
 }

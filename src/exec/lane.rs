@@ -48,19 +48,12 @@ impl<'a> Lane<'a> {
 
     /// Takes the image of `row`; runs the model if that fills the tensor.
     pub(crate) fn push(&mut self, row: usize, image: &RgbImage) -> Result<()> {
-        if let Err(reason) = self
-            .preprocessor
-            .write(image, &mut self.tensor, self.filled.len())
-        {
+        if let Err(reason) = self.preprocessor.write(image, &mut self.tensor, self.filled.len()) {
             self.fail(row, reason);
             return Ok(());
         }
         self.filled.push(row);
-        if self.filled.len() == self.slots {
-            self.run()
-        } else {
-            Ok(())
-        }
+        if self.filled.len() == self.slots { self.run() } else { Ok(()) }
     }
 
     /// Answers `row` with an error.
@@ -72,18 +65,11 @@ impl<'a> Lane<'a> {
     /// Runs what is left and returns the answers, a row each, with the first failure if there was one.
     pub(crate) fn finish(mut self) -> Result<Answers> {
         self.run()?;
-        let failed = self
-            .answers
-            .iter()
-            .enumerate()
-            .find_map(|(row, answer)| match answer {
-                Answer::Failed(reason) => Some((row, reason.clone())),
-                Answer::Null | Answer::Class(_) => None,
-            });
-        Ok(Answers {
-            column: self.column()?,
-            first_failure: failed,
-        })
+        let failed = self.answers.iter().enumerate().find_map(|(row, answer)| match answer {
+            Answer::Failed(reason) => Some((row, reason.clone())),
+            Answer::Null | Answer::Class(_) => None,
+        });
+        Ok(Answers { column: self.column()?, first_failure: failed })
     }
 
     fn run(&mut self) -> Result<()> {
@@ -93,10 +79,7 @@ impl<'a> Lane<'a> {
         }
         self.metrics.batches.add(1);
         self.metrics.inferred_rows.add(rows.len());
-        match self
-            .model
-            .run(&self.tensor, rows.len(), &self.metrics.run_times)?
-        {
+        match self.model.run(&self.tensor, rows.len(), &self.metrics.run_times)? {
             Ok(values) => self.answer(&rows, &values),
             Err(reason) if rows.len() == 1 => self.fail(rows[0], reason),
             Err(_) => self.run_one_by_one(&rows)?,
@@ -119,7 +102,7 @@ impl<'a> Lane<'a> {
 
     fn answer(&mut self, rows: &[usize], values: &[f32]) {
         let output = &self.model.spec().output;
-        for (row, values) in rows.iter().zip(values.chunks_exact(values.len() / rows.len())) {
+        for (row, values) in rows.iter().zip(values.chunks_exact(output.classes)) {
             match best_class(values, output.activation) {
                 Some(best) => self.answers[*row] = Answer::Class(best),
                 None => self.fail(*row, format!("output '{}' is not a number", output.name)),

@@ -12,6 +12,9 @@ mod infer;
 mod lane;
 mod metrics;
 mod morsel;
+mod running;
+mod tensor_budget;
 
 pub use exchange::InferExchangeExec;
-pub use infer::{InferExec, PhysicalCall};
+pub use infer::{InferExec, Morsels, PhysicalCall};
+pub use running::wait_for_inference;

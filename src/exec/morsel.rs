@@ -2,7 +2,10 @@
 //!
 //! Upstream operators hand over up to 8,192 rows at once, or a handful after a selective filter. A morsel is cut to
 //! the models' batch size, so that a tensor is full, and to a number of bytes, so that a few huge photos do not make a
-//! huge morsel. Cutting copies nothing: slices share their parent's buffers.
+//! huge morsel. Cutting copies nothing, for slices share their parent's buffers; joining the end of one batch to the
+//! beginning of the next copies less than a morsel.
+
+use std::collections::VecDeque;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
@@ -30,12 +33,7 @@ pub(crate) fn morsels(
     rows: usize,
 ) -> impl Stream<Item = Result<Morsel>> + Send {
     let schema = input.schema();
-    let state = Cutter {
-        input: Some(input),
-        schema,
-        rest: None,
-        rows,
-    };
+    let state = Cutter { input: Some(input), schema, rest: VecDeque::new(), rows };
     futures::stream::try_unfold(state, |mut state| async move {
         Ok(state.next().await?.map(|morsel| (morsel, state)))
     })
@@ -45,36 +43,57 @@ struct Cutter {
     /// `None` once it has ended.
     input: Option<SendableRecordBatchStream>,
     schema: SchemaRef,
-    rest: Option<RecordBatch>,
+    /// Rows that are not cut yet: at most the end of one batch, and the tail of the next.
+    rest: VecDeque<RecordBatch>,
     rows: usize,
 }
 
 impl Cutter {
     async fn next(&mut self) -> Result<Option<Morsel>> {
         loop {
-            if let Some(rest) = self.rest.take().filter(|rest| rest.num_rows() > 0) {
-                let morsel = cut(&rest, self.rows);
-                let taken = morsel.batch.num_rows();
-                let full = taken == self.rows || taken < rest.num_rows();
-                if full || self.input.is_none() {
-                    self.rest = Some(rest.slice(taken, rest.num_rows() - taken));
-                    return Ok(Some(morsel));
-                }
-                self.rest = Some(rest);
+            if let Some(morsel) = self.cut_rest() {
+                return Ok(Some(morsel));
             }
-            let Some(input) = &mut self.input else {
-                return Ok(None);
-            };
+            let Some(input) = &mut self.input else { return Ok(None) };
             match input.next().await.transpose()? {
                 None => self.input = None,
-                Some(batch) => {
-                    self.rest = Some(match self.rest.take() {
-                        Some(rest) => concat_batches(&self.schema, [&rest, &batch])?,
-                        None => batch,
-                    });
-                }
+                Some(batch) => self.append(batch)?,
             }
         }
+    }
+
+    /// A morsel of the rows at hand, unless the next batch may still add to it.
+    fn cut_rest(&mut self) -> Option<Morsel> {
+        let rest = self.rest.front()?;
+        let morsel = cut(rest, self.rows);
+        let taken = morsel.batch.num_rows();
+        let is_full = taken == self.rows || taken < rest.num_rows();
+        if !is_full && self.input.is_some() {
+            return None;
+        }
+        let left = rest.slice(taken, rest.num_rows() - taken);
+        self.rest.pop_front();
+        if left.num_rows() > 0 {
+            self.rest.push_front(left);
+        }
+        Some(morsel)
+    }
+
+    /// Completes the rows at hand from the head of `batch`, which alone is copied, and keeps its tail as it is.
+    fn append(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let Some(rest) = self.rest.pop_front() else {
+            self.rest.push_back(batch);
+            return Ok(());
+        };
+        let missing = self.rows.saturating_sub(rest.num_rows()).min(batch.num_rows());
+        self.rest.push_back(concat_batches(&self.schema, [&rest, &batch.slice(0, missing)])?);
+        if missing < batch.num_rows() {
+            self.rest.push_back(batch.slice(missing, batch.num_rows() - missing));
+        }
+        Ok(())
     }
 }
 
@@ -84,17 +103,11 @@ fn cut(batch: &RecordBatch, rows: usize) -> Morsel {
     for row in 0..batch.num_rows().min(rows) {
         let more: usize = batch.columns().iter().map(|column| row_bytes(column, row)).sum();
         if row > 0 && bytes + more > MORSEL_BYTES {
-            return Morsel {
-                batch: batch.slice(0, row),
-                bytes,
-            };
+            return Morsel { batch: batch.slice(0, row), bytes };
         }
         bytes += more;
     }
-    Morsel {
-        batch: batch.slice(0, batch.num_rows().min(rows)),
-        bytes,
-    }
+    Morsel { batch: batch.slice(0, batch.num_rows().min(rows)), bytes }
 }
 
 /// Bytes that one row of a column takes, whatever it shares with its neighbours.
@@ -102,17 +115,8 @@ fn row_bytes(column: &ArrayRef, row: usize) -> usize {
     match column.data_type() {
         DataType::BinaryView => size_of::<u128>() + column.as_binary_view().value(row).len(),
         DataType::Utf8View => size_of::<u128>() + column.as_string_view().value(row).len(),
-        DataType::Struct(_) => column
-            .as_struct()
-            .columns()
-            .iter()
-            .map(|field| row_bytes(field, row))
-            .sum(),
-        _ => column
-            .slice(row, 1)
-            .to_data()
-            .get_slice_memory_size()
-            .unwrap_or_default(),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(|field| row_bytes(field, row)).sum(),
+        _ => column.slice(row, 1).to_data().get_slice_memory_size().unwrap_or_default(),
     }
 }
 
@@ -129,10 +133,7 @@ mod tests {
 
     fn stream(batches: Vec<RecordBatch>) -> SendableRecordBatchStream {
         let schema = batches[0].schema();
-        Box::pin(RecordBatchStreamAdapter::new(
-            schema,
-            futures::stream::iter(batches.into_iter().map(Ok)),
-        ))
+        Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok))))
     }
 
     fn numbers(range: std::ops::Range<i32>) -> RecordBatch {
@@ -143,22 +144,15 @@ mod tests {
 
     async fn rows_of(batches: Vec<RecordBatch>, rows: usize) -> Result<(Vec<usize>, Vec<i32>)> {
         let morsels: Vec<_> = morsels(stream(batches), rows).try_collect().await?;
-        let values = morsels
-            .iter()
-            .flat_map(|m| m.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
-        Ok((
-            morsels.iter().map(|m| m.batch.num_rows()).collect(),
-            values.collect(),
-        ))
+        let values =
+            morsels.iter().flat_map(|m| m.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
+        Ok((morsels.iter().map(|m| m.batch.num_rows()).collect(), values.collect()))
     }
 
     #[tokio::test]
     async fn large_batches_are_cut_and_small_ones_joined_in_order() -> Result<()> {
-        let (sizes, values) = rows_of(
-            vec![numbers(0..7), numbers(7..8), numbers(8..9), numbers(9..10)],
-            4,
-        )
-        .await?;
+        let (sizes, values) =
+            rows_of(vec![numbers(0..7), numbers(7..8), numbers(8..9), numbers(9..10)], 4).await?;
         assert_eq!(sizes, [4, 4, 2]);
         assert_eq!(values, (0..10).collect::<Vec<_>>());
         Ok(())
@@ -174,23 +168,12 @@ mod tests {
     #[tokio::test]
     async fn heavy_rows_make_small_morsels() -> Result<()> {
         let photo = vec![0; MORSEL_BYTES / 2 + 1];
-        let column: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([
-            &photo[..],
-            b"small",
-            b"tiny",
-            &photo,
-        ]));
-        let schema = Arc::new(Schema::new(vec![Field::new(
-            "image",
-            DataType::BinaryView,
-            false,
-        )]));
+        let column: ArrayRef =
+            Arc::new(BinaryViewArray::from_iter_values([&photo[..], b"small", b"tiny", &photo]));
+        let schema = Arc::new(Schema::new(vec![Field::new("image", DataType::BinaryView, false)]));
         let batch = RecordBatch::try_new(schema, vec![column])?;
         let morsels: Vec<_> = morsels(stream(vec![batch]), 8).try_collect().await?;
-        assert_eq!(
-            morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(),
-            [3, 1]
-        );
+        assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [3, 1]);
         assert!(morsels.iter().all(|morsel| morsel.bytes <= MORSEL_BYTES));
         Ok(())
     }

@@ -19,11 +19,7 @@ impl ByteBudget {
     /// A budget of `limit` bytes, reserved in `pool` as they are used.
     pub(crate) fn new(limit: usize, pool: &Arc<dyn MemoryPool>) -> Self {
         let reservation = MemoryConsumer::new("ImagesExec").register(pool);
-        Self {
-            limit,
-            reservation,
-            released: Notify::new(),
-        }
+        Self { limit, reservation, released: Notify::new() }
     }
 
     /// Waits until `bytes` more may be in flight; to be called by one task at a time.
@@ -36,10 +32,7 @@ impl ByteBudget {
             if in_flight == 0 || in_flight.saturating_add(bytes) <= self.limit {
                 match self.reservation.try_grow(bytes) {
                     Ok(()) => {
-                        return Ok(Permit {
-                            bytes,
-                            budget: Arc::clone(self),
-                        });
+                        return Ok(Permit { bytes, budget: Arc::clone(self) });
                     }
                     Err(error) if in_flight == 0 => return Err(error),
                     Err(_) => {}

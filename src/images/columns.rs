@@ -63,16 +63,12 @@ impl Reads {
 
 /// Whether a column tells what only a file's header knows.
 pub(crate) fn needs_header(projection: &[usize]) -> bool {
-    projection
-        .iter()
-        .any(|column| matches!(*column, WIDTH | HEIGHT | FORMAT))
+    projection.iter().any(|column| matches!(*column, WIDTH | HEIGHT | FORMAT))
 }
 
 /// Columns that the listing alone fills, and which filters may therefore use before anything is read.
 pub(crate) fn listing_columns(schema: &Schema) -> Vec<usize> {
-    (0..schema.fields().len())
-        .filter(|column| Reads::of(&[*column]) == Reads::None)
-        .collect()
+    (0..schema.fields().len()).filter(|column| Reads::of(&[*column]) == Reads::None).collect()
 }
 
 /// The schema of a table with these partition columns.
@@ -82,21 +78,13 @@ pub(crate) fn table_schema(partition_columns: &[String]) -> SchemaRef {
         Field::new("path", DataType::Utf8View, false),
         Field::new("image", DataType::BinaryView, true).with_metadata(image_type.into()),
         Field::new("size", DataType::UInt64, false),
-        Field::new(
-            "modified",
-            DataType::Timestamp(TimeUnit::Microsecond, Some(TIME_ZONE.into())),
-            false,
-        ),
+        Field::new("modified", DataType::Timestamp(TimeUnit::Microsecond, Some(TIME_ZONE.into())), false),
         Field::new("etag", DataType::Utf8, true),
         Field::new("width", DataType::UInt32, true),
         Field::new("height", DataType::UInt32, true),
         Field::new("format", DataType::Utf8, true),
     ];
-    fields.extend(
-        partition_columns
-            .iter()
-            .map(|name| Field::new(name, DataType::Utf8, true)),
-    );
+    fields.extend(partition_columns.iter().map(|name| Field::new(name, DataType::Utf8, true)));
     Arc::new(Schema::new(fields))
 }
 
@@ -114,11 +102,7 @@ pub(crate) struct Row {
 impl Row {
     /// A row of which nothing has been read.
     pub(crate) fn listed(file: ObjectMeta) -> Self {
-        Self {
-            file,
-            content: None,
-            header: None,
-        }
+        Self { file, content: None, header: None }
     }
 }
 
@@ -138,20 +122,16 @@ pub(crate) fn to_batch(
         .map(|(column, field)| to_array(rows, location, *column, field.name()))
         .collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    Ok(RecordBatch::try_new_with_options(
-        Arc::clone(schema),
-        columns,
-        &options,
-    )?)
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 fn to_array(rows: &[Row], location: &Location, column: usize, name: &str) -> Result<ArrayRef> {
     let headers = rows.iter().map(|row| row.header);
     let files = rows.iter().map(|row| &row.file);
     Ok(match column {
-        PATH => Arc::new(StringViewArray::from_iter_values(
-            files.map(|file| location.path_of(&file.location)),
-        )),
+        PATH => {
+            Arc::new(StringViewArray::from_iter_values(files.map(|file| location.path_of(&file.location))))
+        }
         IMAGE => images(rows)?,
         SIZE => Arc::new(UInt64Array::from_iter_values(files.map(|file| file.size))),
         MODIFIED => {
@@ -161,9 +141,7 @@ fn to_array(rows: &[Row], location: &Location, column: usize, name: &str) -> Res
         ETAG => Arc::new(StringArray::from_iter(files.map(|file| file.e_tag.as_deref()))),
         WIDTH => Arc::new(UInt32Array::from_iter(headers.map(|header| Some(header?.width)))),
         HEIGHT => Arc::new(UInt32Array::from_iter(headers.map(|header| Some(header?.height)))),
-        FORMAT => Arc::new(StringArray::from_iter(
-            headers.map(|header| Some(header?.format.name())),
-        )),
+        FORMAT => Arc::new(StringArray::from_iter(headers.map(|header| Some(header?.format.name())))),
         partition => {
             let depth = partition - FIRST_PARTITION;
             let values = files.map(|file| partitions::value(location, &file.location, depth, name));

@@ -49,6 +49,8 @@ fn only_location(statement: &CreateExternalTable) -> Result<&str> {
 
 fn refuse_what_images_lack(statement: &CreateExternalTable, location: &Location) -> Result<()> {
     if let Some(option) = statement.options.keys().min() {
+        // DataFusion puts options without a namespace into that of file formats
+        let option = option.strip_prefix("format.").unwrap_or(option);
         return Err(location.fault(format!("unknown option '{option}'; STORED AS IMAGES takes none")));
     }
     if !statement.order_exprs.is_empty() {
@@ -57,12 +59,7 @@ fn refuse_what_images_lack(statement: &CreateExternalTable, location: &Location)
     let is_string_partition = |field: &FieldRef| {
         field.data_type().is_string() && statement.table_partition_cols.contains(field.name())
     };
-    match statement
-        .schema
-        .fields()
-        .iter()
-        .find(|field| !is_string_partition(field))
-    {
+    match statement.schema.fields().iter().find(|field| !is_string_partition(field)) {
         Some(field) => Err(location.fault(format!(
             "the columns of images are given; remove '{}' (string columns in PARTITIONED BY may be named)",
             field.name()

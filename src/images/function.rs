@@ -29,9 +29,6 @@ impl TableFunctionImpl for ReadImages {
                 "read_images takes the location as one string, such as read_images('photos/**/*.jpg')"
             );
         };
-        Ok(Arc::new(ImagesTable::try_new(
-            Location::parse(location)?,
-            Vec::new(),
-        )?))
+        Ok(Arc::new(ImagesTable::try_new(Location::parse(location)?, Vec::new())?))
     }
 }

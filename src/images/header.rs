@@ -83,11 +83,7 @@ impl Header {
     fn read_unguarded(reader: &mut (impl BufRead + Seek)) -> Option<Self> {
         let mut signature = Vec::new();
         reader.rewind().ok()?;
-        reader
-            .by_ref()
-            .take(SIGNATURE_BYTES)
-            .read_to_end(&mut signature)
-            .ok()?;
+        reader.by_ref().take(SIGNATURE_BYTES).read_to_end(&mut signature).ok()?;
         let format = Format::of(&signature)?;
         reader.rewind().ok()?;
         let (stored_size, orientation) = match format {
@@ -97,18 +93,11 @@ impl Header {
             }
             _ => {
                 let mut decoder = open_decoder(reader, format).ok()?;
-                (
-                    decoder.dimensions(),
-                    decoder.orientation().unwrap_or(Orientation::NoTransforms),
-                )
+                (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
             }
         };
         let (width, height) = upright_size(stored_size, orientation);
-        (width > 0 && height > 0).then_some(Self {
-            width,
-            height,
-            format,
-        })
+        (width > 0 && height > 0).then_some(Self { width, height, format })
     }
 }
 
@@ -123,12 +112,7 @@ struct Parts {
 
 impl Parts {
     fn new(file_size: u64) -> Self {
-        Self {
-            file_size,
-            blocks: Vec::new(),
-            position: 0,
-            missing: None,
-        }
+        Self { file_size, blocks: Vec::new(), position: 0, missing: None }
     }
 
     fn fetched_bytes(&self) -> u64 {
@@ -195,9 +179,7 @@ mod tests {
         store.put(&path, PutPayload::from(bytes.to_vec())).await.unwrap();
         let file = store.head(&path).await.unwrap();
         let mut fetched = 0;
-        let header = Header::fetch(&store, &file, |bytes| fetched += bytes)
-            .await
-            .unwrap();
+        let header = Header::fetch(&store, &file, |bytes| fetched += bytes).await.unwrap();
         (header, fetched)
     }
 
@@ -206,11 +188,7 @@ mod tests {
         let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
         for format in samples::ALL_FORMATS {
             let bytes = samples::encode(&image, format);
-            let expected = Some(Header {
-                width: 64,
-                height: 32,
-                format,
-            });
+            let expected = Some(Header { width: 64, height: 32, format });
             assert_eq!(Header::of(&bytes), expected);
             assert_eq!(fetch(&bytes).await.0, expected);
         }
@@ -222,15 +200,7 @@ mod tests {
             for orientation in 1..=8 {
                 let bytes = samples::encode_turned(&samples::tiles(64, 32), format, orientation);
                 let (width, height) = if orientation < 5 { (64, 32) } else { (32, 64) };
-                assert_eq!(
-                    fetch(&bytes).await.0,
-                    Some(Header {
-                        width,
-                        height,
-                        format
-                    }),
-                    "{orientation}"
-                );
+                assert_eq!(fetch(&bytes).await.0, Some(Header { width, height, format }), "{orientation}");
             }
         }
     }
@@ -245,14 +215,7 @@ mod tests {
 
         let padded = samples::pad_jpeg(&jpeg, 100 << 10);
         let (header, fetched) = fetch(&padded).await;
-        assert_eq!(
-            header,
-            Some(Header {
-                width: 32,
-                height: 64,
-                format: Format::Jpeg
-            })
-        );
+        assert_eq!(header, Some(Header { width: 32, height: 64, format: Format::Jpeg }));
         assert!(fetched < padded.len(), "{fetched} of {}", padded.len());
     }
 
@@ -261,14 +224,7 @@ mod tests {
         let image = DynamicImage::ImageRgb8(samples::tiles(2000, 2000));
         let tiff = samples::encode(&image, Format::Tiff);
         let (header, fetched) = fetch(&tiff).await;
-        assert_eq!(
-            header,
-            Some(Header {
-                width: 2000,
-                height: 2000,
-                format: Format::Tiff
-            })
-        );
+        assert_eq!(header, Some(Header { width: 2000, height: 2000, format: Format::Tiff }));
         assert!(fetched < 100 << 10, "{fetched} of {}", tiff.len());
     }
 

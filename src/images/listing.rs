@@ -31,9 +31,7 @@ pub(crate) fn list(
         Some(folder) => StorePath::from_iter(location.prefix().parts().chain(folder.parts())),
         None => location.prefix().clone(),
     };
-    stream::once(open(location, prefix, store, skipped))
-        .try_flatten()
-        .boxed()
+    stream::once(open(location, prefix, store, skipped)).try_flatten().boxed()
 }
 
 async fn open(
@@ -70,16 +68,13 @@ fn list_folder(
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let described = location.to_string();
     let counted = skipped.clone();
-    let files = store
-        .list(Some(prefix))
-        .map_err(Into::into)
-        .try_filter(move |file| {
-            let contained = location.contains(&file.location);
-            if !contained && !location.is_pattern() {
-                counted.add(1);
-            }
-            std::future::ready(contained)
-        });
+    let files = store.list(Some(prefix)).map_err(Into::into).try_filter(move |file| {
+        let contained = location.contains(&file.location);
+        if !contained && !location.is_pattern() {
+            counted.add(1);
+        }
+        std::future::ready(contained)
+    });
     files.chain(report_skipped(described, skipped)).boxed()
 }
 

@@ -24,16 +24,11 @@ use crate::{Error, Result};
 const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 /// Files whose extension, in lower case, is one of these are taken from a folder.
-const EXTENSIONS: [&str; 10] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff",
-];
+const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// As a shell matches: names that begin with a dot must be asked for.
-const MATCH_OPTIONS: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: true,
-};
+const MATCH_OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// A place where images lie: a folder, one file or a pattern, on this machine or in an object store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +48,7 @@ impl Location {
     /// # Errors
     /// [`Error::Images`] if a local file or folder does not exist, or the pattern or URL is malformed.
     pub fn parse(written: &str) -> Result<Self> {
-        let fault = |reason: String| Error::Images {
-            location: written.to_string(),
-            reason,
-        };
+        let fault = |reason: String| Error::Images { location: written.to_string(), reason };
         let url = match Url::parse(written) {
             Ok(url) if !Path::new(written).is_absolute() => match url.scheme() {
                 "file" => parse_file_url(&url),
@@ -64,10 +56,7 @@ impl Location {
             },
             _ => parse_path(written),
         };
-        Ok(Self {
-            written: written.to_string(),
-            url: url.map_err(fault)?,
-        })
+        Ok(Self { written: written.to_string(), url: url.map_err(fault)? })
     }
 
     /// The store that holds the files.
@@ -125,10 +114,7 @@ impl Location {
 
     /// An error about this location.
     pub(crate) fn fault(&self, reason: impl fmt::Display) -> Error {
-        Error::Images {
-            location: self.written.clone(),
-            reason: reason.to_string(),
-        }
+        Error::Images { location: self.written.clone(), reason: reason.to_string() }
     }
 
     fn names_below<'a>(&'a self, file: &'a StorePath) -> Option<Vec<&'a str>> {
@@ -166,9 +152,7 @@ fn existing(path: &Path) -> Result<ListingTableUrl, String> {
 }
 
 fn parse_file_url(url: &Url) -> Result<ListingTableUrl, String> {
-    let path = url
-        .to_file_path()
-        .map_err(|()| "a file URL must hold an absolute path".to_string())?;
+    let path = url.to_file_path().map_err(|()| "a file URL must hold an absolute path".to_string())?;
     parse_path(&path.to_string_lossy())
 }
 
@@ -182,22 +166,13 @@ fn parse_store_url(written: &str) -> Result<ListingTableUrl, String> {
         None => (written, None),
     };
     let url = Url::parse(base).map_err(|error| error.to_string())?;
-    let pattern = pattern
-        .map(Pattern::new)
-        .transpose()
-        .map_err(|error| error.to_string())?;
+    let pattern = pattern.map(Pattern::new).transpose().map_err(|error| error.to_string())?;
     ListingTableUrl::try_new(url, pattern).map_err(|error| error.to_string())
 }
 
 fn has_image_extension(name: &str) -> bool {
-    let extension = Path::new(name)
-        .extension()
-        .and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| {
-        EXTENSIONS
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    })
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]
@@ -251,14 +226,8 @@ mod tests {
     #[test]
     fn paths_are_local_or_urls() {
         let file = StorePath::from("data/a b.jpg");
-        assert_eq!(
-            Location::parse("/data*/").unwrap().path_of(&file),
-            "/data/a b.jpg"
-        );
-        assert_eq!(
-            Location::parse("file:///data*/").unwrap().path_of(&file),
-            "/data/a b.jpg"
-        );
+        assert_eq!(Location::parse("/data*/").unwrap().path_of(&file), "/data/a b.jpg");
+        assert_eq!(Location::parse("file:///data*/").unwrap().path_of(&file), "/data/a b.jpg");
         let store = Location::parse("s3://bucket/data/*.jpg").unwrap();
         assert_eq!(store.path_of(&file), "s3://bucket/data/a b.jpg");
         assert_eq!(store.prefix(), &StorePath::from("data"));
@@ -276,10 +245,7 @@ mod tests {
             assert_eq!(error, format!("images '{written}': {reason}"));
         }
         assert!(
-            Location::parse("/data/**.jpg")
-                .unwrap_err()
-                .to_string()
-                .starts_with("images '/data/**.jpg': ")
+            Location::parse("/data/**.jpg").unwrap_err().to_string().starts_with("images '/data/**.jpg': ")
         );
     }
 }

@@ -18,23 +18,13 @@ pub(crate) async fn discover(
     location: &Location,
     files: impl Stream<Item = Result<ObjectMeta>>,
 ) -> Result<Vec<String>> {
-    let sample: Vec<ObjectMeta> = futures::StreamExt::take(files, SAMPLED_FILES)
-        .try_collect()
-        .await?;
+    let sample: Vec<ObjectMeta> = futures::StreamExt::take(files, SAMPLED_FILES).try_collect().await?;
     let keys_of = |file: &ObjectMeta| -> Vec<String> {
         let folders = location.folders(&file.location);
-        folders
-            .into_iter()
-            .map_while(|folder| Some(folder.split_once('=')?.0.to_string()))
-            .collect()
+        folders.into_iter().map_while(|folder| Some(folder.split_once('=')?.0.to_string())).collect()
     };
     let common = sample.iter().map(keys_of).reduce(|common, keys| {
-        common
-            .into_iter()
-            .zip(keys)
-            .take_while(|(a, b)| a == b)
-            .map(|(key, _)| key)
-            .collect()
+        common.into_iter().zip(keys).take_while(|(a, b)| a == b).map(|(key, _)| key).collect()
     });
     Ok(common.unwrap_or_default())
 }

@@ -101,11 +101,7 @@ impl Scan {
         let scan = Arc::new(self);
 
         let files = choose(&scan, Arc::clone(&store), &counters);
-        let reader = Arc::new(Reader {
-            scan: Arc::clone(&scan),
-            store,
-            counters: counters.clone(),
-        });
+        let reader = Arc::new(Reader { scan: Arc::clone(&scan), store, counters: counters.clone() });
         let rows = read(files, reader, budget);
         Ok(pack(rows, scan, batch_size, counters.baseline))
     }
@@ -118,13 +114,9 @@ fn choose(
     counters: &Counters,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let listed_files = counters.listed_files.clone();
-    let files = listing::list(
-        scan.location.clone(),
-        scan.folder.as_ref(),
-        store,
-        counters.skipped_files.clone(),
-    )
-    .inspect_ok(move |_| listed_files.add(1));
+    let files =
+        listing::list(scan.location.clone(), scan.folder.as_ref(), store, counters.skipped_files.clone())
+            .inspect_ok(move |_| listed_files.add(1));
     let files = match &scan.filter {
         Some(filter) => apply_filter(files, Arc::clone(scan), Arc::clone(filter)),
         None => files.boxed(),
@@ -196,26 +188,23 @@ fn pack(
     batch_size: usize,
     baseline: BaselineMetrics,
 ) -> BoxStream<'static, Result<RecordBatch>> {
-    stream::try_unfold(
-        (rows, scan, baseline),
-        move |(mut rows, scan, baseline)| async move {
-            let mut packed = Vec::new();
-            let mut bytes = 0;
-            while packed.len() < batch_size && bytes < BATCH_BYTES {
-                let Some(row) = rows.try_next().await? else { break };
-                bytes += row.content.as_ref().map_or(0, Buffer::len);
-                packed.push(row);
-            }
-            if packed.is_empty() {
-                return Ok(None);
-            }
-            let timer = baseline.elapsed_compute().timer();
-            let batch = columns::to_batch(&packed, &scan.location, &scan.projection, &scan.schema)?;
-            timer.done();
-            baseline.record_output(batch.num_rows());
-            Ok(Some((batch, (rows, scan, baseline))))
-        },
-    )
+    stream::try_unfold((rows, scan, baseline), move |(mut rows, scan, baseline)| async move {
+        let mut packed = Vec::new();
+        let mut bytes = 0;
+        while packed.len() < batch_size && bytes < BATCH_BYTES {
+            let Some(row) = rows.try_next().await? else { break };
+            bytes += row.content.as_ref().map_or(0, Buffer::len);
+            packed.push(row);
+        }
+        if packed.is_empty() {
+            return Ok(None);
+        }
+        let timer = baseline.elapsed_compute().timer();
+        let batch = columns::to_batch(&packed, &scan.location, &scan.projection, &scan.schema)?;
+        timer.done();
+        baseline.record_output(batch.num_rows());
+        Ok(Some((batch, (rows, scan, baseline))))
+    })
     .boxed()
 }
 
@@ -255,9 +244,8 @@ impl Reader {
             Reads::Headers => row.header = self.read_header(&row.file).await?,
             Reads::Files => {
                 let content = self.read_content(&row.file).await?;
-                row.header = columns::needs_header(&self.scan.projection)
-                    .then(|| Header::of(&content))
-                    .flatten();
+                row.header =
+                    columns::needs_header(&self.scan.projection).then(|| Header::of(&content)).flatten();
                 row.content = Some(content);
             }
         }
@@ -266,10 +254,7 @@ impl Reader {
 
     async fn read_header(&self, file: &ObjectMeta) -> object_store::Result<Option<Header>> {
         self.counters.opened_files.add(usize::from(file.size > 0));
-        Header::fetch(self.store.as_ref(), file, |bytes| {
-            self.counters.bytes_read.add(bytes)
-        })
-        .await
+        Header::fetch(self.store.as_ref(), file, |bytes| self.counters.bytes_read.add(bytes)).await
     }
 
     async fn read_content(&self, file: &ObjectMeta) -> object_store::Result<Buffer> {
@@ -287,8 +272,5 @@ impl Reader {
 
 fn too_large(size: u64) -> object_store::Error {
     let reason = format!("its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file");
-    object_store::Error::Generic {
-        store: "images",
-        source: reason.into(),
-    }
+    object_store::Error::Generic { store: "images", source: reason.into() }
 }

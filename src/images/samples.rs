@@ -10,14 +10,8 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, Rgb
 
 use super::format::Format;
 
-pub(crate) const ALL_FORMATS: [Format; 6] = [
-    Format::Jpeg,
-    Format::Png,
-    Format::WebP,
-    Format::Gif,
-    Format::Bmp,
-    Format::Tiff,
-];
+pub(crate) const ALL_FORMATS: [Format; 6] =
+    [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp, Format::Tiff];
 
 pub(crate) const RED: [u8; 3] = [255, 0, 0];
 pub(crate) const GREEN: [u8; 3] = [0, 255, 0];
@@ -39,16 +33,9 @@ pub(crate) fn tiles(width: u32, height: u32) -> RgbImage {
 pub(crate) fn encode(image: &DynamicImage, format: Format) -> Vec<u8> {
     let mut bytes = Vec::new();
     match format {
-        Format::Jpeg => image
-            .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95))
-            .unwrap(),
+        Format::Jpeg => image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95)).unwrap(),
         Format::Gif => GifEncoder::new(&mut bytes)
-            .encode(
-                image.to_rgb8().as_raw(),
-                image.width(),
-                image.height(),
-                ExtendedColorType::Rgb8,
-            )
+            .encode(image.to_rgb8().as_raw(), image.width(), image.height(), ExtendedColorType::Rgb8)
             .unwrap(),
         Format::Png => write(image, ImageFormat::Png, &mut bytes),
         Format::WebP => write(image, ImageFormat::WebP, &mut bytes),

@@ -38,29 +38,14 @@ impl ImagesExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Self {
-            scan,
-            properties: Arc::new(properties),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }
+        Self { scan, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
 impl DisplayAs for ImagesExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scan {
-            location,
-            projection,
-            schema,
-            filter,
-            limit,
-            ..
-        } = &self.scan;
-        let columns: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
+        let Scan { location, projection, schema, filter, limit, .. } = &self.scan;
+        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let reads = match Reads::of(projection) {
             Reads::None => "none",
             Reads::Headers => "headers",
@@ -70,16 +55,10 @@ impl DisplayAs for ImagesExec {
             writeln!(f, "location={location}")?;
             return writeln!(f, "reads={reads}");
         }
-        write!(
-            f,
-            "ImagesExec: location={location}, projection=[{}], reads={reads}",
-            columns.join(", ")
-        )?;
+        write!(f, "ImagesExec: location={location}, projection=[{}], reads={reads}", columns.join(", "))?;
         if let Some(filter) = filter {
-            let filters: Vec<String> = split_conjunction(filter)
-                .into_iter()
-                .map(ToString::to_string)
-                .collect();
+            let filters: Vec<String> =
+                split_conjunction(filter).into_iter().map(ToString::to_string).collect();
             write!(f, ", filters=[{}]", filters.join(", "))?;
         }
         match limit {
@@ -106,10 +85,7 @@ impl ExecutionPlan for ImagesExec {
         &self,
         visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        self.scan
-            .filter
-            .as_ref()
-            .map_or(Ok(TreeNodeRecursion::Continue), visit)
+        self.scan.filter.as_ref().map_or(Ok(TreeNodeRecursion::Continue), visit)
     }
 
     fn replace_children(
@@ -144,9 +120,6 @@ impl ExecutionPlan for ImagesExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        Some(Arc::new(Self::new(Scan {
-            limit,
-            ..self.scan.clone()
-        })))
+        Some(Arc::new(Self::new(Scan { limit, ..self.scan.clone() })))
     }
 }

@@ -53,23 +53,14 @@ impl ImagesTable {
     pub fn try_new(location: Location, partition_columns: Vec<String>) -> Result<Self> {
         let schema = columns::table_schema(&partition_columns);
         for (index, field) in schema.fields().iter().enumerate() {
-            if schema
-                .fields()
-                .iter()
-                .skip(index + 1)
-                .any(|other| other.name() == field.name())
-            {
+            if schema.fields().iter().skip(index + 1).any(|other| other.name() == field.name()) {
                 return Err(location.fault(format!(
                     "the partition column '{}' has the name of another column; rename its folders",
                     field.name()
                 )));
             }
         }
-        Ok(Self {
-            location,
-            partition_columns,
-            schema,
-        })
+        Ok(Self { location, partition_columns, schema })
     }
 
     /// A table whose partition columns are those of the first files listed.
@@ -84,10 +75,7 @@ impl ImagesTable {
     }
 
     fn names(&self, columns: &[usize]) -> Vec<&str> {
-        columns
-            .iter()
-            .map(|column| self.schema.field(*column).name().as_str())
-            .collect()
+        columns.iter().map(|column| self.schema.field(*column).name().as_str()).collect()
     }
 
     /// The folder that holds every file which passes `filters`, if they fix the outer partition columns.
@@ -95,11 +83,8 @@ impl ImagesTable {
         if self.location.may_be_file() {
             return None;
         }
-        let typed: Vec<_> = self
-            .partition_columns
-            .iter()
-            .map(|name| (name.clone(), DataType::Utf8))
-            .collect();
+        let typed: Vec<_> =
+            self.partition_columns.iter().map(|name| (name.clone(), DataType::Utf8)).collect();
         // A percent sign shows a value that was encoded, and which a store may hold as it is.
         evaluate_partition_prefix(&typed, filters).filter(|folder| !folder.as_ref().contains('%'))
     }
@@ -138,9 +123,7 @@ impl TableProvider for ImagesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let projection = projection
-            .cloned()
-            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let projection = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let filter_columns = columns::listing_columns(&self.schema);
         let filter_schema = project_schema(&self.schema, Some(&filter_columns))?;
         let df_schema = DFSchema::try_from(Arc::clone(&filter_schema))?;

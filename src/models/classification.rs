@@ -18,11 +18,7 @@ pub(crate) fn best_class(values: &[f32], activation: Activation) -> Option<BestC
     if values.iter().any(|value| value.is_nan()) {
         return None;
     }
-    let (class, best) = values
-        .iter()
-        .copied()
-        .enumerate()
-        .reduce(|a, b| if b.1 > a.1 { b } else { a })?;
+    let (class, best) = values.iter().copied().enumerate().reduce(|a, b| if b.1 > a.1 { b } else { a })?;
     let confidence = match activation {
         Activation::Softmax => 1.0 / values.iter().map(|value| (value - best).exp()).sum::<f32>(),
         Activation::Sigmoid => 1.0 / (1.0 + (-best).exp()),
@@ -44,28 +40,16 @@ mod tests {
 
     #[test]
     fn probabilities_pass_through_and_sigmoid_is_per_class() {
-        assert_eq!(
-            best_class(&[0.2, 0.7], Activation::None),
-            Some(BestClass {
-                class: 1,
-                confidence: 0.7
-            })
-        );
+        assert_eq!(best_class(&[0.2, 0.7], Activation::None), Some(BestClass { class: 1, confidence: 0.7 }));
         assert_eq!(
             best_class(&[0.0, -4.0], Activation::Sigmoid),
-            Some(BestClass {
-                class: 0,
-                confidence: 0.5
-            })
+            Some(BestClass { class: 0, confidence: 0.5 })
         );
     }
 
     #[test]
     fn the_first_of_equals_wins() {
-        assert_eq!(
-            best_class(&[0.5, 0.5], Activation::None).map(|best| best.class),
-            Some(0)
-        );
+        assert_eq!(best_class(&[0.5, 0.5], Activation::None).map(|best| best.class), Some(0));
     }
 
     #[test]

@@ -59,11 +59,7 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     let file = File::open(path).map_err(fault)?;
     file.take(limit + 1).read_to_end(&mut bytes).map_err(fault)?;
-    if bytes.len() as u64 > limit {
-        Err(too_large())
-    } else {
-        Ok(bytes)
-    }
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -89,10 +85,7 @@ mod tests {
     fn side_files_lie_beside_the_model_or_above_its_onnx_folder() {
         let folders = |model| side_folders(Path::new(model)).collect::<Vec<_>>();
         assert_eq!(folders("/m/vit/model.onnx"), [Path::new("/m/vit")]);
-        assert_eq!(
-            folders("/m/vit/onnx/model.onnx"),
-            [Path::new("/m/vit/onnx"), Path::new("/m/vit")]
-        );
+        assert_eq!(folders("/m/vit/onnx/model.onnx"), [Path::new("/m/vit/onnx"), Path::new("/m/vit")]);
     }
 
     #[test]

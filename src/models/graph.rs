@@ -68,15 +68,8 @@ impl Graph {
     }
 
     fn outline(graph: GraphProto) -> Self {
-        let weights: HashSet<&str> = graph
-            .initializer
-            .iter()
-            .map(|tensor| tensor.name.as_str())
-            .collect();
-        let fed = graph
-            .input
-            .iter()
-            .filter(|input| !weights.contains(input.name.as_str()));
+        let weights: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        let fed = graph.input.iter().filter(|input| !weights.contains(input.name.as_str()));
         Self {
             inputs: fed.map(Port::from).collect(),
             outputs: graph.output.iter().map(Port::from).collect(),
@@ -102,22 +95,13 @@ impl Graph {
 }
 
 fn makers(node: NodeProto) -> impl Iterator<Item = (String, (String, Option<String>))> {
-    let NodeProto {
-        input,
-        output,
-        op_type,
-    } = node;
+    let NodeProto { input, output, op_type } = node;
     let first_input = input.into_iter().next();
-    output
-        .into_iter()
-        .map(move |tensor| (tensor, (op_type.clone(), first_input.clone())))
+    output.into_iter().map(move |tensor| (tensor, (op_type.clone(), first_input.clone())))
 }
 
 fn weight_file(tensor: &TensorProto) -> Option<String> {
-    let location = tensor
-        .external_data
-        .iter()
-        .find(|entry| entry.key == "location")?;
+    let location = tensor.external_data.iter().find(|entry| entry.key == "location")?;
     Some(location.value.clone())
 }
 
@@ -188,9 +172,7 @@ impl Port {
             "complex128",
             "bfloat16",
         ];
-        let named = usize::try_from(self.data_type)
-            .ok()
-            .and_then(|number| NAMES.get(number));
+        let named = usize::try_from(self.data_type).ok().and_then(|number| NAMES.get(number));
         named.copied().unwrap_or("a type of few bits")
     }
 }
@@ -200,11 +182,7 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "'{}' {}", self.name, self.type_name())?;
         match &self.dims {
-            Some(dims) => write!(
-                f,
-                " [{}]",
-                dims.iter().map(Dim::to_string).collect::<Vec<_>>().join(", ")
-            ),
+            Some(dims) => write!(f, " [{}]", dims.iter().map(Dim::to_string).collect::<Vec<_>>().join(", ")),
             None => f.write_str(" of unknown shape"),
         }
     }
@@ -270,14 +248,8 @@ mod tests {
         assert_eq!(read(b""), Some("it has no graph".to_string()));
         assert!(read(b"<!DOCTYPE html><html></html>").is_some());
         assert!(read(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").is_some());
-        assert_eq!(
-            read(&Onnx::new().bytes()),
-            Some("its graph computes nothing".to_string())
-        );
-        let whole = Onnx::new()
-            .node("Relu", &["a"], "b")
-            .output("b", "float32", "1")
-            .bytes();
+        assert_eq!(read(&Onnx::new().bytes()), Some("its graph computes nothing".to_string()));
+        let whole = Onnx::new().node("Relu", &["a"], "b").output("b", "float32", "1").bytes();
         assert!(read(&whole[..whole.len() - 1]).is_some());
     }
 }

@@ -21,15 +21,9 @@ type Object = Map<String, Value>;
 
 /// Translates `config.json`, which describes the network.
 pub(super) fn config(object: &Object) -> Layer {
-    let architecture = object
-        .get("architectures")
-        .and_then(|list| list.get(0))
-        .and_then(Value::as_str);
+    let architecture = object.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let labels = object.get("id2label").filter(|labels| labels.is_object());
-    layer([
-        ("task", architecture.and_then(task).map(Value::from)),
-        ("labels", labels.cloned()),
-    ])
+    layer([("task", architecture.and_then(task).map(Value::from)), ("labels", labels.cloned())])
 }
 
 /// Class names of the transformers library end in what the network's head is for; bare bodies end in `Model`.
@@ -41,30 +35,20 @@ fn task(architecture: &str) -> Option<&'static str> {
         ("ModelWithProjection", "feature-extraction"),
         ("Model", "feature-extraction"),
     ];
-    endings
-        .into_iter()
-        .find(|(ending, _)| architecture.ends_with(ending))
-        .map(|(_, task)| task)
+    endings.into_iter().find(|(ending, _)| architecture.ends_with(ending)).map(|(_, task)| task)
 }
 
 /// Translates `preprocessor_config.json`, which describes the pixels.
 pub(super) fn preprocessor(object: &Object) -> Layer {
     let unless_off = |switch, key, off: u8| {
-        let value = if is_off(object, switch) {
-            Some(Value::from(off))
-        } else {
-            object.get(key).cloned()
-        };
+        let value = if is_off(object, switch) { Some(Value::from(off)) } else { object.get(key).cloned() };
         value.filter(|value| value.is_number() || value.is_array())
     };
     let numbers = layer([
         ("rescale", unless_off("do_rescale", "rescale_factor", 1)),
         ("mean", unless_off("do_normalize", "image_mean", 0)),
         ("std", unless_off("do_normalize", "image_std", 1)),
-        (
-            "interpolation",
-            object.get("resample").and_then(interpolation).map(Value::from),
-        ),
+        ("interpolation", object.get("resample").and_then(interpolation).map(Value::from)),
     ]);
     numbers.into_iter().chain(geometry(object)).collect()
 }
@@ -97,22 +81,13 @@ fn geometry(object: &Object) -> Layer {
     let Some(size) = object.get("size").and_then(Extent::read) else {
         return Layer::new();
     };
-    let crop = object
-        .get("crop_size")
-        .filter(|_| !is_off(object, "do_center_crop"))
-        .and_then(Extent::read);
+    let crop = object.get("crop_size").filter(|_| !is_off(object, "do_center_crop")).and_then(Extent::read);
     let share = object.get("crop_pct").and_then(Value::as_f64);
     match (crop, share) {
-        (Some(crop), share) => cropped(
-            crop,
-            share.unwrap_or_else(|| crop.short_side() / size.short_side()),
-        ),
+        (Some(crop), share) => cropped(crop, share.unwrap_or_else(|| crop.short_side() / size.short_side())),
         (None, Some(share)) if size.short_side() < 384.0 => cropped(size, share),
         (None, None) if size.proportional => Layer::new(),
-        (None, _) => layer([
-            ("input_size", Some(size.option())),
-            ("resize", Some(Value::from("stretch"))),
-        ]),
+        (None, _) => layer([("input_size", Some(size.option())), ("resize", Some(Value::from("stretch")))]),
     }
 }
 
@@ -139,25 +114,13 @@ impl Extent {
     fn read(value: &Value) -> Option<Self> {
         let side = |value: Option<&Value>| u32::try_from(value?.as_u64()?).ok().filter(|side| *side > 0);
         if let Some(both) = side(Some(value)) {
-            return Some(Self {
-                width: both,
-                height: both,
-                proportional: false,
-            });
+            return Some(Self { width: both, height: both, proportional: false });
         }
         if let Some(short) = side(value.get("shortest_edge")) {
-            return Some(Self {
-                width: short,
-                height: short,
-                proportional: true,
-            });
+            return Some(Self { width: short, height: short, proportional: true });
         }
         let (width, height) = (side(value.get("width"))?, side(value.get("height"))?);
-        Some(Self {
-            width,
-            height,
-            proportional: false,
-        })
+        Some(Self { width, height, proportional: false })
     }
 
     fn short_side(self) -> f64 {
@@ -171,10 +134,7 @@ impl Extent {
 }
 
 fn layer<const N: usize>(pairs: [(&str, Option<Value>); N]) -> Layer {
-    pairs
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_string(), value?)))
-        .collect()
+    pairs.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
 }
 
 #[cfg(test)]
@@ -185,8 +145,7 @@ mod tests {
 
     /// Translates a file and gives the layer as JSON.
     fn translated(file: &Value, translate: fn(&Object) -> Layer) -> Value {
-        file.as_object()
-            .map_or(Value::Null, |object| json!(translate(object)))
+        file.as_object().map_or(Value::Null, |object| json!(translate(object)))
     }
 
     fn pixels(file: &Value) -> Value {
@@ -196,19 +155,10 @@ mod tests {
     #[test]
     fn the_task_is_the_end_of_the_architecture() {
         let task = |name| translated(&json!({"architectures": [name]}), config);
-        assert_eq!(
-            task("ViTForImageClassification"),
-            json!({"task": "image-classification"})
-        );
-        assert_eq!(
-            task("DetrForObjectDetection"),
-            json!({"task": "object-detection"})
-        );
+        assert_eq!(task("ViTForImageClassification"), json!({"task": "image-classification"}));
+        assert_eq!(task("DetrForObjectDetection"), json!({"task": "object-detection"}));
         assert_eq!(task("Dinov2Model"), json!({"task": "feature-extraction"}));
-        assert_eq!(
-            task("CLIPVisionModelWithProjection"),
-            json!({"task": "feature-extraction"})
-        );
+        assert_eq!(task("CLIPVisionModelWithProjection"), json!({"task": "feature-extraction"}));
         assert_eq!(task("ViTForMaskedImageModeling"), json!({}));
     }
 
@@ -232,15 +182,9 @@ mod tests {
         let expected = json!({"input_size": "224x224", "resize": "crop", "crop_fraction": 0.875, "interpolation": "bicubic"});
         assert_eq!(pixels(&resized), expected);
         let old = json!({"size": 224, "crop_size": 224, "do_center_crop": true});
-        assert_eq!(
-            pixels(&old),
-            json!({"input_size": "224x224", "resize": "crop", "crop_fraction": 1.0})
-        );
+        assert_eq!(pixels(&old), json!({"input_size": "224x224", "resize": "crop", "crop_fraction": 1.0}));
         let off = json!({"size": 224, "crop_size": 200, "do_center_crop": false});
-        assert_eq!(
-            pixels(&off),
-            json!({"input_size": "224x224", "resize": "stretch"})
-        );
+        assert_eq!(pixels(&off), json!({"input_size": "224x224", "resize": "stretch"}));
     }
 
     #[test]
@@ -251,10 +195,7 @@ mod tests {
             json!({"input_size": "224x224", "resize": "crop", "crop_fraction": 0.875})
         );
         let large = json!({"size": {"shortest_edge": 384}, "crop_pct": 0.875});
-        assert_eq!(
-            pixels(&large),
-            json!({"input_size": "384x384", "resize": "stretch"})
-        );
+        assert_eq!(pixels(&large), json!({"input_size": "384x384", "resize": "stretch"}));
     }
 
     #[test]
@@ -271,9 +212,6 @@ mod tests {
         let odd =
             json!({"size": {"shortest_edge": 800, "longest_edge": 1333}, "resample": 99, "image_mean": "no"});
         assert_eq!(pixels(&odd), json!({}));
-        assert_eq!(
-            pixels(&json!({"size": {"shortest_edge": 0}, "crop_size": -3})),
-            json!({})
-        );
+        assert_eq!(pixels(&json!({"size": {"shortest_edge": 0}, "crop_size": -3})), json!({}));
     }
 }

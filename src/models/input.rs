@@ -59,25 +59,17 @@ impl<'a> Image<'a> {
             ));
         };
         match graph.inputs.iter().find(|port| **port != *image.port) {
-            Some(other) => Err(format!(
-                "takes input {other} besides the image {}; only the image is given",
-                image.port
-            )),
+            Some(other) => {
+                Err(format!("takes input {other} besides the image {}; only the image is given", image.port))
+            }
             None => Ok(image),
         }
     }
 
     fn new(port: &'a Port) -> Option<Self> {
         let dims = port.dims.as_deref()?.try_into().ok()?;
-        let image = Self {
-            port,
-            dims,
-            element: port.element()?,
-        };
-        [Layout::Nchw, Layout::Nhwc]
-            .into_iter()
-            .any(|layout| image.may_be(layout))
-            .then_some(image)
+        let image = Self { port, dims, element: port.element()? };
+        [Layout::Nchw, Layout::Nhwc].into_iter().any(|layout| image.may_be(layout)).then_some(image)
     }
 
     /// Returns the number of channels a layout would mean, unless the graph leaves it open.
@@ -89,8 +81,7 @@ impl<'a> Image<'a> {
     }
 
     fn may_be(&self, layout: Layout) -> bool {
-        self.channel_count(layout)
-            .is_none_or(|count| matches!(count, 1 | 3))
+        self.channel_count(layout).is_none_or(|count| matches!(count, 1 | 3))
     }
 
     /// The layout whose channels are fixed, else the one that isn't impossible; NCHW, ONNX's own, if both are alike.
@@ -100,11 +91,7 @@ impl<'a> Image<'a> {
         let fixed = possible().find(|layout| self.channel_count(*layout).is_some());
         let only = possible().next().filter(|_| possible().count() == 1);
         let layout = settings.settle_beside_graph("layout", keyword, fixed.or(only), Layout::Nchw)?;
-        if self.may_be(layout) {
-            Ok(layout)
-        } else {
-            Err(self.contradicted(settings, "layout", &layout))
-        }
+        if self.may_be(layout) { Ok(layout) } else { Err(self.contradicted(settings, "layout", &layout)) }
     }
 
     fn channels(&self, settings: &mut Settings<'_>, layout: Layout) -> Result<Channels> {
@@ -138,10 +125,7 @@ impl<'a> Image<'a> {
                 Ok(size)
             }
             (None, ..) => {
-                let reason = format!(
-                    "input {} leaves it open; set it, as in input_size '224'",
-                    self.port
-                );
+                let reason = format!("input {} leaves it open; set it, as in input_size '224'", self.port);
                 Err(settings.option_fault("input_size", &reason))
             }
         }
@@ -162,10 +146,7 @@ pub(super) fn listed(ports: &[Port]) -> String {
     match ports {
         [] => "are none".to_string(),
         [port] => format!("is {port}"),
-        ports => format!(
-            "are {}",
-            ports.iter().map(Port::to_string).collect::<Vec<_>>().join(", ")
-        ),
+        ports => format!("are {}", ports.iter().map(Port::to_string).collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -205,14 +186,8 @@ mod tests {
             fixed_batch: Some(8),
         };
         assert_eq!(input, expected);
-        let lines = settings
-            .iter()
-            .map(|line| format!("{} {} {}", line.name, line.value, line.source));
-        let expected = [
-            "input_size 320x240 ONNX file",
-            "layout NHWC ONNX file",
-            "channels L ONNX file",
-        ];
+        let lines = settings.iter().map(|line| format!("{} {} {}", line.name, line.value, line.source));
+        let expected = ["input_size 320x240 ONNX file", "layout NHWC ONNX file", "channels L ONNX file"];
         assert_eq!(lines.collect::<Vec<_>>(), expected);
         Ok(())
     }
@@ -220,10 +195,7 @@ mod tests {
     #[test]
     fn an_open_graph_takes_what_is_said() -> Result<(), String> {
         let input = settle("batch,c,h,w", &[("input_size", "320x240"), ("channels", "BGR")])?;
-        assert_eq!(
-            (input.width, input.height, input.layout),
-            (320, 240, Layout::Nchw)
-        );
+        assert_eq!((input.width, input.height, input.layout), (320, 240, Layout::Nchw));
         assert_eq!((input.channels, input.fixed_batch), (Channels::Bgr, None));
         let last = settle("batch,c,h,w", &[("input_size", "9"), ("layout", "nhwc")])?;
         assert_eq!(last.layout, Layout::Nhwc);
@@ -259,10 +231,7 @@ mod tests {
 
     #[test]
     fn sizes_beyond_reason_are_refused() {
-        let faults = [
-            fault("b,3,99999999999,224", &[]),
-            fault("99999999999,3,224,224", &[]),
-        ];
+        let faults = [fault("b,3,99999999999,224", &[]), fault("99999999999,3,224,224", &[])];
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': input 'pixels' float32 [b, 3, 99999999999, 224]: 224x99999999999 is not from 1x1 to 16384x16384 with 67108864 pixels at most
         model 'm': input 'pixels' float32 [99999999999, 3, 224, 224] has a batch above 65536
@@ -271,18 +240,12 @@ mod tests {
 
     #[test]
     fn the_only_input_must_be_an_image() {
-        let base = || {
-            Onnx::new()
-                .node("Gemm", &["x"], "y")
-                .output("y", "float32", "b,10")
-        };
+        let base = || Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,10");
         let graphs = [
             base(),
             base().input("ids", "int64", "b,77"),
             base().input("x", "float32", "b,4,64,64"),
-            base()
-                .input("ids", "int64", "b,77")
-                .input("x", "float16", "b,3,64,64"),
+            base().input("ids", "int64", "b,77").input("x", "float16", "b,3,64,64"),
         ];
         let faults = graphs.map(|onnx| settle_onnx(&onnx, &[]).err().unwrap_or_default());
         insta::assert_snapshot!(faults.join("\n"), @r"

@@ -70,10 +70,7 @@ pub(super) struct FoundLabels {
 /// A reason that names the place.
 pub(super) fn read(value: &Value, source: &Source, model: &Path) -> Result<FoundLabels, String> {
     let Value::String(text) = value else {
-        return Ok(FoundLabels {
-            labels: from_json(value)?.into(),
-            place: "the list".to_string(),
-        });
+        return Ok(FoundLabels { labels: from_json(value)?.into(), place: "the list".to_string() });
     };
     if text.starts_with(['[', '{']) {
         let value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
@@ -81,20 +78,13 @@ pub(super) fn read(value: &Value, source: &Source, model: &Path) -> Result<Found
     }
     let bytes = read_bounded(&find(text, source, model)?, MAX_SIDE_BYTES)?;
     let names = from_file(&bytes).map_err(|reason| format!("{text}: {reason}"))?;
-    Ok(FoundLabels {
-        labels: names.into(),
-        place: text.clone(),
-    })
+    Ok(FoundLabels { labels: names.into(), place: text.clone() })
 }
 
 fn find(text: &str, source: &Source, model: &Path) -> Result<PathBuf, String> {
     let here = Some(PathBuf::from(text)).filter(|_| *source == Source::Options);
-    let mut candidates = here
-        .into_iter()
-        .chain(side_folders(model).map(|folder| folder.join(text)));
-    candidates
-        .find(|path| path.is_file())
-        .ok_or_else(|| format!("there is no file '{text}'"))
+    let mut candidates = here.into_iter().chain(side_folders(model).map(|folder| folder.join(text)));
+    candidates.find(|path| path.is_file()).ok_or_else(|| format!("there is no file '{text}'"))
 }
 
 /// Takes for JSON what is JSON's list or map, and for lines of text what isn't.
@@ -111,15 +101,9 @@ fn from_file(bytes: &[u8]) -> Result<Vec<String>, String> {
 fn from_lines(text: &str) -> Result<Vec<String>, String> {
     let names = text.lines().enumerate().map(|(number, line)| {
         let line = line.trim();
-        let name = line
-            .split_once(' ')
-            .filter(|(first, _)| is_wordnet_number(first))
-            .map_or(line, |(_, rest)| rest);
-        if name.is_empty() {
-            Err(format!("line {} is empty", number + 1))
-        } else {
-            Ok(name.to_string())
-        }
+        let name =
+            line.split_once(' ').filter(|(first, _)| is_wordnet_number(first)).map_or(line, |(_, rest)| rest);
+        if name.is_empty() { Err(format!("line {} is empty", number + 1)) } else { Ok(name.to_string()) }
     });
     some(names.collect::<Result<_, _>>()?)
 }
@@ -153,22 +137,16 @@ fn from_map(map: &Map<String, Value>) -> Result<Vec<String>, String> {
 fn name(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => Some(text.as_str()),
-        Value::Array(synonyms) => synonyms
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|text| !is_wordnet_number(text)),
+        Value::Array(synonyms) => {
+            synonyms.iter().filter_map(Value::as_str).find(|text| !is_wordnet_number(text))
+        }
         _ => None,
     };
-    text.map(|text| text.trim().to_string())
-        .ok_or_else(|| format!("{value} is not a label"))
+    text.map(|text| text.trim().to_string()).ok_or_else(|| format!("{value} is not a label"))
 }
 
 fn some(names: Vec<String>) -> Result<Vec<String>, String> {
-    if names.is_empty() {
-        Err("there are no labels".to_string())
-    } else {
-        Ok(names)
-    }
+    if names.is_empty() { Err("there are no labels".to_string()) } else { Ok(names) }
 }
 
 /// ImageNet's identifiers of synonym sets: `n` and eight digits.
@@ -194,24 +172,15 @@ mod tests {
         assert_eq!(names("n01440764 tench\nn01443537 goldfish"), expected);
         assert_eq!(names(r#"["tench", "goldfish"]"#), expected);
         assert_eq!(names(r#"{"1": "goldfish", "0": "tench"}"#), expected);
-        assert_eq!(
-            names(r#"{"id2label": {"0": "tench", "1": "goldfish"}, "hidden_size": 768}"#),
-            expected
-        );
-        assert_eq!(
-            names(r#"{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}"#),
-            expected
-        );
+        assert_eq!(names(r#"{"id2label": {"0": "tench", "1": "goldfish"}, "hidden_size": 768}"#), expected);
+        assert_eq!(names(r#"{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}"#), expected);
         assert_eq!(names(r#"[["tench", "Tinca tinca"], "goldfish"]"#), expected);
     }
 
     #[test]
     fn a_text_with_commas_stays_whole_and_a_gap_is_its_number() {
         let map = names(r#"{"0": "tench, Tinca tinca", "2": "goldfish"}"#);
-        assert_eq!(
-            map,
-            Ok(["tench, Tinca tinca", "1", "goldfish"].map(String::from).to_vec())
-        );
+        assert_eq!(map, Ok(["tench, Tinca tinca", "1", "goldfish"].map(String::from).to_vec()));
     }
 
     #[test]
@@ -220,19 +189,13 @@ mod tests {
         assert_eq!(names(""), Err("there are no labels".to_string()));
         assert_eq!(names("{}"), Err("there are no labels".to_string()));
         assert_eq!(names(r#"["tench", 7]"#), Err("7 is not a label".to_string()));
-        assert_eq!(
-            names(r#"{"tench": 0}"#),
-            Err("'tench' is not the number of a class".to_string())
-        );
+        assert_eq!(names(r#"{"tench": 0}"#), Err("'tench' is not the number of a class".to_string()));
         assert_eq!(
             names(r#"{"99999999999": "x"}"#),
             Err("'99999999999' is not the number of a class".to_string())
         );
         let broken = names(r#"{"0": "tench""#);
-        assert_eq!(
-            broken,
-            Err("not JSON: EOF while parsing an object at line 1 column 13".to_string())
-        );
+        assert_eq!(broken, Err("not JSON: EOF while parsing an object at line 1 column 13".to_string()));
     }
 
     #[test]
@@ -257,20 +220,10 @@ mod tests {
 
     #[test]
     fn labels_may_stand_in_the_statement() -> Result<(), String> {
-        let found = read(
-            &json!(r#"["cat", "dog"]"#),
-            &Source::Options,
-            Path::new("/model.onnx"),
-        )?;
-        assert_eq!(
-            found.labels,
-            Labels::from(vec!["cat".to_string(), "dog".to_string()])
-        );
+        let found = read(&json!(r#"["cat", "dog"]"#), &Source::Options, Path::new("/model.onnx"))?;
+        assert_eq!(found.labels, Labels::from(vec!["cat".to_string(), "dog".to_string()]));
         let number = read(&json!(3), &Source::SeequelJson, Path::new("/model.onnx"));
-        assert_eq!(
-            number,
-            Err("3 is neither a file nor a list of labels".to_string())
-        );
+        assert_eq!(number, Err("3 is neither a file nor a list of labels".to_string()));
         Ok(())
     }
 }

@@ -109,13 +109,7 @@ impl Model {
         drop(timer);
         let session = seat.session(|| {
             let _timer = times.load.timer();
-            Session::load(
-                &self.runtime,
-                &self.spec,
-                placed.provider,
-                placed.sizing.threads,
-                &self.weights,
-            )
+            Session::load(&self.runtime, &self.spec, placed.provider, placed.sizing.threads, &self.weights)
         })?;
         let _timer = times.infer.timer();
         self.inferred_rows.fetch_add(rows as u64, Relaxed);
@@ -128,21 +122,16 @@ impl Model {
         }
         let provider = self.choose_provider()?;
         let sizing = Sizing::new(&self.spec, provider);
-        Ok(self.placed.get_or_init(|| Placed {
-            provider,
-            sizing,
-            pool: Pool::new(sizing.sessions),
-        }))
+        Ok(self.placed.get_or_init(|| Placed { provider, sizing, pool: Pool::new(sizing.sessions) }))
     }
 
     fn choose_provider(&self) -> Result<Provider> {
         let resources = &self.spec.resources;
         if resources.precision != Precision::F32 {
             let given = resources.precision;
-            return Err(self.fault(
-                "precision",
-                format!("'{given}' is not supported: the provider computes in f32"),
-            ));
+            return Err(
+                self.fault("precision", format!("'{given}' is not supported: the provider computes in f32"))
+            );
         }
         // Without a runtime nothing can be known of devices, and nothing will run.
         let has_cuda = || Ok::<_, Error>(!self.runtime.is_installed() || self.runtime.has_cuda()?);
@@ -167,11 +156,7 @@ impl Model {
     }
 
     fn fault(&self, option: &str, reason: String) -> Error {
-        Error::Option {
-            model: self.spec.name.clone(),
-            option: option.to_owned(),
-            reason,
-        }
+        Error::Option { model: self.spec.name.clone(), option: option.to_owned(), reason }
     }
 }
 

@@ -4,11 +4,7 @@
 //! plans and runs plain SQL. It is looked for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home,
 //! `./.seequel/lib`, and where the system's loader looks.
 
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "the one file that names ort"
-)]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one file that names ort")]
 
 use std::path::{Path, PathBuf};
 
@@ -24,11 +20,7 @@ use super::tensor::{Tensor, TensorData};
 use crate::{Error, Result};
 
 /// File name under which the system's loader knows ONNX Runtime.
-const LIBRARY: &str = if cfg!(target_os = "macos") {
-    "libonnxruntime.dylib"
-} else {
-    "libonnxruntime.so"
-};
+const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
 
 /// The process's ONNX Runtime. The library can be opened once only, so neither can this be made twice.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -61,9 +53,7 @@ impl Runtime {
     /// The runtime whose library lies in `home/lib`, if nowhere closer.
     #[must_use]
     pub fn new(home: &Path) -> Self {
-        Self {
-            home: home.to_owned(),
-        }
+        Self { home: home.to_owned() }
     }
 
     /// Whether the library is where this process would look first, without opening it.
@@ -90,9 +80,7 @@ impl Runtime {
     /// Whether the machine has an NVIDIA device, by the files its driver makes.
     #[must_use]
     pub fn sees_gpu() -> bool {
-        ["/dev/nvidiactl", "/dev/dxg"]
-            .iter()
-            .any(|file| Path::new(file).exists())
+        ["/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
     }
 
     fn environment(&self) -> Result<Environment> {
@@ -122,10 +110,8 @@ impl Runtime {
     }
 
     fn not_installed(&self, reason: &str) -> Error {
-        let places = format!(
-            "ORT_DYLIB_PATH, {}, .seequel/lib and the system",
-            self.home.join("lib").display()
-        );
+        let places =
+            format!("ORT_DYLIB_PATH, {}, .seequel/lib and the system", self.home.join("lib").display());
         Error::Runtime(format!(
             "ONNX Runtime could not be opened, and models need it. `make setup` in Seequel's folder installs it; \
              a library you have is used when ORT_DYLIB_PATH names its file. (Looked in {places}: {reason})"
@@ -141,6 +127,7 @@ pub(super) struct Session {
     input: String,
     output: String,
     output_element: Element,
+    classes: usize,
     fixed_batch: Option<usize>,
 }
 
@@ -160,10 +147,7 @@ impl Session {
         let environment = runtime.environment()?;
         let refused = |error: ort::Error| Error::Model {
             model: spec.name.clone(),
-            reason: format!(
-                "ONNX Runtime can't load {} on {provider}: {error}",
-                spec.file.display()
-            ),
+            reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
         };
         let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
         let session = SessionBuilder::new(&environment)
@@ -181,6 +165,7 @@ impl Session {
             input: spec.input.name.clone(),
             output: spec.output.name.clone(),
             output_element: spec.output.element,
+            classes: spec.output.classes,
             fixed_batch: spec.input.fixed_batch,
         })
     }
@@ -207,25 +192,22 @@ impl Session {
         };
         let mut values: Vec<f32> = match self.output_element {
             Element::F16 => {
-                let (_, values) = output
-                    .try_extract_tensor::<f16>()
-                    .map_err(|error| error.to_string())?;
+                let (_, values) = output.try_extract_tensor::<f16>().map_err(|error| error.to_string())?;
                 values.iter().map(|value| value.to_f32()).collect()
             }
-            Element::F32 | Element::U8 => output
-                .try_extract_tensor::<f32>()
-                .map_err(|error| error.to_string())?
-                .1
-                .to_vec(),
+            Element::F32 | Element::U8 => {
+                output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?.1.to_vec()
+            }
         };
-        if !values.len().is_multiple_of(batch) {
+        if values.len() != batch * self.classes {
             return Err(format!(
-                "output '{}' has {} values for {batch} images",
+                "output '{}' has {} values, not {} for each of {batch} images",
                 self.output,
-                values.len()
+                values.len(),
+                self.classes
             ));
         }
-        values.truncate(values.len() / batch * rows);
+        values.truncate(rows * self.classes);
         Ok(values)
     }
 }

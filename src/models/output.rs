@@ -22,10 +22,7 @@ const MAX_CLASSES: usize = 1 << 24;
 impl Task {
     /// Settles what the model is for; a graph with one score a class classifies, if nobody says otherwise.
     pub(super) fn settle(settings: &mut Settings<'_>, graph: &Graph) -> Result<Self> {
-        let scores = graph
-            .outputs
-            .iter()
-            .any(|port| Self::ImageClassification.fits(port));
+        let scores = graph.outputs.iter().any(|port| Self::ImageClassification.fits(port));
         let said = settings.get("task", |value, _| keyword(value))?;
         let Some((task, source)) =
             said.or_else(|| scores.then_some((Self::ImageClassification, Source::Graph)))
@@ -82,12 +79,7 @@ impl OutputSpec {
         };
         let classes = classes(settings, task, port, labels)?;
         let activation = activation(settings, graph, task, &port.name)?;
-        Ok(Self {
-            name: port.name.clone(),
-            classes,
-            activation,
-            element,
-        })
+        Ok(Self { name: port.name.clone(), classes, activation, element })
     }
 }
 
@@ -99,27 +91,18 @@ fn choose<'a>(settings: &mut Settings<'_>, graph: &'a Graph, task: &Task) -> Res
             settings.option_fault("output", &reason)
         })?;
         settings.note("output", &name, source);
-        return if task.fits(port) {
-            Ok(port)
-        } else {
-            Err(unfit(settings, task, port))
-        };
+        return if task.fits(port) { Ok(port) } else { Err(unfit(settings, task, port)) };
     }
     let port = graph.outputs.iter().find(|port| task.fits(port)).ok_or_else(|| {
         let (needs, outputs) = (task.needs(), listed(&graph.outputs));
-        settings.model_fault(format!(
-            "no output fits task '{task}': it needs {needs}, but there {outputs}"
-        ))
+        settings.model_fault(format!("no output fits task '{task}': it needs {needs}, but there {outputs}"))
     })?;
     settings.note("output", &port.name, Source::Graph);
     Ok(port)
 }
 
 fn unfit(settings: &Settings<'_>, task: &Task, port: &Port) -> crate::Error {
-    let reason = format!(
-        "output {port} does not fit task '{task}', which needs {}",
-        task.needs()
-    );
+    let reason = format!("output {port} does not fit task '{task}', which needs {}", task.needs());
     settings.option_fault("output", &reason)
 }
 
@@ -128,9 +111,9 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
     let named = labels.labels.len();
     match (task, vector(port).and_then(Dim::fixed)) {
         (Task::ObjectDetection | Task::Other(_), _) => Ok(named),
-        (_, Some(length)) if length > MAX_CLASSES => Err(settings.model_fault(format!(
-            "output {port} is longer than {MAX_CLASSES} numbers an image"
-        ))),
+        (_, Some(length)) if length > MAX_CLASSES => {
+            Err(settings.model_fault(format!("output {port} is longer than {MAX_CLASSES} numbers an image")))
+        }
         (Task::ImageClassification, Some(length)) if named > 0 && named != length => {
             let (place, output, s) = (&labels.place, &port.name, if named == 1 { "" } else { "s" });
             let reason = format!("{place} has {named} label{s} but output '{output}' has {length} classes");
@@ -171,9 +154,7 @@ fn explicit(value: &Value) -> Result<Option<Activation>, String> {
     if text(value)?.eq_ignore_ascii_case("auto") {
         return Ok(None);
     }
-    keyword(value)
-        .map(Some)
-        .map_err(|reason| format!("{reason}, auto"))
+    keyword(value).map(Some).map_err(|reason| format!("{reason}, auto"))
 }
 
 #[cfg(test)]
@@ -184,10 +165,7 @@ mod tests {
     fn settle(onnx: &Onnx, pairs: &[(&str, &str)], names: usize) -> Result<(Task, OutputSpec), String> {
         let graph = Graph::read(&onnx.bytes())?;
         let labels = vec![String::new(); names].into();
-        let labels = FoundLabels {
-            labels,
-            place: "labels.txt".to_string(),
-        };
+        let labels = FoundLabels { labels, place: "labels.txt".to_string() };
         let settled = options(pairs).and_then(|mut settings| {
             let task = Task::settle(&mut settings, &graph)?;
             let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
@@ -210,9 +188,7 @@ mod tests {
     }
 
     fn classifier(operator: &str) -> Onnx {
-        Onnx::new()
-            .node(operator, &["x"], "y")
-            .output("y", "float32", "b,10")
+        Onnx::new().node(operator, &["x"], "y").output("y", "float32", "b,10")
     }
 
     #[test]
@@ -225,11 +201,7 @@ mod tests {
             element: Element::F16,
         };
         assert_eq!((task, output), (Task::ImageClassification, expected));
-        let (_, features) = settle(
-            &many(),
-            &[("task", "feature-extraction"), ("output", "features")],
-            0,
-        )?;
+        let (_, features) = settle(&many(), &[("task", "feature-extraction"), ("output", "features")], 0)?;
         assert_eq!((features.classes, features.activation), (64, Activation::None));
         let (_, hidden) = settle(&many(), &[("task", "object-detection")], 80)?;
         assert_eq!((hidden.name.as_str(), hidden.classes), ("hidden", 80));
@@ -242,28 +214,17 @@ mod tests {
             |operator, said: &[_]| settle(&classifier(operator), said, 0).map(|(_, out)| out.activation);
         assert_eq!(activation("Gemm", &[])?, Activation::Softmax);
         assert_eq!(activation("LogSoftmax", &[])?, Activation::Softmax);
-        assert_eq!(
-            activation("Softmax", &[("activation", "Auto")])?,
-            Activation::None
-        );
+        assert_eq!(activation("Softmax", &[("activation", "Auto")])?, Activation::None);
         assert_eq!(activation("Sigmoid", &[])?, Activation::None);
-        assert_eq!(
-            activation("Sigmoid", &[("activation", "sigmoid")])?,
-            Activation::Sigmoid
-        );
+        assert_eq!(activation("Sigmoid", &[("activation", "sigmoid")])?, Activation::Sigmoid);
         Ok(())
     }
 
     #[test]
     fn labels_count_the_classes_that_the_graph_leaves_open() -> Result<(), String> {
-        let open = Onnx::new()
-            .node("Gemm", &["x"], "y")
-            .output("y", "float32", "b,classes");
+        let open = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,classes");
         assert_eq!(settle(&open, &[], 7)?.1.classes, 7);
-        let faults = [
-            fault(&open, &[], 0),
-            fault(&open, &[("task", "feature-extraction")], 0),
-        ];
+        let faults = [fault(&open, &[], 0), fault(&open, &[("task", "feature-extraction")], 0)];
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': option 'labels': output 'y' float32 [b, classes] does not say how many classes there are; name them
         model 'm': output 'y' float32 [b, classes] does not say how long its vectors are
@@ -273,12 +234,8 @@ mod tests {
 
     #[test]
     fn faults_name_the_output() {
-        let hidden = Onnx::new()
-            .node("Gemm", &["x"], "hidden")
-            .output("hidden", "float32", "b,197,64");
-        let vast = Onnx::new()
-            .node("Gemm", &["x"], "y")
-            .output("y", "float32", "b,99999999999");
+        let hidden = Onnx::new().node("Gemm", &["x"], "hidden").output("hidden", "float32", "b,197,64");
+        let vast = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,99999999999");
         let faults = [
             fault(&many(), &[], 9),
             fault(&many(), &[("output", "scores")], 0),

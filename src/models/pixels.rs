@@ -19,9 +19,7 @@ impl Preprocessing {
         Ok(Self {
             rescale: settings.settle("rescale", nonzero, rescale)?,
             mean: settings.settle("mean", per_channel, PerChannel([0.0; 3]))?.0,
-            std: settings
-                .settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?
-                .0,
+            std: settings.settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0,
             resize: settings.settle("resize", keyword, Resize::Crop)?,
             crop_fraction: settings.settle("crop_fraction", share, 0.875)?,
             interpolation: settings.settle("interpolation", keyword, Interpolation::Bicubic)?,
@@ -31,21 +29,13 @@ impl Preprocessing {
 
 fn nonzero(value: &Value) -> Result<f32, String> {
     let factor = number(value)?;
-    if factor == 0.0 {
-        Err("0 makes all pixels alike".to_string())
-    } else {
-        Ok(factor)
-    }
+    if factor == 0.0 { Err("0 makes all pixels alike".to_string()) } else { Ok(factor) }
 }
 
 /// Subnormal numbers are refused too, since dividing by them overflows.
 fn positive(std: PerChannel) -> Result<PerChannel, String> {
     let divides = |std: &f32| *std > 0.0 && std.is_normal();
-    if std.0.iter().all(divides) {
-        Ok(std)
-    } else {
-        Err(format!("{std} is not above 0 in every channel"))
-    }
+    if std.0.iter().all(divides) { Ok(std) } else { Err(format!("{std} is not above 0 in every channel")) }
 }
 
 #[cfg(test)]
@@ -74,14 +64,8 @@ mod tests {
 
     #[test]
     fn one_number_serves_every_channel() -> Result<(), String> {
-        let said = settle(
-            &[("rescale", "1"), ("mean", "127"), ("std", "[127, 128, 129]")],
-            Channels::Bgr,
-        )?;
-        assert_eq!(
-            (said.rescale, said.mean, said.std),
-            (1.0, [127.0; 3], [127.0, 128.0, 129.0])
-        );
+        let said = settle(&[("rescale", "1"), ("mean", "127"), ("std", "[127, 128, 129]")], Channels::Bgr)?;
+        assert_eq!((said.rescale, said.mean, said.std), (1.0, [127.0; 3], [127.0, 128.0, 129.0]));
         Ok(())
     }
 

@@ -30,11 +30,7 @@ struct State {
 
 impl Pool {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            capacity: capacity.max(1),
-            state: Mutex::default(),
-            given_up: Condvar::new(),
-        }
+        Self { capacity: capacity.max(1), state: Mutex::default(), given_up: Condvar::new() }
     }
 
     /// Waits until fewer than `capacity` seats are taken, then takes one. Prefers a session that is loaded.
@@ -44,10 +40,7 @@ impl Pool {
             self.given_up.wait(&mut state);
         }
         state.taken += 1;
-        Seat {
-            pool: self,
-            session: state.idle.pop(),
-        }
+        Seat { pool: self, session: state.idle.pop() }
     }
 }
 

@@ -132,11 +132,7 @@ fn look_up<'a, T: Copy + 'a>(
 }
 
 fn luma(pixel: &[u8]) -> u8 {
-    let sum: u32 = pixel
-        .iter()
-        .zip(LUMA)
-        .map(|(value, weight)| u32::from(*value) * weight)
-        .sum();
+    let sum: u32 = pixel.iter().zip(LUMA).map(|(value, weight)| u32::from(*value) * weight).sum();
     ((sum + 0x8000) >> 16) as u8
 }
 
@@ -203,24 +199,13 @@ mod tests {
 
     fn plain(width: u32, height: u32, pixel: [u8; 3]) -> RgbImage {
         let pixels = pixel.repeat((width * height) as usize);
-        RgbImage {
-            width,
-            height,
-            pixels,
-            original_width: width,
-            original_height: height,
-        }
+        RgbImage { width, height, pixels, original_width: width, original_height: height }
     }
 
     #[test]
     fn each_channel_is_rescaled_shifted_and_divided() {
         let options = [("rescale", "1"), ("mean", "10,20,30"), ("std", "1,2,4")];
-        let values = floats(prepare(
-            "batch,3,4,4",
-            "float32",
-            &options,
-            &plain(4, 4, [110, 120, 130]),
-        ));
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(4, 4, [110, 120, 130])));
         assert_eq!(values[..16], [100.0; 16]);
         assert_eq!(values[16..32], [50.0; 16]);
         assert_eq!(values[32..], [25.0; 16]);
@@ -229,23 +214,14 @@ mod tests {
     #[test]
     fn channels_last_and_blue_first() {
         let options = [("rescale", "1"), ("channels", "BGR")];
-        let values = floats(prepare(
-            "batch,4,4,3",
-            "float32",
-            &options,
-            &plain(4, 4, [1, 2, 3]),
-        ));
+        let values = floats(prepare("batch,4,4,3", "float32", &options, &plain(4, 4, [1, 2, 3])));
         assert_eq!(values, [3.0, 2.0, 1.0].repeat(16));
     }
 
     #[test]
     fn grey_models_see_luminance() {
-        let values = floats(prepare(
-            "batch,1,4,4",
-            "float32",
-            &[("rescale", "1")],
-            &plain(4, 4, [255, 0, 0]),
-        ));
+        let values =
+            floats(prepare("batch,1,4,4", "float32", &[("rescale", "1")], &plain(4, 4, [255, 0, 0])));
         assert_eq!(values, [76.0; 16]);
     }
 
@@ -265,21 +241,13 @@ mod tests {
             row[12..24].fill(200);
         }
         let options = [("rescale", "1"), ("resize", "crop"), ("crop_fraction", "1")];
-        assert_eq!(
-            floats(prepare("batch,3,4,4", "float32", &options, &image)),
-            [200.0; 48]
-        );
+        assert_eq!(floats(prepare("batch,3,4,4", "float32", &options, &image)), [200.0; 48]);
     }
 
     #[test]
     fn a_letterbox_keeps_all_and_pads_with_grey() {
         let options = [("rescale", "1"), ("resize", "letterbox")];
-        let values = floats(prepare(
-            "batch,3,4,4",
-            "float32",
-            &options,
-            &plain(8, 4, [200, 200, 200]),
-        ));
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));
         let rows: Vec<f32> = values[..16].chunks(4).map(|row| row[0]).collect();
         assert_eq!(rows, [114.0, 200.0, 200.0, 114.0]);
     }
@@ -288,14 +256,8 @@ mod tests {
     fn decoders_may_shrink_as_long_as_every_input_pixel_has_one() {
         let spec = |options| Folder::classifier().unwrap().resolve(options).unwrap();
         let crop = spec(&[("crop_fraction", "0.875")]);
-        assert!(
-            (least_scale(&crop, 1024, 512) - 0.5).abs() < 1e-6,
-            "224 of 0.875 × 512"
-        );
-        assert!(
-            (least_scale(&crop, 100, 100) - 1.0).abs() < 1e-6,
-            "small images stay as they are"
-        );
+        assert!((least_scale(&crop, 1024, 512) - 0.5).abs() < 1e-6, "224 of 0.875 × 512");
+        assert!((least_scale(&crop, 100, 100) - 1.0).abs() < 1e-6, "small images stay as they are");
         let letterbox = spec(&[("resize", "letterbox")]);
         assert!((least_scale(&letterbox, 448, 100) - 0.5).abs() < 1e-6);
         assert!(least_scale(&crop, 0, 0).is_finite());

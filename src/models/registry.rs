@@ -53,28 +53,39 @@ impl ModelRegistry {
     #[must_use]
     pub fn new(home: impl AsRef<Path>) -> Self {
         let home = home.as_ref();
-        Self {
-            runtime: Runtime::new(home),
-            entries: RwLock::new(found_in(&home.join("models"))),
-        }
+        Self { runtime: Runtime::new(home), entries: RwLock::new(found_in(&home.join("models"))) }
     }
 
-    /// The model of that name.
+    /// The model of that name, in this spelling or in lower case, as SQL folds names.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], or what is wrong with the files of a model of the set-up.
     pub fn get(&self, name: &str) -> Result<Arc<Model>> {
-        let entry = self.entries.read().get(name).cloned();
+        let folded = name.to_lowercase();
+        let found = |(name, entry): (&String, &Entry)| (name.clone(), entry.clone());
+        let entry = {
+            let entries = self.entries.read();
+            entries.get_key_value(name).or_else(|| entries.get_key_value(&folded)).map(found)
+        };
         match entry {
             None => Err(self.unknown(name)),
-            Some(Entry::Registered(model)) => Ok(model),
-            Some(Entry::Found(file)) => {
-                let model = self.resolve(name, &file, &BTreeMap::new())?;
-                self.entries
-                    .write()
-                    .insert(name.to_owned(), Entry::Registered(Arc::clone(&model)));
-                Ok(model)
+            Some((_, Entry::Registered(model))) => Ok(model),
+            Some((name, Entry::Found(file))) => {
+                let model = self.resolve(&name, &file, &BTreeMap::new())?;
+                Ok(self.register_found(&name, model))
             }
+        }
+    }
+
+    /// Registers a model of the set-up, unless another use of it, or CREATE, was faster.
+    fn register_found(&self, name: &str, model: Arc<Model>) -> Arc<Model> {
+        match self.entries.write().get_mut(name) {
+            Some(Entry::Registered(registered)) => Arc::clone(registered),
+            Some(found) => {
+                *found = Entry::Registered(Arc::clone(&model));
+                model
+            }
+            None => model,
         }
     }
 
@@ -83,23 +94,25 @@ impl ModelRegistry {
     /// # Errors
     /// A name that is taken, a location that is no file, and everything that is wrong with file or options.
     pub fn create(&self, statement: &CreateModel) -> Result<()> {
-        let name = &statement.name;
-        if self.entries.read().contains_key(name) && !statement.or_replace {
-            if statement.if_not_exists {
-                return Ok(());
-            }
+        let CreateModel { name, or_replace, if_not_exists, location: _, options } = statement;
+        let taken = |entries: &BTreeMap<String, Entry>| {
             let reason = "there is one of that name; CREATE OR REPLACE MODEL replaces it".to_owned();
-            return Err(Error::Model {
-                model: name.clone(),
-                reason,
-            });
+            let is_taken = entries.contains_key(name) && !or_replace;
+            if is_taken { Err(Error::Model { model: name.clone(), reason }) } else { Ok(()) }
+        };
+        match taken(&self.entries.read()) {
+            Err(_) if *if_not_exists => return Ok(()),
+            result => result?,
         }
-        let model = self.resolve(name, &local_file(statement)?, &statement.options)?;
+        let model = self.resolve(name, &local_file(statement)?, options)?;
         // Asks the runtime, if it is installed, whether the device is to be had.
         model.provider()?;
-        self.entries
-            .write()
-            .insert(name.clone(), Entry::Registered(model));
+        let mut entries = self.entries.write();
+        match taken(&entries) {
+            Err(_) if *if_not_exists => return Ok(()),
+            result => result?,
+        }
+        entries.insert(name.clone(), Entry::Registered(model));
         Ok(())
     }
 
@@ -123,26 +136,14 @@ impl ModelRegistry {
         let names: Vec<String> = self.entries.read().keys().cloned().collect();
         let models: Vec<_> = names.iter().map(|name| self.get(name)).collect();
         let column = |describe: &dyn Fn(&ModelSpec) -> String| -> ArrayRef {
-            let values = models
-                .iter()
-                .map(|model| model.as_ref().ok().map(|model| describe(model.spec())));
+            let values = models.iter().map(|model| model.as_ref().ok().map(|model| describe(model.spec())));
             Arc::new(values.collect::<StringArray>())
         };
-        let errors = models
-            .iter()
-            .map(|model| model.as_ref().err().map(ToString::to_string));
+        let errors = models.iter().map(|model| model.as_ref().err().map(ToString::to_string));
         let batch = RecordBatch::try_from_iter_with_nullable([
-            (
-                "name",
-                Arc::new(StringArray::from_iter_values(&names)) as ArrayRef,
-                false,
-            ),
+            ("name", Arc::new(StringArray::from_iter_values(&names)) as ArrayRef, false),
             ("task", column(&|spec| spec.task.to_string()), true),
-            (
-                "input",
-                column(&|spec| format!("{}x{}", spec.input.width, spec.input.height)),
-                true,
-            ),
+            ("input", column(&|spec| format!("{}x{}", spec.input.width, spec.input.height)), true),
             ("classes", column(&|spec| spec.output.classes.to_string()), true),
             ("device", column(&|spec| spec.resources.device.to_string()), true),
             ("file", column(&|spec| spec.file.display().to_string()), true),
@@ -165,13 +166,8 @@ impl ModelRegistry {
             ("threads a session", sizing.threads.to_string()),
         ];
         let settings = model.spec().settings.iter();
-        let settings = settings.map(|setting| {
-            (
-                setting.name.to_owned(),
-                setting.value.clone(),
-                setting.source.to_string(),
-            )
-        });
+        let settings = settings
+            .map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.source.to_string()));
         let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
         let (names, values, sources): (Vec<_>, Vec<_>, Vec<_>) = settings.chain(here).multiunzip();
         let column = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
@@ -184,29 +180,18 @@ impl ModelRegistry {
     }
 
     fn resolve(&self, name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Arc<Model>> {
-        Ok(Arc::new(Model::new(
-            ModelSpec::resolve(name, file, options)?,
-            self.runtime.clone(),
-        )))
+        Ok(Arc::new(Model::new(ModelSpec::resolve(name, file, options)?, self.runtime.clone())))
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let names = self
-            .entries
-            .read()
-            .keys()
-            .map(|name| format!("'{name}'"))
-            .join(", ");
+        let names = self.entries.read().keys().map(|name| format!("'{name}'")).join(", ");
         let hint = if names.is_empty() {
             "there are none: CREATE MODEL name FROM 'file.onnx' makes one, `make setup` in Seequel's folder fetches two"
                 .to_owned()
         } else {
             format!("there are {names}, and CREATE MODEL makes more")
         };
-        Error::UnknownModel {
-            name: name.to_owned(),
-            hint,
-        }
+        Error::UnknownModel { name: name.to_owned(), hint }
     }
 }
 

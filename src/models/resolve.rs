@@ -37,18 +37,7 @@ impl ModelSpec {
         let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
         let resources = Resources::settle(&mut settings, input.fixed_batch)?;
         let (name, labels, settings) = (name.to_string(), labels.labels, settings.into_resolved());
-        Ok(Self {
-            name,
-            file,
-            sha256,
-            task,
-            input,
-            preprocessing,
-            output,
-            labels,
-            resources,
-            settings,
-        })
+        Ok(Self { name, file, sha256, task, input, preprocessing, output, labels, resources, settings })
     }
 }
 
@@ -59,16 +48,11 @@ fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String
     let graph = Graph::read(&bytes).map_err(|reason| {
         settings.model_fault(format!("'{}' is not an ONNX file: {reason}", file.display()))
     })?;
-    let missing = graph
-        .weight_files
-        .iter()
-        .find(|name| !file.with_file_name(name).is_file());
+    let missing = graph.weight_files.iter().find(|name| !file.with_file_name(name).is_file());
     match missing {
         Some(name) => {
-            let reason = format!(
-                "there is no file '{name}' beside '{}', which keeps weights there",
-                file.display()
-            );
+            let reason =
+                format!("there is no file '{name}' beside '{}', which keeps weights there", file.display());
             Err(settings.model_fault(reason))
         }
         None => Ok((graph, sha256)),
@@ -103,11 +87,7 @@ fn settle_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Resul
         settings.note("labels", &"class numbers", Source::Default);
         return Ok(FoundLabels::default());
     };
-    settings.note(
-        "labels",
-        &format!("{} in {}", found.labels.len(), found.place),
-        source,
-    );
+    settings.note("labels", &format!("{} in {}", found.labels.len(), found.place), source);
     Ok(found)
 }
 
@@ -121,10 +101,8 @@ mod tests {
 
     /// `DESCRIBE MODEL` as lines.
     fn describe(spec: &ModelSpec) -> String {
-        let lines = spec
-            .settings
-            .iter()
-            .map(|line| format!("{:17}{:26}{}", line.name, line.value, line.source));
+        let lines =
+            spec.settings.iter().map(|line| format!("{:17}{:26}{}", line.name, line.value, line.source));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -178,22 +156,10 @@ mod tests {
     #[test]
     fn a_bare_file_describes_itself() -> TestResult {
         let spec = Folder::classifier()?.resolve(&[])?;
-        assert_eq!(
-            (spec.task, spec.output.activation),
-            (Task::ImageClassification, Activation::Softmax)
-        );
-        assert_eq!(
-            (spec.input.layout, spec.input.element),
-            (Layout::Nchw, Element::F32)
-        );
-        assert_eq!(
-            (spec.input.width, spec.input.height, spec.labels.len()),
-            (224, 224, 0)
-        );
-        let told = spec
-            .settings
-            .iter()
-            .filter(|setting| setting.source == Source::Graph);
+        assert_eq!((spec.task, spec.output.activation), (Task::ImageClassification, Activation::Softmax));
+        assert_eq!((spec.input.layout, spec.input.element), (Layout::Nchw, Element::F32));
+        assert_eq!((spec.input.width, spec.input.height, spec.labels.len()), (224, 224, 0));
+        let told = spec.settings.iter().filter(|setting| setting.source == Source::Graph);
         let told = told.map(|setting| setting.name).collect::<Vec<_>>();
         assert_eq!(told, ["task", "input_size", "layout", "output", "sha256"]);
         Ok(())
@@ -220,10 +186,7 @@ mod tests {
     fn a_model_that_is_not_there_is_refused() -> TestResult {
         let missing = ModelSpec::resolve("m", Path::new("no/such.onnx"), &BTreeMap::new());
         let expected = "model 'm': there is no file 'no/such.onnx'";
-        assert_eq!(
-            missing.map_err(|error| error.to_string()),
-            Err(expected.to_string())
-        );
+        assert_eq!(missing.map_err(|error| error.to_string()), Err(expected.to_string()));
         let empty = tempfile::tempdir()?;
         let missing = ModelSpec::resolve("m", empty.path(), &BTreeMap::new());
         let (folder, hint) = (empty.path().display(), "name the file");
@@ -237,9 +200,7 @@ mod tests {
     fn a_file_that_is_no_model_is_refused() -> TestResult {
         let pointer = "version https://git-lfs.example/spec/v1\noid sha256:00\nsize 1\n";
         let faults = [
-            Folder::classifier()?
-                .put("model.onnx", "<html></html>")?
-                .fault(&[]),
+            Folder::classifier()?.put("model.onnx", "<html></html>")?.fault(&[]),
             Folder::classifier()?.put("model.onnx", pointer)?.fault(&[]),
         ];
         insta::assert_snapshot!(faults.join("\n"), @r"

@@ -111,12 +111,8 @@ impl Resources {
                 .settle("concurrency", |value| auto(value, sessions), Auto(None))?
                 .0
                 .map(Into::into),
-            num_cpus: settings
-                .settle("num_cpus", |value| auto(value, threads), Auto(None))?
-                .0,
-            num_gpus: settings
-                .settle("num_gpus", |value| auto(value, share), Auto(None))?
-                .0,
+            num_cpus: settings.settle("num_cpus", |value| auto(value, threads), Auto(None))?.0,
+            num_gpus: settings.settle("num_gpus", |value| auto(value, share), Auto(None))?.0,
             precision: settings.settle("precision", keyword, Precision::F32)?,
             provider_options: settings
                 .settle("provider_options", provider_options, ProviderOptions::default())?
@@ -153,14 +149,8 @@ impl<T: fmt::Display> fmt::Display for Auto<T> {
 }
 
 fn auto<T>(value: &Value, read: impl FnOnce(&Value) -> Result<T, String>) -> Result<Auto<T>, String> {
-    let is_auto = value
-        .as_str()
-        .is_some_and(|text| text.trim().eq_ignore_ascii_case("auto"));
-    if is_auto {
-        Ok(Auto(None))
-    } else {
-        Ok(Auto(Some(read(value)?)))
-    }
+    let is_auto = value.as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case("auto"));
+    if is_auto { Ok(Auto(None)) } else { Ok(Auto(Some(read(value)?))) }
 }
 
 /// Fewest and most sessions.
@@ -168,11 +158,7 @@ struct Sessions(usize, usize);
 
 impl fmt::Display for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == self.1 {
-            write!(f, "{}", self.0)
-        } else {
-            write!(f, "{}..{}", self.0, self.1)
-        }
+        if self.0 == self.1 { write!(f, "{}", self.0) } else { write!(f, "{}..{}", self.0, self.1) }
     }
 }
 
@@ -185,17 +171,10 @@ impl From<Sessions> for (usize, usize) {
 fn sessions(value: &Value) -> Result<Sessions, String> {
     let text = text(value)?;
     let (fewest, most) = text.split_once("..").unwrap_or((&text, &text));
-    let side = |text: &str| {
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|count| (1..=MAX_PARALLEL).contains(count))
-    };
+    let side = |text: &str| text.trim().parse().ok().filter(|count| (1..=MAX_PARALLEL).contains(count));
     match (side(fewest), side(most)) {
         (Some(fewest), Some(most)) if fewest <= most => Ok(Sessions(fewest, most)),
-        _ => Err(format!(
-            "'{text}' is not a number of sessions such as 2 or 1..4, from 1 to {MAX_PARALLEL}"
-        )),
+        _ => Err(format!("'{text}' is not a number of sessions such as 2 or 1..4, from 1 to {MAX_PARALLEL}")),
     }
 }
 
@@ -216,9 +195,7 @@ impl fmt::Display for ProviderOptions {
 fn provider_options(value: &Value) -> Result<ProviderOptions, String> {
     let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
     let Value::Object(object) = parsed.as_ref().unwrap_or(value) else {
-        return Err(format!(
-            "{value} is not a JSON object such as {{\"num_streams\": 1}}"
-        ));
+        return Err(format!("{value} is not a JSON object such as {{\"num_streams\": 1}}"));
     };
     let pairs = object.iter().map(|(key, value)| Ok((key.clone(), text(value)?)));
     Ok(ProviderOptions(pairs.collect::<Result<_, String>>()?))
@@ -246,10 +223,7 @@ mod tests {
             provider_options: BTreeMap::new(),
         };
         assert_eq!(settle(&[], None), Ok(auto.clone()));
-        assert_eq!(
-            settle(&[("batch_size", "AUTO"), ("concurrency", "auto")], Some(1)),
-            Ok(auto)
-        );
+        assert_eq!(settle(&[("batch_size", "AUTO"), ("concurrency", "auto")], Some(1)), Ok(auto));
     }
 
     #[test]

@@ -97,11 +97,7 @@ pub(super) struct Settings<'a> {
 
 impl<'a> Settings<'a> {
     pub(super) fn new(model: &'a str) -> Self {
-        Self {
-            model,
-            layers: Vec::new(),
-            settled: BTreeMap::new(),
-        }
+        Self { model, layers: Vec::new(), settled: BTreeMap::new() }
     }
 
     /// Adds a layer that is weaker than those before it; null values count as absent.
@@ -110,10 +106,7 @@ impl<'a> Settings<'a> {
     /// If the user wrote the layer and a key is unknown.
     pub(super) fn push(&mut self, source: Source, layer: Layer) -> Result<()> {
         let layer: Layer = layer.into_iter().filter(|(_, value)| !value.is_null()).collect();
-        let stranger = layer
-            .keys()
-            .find(|key| !KEYS.contains(&key.as_str()) && *key != SCHEMA)
-            .cloned();
+        let stranger = layer.keys().find(|key| !KEYS.contains(&key.as_str()) && *key != SCHEMA).cloned();
         let is_ours = matches!(source, Source::Options | Source::SeequelJson);
         self.layers.push((source, layer));
         match stranger {
@@ -126,19 +119,14 @@ impl<'a> Settings<'a> {
     /// softmax are not for the embedding that the same file gives.
     pub(super) fn keep_to(&mut self, task: &Task) {
         for (_, layer) in &mut self.layers {
-            if layer
-                .get("task")
-                .is_some_and(|said| keyword(said).as_ref() != Ok(task))
-            {
+            if layer.get("task").is_some_and(|said| keyword(said).as_ref() != Ok(task)) {
                 layer.retain(|key, _| !matches!(key.as_str(), "labels" | "activation" | "output"));
             }
         }
     }
 
     fn strongest(&self, key: &str) -> Option<(&Value, &Source)> {
-        self.layers
-            .iter()
-            .find_map(|(source, layer)| Some((layer.get(key)?, source)))
+        self.layers.iter().find_map(|(source, layer)| Some((layer.get(key)?, source)))
     }
 
     /// Returns the strongest value of a key, read by `read`, and its source.
@@ -190,14 +178,7 @@ impl<'a> Settings<'a> {
 
     /// Notes the value that holds for a key.
     pub(super) fn note(&mut self, name: &'static str, value: &impl fmt::Display, source: Source) {
-        self.settled.insert(
-            name,
-            ResolvedSetting {
-                name,
-                value: value.to_string(),
-                source,
-            },
-        );
+        self.settled.insert(name, ResolvedSetting { name, value: value.to_string(), source });
     }
 
     /// Returns what was settled, in the order of [`KEYS`].
@@ -207,10 +188,7 @@ impl<'a> Settings<'a> {
 
     /// A fault of the model as a whole.
     pub(super) fn model_fault(&self, reason: impl Into<String>) -> Error {
-        Error::Model {
-            model: self.model.to_string(),
-            reason: reason.into(),
-        }
+        Error::Model { model: self.model.to_string(), reason: reason.into() }
     }
 
     /// A fault of one option, with the file that it stands in unless that is the statement just typed.
@@ -219,11 +197,7 @@ impl<'a> Settings<'a> {
             Some((_, source)) if *source != Source::Options => format!("{reason} (from {source})"),
             _ => reason.to_string(),
         };
-        Error::Option {
-            model: self.model.to_string(),
-            option: option.to_string(),
-            reason,
-        }
+        Error::Option { model: self.model.to_string(), option: option.to_string(), reason }
     }
 }
 
@@ -257,25 +231,16 @@ mod tests {
         settings.push(Source::HuggingFace("config.json"), layer("std", json!(0.5)))?;
         assert_eq!(settings.settle("std", values::number, 1.0)?, 128.0);
         assert_eq!(settings.settle("rescale", values::number, 1.0)?, 1.0);
-        let lines = settings
-            .into_resolved()
-            .into_iter()
-            .map(|line| (line.name, line.value, line.source));
+        let lines = settings.into_resolved().into_iter().map(|line| (line.name, line.value, line.source));
         let rescale = ("rescale", "1".to_string(), Source::Default);
-        assert_eq!(
-            lines.collect::<Vec<_>>(),
-            [rescale, ("std", "128".to_string(), Source::SeequelJson)]
-        );
+        assert_eq!(lines.collect::<Vec<_>>(), [rescale, ("std", "128".to_string(), Source::SeequelJson)]);
         Ok(())
     }
 
     #[test]
     fn an_unknown_key_is_answered_with_the_nearest_or_all() {
-        let push = |source, key| {
-            Settings::new("m")
-                .push(source, layer(key, json!(1)))
-                .map_err(|e| e.to_string())
-        };
+        let push =
+            |source, key| Settings::new("m").push(source, layer(key, json!(1))).map_err(|e| e.to_string());
         let near = "model 'm': option 'lables': there is no such option; did you mean 'labels'?";
         assert_eq!(push(Source::Options, "lables"), Err(near.to_string()));
         let json =

@@ -38,27 +38,17 @@ impl Sizing {
         let on_gpu = matches!(provider, Provider::Cuda(_));
         let (auto_batch, auto_sessions) = if on_gpu {
             // A share of 0.5 puts two sessions on a device.
-            let share = resources
-                .num_gpus
-                .map(|share| (1.0 / share).floor().max(1.0) as usize);
+            let share = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
             (GPU_BATCH_ROWS, share.unwrap_or(GPU_SESSIONS))
         } else {
             (1, (cores / threads).max(1))
         };
         let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
         Self {
-            batch_rows: spec
-                .input
-                .fixed_batch
-                .or(resources.batch_size)
-                .unwrap_or(auto_batch),
+            batch_rows: spec.input.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch),
             sessions,
             threads,
-            workers: if on_gpu {
-                cores.max(sessions)
-            } else {
-                sessions * threads
-            },
+            workers: if on_gpu { cores.max(sessions) } else { sessions * threads },
         }
     }
 }
@@ -76,40 +66,21 @@ mod tests {
     fn a_processor_gets_a_session_a_core_and_single_images() {
         let cores = available_parallelism().unwrap().get();
         let auto = sizing(&[], Provider::Cpu);
-        assert_eq!(
-            auto,
-            Sizing {
-                batch_rows: 1,
-                sessions: cores,
-                threads: 1,
-                workers: cores
-            }
-        );
+        assert_eq!(auto, Sizing { batch_rows: 1, sessions: cores, threads: 1, workers: cores });
     }
 
     #[test]
     fn options_bind() {
         let options = [("batch_size", "6"), ("concurrency", "1..3"), ("num_cpus", "2")];
         let given = sizing(&options, Provider::Cpu);
-        assert_eq!(
-            given,
-            Sizing {
-                batch_rows: 6,
-                sessions: 3,
-                threads: 2,
-                workers: 6
-            }
-        );
+        assert_eq!(given, Sizing { batch_rows: 6, sessions: 3, threads: 2, workers: 6 });
     }
 
     #[test]
     fn a_gpu_gets_full_batches_and_every_core_to_decode() {
         let cores = available_parallelism().unwrap().get();
         let auto = sizing(&[], Provider::Cuda(0));
-        assert_eq!(
-            (auto.batch_rows, auto.sessions, auto.workers),
-            (32, 2, cores.max(2))
-        );
+        assert_eq!((auto.batch_rows, auto.sessions, auto.workers), (32, 2, cores.max(2)));
         assert_eq!(sizing(&[("num_gpus", "0.25")], Provider::Cuda(0)).sessions, 4);
     }
 }

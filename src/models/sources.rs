@@ -19,28 +19,14 @@ pub(super) fn push_layers(
     file: &Path,
     options: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let options = options
-        .iter()
-        .map(|(key, value)| (key.to_ascii_lowercase(), Value::from(value.as_str())));
+    let options = options.iter().map(|(key, value)| (key.to_ascii_lowercase(), Value::from(value.as_str())));
     settings.push(Source::Options, options.collect())?;
     push_file(settings, file, "seequel.json", Source::SeequelJson, |object| {
         object.clone().into_iter().collect()
     })?;
     let (pixels, network) = ("preprocessor_config.json", "config.json");
-    push_file(
-        settings,
-        file,
-        pixels,
-        Source::HuggingFace(pixels),
-        hugging_face::preprocessor,
-    )?;
-    push_file(
-        settings,
-        file,
-        network,
-        Source::HuggingFace(network),
-        hugging_face::config,
-    )
+    push_file(settings, file, pixels, Source::HuggingFace(pixels), hugging_face::preprocessor)?;
+    push_file(settings, file, network, Source::HuggingFace(network), hugging_face::config)
 }
 
 /// Adds the layer of a JSON file that may lie beside the model.
@@ -51,10 +37,7 @@ fn push_file(
     source: Source,
     translate: impl FnOnce(&Map<String, Value>) -> Layer,
 ) -> Result<()> {
-    let Some(path) = side_folders(model)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
-    else {
+    let Some(path) = side_folders(model).map(|folder| folder.join(name)).find(|path| path.is_file()) else {
         return Ok(());
     };
     let bytes = read_bounded(&path, MAX_SIDE_BYTES).map_err(|reason| settings.model_fault(reason))?;
@@ -77,17 +60,10 @@ mod tests {
         let faults = [
             Folder::classifier()?.put("config.json", "[]")?.fault(&[]),
             Folder::classifier()?.put("seequel.json", "{")?.fault(&[]),
-            Folder::classifier()?
-                .put("seequel.json", r#"{"lables": 1}"#)?
-                .fault(&[]),
+            Folder::classifier()?.put("seequel.json", r#"{"lables": 1}"#)?.fault(&[]),
             Folder::classifier()?.put("seequel.json", labels)?.fault(&[]),
-            Folder::classifier()?
-                .put("seequel.json", labels)?
-                .put("labels.txt", "cat\ndog\nfox")?
-                .fault(&[]),
-            Folder::classifier()?
-                .put("preprocessor_config.json", r#"{"resample": 1}"#)?
-                .fault(&[]),
+            Folder::classifier()?.put("seequel.json", labels)?.put("labels.txt", "cat\ndog\nfox")?.fault(&[]),
+            Folder::classifier()?.put("preprocessor_config.json", r#"{"resample": 1}"#)?.fault(&[]),
         ];
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': 'config.json' is not a JSON object: invalid type: sequence, expected a map at line 1 column 0

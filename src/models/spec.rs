@@ -50,11 +50,7 @@ pub enum Task {
 }
 
 impl Task {
-    const NAMED: [Self; 3] = [
-        Self::ImageClassification,
-        Self::FeatureExtraction,
-        Self::ObjectDetection,
-    ];
+    const NAMED: [Self; 3] = [Self::ImageClassification, Self::FeatureExtraction, Self::ObjectDetection];
 
     /// Words at least this similar (0 to 1) to a named task are typing errors rather than tasks of their own:
     /// two letters in twenty differ, whereas `text-classification` scores 0.75 against `image-classification`.
@@ -84,10 +80,7 @@ impl FromStr for Task {
         }
         if word.is_empty() || Self::NAMED.iter().any(|task| similarity(task) >= Self::TYPO) {
             let allowed = Self::NAMED.map(|task| task.to_string()).join(", ");
-            return Err(UnknownKeyword {
-                given: text.to_string(),
-                allowed,
-            });
+            return Err(UnknownKeyword { given: text.to_string(), allowed });
         }
         Ok(Self::Other(word))
     }
@@ -230,22 +223,14 @@ mod tests {
 
     #[test]
     fn a_task_of_its_own_is_kept() {
-        assert_eq!(
-            "Depth-Estimation".parse(),
-            Ok(Task::Other("depth-estimation".to_string()))
-        );
-        assert_eq!(
-            "text-classification".parse(),
-            Ok(Task::Other("text-classification".to_string()))
-        );
+        assert_eq!("Depth-Estimation".parse(), Ok(Task::Other("depth-estimation".to_string())));
+        assert_eq!("text-classification".parse(), Ok(Task::Other("text-classification".to_string())));
         assert_eq!("Image-Classification".parse(), Ok(Task::ImageClassification));
     }
 
     #[test]
     fn a_mistyped_task_is_refused() {
-        let error = "image_clasification"
-            .parse::<Task>()
-            .map_err(|error| error.to_string());
+        let error = "image_clasification".parse::<Task>().map_err(|error| error.to_string());
         let expected =
             "'image_clasification' is not one of image-classification, feature-extraction, object-detection";
         assert_eq!(error, Err(expected.to_string()));

@@ -27,24 +27,14 @@ pub(crate) enum TensorData {
 impl Tensor {
     /// Room for `slots` images, all zero.
     pub(crate) fn new(input: &InputSpec, slots: usize) -> Self {
-        let (channels, height, width) = (
-            input.channels.count(),
-            input.height as usize,
-            input.width as usize,
-        );
+        let (channels, height, width) = (input.channels.count(), input.height as usize, input.width as usize);
         let length = slots * channels * height * width;
         let data = match input.element {
             Element::F32 => TensorData::F32(vec![0.0; length]),
             Element::F16 => TensorData::F16(vec![f16::ZERO; length]),
             Element::U8 => TensorData::U8(vec![0; length]),
         };
-        Self {
-            data,
-            channels,
-            height,
-            width,
-            layout: input.layout,
-        }
+        Self { data, channels, height, width, layout: input.layout }
     }
 
     /// Bytes that one image takes.
@@ -81,10 +71,7 @@ impl Tensor {
     /// A copy of the image in `slot` as a batch of its own.
     pub(crate) fn image(&self, input: &InputSpec, slot: usize) -> Self {
         let mut part = Self::new(input, input.fixed_batch.unwrap_or(1));
-        let (from, to) = (
-            slot * self.image_len()..(slot + 1) * self.image_len(),
-            0..self.image_len(),
-        );
+        let (from, to) = (slot * self.image_len()..(slot + 1) * self.image_len(), 0..self.image_len());
         match (&mut part.data, &self.data) {
             (TensorData::F32(part), TensorData::F32(data)) => part[to].copy_from_slice(&data[from]),
             (TensorData::F16(part), TensorData::F16(data)) => part[to].copy_from_slice(&data[from]),

@@ -24,10 +24,11 @@ impl Onnx {
 
     /// A classifier: `pixels` of the given shape to `logits` of `[batch, classes]`, by way of one operator.
     pub(super) fn classifier(shape: &str, classes: usize) -> Self {
-        Self::new()
-            .input("pixels", "float32", shape)
-            .node("Gemm", &["pixels"], "logits")
-            .output("logits", "float32", &format!("batch,{classes}"))
+        Self::new().input("pixels", "float32", shape).node("Gemm", &["pixels"], "logits").output(
+            "logits",
+            "float32",
+            &format!("batch,{classes}"),
+        )
     }
 
     /// Adds an input; `shape` is a list such as `batch,3,224,224`.
@@ -43,40 +44,23 @@ impl Onnx {
 
     pub(super) fn node(mut self, op_type: &str, input: &[&str], output: &str) -> Self {
         let input = input.iter().map(ToString::to_string).collect();
-        self.0.node.push(NodeProto {
-            input,
-            output: vec![output.to_string()],
-            op_type: op_type.to_string(),
-        });
+        self.0.node.push(NodeProto { input, output: vec![output.to_string()], op_type: op_type.to_string() });
         self
     }
 
     pub(super) fn weight(mut self, name: &str) -> Self {
-        self.0.initializer.push(TensorProto {
-            name: name.to_string(),
-            external_data: Vec::new(),
-        });
+        self.0.initializer.push(TensorProto { name: name.to_string(), external_data: Vec::new() });
         self
     }
 
     pub(super) fn weight_in_file(mut self, name: &str, file: &str) -> Self {
-        let location = StringStringEntryProto {
-            key: "location".to_string(),
-            value: file.to_string(),
-        };
-        self.0.initializer.push(TensorProto {
-            name: name.to_string(),
-            external_data: vec![location],
-        });
+        let location = StringStringEntryProto { key: "location".to_string(), value: file.to_string() };
+        self.0.initializer.push(TensorProto { name: name.to_string(), external_data: vec![location] });
         self
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        ModelProto {
-            ir_version: 8,
-            graph: Some(self.0.clone()),
-        }
-        .encode_to_vec()
+        ModelProto { ir_version: 8, graph: Some(self.0.clone()) }.encode_to_vec()
     }
 }
 
@@ -107,20 +91,13 @@ impl Folder {
 
     /// Resolves the folder as model `m`.
     pub(super) fn resolve(&self, options: &[(&str, &str)]) -> Result<ModelSpec> {
-        let options = options
-            .iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect();
+        let options = options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         ModelSpec::resolve("m", self.path(), &options)
     }
 
     /// The error of `resolve`, with the folder's path left out.
     pub(super) fn fault(&self, options: &[(&str, &str)]) -> String {
-        let error = self
-            .resolve(options)
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
+        let error = self.resolve(options).err().map(|error| error.to_string()).unwrap_or_default();
         error.replace(&format!("{}/", self.path().display()), "")
     }
 }
@@ -130,10 +107,7 @@ pub(super) fn options(pairs: &[(&str, &str)]) -> Result<Settings<'static>> {
     let mut settings = Settings::new("m");
     settings.push(
         Source::Options,
-        pairs
-            .iter()
-            .map(|(key, value)| (key.to_string(), Value::from(*value)))
-            .collect(),
+        pairs.iter().map(|(key, value)| (key.to_string(), Value::from(*value))).collect(),
     )?;
     Ok(settings)
 }
@@ -146,28 +120,14 @@ fn port(name: &str, element: &str, shape: &str) -> ValueInfoProto {
         "float16" => 10,
         _ => 0,
     };
-    let shape = TensorShapeProto {
-        dim: shape.split(',').map(dimension).collect(),
-    };
-    let tensor_type = Some(TensorTypeProto {
-        elem_type,
-        shape: Some(shape),
-    });
-    ValueInfoProto {
-        name: name.to_string(),
-        r#type: Some(TypeProto { tensor_type }),
-    }
+    let shape = TensorShapeProto { dim: shape.split(',').map(dimension).collect() };
+    let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(shape) });
+    ValueInfoProto { name: name.to_string(), r#type: Some(TypeProto { tensor_type }) }
 }
 
 fn dimension(text: &str) -> DimensionProto {
     match text.parse() {
-        Ok(dim_value) => DimensionProto {
-            dim_value,
-            dim_param: String::new(),
-        },
-        Err(_) => DimensionProto {
-            dim_value: 0,
-            dim_param: text.to_string(),
-        },
+        Ok(dim_value) => DimensionProto { dim_value, dim_param: String::new() },
+        Err(_) => DimensionProto { dim_value: 0, dim_param: text.to_string() },
     }
 }

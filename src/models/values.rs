@@ -44,9 +44,7 @@ pub(super) fn number(value: &Value) -> Result<f32, String> {
         None => text.parse::<f64>().ok(),
     };
     // Narrowing rounds; what is too large becomes infinite and is refused.
-    let number = parsed
-        .map(|number| number as f32)
-        .filter(|number| number.is_finite());
+    let number = parsed.map(|number| number as f32).filter(|number| number.is_finite());
     number.ok_or_else(|| format!("'{text}' is not a number"))
 }
 
@@ -57,11 +55,7 @@ fn ratio(numerator: &str, denominator: &str) -> Option<f64> {
 /// Reads a share of a whole: above 0 and at most 1.
 pub(super) fn share(value: &Value) -> Result<f32, String> {
     let share = number(value)?;
-    if share > 0.0 && share <= 1.0 {
-        Ok(share)
-    } else {
-        Err(format!("{share} is not above 0 and at most 1"))
-    }
+    if share > 0.0 && share <= 1.0 { Ok(share) } else { Err(format!("{share} is not above 0 and at most 1")) }
 }
 
 /// One number a channel, in the order of the channels.
@@ -89,19 +83,14 @@ pub(super) fn channels(value: &Value, count: usize) -> Result<PerChannel, String
     match numbers.as_slice() {
         [same] => Ok(PerChannel([*same; 3])),
         [first, second, third] if count == 3 => Ok(PerChannel([*first, *second, *third])),
-        _ => Err(format!(
-            "{} numbers for {count} channel{}",
-            numbers.len(),
-            if count == 1 { "" } else { "s" }
-        )),
+        _ => {
+            Err(format!("{} numbers for {count} channel{}", numbers.len(), if count == 1 { "" } else { "s" }))
+        }
     }
 }
 
 fn split(list: &str) -> Vec<Value> {
-    let bare = list
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(list);
+    let bare = list.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(list);
     bare.split(',').map(Value::from).collect()
 }
 
@@ -110,11 +99,7 @@ pub(super) fn count(value: &Value, allowed: RangeInclusive<usize>) -> Result<usi
     let text = text(value)?;
     let number = text.parse().ok().filter(|number| allowed.contains(number));
     number.ok_or_else(|| {
-        format!(
-            "'{text}' is not a whole number from {} to {}",
-            allowed.start(),
-            allowed.end()
-        )
+        format!("'{text}' is not a whole number from {} to {}", allowed.start(), allowed.end())
     })
 }
 
@@ -127,11 +112,7 @@ pub(super) struct Size {
 
 impl Size {
     pub(super) fn new(width: usize, height: usize) -> Result<Self, String> {
-        let side = |side| {
-            u32::try_from(side)
-                .ok()
-                .filter(|side| (1..=MAX_SIDE).contains(side))
-        };
+        let side = |side| u32::try_from(side).ok().filter(|side| (1..=MAX_SIDE).contains(side));
         match (side(width), side(height)) {
             // At most 2^28: no overflow.
             (Some(width), Some(height)) if width * height <= MAX_PIXELS => Ok(Self { width, height }),
@@ -154,9 +135,7 @@ pub(super) fn size(value: &Value) -> Result<Size, String> {
     let (width, height) = text.split_once('x').unwrap_or((&text, &text));
     match (width.trim().parse(), height.trim().parse()) {
         (Ok(width), Ok(height)) => Size::new(width, height),
-        _ => Err(format!(
-            "'{text}' is not a size such as 224 or 320x240 (width x height)"
-        )),
+        _ => Err(format!("'{text}' is not a size such as 224 or 320x240 (width x height)")),
     }
 }
 
@@ -172,13 +151,7 @@ mod tests {
         assert_eq!(number(&json!("1/255")), Ok(1.0 / 255.0));
         assert_eq!(count(&json!("8"), 1..=8), Ok(8));
         assert_eq!(size(&json!("224")), size(&json!(224)));
-        assert_eq!(
-            size(&json!("320X240")),
-            Ok(Size {
-                width: 320,
-                height: 240
-            })
-        );
+        assert_eq!(size(&json!("320X240")), Ok(Size { width: 320, height: 240 }));
     }
 
     #[test]
@@ -192,38 +165,21 @@ mod tests {
     #[test]
     fn channels_are_one_number_or_one_each() {
         let mean = PerChannel([0.485, 0.456, 0.406]);
-        for written in [
-            json!("0.485,0.456, 0.406"),
-            json!("[0.485, 0.456, 0.406]"),
-            json!([0.485, 0.456, 0.406]),
-        ] {
+        for written in
+            [json!("0.485,0.456, 0.406"), json!("[0.485, 0.456, 0.406]"), json!([0.485, 0.456, 0.406])]
+        {
             assert_eq!(channels(&written, 3), Ok(mean));
         }
         assert_eq!(mean.to_string(), "0.485,0.456,0.406");
-        assert_eq!(
-            channels(&json!(127), 3).map(|same| same.to_string()),
-            Ok("127".to_string())
-        );
-        assert_eq!(
-            channels(&json!("1,2"), 3),
-            Err("2 numbers for 3 channels".to_string())
-        );
-        assert_eq!(
-            channels(&json!([1, 2, 3]), 1),
-            Err("3 numbers for 1 channel".to_string())
-        );
+        assert_eq!(channels(&json!(127), 3).map(|same| same.to_string()), Ok("127".to_string()));
+        assert_eq!(channels(&json!("1,2"), 3), Err("2 numbers for 3 channels".to_string()));
+        assert_eq!(channels(&json!([1, 2, 3]), 1), Err("3 numbers for 1 channel".to_string()));
     }
 
     #[test]
     fn counts_and_sizes_have_bounds() {
-        assert_eq!(
-            count(&json!(0), 1..=8),
-            Err("'0' is not a whole number from 1 to 8".to_string())
-        );
-        assert_eq!(
-            count(&json!(-1), 1..=8),
-            Err("'-1' is not a whole number from 1 to 8".to_string())
-        );
+        assert_eq!(count(&json!(0), 1..=8), Err("'0' is not a whole number from 1 to 8".to_string()));
+        assert_eq!(count(&json!(-1), 1..=8), Err("'-1' is not a whole number from 1 to 8".to_string()));
         let bounds = "is not from 1x1 to 16384x16384 with 67108864 pixels at most";
         for written in ["16384x4097", "0x1", "16385x1", "4294967297x1"] {
             assert_eq!(size(&json!(written)), Err(format!("{written} {bounds}")));

@@ -1,4 +1,4 @@
-//! The optimizer rule that sorts before it infers, where a LIMIT leaves few rows: `ORDER BY size LIMIT 10`.
+//! The optimizer rule that takes few rows before it infers: `LIMIT 10`, `ORDER BY size LIMIT 10`.
 //!
 //! ```text
 //!  Sort: size, fetch=10          Projection: path, __infer_1 AS c, size
@@ -7,22 +7,23 @@
 //!        TableScan: images             TableScan: images
 //! ```
 //!
-//! It applies where the keys don't depend on an answer. Inference keeps the order of rows that have one, so the result
-//! is the same, of ten images instead of all.
+//! Inference neither adds nor drops rows, and it keeps the order of rows that have one. So LIMIT, OFFSET and a sort that
+//! keeps few rows may as well come first, provided that the sort's keys don't depend on an answer. They sink through
+//! projections and aliases too, which are what subqueries and views leave behind.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::Sort as SortExpr;
-use datafusion::logical_expr::logical_plan::{Extension, Projection, Sort};
+use datafusion::logical_expr::logical_plan::{Extension, Limit, Projection, Sort, SubqueryAlias};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::node::{InferNode, as_infer};
 
-/// Moves inference above a sort that keeps few rows.
+/// Moves inference above LIMIT, and above a sort that keeps few rows.
 #[derive(Debug, Default)]
 pub struct LiftInference {}
 
@@ -36,63 +37,97 @@ impl OptimizerRule for LiftInference {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Sort(sort) = &plan else {
-            return Ok(Transformed::no(plan));
-        };
-        let lifted = match sort.input.as_ref() {
-            _ if sort.fetch.is_none() => None,
-            LogicalPlan::Projection(projection) => below_projection(sort, projection)?,
-            input => below_infer(sort.expr.clone(), sort.fetch, input)?,
+        let lifted = match &plan {
+            LogicalPlan::Limit(limit) => sink(&Sinking::Limit(limit), &limit.input)?,
+            LogicalPlan::Sort(Sort { expr, input, fetch: Some(fetch) }) => {
+                sink(&Sinking::Sort { keys: expr.clone(), fetch: *fetch }, input)?
+            }
+            _ => None,
         };
         Ok(lifted.map_or_else(|| Transformed::no(plan), Transformed::yes))
     }
 }
 
-/// `Sort → Projection → Infer` as `Projection → Infer → Sort`, if the keys allow it.
-fn below_projection(sort: &Sort, projection: &Projection) -> Result<Option<LogicalPlan>> {
-    let keys = sort.expr.iter().map(|key| {
-        let expr = key.expr.clone().transform(|expr| {
-            Ok(match source_of(&expr, projection) {
-                Some(source) => Transformed::yes(source),
-                None => Transformed::no(expr),
-            })
-        })?;
-        Ok(SortExpr {
-            expr: expr.data,
-            ..key.clone()
-        })
-    });
-    let Some(below) = below_infer(keys.collect::<Result<_>>()?, sort.fetch, &projection.input)? else {
-        return Ok(None);
+/// A node on its way down.
+#[derive(Debug, Clone)]
+enum Sinking<'a> {
+    Limit(&'a Limit),
+    /// A sort that keeps the first `fetch` rows.
+    Sort {
+        keys: Vec<SortExpr>,
+        fetch: usize,
+    },
+}
+
+impl Sinking<'_> {
+    /// The node on top of `input`.
+    fn above(&self, input: &LogicalPlan) -> LogicalPlan {
+        let input = Arc::new(input.clone());
+        match self {
+            Self::Limit(limit) => {
+                LogicalPlan::Limit(Limit { skip: limit.skip.clone(), fetch: limit.fetch.clone(), input })
+            }
+            Self::Sort { keys, fetch } => {
+                LogicalPlan::Sort(Sort { expr: keys.clone(), input, fetch: Some(*fetch) })
+            }
+        }
+    }
+
+    /// The node in terms of other columns, where `source_of` knows them.
+    fn below(&self, source_of: impl Fn(&Column) -> Option<Expr>) -> Result<Self> {
+        let Self::Sort { keys, fetch } = self else { return Ok(self.clone()) };
+        let keys = keys.iter().map(|key| {
+            let expr = key.expr.clone().transform(|expr| {
+                Ok(match expr.try_as_col().and_then(&source_of) {
+                    Some(source) => Transformed::yes(source),
+                    None => Transformed::no(expr),
+                })
+            })?;
+            Ok(SortExpr { expr: expr.data, ..key.clone() })
+        });
+        Ok(Self::Sort { keys: keys.collect::<Result<_>>()?, fetch: *fetch })
+    }
+
+    /// Whether the node can stand on `input`.
+    fn fits(&self, input: &LogicalPlan) -> bool {
+        let Self::Sort { keys, .. } = self else { return true };
+        let there = |column: &Column| input.schema().has_column(column);
+        keys.iter().all(|key| !key.expr.is_volatile() && key.expr.column_refs().into_iter().all(there))
+    }
+}
+
+/// `plan` with the sinking node below its Infer nodes, or `None` if it has none that can be passed.
+fn sink(node: &Sinking<'_>, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Projection(projection) => below_projection(node, projection),
+        LogicalPlan::SubqueryAlias(alias) => below_alias(node, alias),
+        plan => match as_infer(plan) {
+            Some(infer) if node.fits(infer.input()) => {
+                let input = sink(node, infer.input())?.unwrap_or_else(|| node.above(infer.input()));
+                let node = InferNode::try_new(input, infer.calls().to_vec())?;
+                Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+            }
+            _ => Ok(None),
+        },
+    }
+}
+
+fn below_projection(node: &Sinking<'_>, projection: &Projection) -> Result<Option<LogicalPlan>> {
+    let Projection { expr, input, schema, .. } = projection;
+    let source_of = |column: &Column| {
+        let index = schema.maybe_index_of_column(column)?;
+        Some(expr.get(index)?.clone().unalias())
     };
-    let schema = Arc::clone(&projection.schema);
-    let lifted = Projection::try_new_with_schema(projection.expr.clone(), Arc::new(below), schema)?;
+    let Some(below) = sink(&node.below(source_of)?, input)? else { return Ok(None) };
+    let lifted = Projection::try_new_with_schema(expr.clone(), Arc::new(below), Arc::clone(schema))?;
     Ok(Some(LogicalPlan::Projection(lifted)))
 }
 
-/// The expression that a projection's output column stands for.
-fn source_of(expr: &Expr, projection: &Projection) -> Option<Expr> {
-    let index = projection.schema.maybe_index_of_column(expr.try_as_col()?)?;
-    Some(projection.expr.get(index)?.clone().unalias())
-}
-
-/// `Sort → Infer` as `Infer → Sort`, if `plan` is an Infer node and the keys are there below it.
-fn below_infer(keys: Vec<SortExpr>, fetch: Option<usize>, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-    let Some(infer) = as_infer(plan) else {
-        return Ok(None);
+fn below_alias(node: &Sinking<'_>, alias: &SubqueryAlias) -> Result<Option<LogicalPlan>> {
+    let source_of = |column: &Column| {
+        let index = alias.schema.maybe_index_of_column(column)?;
+        Some(Expr::Column(Column::from(alias.input.schema().qualified_field(index))))
     };
-    let there = |column: &Column| infer.input().schema().has_column(column);
-    if keys
-        .iter()
-        .any(|key| key.expr.is_volatile() || !key.expr.column_refs().into_iter().all(there))
-    {
-        return Ok(None);
-    }
-    let sorted = LogicalPlan::Sort(Sort {
-        expr: keys,
-        input: Arc::new(infer.input().clone()),
-        fetch,
-    });
-    let node = InferNode::try_new(sorted, infer.calls().to_vec())?;
-    Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+    let Some(below) = sink(&node.below(source_of)?, &alias.input)? else { return Ok(None) };
+    Ok(Some(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(below), alias.alias.clone())?)))
 }

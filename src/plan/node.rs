@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  Projection: path, __infer_1 AS c           Infer adds columns and keeps rows, so DataFusion's own rules move
-//!    Infer: __infer_1=classify(image, 'm')    filters on other columns and limits below it, and prune the image
-//!      TableScan: images                      bytes above it.
+//!    Infer: __infer_1=classify(image, 'm')    filters on other columns below it and prune the image bytes above it.
+//!      TableScan: images
 //! ```
 
 use std::cmp::Ordering;
@@ -36,7 +36,7 @@ impl fmt::Display for InferCall {
 }
 
 /// Adds to its input one column for each call.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct InferNode {
     input: LogicalPlan,
     /// Name of the column, unique in the whole plan, and the call that fills it.
@@ -51,20 +51,13 @@ impl InferNode {
     /// A column whose name the input has already.
     pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>) -> Result<Self> {
         let schema = input.schema();
-        let answers = calls
-            .iter()
-            .map(|(column, _)| (None, Arc::new(Field::new(column, classification_type(), true))));
-        let fields = schema
-            .iter()
-            .map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)))
-            .chain(answers);
+        let answers =
+            calls.iter().map(|(column, _)| (None, Arc::new(Field::new(column, classification_type(), true))));
+        let fields =
+            schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).chain(answers);
         let with_answers = DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())?
             .with_functional_dependencies(schema.functional_dependencies().clone())?;
-        Ok(Self {
-            schema: Arc::new(with_answers),
-            input,
-            calls,
-        })
+        Ok(Self { schema: Arc::new(with_answers), input, calls })
     }
 
     /// The added columns and their calls, in the order of the schema.
@@ -103,14 +96,7 @@ impl UserDefinedLogicalNodeCore for InferNode {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Infer: {}",
-            self.calls
-                .iter()
-                .map(|(column, call)| format!("{column}={call}"))
-                .join(", ")
-        )
+        write!(f, "Infer: {}", self.calls.iter().map(|(column, call)| format!("{column}={call}")).join(", "))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -119,13 +105,7 @@ impl UserDefinedLogicalNodeCore for InferNode {
             return internal_err!("Infer has one input");
         };
         let calls = self.calls.iter().zip(exprs).map(|((column, call), image)| {
-            (
-                column.clone(),
-                InferCall {
-                    image,
-                    model: Arc::clone(&call.model),
-                },
-            )
+            (column.clone(), InferCall { image, model: Arc::clone(&call.model) })
         });
         Self::try_new(input, calls.collect())
     }
@@ -133,36 +113,25 @@ impl UserDefinedLogicalNodeCore for InferNode {
     /// The input's columns that are asked for, and those the images are made of.
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let schema = self.input.schema();
-        let passed = output_columns
-            .iter()
-            .copied()
-            .filter(|column| *column < schema.fields().len());
-        let columns: HashSet<&Column> = self
-            .calls
-            .iter()
-            .flat_map(|(_, call)| call.image.column_refs())
-            .collect();
-        let read = columns
-            .into_iter()
-            .map(|column| schema.maybe_index_of_column(column));
+        let passed = output_columns.iter().copied().filter(|column| *column < schema.fields().len());
+        let columns: HashSet<&Column> =
+            self.calls.iter().flat_map(|(_, call)| call.image.column_refs()).collect();
+        let read = columns.into_iter().map(|column| schema.maybe_index_of_column(column));
         let read = read.collect::<Option<Vec<_>>>()?;
         Some(vec![passed.chain(read).sorted_unstable().dedup().collect()])
     }
+}
 
-    /// A row in is a row out.
-    fn supports_limit_pushdown(&self) -> bool {
-        true
+impl fmt::Debug for InferNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_for_explain(f)
     }
 }
 
 // The schema follows from the other fields.
 impl PartialEq for InferNode {
     fn eq(&self, other: &Self) -> bool {
-        let Self {
-            input,
-            calls,
-            schema: _,
-        } = self;
+        let Self { input, calls, schema: _ } = self;
         *input == other.input && *calls == other.calls
     }
 }
@@ -171,11 +140,7 @@ impl Eq for InferNode {}
 
 impl Hash for InferNode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self {
-            input,
-            calls,
-            schema: _,
-        } = self;
+        let Self { input, calls, schema: _ } = self;
         input.hash(state);
         calls.hash(state);
     }
@@ -183,11 +148,7 @@ impl Hash for InferNode {
 
 impl PartialOrd for InferNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        let Self {
-            input,
-            calls,
-            schema: _,
-        } = self;
+        let Self { input, calls, schema: _ } = self;
         match input.partial_cmp(&other.input)? {
             Ordering::Equal => calls.partial_cmp(&other.calls),
             unequal => Some(unequal),

@@ -22,7 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::node::InferNode;
-use crate::exec::{InferExchangeExec, InferExec, PhysicalCall};
+use crate::exec::{InferExchangeExec, InferExec, Morsels, PhysicalCall};
 
 /// Rows of a morsel, at least: enough to make passing it on cheap beside inferring it, few enough that partitions
 /// finish together and LIMIT stops early.
@@ -52,11 +52,7 @@ impl ExtensionPlanner for InferPlanner {
         let calls = infer.calls().iter().map(|(column, call)| {
             let schema = logical_input.schema();
             let image = planner.create_physical_expr(&call.image, schema, session, planning_context)?;
-            Ok(PhysicalCall {
-                column: column.clone(),
-                image,
-                model: Arc::clone(&call.model),
-            })
+            Ok(PhysicalCall { column: column.clone(), image, model: Arc::clone(&call.model) })
         });
         let calls = calls.collect::<Result<Vec<_>>>()?;
         let target_partitions = session.config().target_partitions();
@@ -76,18 +72,13 @@ fn plan_inference(
         workers = workers.max(sizing.workers.min(target_partitions));
         batch_rows = batch_rows.max(sizing.batch_rows);
     }
-    let morsel_rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
+    let rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
-        return Ok(Arc::new(InferExec::try_new(
-            input,
-            calls,
-            morsel_rows,
-            in_flight,
-        )?));
+        return Ok(Arc::new(InferExec::try_new(input, calls, Morsels::Ordered { rows, in_flight })?));
     }
-    let exchange = Arc::new(InferExchangeExec::new(input, workers, morsel_rows));
-    Ok(Arc::new(InferExec::try_new(exchange, calls, morsel_rows, 1)?))
+    let exchange = Arc::new(InferExchangeExec::new(input, workers, rows));
+    Ok(Arc::new(InferExec::try_new(exchange, calls, Morsels::Exchanged)?))
 }
 
 /// DataFusion's planner, extended by [`InferPlanner`].

@@ -47,9 +47,7 @@ fn answered_and_read(plan: &LogicalPlan) -> Result<(HashSet<String>, HashSet<Str
         if let Some(infer) = as_infer(node) {
             answered.extend(infer.calls().iter().map(|(column, _)| column.clone()));
         } else if reads_whole_input(node) {
-            node.inputs()
-                .into_iter()
-                .for_each(|input| read.extend(names(input)));
+            node.inputs().into_iter().for_each(|input| read.extend(names(input)));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
@@ -76,12 +74,7 @@ fn names(plan: &LogicalPlan) -> impl Iterator<Item = String> {
 }
 
 fn prune(infer: &InferNode, read: &HashSet<String>) -> Result<LogicalPlan> {
-    let calls: Vec<_> = infer
-        .calls()
-        .iter()
-        .filter(|(column, _)| read.contains(column))
-        .cloned()
-        .collect();
+    let calls: Vec<_> = infer.calls().iter().filter(|(column, _)| read.contains(column)).cloned().collect();
     if calls.is_empty() {
         return Ok(infer.input().clone());
     }

@@ -31,23 +31,11 @@ impl ArrayFormatterFactory for ShortCells {
     ) -> Result<Option<ArrayFormatter<'a>>, ArrowError> {
         let null = options.null();
         let cells: Box<dyn DisplayIndex + 'a> = match array.data_type() {
-            DataType::Binary => Box::new(BinaryCells {
-                values: array.as_binary::<i32>(),
-                null,
-            }),
-            DataType::LargeBinary => Box::new(BinaryCells {
-                values: array.as_binary::<i64>(),
-                null,
-            }),
-            DataType::BinaryView => Box::new(BinaryCells {
-                values: array.as_binary_view(),
-                null,
-            }),
+            DataType::Binary => Box::new(BinaryCells { values: array.as_binary::<i32>(), null }),
+            DataType::LargeBinary => Box::new(BinaryCells { values: array.as_binary::<i64>(), null }),
+            DataType::BinaryView => Box::new(BinaryCells { values: array.as_binary_view(), null }),
             DataType::FixedSizeList(item, _) if item.data_type() == &DataType::Float32 => {
-                Box::new(VectorCells {
-                    vectors: array.as_fixed_size_list(),
-                    null,
-                })
+                Box::new(VectorCells { vectors: array.as_fixed_size_list(), null })
             }
             _ => return Ok(None),
         };
@@ -115,26 +103,19 @@ mod tests {
     use super::*;
 
     fn cells(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
-        let options = FormatOptions::new()
-            .with_null("NULL")
-            .with_formatter_factory(Some(&ShortCells));
+        let options = FormatOptions::new().with_null("NULL").with_formatter_factory(Some(&ShortCells));
         let formatter = match ShortCells.create_array_formatter(array, &options, None)? {
             Some(formatter) => formatter,
             None => ArrayFormatter::try_new(array, &options)?,
         };
-        (0..array.len())
-            .map(|row| formatter.value(row).try_to_string())
-            .collect()
+        (0..array.len()).map(|row| formatter.value(row).try_to_string()).collect()
     }
 
     #[test]
     fn images_are_shown_by_their_first_bytes_and_length() -> Result<(), ArrowError> {
         let jpeg = [[0xff, 0xd8, 0xff, 0xe0].as_slice(), &[7; 60]].concat();
         let images = BinaryViewArray::from(vec![Some(jpeg.as_slice()), None, Some(&[1, 2, 0xab]), Some(&[])]);
-        assert_eq!(
-            cells(&images)?,
-            ["ffd8ffe007070707… (64 bytes)", "NULL", "0102ab", ""]
-        );
+        assert_eq!(cells(&images)?, ["ffd8ffe007070707… (64 bytes)", "NULL", "0102ab", ""]);
         let field = Arc::new(Field::new("bytes", DataType::BinaryView, true));
         let images = StructArray::from(vec![(field, Arc::new(images.slice(0, 1)) as ArrayRef)]);
         assert_eq!(cells(&images)?, ["{bytes: ffd8ffe007070707… (64 bytes)}"]);
@@ -148,10 +129,7 @@ mod tests {
             FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>([Some(numbers), None], length)
         };
         assert_eq!(cells(&vectors(3))?, ["[0.0, 0.5, 1.0]", "NULL"]);
-        assert_eq!(
-            cells(&vectors(1280))?,
-            ["[0.0, 0.5, 1.0, 1.5, … (1280 numbers)]", "NULL"]
-        );
+        assert_eq!(cells(&vectors(1280))?, ["[0.0, 0.5, 1.0, 1.5, … (1280 numbers)]", "NULL"]);
         Ok(())
     }
 }

@@ -58,10 +58,7 @@ impl Command {
     pub(super) fn is_command(entry: &str) -> bool {
         let entry = entry.trim();
         let word = entry.trim_end_matches(';');
-        entry.starts_with('\\')
-            || BARE_COMMANDS
-                .iter()
-                .any(|command| word.eq_ignore_ascii_case(command))
+        entry.starts_with('\\') || BARE_COMMANDS.iter().any(|command| word.eq_ignore_ascii_case(command))
     }
 }
 
@@ -98,10 +95,7 @@ mod tests {
     fn unknown_commands_are_refused() {
         for entry in ["\\x", "\\q now", "\\"] {
             let message = Command::parse(entry).err().unwrap_or_default();
-            assert!(
-                message.starts_with(&format!("there is no command {entry};")),
-                "{message}"
-            );
+            assert!(message.starts_with(&format!("there is no command {entry};")), "{message}");
         }
     }
 }

@@ -20,18 +20,12 @@ pub(super) struct DelimitedEncoder {
 
 impl DelimitedEncoder {
     pub(super) fn new(delimiter: u8, schema: SchemaRef) -> Self {
-        Self {
-            delimiter,
-            schema,
-            has_header: false,
-        }
+        Self { delimiter, schema, has_header: false }
     }
 
     fn write(&mut self, batch: &RecordBatch, text: &mut Vec<u8>) -> Result<()> {
-        let mut writer = WriterBuilder::new()
-            .with_header(!self.has_header)
-            .with_delimiter(self.delimiter)
-            .build(text);
+        let mut writer =
+            WriterBuilder::new().with_header(!self.has_header).with_delimiter(self.delimiter).build(text);
         writer.write(&with_nested_as_json(batch)?)?;
         self.has_header = true;
         Ok(())
@@ -92,10 +86,8 @@ mod tests {
     #[test]
     fn csv_quotes_and_writes_structs_as_json() -> Result<()> {
         let batch = sample();
-        let text = encode(
-            DelimitedEncoder::new(b',', batch.schema()),
-            &[batch.slice(0, 1), batch.slice(1, 1)],
-        )?;
+        let text =
+            encode(DelimitedEncoder::new(b',', batch.schema()), &[batch.slice(0, 1), batch.slice(1, 1)])?;
         assert_eq!(
             text,
             "name,tags\n\"a,b\",\"{\"\"label\"\":\"\"cat\"\"}\"\n,\"{\"\"label\"\":\"\"dog\"\"}\"\n"
@@ -110,19 +102,13 @@ mod tests {
             ("a", Arc::clone(batch.column(0))),
             ("b", Arc::clone(batch.column(0))),
         ])?;
-        assert_eq!(
-            encode(DelimitedEncoder::new(b'\t', batch.schema()), &[batch])?,
-            "a\tb\na,b\ta,b\n\t\n"
-        );
+        assert_eq!(encode(DelimitedEncoder::new(b'\t', batch.schema()), &[batch])?, "a\tb\na,b\ta,b\n\t\n");
         Ok(())
     }
 
     #[test]
     fn a_result_without_rows_still_has_its_header() -> Result<()> {
-        assert_eq!(
-            encode(DelimitedEncoder::new(b',', sample().schema()), &[])?,
-            "name,tags\n"
-        );
+        assert_eq!(encode(DelimitedEncoder::new(b',', sample().schema()), &[])?, "name,tags\n");
         Ok(())
     }
 }

@@ -14,9 +14,7 @@ pub(super) struct JsonEncoder<F: JsonFormat> {
 
 impl<F: JsonFormat> JsonEncoder<F> {
     pub(super) fn new() -> Self {
-        Self {
-            writer: Writer::new(Vec::new()),
-        }
+        Self { writer: Writer::new(Vec::new()) }
     }
 }
 
@@ -48,10 +46,7 @@ mod tests {
     #[test]
     fn json_is_one_array_over_all_batches() -> Result<()> {
         let batch = sample();
-        let text = encode(
-            JsonEncoder::<JsonArray>::new(),
-            &[batch.slice(0, 1), batch.slice(1, 1)],
-        )?;
+        let text = encode(JsonEncoder::<JsonArray>::new(), &[batch.slice(0, 1), batch.slice(1, 1)])?;
         let expected = r#"[{"name":"a,b","tags":{"label":"cat"}},{"tags":{"label":"dog"}}]"#;
         assert_eq!(text, format!("{expected}\n"));
         assert_eq!(encode(JsonEncoder::<JsonArray>::new(), &[])?, "[]\n");
@@ -61,10 +56,7 @@ mod tests {
     #[test]
     fn nd_json_is_a_line_a_row() -> Result<()> {
         let text = encode(JsonEncoder::<LineDelimited>::new(), &[sample()])?;
-        assert_eq!(
-            text,
-            "{\"name\":\"a,b\",\"tags\":{\"label\":\"cat\"}}\n{\"tags\":{\"label\":\"dog\"}}\n"
-        );
+        assert_eq!(text, "{\"name\":\"a,b\",\"tags\":{\"label\":\"cat\"}}\n{\"tags\":{\"label\":\"dog\"}}\n");
         assert_eq!(encode(JsonEncoder::<LineDelimited>::new(), &[])?, "");
         Ok(())
     }

@@ -74,19 +74,11 @@ async fn run_args(args: &Args, queries: &Handle) -> Result<(), Stop> {
     let sources = read_sources(args, interactive)?;
     let runner = Runner::new(
         start_engine(args, queries)?,
-        Printer {
-            format: args.format,
-            max_rows: args.maxrows,
-            quiet: args.quiet,
-        },
+        Printer { format: args.format, max_rows: args.maxrows, quiet: args.quiet },
     );
     let script_runner = runner.clone();
     interruptible(queries, async move { script_runner.run(&sources).await }).await?;
-    if interactive {
-        repl::run(&runner, queries, args.quiet).await
-    } else {
-        Ok(())
-    }
+    if interactive { repl::run(&runner, queries, args.quiet).await } else { Ok(()) }
 }
 
 /// The engine, in the folder where the user wants its queries to start from.
@@ -98,10 +90,7 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
         state.write().config_mut().options_mut().execution.batch_size = rows;
     }
     if let Some(path) = &args.data_path {
-        env::set_current_dir(path).map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })?;
+        env::set_current_dir(path).map_err(|source| Error::Io { path: path.clone(), source })?;
     }
     Ok(engine)
 }
@@ -109,11 +98,8 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
 /// What is to be run before the prompt appears, or all there is to run: start-up files, then `--file`, then `--command`,
 /// or else standard input.
 fn read_sources(args: &Args, interactive: bool) -> Result<Vec<Source>> {
-    let mut sources = args
-        .startup_files()
-        .iter()
-        .map(|path| Source::file(path))
-        .collect::<Result<Vec<_>>>()?;
+    let mut sources =
+        args.startup_files().iter().map(|path| Source::file(path)).collect::<Result<Vec<_>>>()?;
     for path in &args.file {
         sources.push(Source::file(path)?);
     }

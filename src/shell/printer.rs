@@ -98,11 +98,7 @@ impl Printer {
     ) -> Result<(), PrintError> {
         let task = Arc::new(results.task_ctx());
         let plan = results.create_physical_plan().await?;
-        let max_rows = if all_rows {
-            MaxRows::Unlimited
-        } else {
-            self.max_rows
-        };
+        let max_rows = if all_rows { MaxRows::Unlimited } else { self.max_rows };
         let mut encoder = encoder(self.format, max_rows, plan.as_ref(), &task);
         let mut batches = execute_stream(plan, task)?;
         let mut rows = 0;
@@ -124,13 +120,10 @@ impl Printer {
 
 /// Writes all of `text` at once, so that whoever reads it need not wait for the next batch.
 pub(super) fn write(output: &mut impl Write, text: &[u8]) -> Result<(), PrintError> {
-    output
-        .write_all(text)
-        .and_then(|()| output.flush())
-        .map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe => PrintError::OutputClosed,
-            _ => PrintError::Output(error),
-        })
+    output.write_all(text).and_then(|()| output.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => PrintError::OutputClosed,
+        _ => PrintError::Output(error),
+    })
 }
 
 fn encoder(
@@ -163,11 +156,7 @@ mod tests {
 
     async fn print(sql: &str, format: Format, quiet: bool) -> crate::Result<String> {
         let results = SessionContext::new().sql(sql).await?;
-        let printer = Printer {
-            format,
-            max_rows: MaxRows::Limited(2),
-            quiet,
-        };
+        let printer = Printer { format, max_rows: MaxRows::Limited(2), quiet };
         let mut output = Vec::new();
         match printer.print(results, false, Instant::now(), &mut output).await {
             Ok(()) => Ok(String::from_utf8_lossy(&output).into_owned()),
@@ -181,19 +170,10 @@ mod tests {
         let sql = "SELECT value AS n FROM generate_series(1, 3)";
         assert_eq!(print(sql, Format::Csv, true).await?, "n\n1\n2\n3\n");
         assert_eq!(print(sql, Format::Tsv, true).await?, "n\n1\n2\n3\n");
-        assert_eq!(
-            print(sql, Format::Json, true).await?,
-            "[{\"n\":1},{\"n\":2},{\"n\":3}]\n"
-        );
-        assert_eq!(
-            print(sql, Format::NdJson, true).await?,
-            "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n"
-        );
+        assert_eq!(print(sql, Format::Json, true).await?, "[{\"n\":1},{\"n\":2},{\"n\":3}]\n");
+        assert_eq!(print(sql, Format::NdJson, true).await?, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
         let table = print(sql, Format::Automatic, true).await?;
-        assert!(
-            table.ends_with("… 1 more rows, --maxrows shows more\n"),
-            "{table}"
-        );
+        assert!(table.ends_with("… 1 more rows, --maxrows shows more\n"), "{table}");
         Ok(())
     }
 
@@ -225,11 +205,7 @@ mod tests {
             }
         }
         let results = SessionContext::new().sql("SELECT 1").await?;
-        let printer = Printer {
-            format: Format::Csv,
-            max_rows: MaxRows::Unlimited,
-            quiet: true,
-        };
+        let printer = Printer { format: Format::Csv, max_rows: MaxRows::Unlimited, quiet: true };
         let printed = printer.print(results, false, Instant::now(), &mut Closed).await;
         assert!(matches!(printed, Err(PrintError::OutputClosed)), "{printed:?}");
         Ok(())

@@ -30,9 +30,7 @@ impl StatementValidator {
         let Ok(tokens) = Tokenizer::new(dialect.as_ref(), entry).tokenize() else {
             return false;
         };
-        let last = tokens
-            .iter()
-            .rfind(|token| !matches!(token, Token::Whitespace(_)));
+        let last = tokens.iter().rfind(|token| !matches!(token, Token::Whitespace(_)));
         last.is_none_or(|token| *token == Token::SemiColon)
     }
 }
@@ -64,36 +62,22 @@ mod tests {
     use super::*;
 
     fn is_complete(entry: &str) -> bool {
-        StatementValidator {
-            dialect: Dialect::Generic,
-        }
-        .is_complete(entry)
+        StatementValidator { dialect: Dialect::Generic }.is_complete(entry)
     }
 
     #[test]
     fn a_semicolon_ends_a_statement() {
-        for entry in [
-            "SELECT 1;",
-            "SELECT 1; ",
-            "SELECT ';';",
-            "SELECT 1; -- done",
-            "SELECT 1; /* ; */",
-            ";",
-        ] {
+        for entry in ["SELECT 1;", "SELECT 1; ", "SELECT ';';", "SELECT 1; -- done", "SELECT 1; /* ; */", ";"]
+        {
             assert!(is_complete(entry), "{entry}");
         }
     }
 
     #[test]
     fn statements_without_a_semicolon_go_on() {
-        for entry in [
-            "SELECT 1",
-            "SELECT 1; SELECT",
-            "SELECT 1 -- ;",
-            "SELECT 1 /* ;",
-            "SELECT ';",
-            "SELECT \"a;",
-        ] {
+        for entry in
+            ["SELECT 1", "SELECT 1; SELECT", "SELECT 1 -- ;", "SELECT 1 /* ;", "SELECT ';", "SELECT \"a;"]
+        {
             assert!(!is_complete(entry), "{entry}");
         }
     }

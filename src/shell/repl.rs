@@ -23,9 +23,7 @@ pub(super) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Resul
     let mut terminal = Terminal::open()?;
     if !quiet {
         let version = env!("CARGO_PKG_VERSION");
-        say(&format!(
-            "Seequel {version} on DataFusion {DATAFUSION_VERSION}; \\? lists commands\n"
-        ))?;
+        say(&format!("Seequel {version} on DataFusion {DATAFUSION_VERSION}; \\? lists commands\n"))?;
     }
     loop {
         // SET may have changed how SQL is read

@@ -116,13 +116,7 @@ fn split_position(error: &ParserError) -> (&str, Option<Location>) {
     };
     let split = message.rsplit_once(" at Line: ").and_then(|(message, position)| {
         let (line, column) = position.split_once(", Column: ")?;
-        Some((
-            message,
-            Location {
-                line: line.parse().ok()?,
-                column: column.parse().ok()?,
-            },
-        ))
+        Some((message, Location { line: line.parse().ok()?, column: column.parse().ok()? }))
     });
     split.map_or((message, None), |(message, location)| (message, Some(location)))
 }
@@ -132,10 +126,7 @@ fn end_of(text: &str) -> Location {
     let text = text.trim_end();
     let last_line = text.rsplit('\n').next().unwrap_or_default();
     let line = text.matches('\n').count() + 1;
-    Location {
-        line: line as u64,
-        column: last_line.chars().count() as u64 + 1,
-    }
+    Location { line: line as u64, column: last_line.chars().count() as u64 + 1 }
 }
 
 /// Appends the position and, if it is inside the text, its line with a mark below.
@@ -151,17 +142,10 @@ fn point_at(Location { line, column }: Location, source: &Source, message: &mut 
 
 /// The part of a line around a column, and a `^` indented to stand below that column. Lines and columns start at 1.
 fn excerpt(text: &str, line: u64, column: u64) -> Option<(String, String)> {
-    let line = text
-        .split('\n')
-        .nth(usize::try_from(line).ok()?.checked_sub(1)?)?
-        .trim_end();
+    let line = text.split('\n').nth(usize::try_from(line).ok()?.checked_sub(1)?)?.trim_end();
     let column = usize::try_from(column).ok()?.checked_sub(1)?;
     let start = column.saturating_sub(CONTEXT);
-    let shown = line
-        .chars()
-        .skip(start)
-        .take(column - start + CONTEXT)
-        .collect::<String>();
+    let shown = line.chars().skip(start).take(column - start + CONTEXT).collect::<String>();
     let blank = |c| if c == '\t' { '\t' } else { ' ' };
     let indent = shown.chars().take(column - start).map(blank).collect::<String>();
     Some((shown, format!("{indent}^")))
@@ -178,10 +162,7 @@ mod tests {
 
     fn syntax_error(text: &str) -> String {
         let options = SqlParserOptions::default();
-        let source = Source {
-            name: "a.sql".to_string(),
-            text: text.to_string(),
-        };
+        let source = Source { name: "a.sql".to_string(), text: text.to_string() };
         let mut script = Script::new(text);
         loop {
             match script.next_statement(&options) {
@@ -202,10 +183,7 @@ mod tests {
           |                ^
         ");
         let report = syntax_error("SELECT\ta b c");
-        assert!(
-            report.ends_with("\n1 | SELECT\ta b c\n  |       \t    ^"),
-            "{report}"
-        );
+        assert!(report.ends_with("\n1 | SELECT\ta b c\n  |       \t    ^"), "{report}");
     }
 
     #[test]
@@ -245,18 +223,12 @@ mod tests {
 
     #[test]
     fn wrappers_do_not_show() {
-        let unknown = || Error::UnknownModel {
-            name: "nope".to_string(),
-            hint: "make one".to_string(),
-        };
+        let unknown = || Error::UnknownModel { name: "nope".to_string(), hint: "make one".to_string() };
         let expected = "there is no model 'nope'; make one";
         let external = DataFusionError::from(unknown());
         assert_eq!(message(&Error::from(external)), expected);
         let arrow = DataFusionError::from(ArrowError::from(DataFusionError::from(unknown())));
-        assert_eq!(
-            message(&Error::from(DataFusionError::Shared(Arc::new(arrow)))),
-            expected
-        );
+        assert_eq!(message(&Error::from(DataFusionError::Shared(Arc::new(arrow)))), expected);
         let context = DataFusionError::from(unknown()).context("rule of the planner");
         assert_eq!(message(&Error::from(context)), expected);
         let context = DataFusionError::Plan("bad".to_string()).context("while planning");

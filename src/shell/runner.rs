@@ -53,14 +53,7 @@ impl Runner {
 
     /// How the session wants SQL to be read at the moment.
     pub(super) fn sql_options(&self) -> SqlParserOptions {
-        self.engine
-            .context()
-            .state_ref()
-            .read()
-            .config()
-            .options()
-            .sql_parser
-            .clone()
+        self.engine.context().state_ref().read().config().options().sql_parser.clone()
     }
 
     /// Runs all statements of all sources, in order.
@@ -88,8 +81,6 @@ impl Runner {
         // a plan or a description cut short would be of no use
         let all_rows = statement.is_introspection();
         let results = sql::plan(self.engine.context(), self.engine.models(), statement).await?;
-        self.printer
-            .print(results, all_rows, started, &mut io::stdout())
-            .await
+        self.printer.print(results, all_rows, started, &mut io::stdout()).await
     }
 }

@@ -24,11 +24,7 @@ pub(super) fn parse(text: &str) -> Result<usize, String> {
     if number.is_empty() {
         return Err("write a whole number and k, m, g or t, such as 2g".to_string());
     }
-    match number
-        .parse()
-        .ok()
-        .and_then(|number: usize| number.checked_mul(unit))
-    {
+    match number.parse().ok().and_then(|number: usize| number.checked_mul(unit)) {
         Some(0) => Err("a size must be more than 0".to_string()),
         Some(bytes) => Ok(bytes),
         None => Err("that is more than a machine can address".to_string()),

@@ -18,25 +18,17 @@ pub(super) struct Source {
 impl Source {
     /// A file of SQL; a first line that starts with `#!` is a comment, so that scripts can be made executable.
     pub(super) fn file(path: &Path) -> Result<Self> {
-        let mut text = fs::read_to_string(path).map_err(|source| Error::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let mut text =
+            fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         if text.starts_with("#!") {
             text.replace_range(..2, "--");
         }
-        Ok(Self {
-            name: path.display().to_string(),
-            text,
-        })
+        Ok(Self { name: path.display().to_string(), text })
     }
 
     /// An argument of `--command`.
     pub(super) fn command(sql: &str) -> Self {
-        Self {
-            name: "--command".to_string(),
-            text: sql.to_string(),
-        }
+        Self { name: "--command".to_string(), text: sql.to_string() }
     }
 
     /// All of standard input.
@@ -44,21 +36,12 @@ impl Source {
         let mut text = String::new();
         io::stdin()
             .read_to_string(&mut text)
-            .map_err(|source| Error::Io {
-                path: PathBuf::from("standard input"),
-                source,
-            })?;
-        Ok(Self {
-            name: "standard input".to_string(),
-            text,
-        })
+            .map_err(|source| Error::Io { path: PathBuf::from("standard input"), source })?;
+        Ok(Self { name: "standard input".to_string(), text })
     }
 
     /// What was entered at the prompt.
     pub(super) fn prompt(sql: &str) -> Self {
-        Self {
-            name: "prompt".to_string(),
-            text: sql.to_string(),
-        }
+        Self { name: "prompt".to_string(), text: sql.to_string() }
     }
 }

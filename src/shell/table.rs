@@ -40,10 +40,8 @@ impl TableEncoder {
                 field.name().clone()
             }
         };
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| Field::new(heading(field), DataType::LargeUtf8, true));
+        let columns =
+            schema.fields().iter().map(|field| Field::new(heading(field), DataType::LargeUtf8, true));
         Self {
             schema: Arc::new(Schema::new(columns.collect::<Vec<_>>())),
             options,
@@ -59,9 +57,8 @@ impl TableEncoder {
 
     fn to_text(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let columns = batch.schema_ref().fields().iter().zip(batch.columns());
-        let texts = columns
-            .map(|(field, column)| self.column_to_text(field, column))
-            .collect::<Result<_>>()?;
+        let texts =
+            columns.map(|(field, column)| self.column_to_text(field, column)).collect::<Result<_>>()?;
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), texts)?)
     }
 
@@ -73,9 +70,7 @@ impl TableEncoder {
             None => ArrayFormatter::try_new(column, &options)?,
         };
         let texts = (0..column.len()).map(|row| formatter.value(row).try_to_string());
-        Ok(Arc::new(LargeStringArray::from(
-            texts.collect::<Result<Vec<_>, ArrowError>>()?,
-        )))
+        Ok(Arc::new(LargeStringArray::from(texts.collect::<Result<Vec<_>, ArrowError>>()?)))
     }
 }
 
@@ -121,13 +116,8 @@ mod tests {
     }
 
     fn table(max_rows: MaxRows, batches: &[RecordBatch]) -> Result<String> {
-        let schema = batches
-            .first()
-            .map_or_else(|| sample().schema(), RecordBatch::schema);
-        encode(
-            TableEncoder::new(max_rows, &schema, &TaskContext::default()),
-            batches,
-        )
+        let schema = batches.first().map_or_else(|| sample().schema(), RecordBatch::schema);
+        encode(TableEncoder::new(max_rows, &schema, &TaskContext::default()), batches)
     }
 
     #[test]
@@ -175,10 +165,7 @@ mod tests {
         +------+------+
         +------+------+
         ");
-        assert_eq!(
-            table(MaxRows::Limited(0), &[numbers(7)])?,
-            "… 7 more rows, --maxrows shows more\n"
-        );
+        assert_eq!(table(MaxRows::Limited(0), &[numbers(7)])?, "… 7 more rows, --maxrows shows more\n");
         Ok(())
     }
 }

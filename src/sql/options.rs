@@ -32,16 +32,8 @@ fn parse_option_key(parser: &mut Parser<'_>) -> Result<String, ParserError> {
     let token = parser.next_token();
     match token.token {
         Token::SingleQuotedString(key) | Token::DoubleQuotedString(key) => Ok(key),
-        Token::Word(Word {
-            value,
-            quote_style: Some(_),
-            ..
-        }) => Ok(value),
-        Token::Word(Word {
-            value,
-            quote_style: None,
-            ..
-        }) => {
+        Token::Word(Word { value, quote_style: Some(_), .. }) => Ok(value),
+        Token::Word(Word { value, quote_style: None, .. }) => {
             let mut key = value.to_lowercase();
             while parser.consume_token(&Token::Period) {
                 key.push('.');
@@ -60,14 +52,8 @@ fn parse_option_value(parser: &mut Parser<'_>) -> Result<String, ParserError> {
         | Token::DoubleQuotedString(value)
         | Token::EscapedStringLiteral(value)
         | Token::Number(value, _) => Ok(value),
-        Token::Word(Word {
-            keyword: Keyword::TRUE,
-            ..
-        }) => Ok("true".to_string()),
-        Token::Word(Word {
-            keyword: Keyword::FALSE,
-            ..
-        }) => Ok("false".to_string()),
+        Token::Word(Word { keyword: Keyword::TRUE, .. }) => Ok("true".to_string()),
+        Token::Word(Word { keyword: Keyword::FALSE, .. }) => Ok("false".to_string()),
         Token::Minus => {
             let token = parser.next_token();
             match token.token {

@@ -26,10 +26,8 @@ pub(super) fn parse(
     dialect: &dyn Dialect,
     recursion_limit: usize,
 ) -> Result<Statement, DataFusionError> {
-    let mut parser = DFParserBuilder::new(tokens)
-        .with_dialect(dialect)
-        .with_recursion_limit(recursion_limit)
-        .build()?;
+    let mut parser =
+        DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
     let statement = parse_any(&mut parser)?;
     let next = parser.parser.peek_token();
     if next != Token::SemiColon && next != Token::EOF {
@@ -87,32 +85,17 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // MODEL
     let if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
     if or_replace && if_not_exists {
-        return error_at(
-            "OR REPLACE and IF NOT EXISTS exclude each other",
-            parser.get_current_token(),
-        );
+        return error_at("OR REPLACE and IF NOT EXISTS exclude each other", parser.get_current_token());
     }
     let name = parse_name(parser)?;
     if parser.parse_keyword(Keyword::AS) {
-        return error_at(
-            "CREATE MODEL … AS … is not supported yet",
-            parser.get_current_token(),
-        );
+        return error_at("CREATE MODEL … AS … is not supported yet", parser.get_current_token());
     }
     parser.expect_keyword(Keyword::FROM)?;
     let location = parse_location(parser)?;
-    let options = if parser.parse_keyword(Keyword::OPTIONS) {
-        options::parse(parser)?
-    } else {
-        BTreeMap::new()
-    };
-    Ok(Statement::CreateModel(CreateModel {
-        name,
-        or_replace,
-        if_not_exists,
-        location,
-        options,
-    }))
+    let options =
+        if parser.parse_keyword(Keyword::OPTIONS) { options::parse(parser)? } else { BTreeMap::new() };
+    Ok(Statement::CreateModel(CreateModel { name, or_replace, if_not_exists, location, options }))
 }
 
 fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
@@ -124,19 +107,14 @@ fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
 fn parse_describe(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // DESCRIBE
     parser.advance_token(); // MODEL
-    Ok(Statement::DescribeModel {
-        name: parse_name(parser)?,
-    })
+    Ok(Statement::DescribeModel { name: parse_name(parser)? })
 }
 
 fn parse_drop(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // DROP
     parser.advance_token(); // MODEL
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
-    Ok(Statement::DropModel {
-        name: parse_name(parser)?,
-        if_exists,
-    })
+    Ok(Statement::DropModel { name: parse_name(parser)?, if_exists })
 }
 
 /// A name, folded to lower case unless quoted, as table names are.
@@ -179,10 +157,7 @@ mod tests {
             or_replace: false,
             if_not_exists: false,
             location: location.to_string(),
-            options: options
-                .iter()
-                .map(|(key, value)| (key.to_string(), value.to_string()))
-                .collect(),
+            options: options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
         }
     }
 
@@ -190,27 +165,15 @@ mod tests {
     fn create_model_in_full() -> Result<()> {
         let sql = "create model ResNet from 'models/r.onnx' options (task 'embed', 'Labels' 'l.txt');";
         let options = [("task", "embed"), ("Labels", "l.txt")];
-        assert_eq!(
-            statement(sql)?,
-            Statement::CreateModel(create("resnet", "models/r.onnx", &options))
-        );
+        assert_eq!(statement(sql)?, Statement::CreateModel(create("resnet", "models/r.onnx", &options)));
         Ok(())
     }
 
     #[test]
     fn create_model_with_its_clauses() -> Result<()> {
-        let replace = CreateModel {
-            or_replace: true,
-            ..create("a", "a.onnx", &[])
-        };
-        assert_eq!(
-            statement("CREATE OR REPLACE MODEL a FROM 'a.onnx'")?,
-            Statement::CreateModel(replace)
-        );
-        let keep = CreateModel {
-            if_not_exists: true,
-            ..create("Big A", "a.onnx", &[])
-        };
+        let replace = CreateModel { or_replace: true, ..create("a", "a.onnx", &[]) };
+        assert_eq!(statement("CREATE OR REPLACE MODEL a FROM 'a.onnx'")?, Statement::CreateModel(replace));
+        let keep = CreateModel { if_not_exists: true, ..create("Big A", "a.onnx", &[]) };
         let sql = "CREATE MODEL IF NOT EXISTS \"Big A\" FROM 'a.onnx' OPTIONS ()";
         assert_eq!(statement(sql)?, Statement::CreateModel(keep));
         Ok(())
@@ -219,15 +182,10 @@ mod tests {
     #[test]
     fn the_other_statements_about_models() -> Result<()> {
         assert_eq!(statement("show Models")?, Statement::ShowModels);
-        let describe = Statement::DescribeModel {
-            name: "resnet".to_string(),
-        };
+        let describe = Statement::DescribeModel { name: "resnet".to_string() };
         assert_eq!(statement("DESCRIBE MODEL ResNet")?, describe);
         assert_eq!(statement("desc model resnet")?, describe);
-        let drop = |name: &str, if_exists| Statement::DropModel {
-            name: name.to_string(),
-            if_exists,
-        };
+        let drop = |name: &str, if_exists| Statement::DropModel { name: name.to_string(), if_exists };
         assert_eq!(statement("DROP MODEL \"A\"")?, drop("A", false));
         assert_eq!(statement("DROP MODEL IF EXISTS a")?, drop("a", true));
         assert_eq!(statement("DROP MODEL if")?, drop("if", false));
@@ -274,34 +232,13 @@ mod tests {
         let cases = [
             ("CREATE MODEL", "identifier, found: EOF"),
             ("CREATE MODEL a", "FROM, found: EOF"),
-            (
-                "CREATE MODEL a FROM b",
-                "in quotes, found: b at Line: 1, Column: 21",
-            ),
-            (
-                "CREATE MODEL a.b FROM 'c'",
-                "FROM, found: . at Line: 1, Column: 15",
-            ),
-            (
-                "CREATE MODEL a FROM 'c' WITH d",
-                "end of statement, found: WITH at Line: 1, Column: 25",
-            ),
-            (
-                "CREATE OR REPLACE MODEL IF NOT EXISTS a FROM 'b'",
-                "at Line: 1, Column: 32",
-            ),
-            (
-                "CREATE MODEL a AS ENSEMBLE OF (b)",
-                "not supported yet at Line: 1, Column: 16",
-            ),
-            (
-                "SHOW MODELS LIKE 'a'",
-                "end of statement, found: LIKE at Line: 1, Column: 13",
-            ),
-            (
-                "DESCRIBE MODEL a b",
-                "end of statement, found: b at Line: 1, Column: 18",
-            ),
+            ("CREATE MODEL a FROM b", "in quotes, found: b at Line: 1, Column: 21"),
+            ("CREATE MODEL a.b FROM 'c'", "FROM, found: . at Line: 1, Column: 15"),
+            ("CREATE MODEL a FROM 'c' WITH d", "end of statement, found: WITH at Line: 1, Column: 25"),
+            ("CREATE OR REPLACE MODEL IF NOT EXISTS a FROM 'b'", "at Line: 1, Column: 32"),
+            ("CREATE MODEL a AS ENSEMBLE OF (b)", "not supported yet at Line: 1, Column: 16"),
+            ("SHOW MODELS LIKE 'a'", "end of statement, found: LIKE at Line: 1, Column: 13"),
+            ("DESCRIBE MODEL a b", "end of statement, found: b at Line: 1, Column: 18"),
             ("DROP MODEL", "identifier, found: EOF"),
         ];
         for (sql, expected) in cases {

@@ -32,13 +32,7 @@ impl<'a> Script<'a> {
     /// The statements of `text`, separated by `;`.
     pub fn new(text: &'a str) -> Self {
         let position = Location { line: 1, column: 1 };
-        Self {
-            text,
-            position,
-            dialect: None,
-            tokens: VecDeque::new(),
-            error: None,
-        }
+        Self { text, position, dialect: None, tokens: VecDeque::new(), error: None }
     }
 
     /// The next statement, read by the rules that `options` ask for, or `None` at the end of the text.
@@ -55,11 +49,7 @@ impl<'a> Script<'a> {
         let Some(tokens) = self.next_tokens()? else {
             return Ok(None);
         };
-        Ok(Some(parser::parse(
-            tokens,
-            dialect.as_ref(),
-            options.recursion_limit.get(),
-        )?))
+        Ok(Some(parser::parse(tokens, dialect.as_ref(), options.recursion_limit.get())?))
     }
 
     /// Splits what is left of the text into tokens.
@@ -72,12 +62,10 @@ impl<'a> Script<'a> {
             token.span.end = shift(token.span.end, self.position);
         }
         self.tokens = tokens.into();
-        self.error = result
-            .err()
-            .map(|TokenizerError { message, location }| TokenizerError {
-                message,
-                location: shift(location, self.position),
-            });
+        self.error = result.err().map(|TokenizerError { message, location }| TokenizerError {
+            message,
+            location: shift(location, self.position),
+        });
     }
 
     /// The tokens of the next statement that is more than blanks and comments, with its `;`: an error at the end of
@@ -113,14 +101,8 @@ fn behind(text: &str, position: Location) -> &str {
             return &text[offset..];
         }
         here = match character {
-            '\n' => Location {
-                line: here.line + 1,
-                column: 1,
-            },
-            _ => Location {
-                column: here.column + 1,
-                ..here
-            },
+            '\n' => Location { line: here.line + 1, column: 1 },
+            _ => Location { column: here.column + 1, ..here },
         };
     }
     ""
@@ -129,15 +111,9 @@ fn behind(text: &str, position: Location) -> &str {
 /// A position within a part of a text as a position in the text, which has that part at `start`.
 fn shift(position: Location, start: Location) -> Location {
     if position.line > 1 {
-        Location {
-            line: position.line + start.line - 1,
-            ..position
-        }
+        Location { line: position.line + start.line - 1, ..position }
     } else {
-        Location {
-            line: start.line,
-            column: position.column + start.column - 1,
-        }
+        Location { line: start.line, column: position.column + start.column - 1 }
     }
 }
 
@@ -194,10 +170,7 @@ mod tests {
         let message = error("SELECT 1;\n\n  SELECT FROM;");
         assert!(message.contains("found: ; at Line: 3, Column: 14"), "{message}");
         let message = error("SELECT 1;\n SELECT 'oops");
-        assert!(
-            message.contains("Unterminated string literal at Line: 2, Column: 9"),
-            "{message}"
-        );
+        assert!(message.contains("Unterminated string literal at Line: 2, Column: 9"), "{message}");
         let message = error("SELECT 1;\n CREATE MODEL a 'b.onnx'");
         assert!(message.contains("at Line: 2, Column: 17"), "{message}");
     }
@@ -217,9 +190,7 @@ mod tests {
         let mut script = Script::new("SELECT 1; EXPLAIN (ANALYZE) SELECT 2");
         script.next_statement(&options)?;
         options.dialect = Dialect::PostgreSQL;
-        let explain = script
-            .next_statement(&options)?
-            .map(|statement| statement.to_string());
+        let explain = script.next_statement(&options)?.map(|statement| statement.to_string());
         assert_eq!(explain.as_deref(), Some("EXPLAIN ANALYZE SELECT 2"));
         Ok(())
     }
@@ -231,13 +202,10 @@ mod tests {
         script.next_statement(&options)?;
         script.next_statement(&options)?;
         options.dialect = Dialect::MySQL;
-        let quoted = script
-            .next_statement(&options)?
-            .map(|statement| statement.to_string());
+        let quoted = script.next_statement(&options)?.map(|statement| statement.to_string());
         assert_eq!(quoted.as_deref(), Some("SELECT 'it''s;'"));
-        let message = script
-            .next_statement(&options)
-            .map_or_else(|error| error.to_string(), |s| format!("{s:?}"));
+        let message =
+            script.next_statement(&options).map_or_else(|error| error.to_string(), |s| format!("{s:?}"));
         assert!(message.contains("found: ; at Line: 4, Column: 8"), "{message}");
         Ok(())
     }
@@ -245,10 +213,7 @@ mod tests {
     #[test]
     fn one_statement_means_one() -> Result<()> {
         let options = SqlParserOptions::default();
-        assert_eq!(
-            parse_statement("show models; ;", &options)?,
-            Statement::ShowModels
-        );
+        assert_eq!(parse_statement("show models; ;", &options)?, Statement::ShowModels);
         let message = |sql| parse_statement(sql, &options).map_or_else(|e| e.to_string(), |s| s.to_string());
         assert!(message("SELECT 1; SELECT 2").contains("more than one statement"));
         assert!(message(" -- nothing").contains("no statement"));

@@ -70,13 +70,7 @@ impl fmt::Display for Statement {
 }
 
 fn fmt_create_model(create: &CreateModel, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let CreateModel {
-        name,
-        or_replace,
-        if_not_exists,
-        location,
-        options,
-    } = create;
+    let CreateModel { name, or_replace, if_not_exists, location, options } = create;
     write!(
         f,
         "CREATE {}MODEL {}{} FROM {}",
@@ -85,11 +79,7 @@ fn fmt_create_model(create: &CreateModel, f: &mut fmt::Formatter<'_>) -> fmt::Re
         quote_identifier(name),
         QuotedString(location),
     )?;
-    if options.is_empty() {
-        Ok(())
-    } else {
-        fmt_options(options, f)
-    }
+    if options.is_empty() { Ok(()) } else { fmt_options(options, f) }
 }
 
 fn fmt_options(options: &BTreeMap<String, String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

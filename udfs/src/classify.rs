@@ -9,6 +9,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::images::decoded_image_type;
 use crate::{Models, check_image_type};
 
 const SIGNATURE: &str = "classify(image [, model])";
@@ -60,10 +61,7 @@ impl Classify {
     /// The function over the models of a session.
     #[must_use]
     pub fn new(models: Arc<dyn Models>) -> Self {
-        Self {
-            models,
-            signature: Signature::user_defined(Volatility::Volatile),
-        }
+        Self { models, signature: Signature::user_defined(Volatility::Volatile) }
     }
 }
 
@@ -103,7 +101,9 @@ impl ScalarUDFImpl for Classify {
         if let Some(other) = model.filter(|model| !model.is_string()) {
             return plan_err!("{SIGNATURE}: model must be the name of a model, not {other}");
         }
-        Ok(arg_types.to_vec())
+        let mut coerced = arg_types.to_vec();
+        coerced[0] = decoded_image_type(image).clone();
+        Ok(coerced)
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -131,15 +131,11 @@ impl ScalarUDFImpl for Classify {
             }
         };
         match image {
-            ColumnarValue::Array(images) => Ok(ColumnarValue::Array(self.models.classify(
-                images,
-                model,
-                &args.config_options,
-            )?)),
+            ColumnarValue::Array(images) => {
+                Ok(ColumnarValue::Array(self.models.classify(images, model, &args.config_options)?))
+            }
             ColumnarValue::Scalar(image) => {
-                let answer = self
-                    .models
-                    .classify(&image.to_array()?, model, &args.config_options)?;
+                let answer = self.models.classify(&image.to_array()?, model, &args.config_options)?;
                 Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?))
             }
         }

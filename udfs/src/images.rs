@@ -13,7 +13,7 @@ const BYTES_FIELD: &str = "bytes";
 /// # Errors
 /// A plan error that shows the function's signature and what would be right.
 pub fn check_image_type(signature: &str, data_type: &DataType) -> Result<()> {
-    match data_type {
+    match decoded_image_type(data_type) {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::Null => Ok(()),
         DataType::Struct(fields) => match fields.iter().find(|field| field.name() == BYTES_FIELD) {
             Some(bytes) => check_image_type(signature, bytes.data_type()),
@@ -27,6 +27,14 @@ pub fn check_image_type(signature: &str, data_type: &DataType) -> Result<()> {
         other => {
             plan_err!("{signature}: image must be the bytes of an image file (a binary column), not {other}")
         }
+    }
+}
+
+/// The type that a column of images is cast to before it is read: a dictionary's values, or the type itself.
+pub(crate) fn decoded_image_type(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => values,
+        other => other,
     }
 }
 
@@ -55,15 +63,9 @@ impl<'a> ImageArray<'a> {
         if let DataType::Struct(_) = array.data_type() {
             let outer = array.as_struct();
             let Some(inner) = outer.column_by_name(BYTES_FIELD) else {
-                return exec_err!(
-                    "a struct without a field 'bytes' holds no image: {}",
-                    array.data_type()
-                );
+                return exec_err!("a struct without a field 'bytes' holds no image: {}", array.data_type());
             };
-            return Ok(Self {
-                outer_nulls: outer.nulls(),
-                ..Self::try_new(inner)?
-            });
+            return Ok(Self { outer_nulls: outer.nulls(), ..Self::try_new(inner)? });
         }
         let bytes = match array.data_type() {
             DataType::Binary => Bytes::Binary(array.as_binary()),
@@ -72,10 +74,7 @@ impl<'a> ImageArray<'a> {
             DataType::Null => Bytes::Null,
             other => return exec_err!("a column of type {other} holds no image"),
         };
-        Ok(Self {
-            bytes,
-            outer_nulls: None,
-        })
+        Ok(Self { bytes, outer_nulls: None })
     }
 
     /// The encoded bytes of a row, or `None` for NULL. `row` must be less than the array's length.
@@ -104,9 +103,7 @@ mod tests {
 
     fn rows(array: &ArrayRef) -> Result<Vec<Option<Vec<u8>>>> {
         let images = ImageArray::try_new(array)?;
-        Ok((0..array.len())
-            .map(|row| images.get(row).map(<[u8]>::to_vec))
-            .collect())
+        Ok((0..array.len()).map(|row| images.get(row).map(<[u8]>::to_vec)).collect())
     }
 
     #[test]
@@ -152,9 +149,7 @@ mod tests {
 
     #[test]
     fn text_is_refused_with_the_way_out() {
-        let error = check_image_type("classify(image)", &DataType::Utf8)
-            .err()
-            .map(|e| e.to_string());
+        let error = check_image_type("classify(image)", &DataType::Utf8).err().map(|e| e.to_string());
         assert!(error.is_some_and(|text| text.contains("read_images")));
     }
 }

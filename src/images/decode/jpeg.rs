@@ -20,11 +20,8 @@ const MAX_SCANS: u32 = 500;
 const PATCHED_UP: &str = "Corrupt JPEG data";
 
 /// Scales that the decoder is asked for, smallest first, with their value.
-const SCALES: [(ScalingFactor, f64); 3] = [
-    (ScalingFactor::ONE_EIGHTH, 0.125),
-    (ScalingFactor::ONE_QUARTER, 0.25),
-    (ScalingFactor::ONE_HALF, 0.5),
-];
+const SCALES: [(ScalingFactor, f64); 3] =
+    [(ScalingFactor::ONE_EIGHTH, 0.125), (ScalingFactor::ONE_QUARTER, 0.25), (ScalingFactor::ONE_HALF, 0.5)];
 
 thread_local! {
     /// One decompressor a thread, made at its first JPEG.
@@ -69,9 +66,7 @@ fn decode_with(
     check_size(original, Format::Jpeg, max_pixels)?;
 
     let scale = choose_scale(&header, min_scale(original.0, original.1));
-    decompressor
-        .set_scaling_factor(scale)
-        .map_err(|error| damaged(&error))?;
+    decompressor.set_scaling_factor(scale).map_err(|error| damaged(&error))?;
     let stored = decompress(decompressor, bytes, &header.scaled(scale))?;
     Ok(upright(stored, orientation, original))
 }
@@ -96,11 +91,7 @@ fn decompress(
     scaled: &DecompressHeader,
 ) -> Result<image::RgbImage, ImageError> {
     let is_cmyk = matches!(scaled.colorspace, Colorspace::CMYK | Colorspace::YCCK);
-    let format = if is_cmyk {
-        PixelFormat::CMYK
-    } else {
-        PixelFormat::RGB
-    };
+    let format = if is_cmyk { PixelFormat::CMYK } else { PixelFormat::RGB };
     let pitch = scaled.width * format.size();
     let mut output = Image {
         pixels: vec![0; pitch * scaled.height],
@@ -116,11 +107,7 @@ fn decompress(
         }
         Err(error) => return Err(damaged(&error)),
     }
-    let pixels = if is_cmyk {
-        inverted_cmyk_to_rgb(&output.pixels)
-    } else {
-        output.pixels
-    };
+    let pixels = if is_cmyk { inverted_cmyk_to_rgb(&output.pixels) } else { output.pixels };
     let (width, height) = full_size(scaled)?;
     image::RgbImage::from_raw(width, height, pixels)
         .ok_or_else(|| damaged(&"its size contradicts the number of its pixels"))

@@ -44,10 +44,7 @@ impl JpegHeader {
             }
             reader.seek(SeekFrom::Start(payload_start + u64::from(length)))?;
         }
-        Ok(Self {
-            size,
-            orientation: orientation.unwrap_or(Orientation::NoTransforms),
-        })
+        Ok(Self { size, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
     }
 }
 
@@ -99,9 +96,7 @@ fn exif_orientation(reader: &mut impl BufRead, length: u16) -> io::Result<Option
 
 fn payload_length(reader: &mut impl BufRead) -> io::Result<u16> {
     let length = read_u16(reader)?;
-    length
-        .checked_sub(2)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a segment of no length"))
+    length.checked_sub(2).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a segment of no length"))
 }
 
 fn read_byte(reader: &mut impl BufRead) -> io::Result<u8> {

@@ -40,17 +40,8 @@ pub struct RgbImage {
 
 impl std::fmt::Debug for RgbImage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            width,
-            height,
-            pixels: _,
-            original_width,
-            original_height,
-        } = self;
-        write!(
-            f,
-            "RgbImage({width} × {height} of {original_width} × {original_height})"
-        )
+        let Self { width, height, pixels: _, original_width, original_height } = self;
+        write!(f, "RgbImage({width} × {height} of {original_width} × {original_height})")
     }
 }
 
@@ -83,11 +74,7 @@ fn check_size((width, height): (u32, u32), format: Format, max_pixels: u64) -> R
         return Err(ImageError::damaged(format, &"it has no pixels"));
     }
     if pixels > max_pixels {
-        return Err(ImageError::TooLarge {
-            width,
-            height,
-            max_pixels,
-        });
+        return Err(ImageError::TooLarge { width, height, max_pixels });
     }
     Ok(())
 }

@@ -36,17 +36,11 @@ fn decode_unguarded(bytes: &[u8], format: Format, max_pixels: u64) -> Result<Rgb
     let mut decoder = open_decoder(Cursor::new(bytes), format).map_err(fault)?;
     let stored_size = decoder.dimensions();
     check_size(stored_size, format, max_pixels)?;
-    decoder
-        .set_limits(limits(decoder.total_bytes().saturating_mul(2)))
-        .map_err(fault)?;
+    decoder.set_limits(limits(decoder.total_bytes().saturating_mul(2))).map_err(fault)?;
 
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let stored = DynamicImage::from_decoder(decoder).map_err(fault)?.into_rgb8();
-    Ok(upright(
-        stored,
-        orientation,
-        upright_size(stored_size, orientation),
-    ))
+    Ok(upright(stored, orientation, upright_size(stored_size, orientation)))
 }
 
 /// A decoder that has read the header of `reader`, and no pixels yet.

@@ -22,11 +22,7 @@ fn quarters(image: &RgbImage) -> [[u8; 3]; 4] {
 fn assert_quarters(image: &RgbImage, expected: [[u8; 3]; 4], label: &str) {
     let found = quarters(image);
     let close = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 6;
-    let all_close = found
-        .as_flattened()
-        .iter()
-        .zip(expected.as_flattened())
-        .all(close);
+    let all_close = found.as_flattened().iter().zip(expected.as_flattened()).all(close);
     assert!(all_close, "{label}: {found:?} should be {expected:?}");
 }
 
@@ -40,11 +36,7 @@ fn decodes_every_format_to_rgb() {
     for format in samples::ALL_FORMATS {
         let decoded = decode_full(&samples::encode(&image, format)).unwrap();
         assert_eq!(sized(&decoded), (64, 32, 64 * 32 * 3), "{format:?}");
-        assert_eq!(
-            (decoded.original_width, decoded.original_height),
-            (64, 32),
-            "{format:?}"
-        );
+        assert_eq!((decoded.original_width, decoded.original_height), (64, 32), "{format:?}");
         assert_quarters(&decoded, [RED, GREEN, BLUE, WHITE], format.name());
     }
 }
@@ -77,21 +69,12 @@ fn turns_images_upright_for_each_orientation() {
 #[test]
 fn a_jpeg_is_decoded_at_the_smallest_scale_that_serves() {
     let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(160, 99)), Format::Jpeg);
-    for (min_scale, width, height) in [
-        (1.0, 160, 99),
-        (0.51, 160, 99),
-        (0.5, 80, 50),
-        (0.26, 80, 50),
-        (0.2, 40, 25),
-        (0.01, 20, 13),
-    ] {
+    for (min_scale, width, height) in
+        [(1.0, 160, 99), (0.51, 160, 99), (0.5, 80, 50), (0.26, 80, 50), (0.2, 40, 25), (0.01, 20, 13)]
+    {
         let decoded = decode(&jpeg, MAX_PIXELS, |_, _| min_scale).unwrap();
         assert_eq!((decoded.width, decoded.height), (width, height), "at {min_scale}");
-        assert_eq!(
-            (decoded.original_width, decoded.original_height),
-            (160, 99),
-            "at {min_scale}"
-        );
+        assert_eq!((decoded.original_width, decoded.original_height), (160, 99), "at {min_scale}");
         assert_quarters(&decoded, [RED, GREEN, BLUE, WHITE], "scaled");
     }
 }
@@ -112,20 +95,12 @@ fn the_scale_is_chosen_by_the_size_as_displayed() {
 fn grey_deep_and_transparent_pixels_become_rgb8() {
     let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(16, 16, image::Luma([77])));
     for format in [Format::Jpeg, Format::Png, Format::Bmp, Format::Tiff] {
-        assert_quarters(
-            &decode_full(&samples::encode(&grey, format)).unwrap(),
-            [[77; 3]; 4],
-            "grey",
-        );
+        assert_quarters(&decode_full(&samples::encode(&grey, format)).unwrap(), [[77; 3]; 4], "grey");
     }
     let deep = image::ImageBuffer::from_pixel(16, 16, Rgb([0xFFFF_u16, 0x8080, 0]));
     let deep = DynamicImage::ImageRgb16(deep);
     for format in [Format::Png, Format::Tiff] {
-        assert_quarters(
-            &decode_full(&samples::encode(&deep, format)).unwrap(),
-            [[255, 128, 0]; 4],
-            "16 bit",
-        );
+        assert_quarters(&decode_full(&samples::encode(&deep, format)).unwrap(), [[255, 128, 0]; 4], "16 bit");
     }
     let transparent = image::RgbaImage::from_pixel(16, 16, Rgba([10, 20, 30, 0]));
     let transparent = DynamicImage::ImageRgba8(transparent);
@@ -169,11 +144,7 @@ fn cmyk_becomes_rgb() {
 fn refuses_what_is_no_image() {
     assert_eq!(decode_full(b"").unwrap_err().to_string(), "empty file");
     for text in ["<html>not found</html>", "x", "\u{0}\u{0}\u{0}"] {
-        assert_eq!(
-            decode_full(text.as_bytes()).unwrap_err(),
-            ImageError::NotAnImage,
-            "{text:?}"
-        );
+        assert_eq!(decode_full(text.as_bytes()).unwrap_err(), ImageError::NotAnImage, "{text:?}");
     }
 }
 
@@ -182,15 +153,7 @@ fn refuses_truncated_files_of_every_format_and_length() {
     let image = DynamicImage::ImageRgb8(samples::tiles(64, 64));
     for format in samples::ALL_FORMATS {
         let bytes = samples::encode(&image, format);
-        for kept in [
-            3,
-            8,
-            13,
-            30,
-            bytes.len() / 4,
-            bytes.len() / 2,
-            bytes.len() * 3 / 4,
-        ] {
+        for kept in [3, 8, 13, 30, bytes.len() / 4, bytes.len() / 2, bytes.len() * 3 / 4] {
             assert!(
                 decode_full(&bytes[..kept]).is_err(),
                 "{format:?} cut to {kept} of {} bytes",
@@ -207,10 +170,7 @@ fn a_truncated_jpeg_says_so() {
     });
     let jpeg = samples::encode(&DynamicImage::ImageRgb8(noise), Format::Jpeg);
     let error = decode_full(&jpeg[..jpeg.len() / 2]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file"
-    );
+    assert_eq!(error.to_string(), "truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file");
 }
 
 #[test]
@@ -219,34 +179,20 @@ fn odd_but_complete_jpegs_decode() {
     let second_segment = 4 + usize::from(jpeg[4]) * 256 + usize::from(jpeg[5]);
     let with_garbage_at = |at: usize| [&jpeg[..at], &[0x55; 9], &jpeg[at..]].concat();
     for at in [jpeg.len(), jpeg.len() - 2, second_segment] {
-        assert_quarters(
-            &decode_full(&with_garbage_at(at)).unwrap(),
-            [RED, GREEN, BLUE, WHITE],
-            "odd",
-        );
+        assert_quarters(&decode_full(&with_garbage_at(at)).unwrap(), [RED, GREEN, BLUE, WHITE], "odd");
     }
 }
 
 #[test]
 fn refuses_more_pixels_than_allowed_before_it_decodes_them() {
     assert_eq!(
-        decode(samples::HUGE_PNG, 100_000_000, |_, _| 1.0)
-            .unwrap_err()
-            .to_string(),
+        decode(samples::HUGE_PNG, 100_000_000, |_, _| 1.0).unwrap_err().to_string(),
         "50000 × 50000 pixels are more than inference.max_image_pixels (100000000)"
     );
     let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
     for format in samples::ALL_FORMATS {
         let error = decode(&samples::encode(&image, format), 2047, |_, _| 0.1).unwrap_err();
-        assert_eq!(
-            error,
-            ImageError::TooLarge {
-                width: 64,
-                height: 32,
-                max_pixels: 2047
-            },
-            "{format:?}"
-        );
+        assert_eq!(error, ImageError::TooLarge { width: 64, height: 32, max_pixels: 2047 }, "{format:?}");
     }
 }
 

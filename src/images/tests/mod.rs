@@ -33,19 +33,12 @@ fn session_with(config: SessionConfig, runtime: RuntimeEnvBuilder) -> SessionCon
 }
 
 fn session() -> SessionContext {
-    session_with(
-        SessionConfig::new().with_target_partitions(1),
-        RuntimeEnvBuilder::new(),
-    )
+    session_with(SessionConfig::new().with_target_partitions(1), RuntimeEnvBuilder::new())
 }
 
 /// Writes `name` below `folder`: an image of `width` × 32 pixels, of the format its extension tells.
 fn write_image(folder: &Path, name: &str, width: u32) -> u64 {
-    let format = if name.ends_with("png") {
-        Format::Png
-    } else {
-        Format::Jpeg
-    };
+    let format = if name.ends_with("png") { Format::Png } else { Format::Jpeg };
     let bytes = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(width, 32)), format);
     write(folder, name, &bytes);
     bytes.len() as u64
@@ -87,14 +80,7 @@ async fn run(session: &SessionContext, sql: &str) -> Result<(Vec<String>, Metric
 fn rows(batches: &[RecordBatch]) -> Vec<String> {
     let table = pretty_format_batches(batches).unwrap().to_string();
     let lines = table.lines().filter(|line| line.starts_with('|')).skip(1);
-    lines
-        .map(|line| {
-            line.replace('|', " ")
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
-        .collect()
+    lines.map(|line| line.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 struct Metrics(Arc<dyn ExecutionPlan>);
@@ -105,10 +91,7 @@ impl Metrics {
         while let Some(child) = node.children().first().copied() {
             node = child;
         }
-        node.metrics()
-            .unwrap()
-            .sum_by_name(name)
-            .map_or(0, |value| value.as_usize())
+        node.metrics().unwrap().sum_by_name(name).map_or(0, |value| value.as_usize())
     }
 }
 

@@ -30,10 +30,7 @@ async fn what_the_listing_knows_opens_no_file() -> Result<()> {
 
     let sql = format!("SELECT path FROM {images} ORDER BY path");
     let (paths, metrics) = run(&session, &sql).await?;
-    assert_eq!(
-        paths,
-        ["a.jpg", "b.PNG", "sub/c.jpeg"].map(|name| format!("{root}/{name}"))
-    );
+    assert_eq!(paths, ["a.jpg", "b.PNG", "sub/c.jpeg"].map(|name| format!("{root}/{name}")));
     assert_eq!(metrics.get("opened_files"), 0);
     assert_eq!(explain(&session, &sql).await?, "projection=[path], reads=none");
 
@@ -51,18 +48,11 @@ async fn sizes_take_headers_only() -> Result<()> {
     write(folder.path(), "text.jpg", b"<html>");
     write(folder.path(), "zero.jpg", b"");
 
-    let sql = format!(
-        "SELECT width, height, format FROM {} ORDER BY size DESC",
-        read_images(&folder, "")
-    );
+    let sql = format!("SELECT width, height, format FROM {} ORDER BY size DESC", read_images(&folder, ""));
     let (sizes, metrics) = run(&session, &sql).await?;
     assert_eq!(sizes, ["64 32 jpeg", "", ""]);
     assert_eq!(metrics.get("opened_files"), 2);
-    assert!(
-        metrics.get("bytes_read") < 20_000,
-        "{}",
-        metrics.get("bytes_read")
-    );
+    assert!(metrics.get("bytes_read") < 20_000, "{}", metrics.get("bytes_read"));
     assert_eq!(metrics.get("unreadable_files"), 0);
     assert!(explain(&session, &sql).await?.contains("reads=headers"));
     Ok(())
@@ -76,10 +66,7 @@ async fn images_come_as_the_bytes_of_their_files_and_are_read_once() -> Result<(
     write(folder.path(), "b.jpg", b"short");
     write(folder.path(), "c.jpg", b"");
 
-    let sql = format!(
-        "SELECT image, width FROM {} ORDER BY path",
-        read_images(&folder, "")
-    );
+    let sql = format!("SELECT image, width FROM {} ORDER BY path", read_images(&folder, ""));
     let plan = plan(&session, &sql).await?;
     let batches = collect(Arc::clone(&plan), session.task_ctx()).await?;
     let images = batches[0].column(0).as_binary_view();
@@ -103,11 +90,7 @@ async fn a_file_that_vanishes_leaves_its_row_with_a_null_image() -> Result<()> {
     }
     let config = SessionConfig::new().with_target_partitions(1).with_batch_size(1);
     let session = session_with(config, RuntimeEnvBuilder::new());
-    let plan = plan(
-        &session,
-        &format!("SELECT image FROM {}", read_images(&folder, "")),
-    )
-    .await?;
+    let plan = plan(&session, &format!("SELECT image FROM {}", read_images(&folder, ""))).await?;
     let mut stream = execute_stream(Arc::clone(&plan), session.task_ctx())?;
     // By the first row all files are listed, but only some of them can have been read.
     let first = stream.try_next().await?.unwrap();
@@ -130,22 +113,12 @@ async fn batches_are_bounded_by_bytes_and_rows() -> Result<()> {
     }
     let sql = format!("SELECT image FROM {}", read_images(&folder, ""));
     let batches = session().sql(&sql).await?.collect().await?;
-    assert_eq!(
-        batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(),
-        [2, 2, 1]
-    );
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 2, 1]);
 
     let config = SessionConfig::new().with_target_partitions(1).with_batch_size(3);
     let sql = format!("SELECT path FROM {}", read_images(&folder, ""));
-    let batches = session_with(config, RuntimeEnvBuilder::new())
-        .sql(&sql)
-        .await?
-        .collect()
-        .await?;
-    assert_eq!(
-        batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(),
-        [3, 2]
-    );
+    let batches = session_with(config, RuntimeEnvBuilder::new()).sql(&sql).await?.collect().await?;
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 2]);
     Ok(())
 }
 
@@ -156,21 +129,11 @@ async fn reads_within_the_memory_of_the_session() -> Result<()> {
         write(folder.path(), &format!("{index}.jpg"), &vec![0; 1 << 20]);
     }
     let sql = format!("SELECT image FROM {}", read_images(&folder, ""));
-    let session_of = |bytes| {
-        session_with(
-            SessionConfig::new(),
-            RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0),
-        )
-    };
+    let session_of =
+        |bytes| session_with(SessionConfig::new(), RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0));
     let read = session_of(2 << 20).sql(&sql).await?.collect().await?;
     assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 8);
-    let refused = session_of(1 << 19)
-        .sql(&sql)
-        .await?
-        .collect()
-        .await
-        .unwrap_err()
-        .to_string();
+    let refused = session_of(1 << 19).sql(&sql).await?.collect().await.unwrap_err().to_string();
     assert!(refused.contains("ImagesExec"), "{refused}");
     Ok(())
 }

@@ -12,6 +12,14 @@ use seequel_udfs::Classify;
 use super::super::node::InferCall;
 use crate::models::{Model, ModelRegistry};
 
+/// The made-up columns are named so, and numbered.
+const COLUMN_PREFIX: &str = "__infer_";
+
+/// The number in the name of a made-up column.
+pub(super) fn column_number(name: &str) -> Option<usize> {
+    name.strip_prefix(COLUMN_PREFIX)?.parse().ok()
+}
+
 /// A call whose answer a plan carries in a column.
 #[derive(Debug, Clone)]
 pub(super) struct Carried {
@@ -36,17 +44,9 @@ pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             found = expr.exists(|part| Ok(is_call(part)))?;
-            Ok(if found {
-                TreeNodeRecursion::Stop
-            } else {
-                TreeNodeRecursion::Continue
-            })
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
-        Ok(if found {
-            TreeNodeRecursion::Stop
-        } else {
-            TreeNodeRecursion::Continue
-        })
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
 }
@@ -61,6 +61,8 @@ pub(super) struct Pass<'a> {
     pub(super) default_model: &'a str,
     /// Schema of what lies below the expressions.
     pub(super) input: &'a DFSchema,
+    /// Whether that refers to an outer query. DataFusion can't decorrelate through nodes that are not its own.
+    pub(super) correlated: bool,
     pub(super) carried: &'a [Carried],
     pub(super) pending: Vec<Carried>,
     /// Number of the next column to be made up.
@@ -81,31 +83,20 @@ impl Pass<'_> {
     }
 
     fn rewrite_call(&mut self, function: ScalarFunction, lazy: bool) -> Result<Transformed<Expr>> {
-        let call = InferCall {
-            model: self.model(&function)?,
-            image: function.args[0].clone(),
-        };
+        let call = InferCall { model: self.model(&function)?, image: function.args[0].clone() };
         let rewritten = Expr::ScalarFunction(function).map_children(|arg| self.rewrite(arg, lazy))?;
         if rewritten.transformed {
             return Ok(rewritten);
         }
-        if let Some(known) = self
-            .carried
-            .iter()
-            .chain(&self.pending)
-            .find(|known| known.call == call)
-        {
+        if let Some(known) = self.carried.iter().chain(&self.pending).find(|known| known.call == call) {
             return Ok(Transformed::yes(Expr::Column(known.column.clone())));
         }
-        if lazy || !self.can_be_computed_below(&call.image) {
+        if lazy || self.correlated || !self.can_be_computed_below(&call.image) {
             return Ok(rewritten);
         }
-        let column = Column::new_unqualified(format!("__infer_{}", self.next_column));
+        let column = Column::new_unqualified(format!("{COLUMN_PREFIX}{}", self.next_column));
         *self.next_column += 1;
-        self.pending.push(Carried {
-            call,
-            column: column.clone(),
-        });
+        self.pending.push(Carried { call, column: column.clone() });
         Ok(Transformed::yes(Expr::Column(column)))
     }
 
@@ -159,9 +150,6 @@ impl Pass<'_> {
         });
         !image.is_volatile()
             && matches!(needs_more, Ok(false))
-            && image
-                .column_refs()
-                .into_iter()
-                .all(|column| self.input.has_column(column))
+            && image.column_refs().into_iter().all(|column| self.input.has_column(column))
     }
 }

@@ -19,7 +19,10 @@
 //! (UNION, DISTINCT, subqueries, the root) get it restored by a projection.
 //!
 //! Calls stay in their place, to be run by the function itself, where no row-by-row operator below could answer them:
-//! in branches of CASE and COALESCE that may not be taken, in lambdas, and over subqueries or outer columns.
+//! in branches of CASE and COALESCE that may not be taken, in lambdas, and over subqueries.
+//!
+//! DataFusion turns correlated subqueries into joins, but not through nodes it does not know. So calls above a reference
+//! to an outer query stay too, at first: the rule runs once more as an optimizer rule, right after decorrelation.
 
 mod calls;
 mod nodes;
@@ -27,17 +30,21 @@ mod nodes;
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::{AnalyzerRule, Optimizer, OptimizerConfig, OptimizerRule};
 
-use super::node::as_infer;
 use crate::config::InferenceOptions;
 use crate::models::ModelRegistry;
+use calls::column_number;
 use nodes::Extraction;
 
-/// Replaces inference calls by columns of `Infer` nodes.
+/// Optimizer rule of DataFusion after which no subquery refers to an outer query any more.
+const LAST_DECORRELATION: &str = "decorrelate_lateral_join";
+
+/// Replaces inference calls by columns of `Infer` nodes: an analyzer rule, and an optimizer rule for what the analyzer
+/// had to leave.
 #[derive(Debug)]
 pub struct ExtractInference {
     models: Arc<ModelRegistry>,
@@ -49,6 +56,25 @@ impl ExtractInference {
     pub fn new(models: Arc<ModelRegistry>) -> Self {
         Self { models }
     }
+
+    /// Puts the rule in its place among DataFusion's optimizer rules, or first if that is not found.
+    pub fn insert_into(self: Arc<Self>, optimizer: &mut Optimizer) {
+        let after = optimizer.rules.iter().position(|rule| rule.name() == LAST_DECORRELATION);
+        optimizer.rules.insert(after.map_or(0, |position| position + 1), self);
+    }
+
+    fn extract(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<Transformed<LogicalPlan>> {
+        let options = InferenceOptions::of(config);
+        let next_column = first_free_column(&plan)?;
+        let mut extraction = Extraction {
+            models: &self.models,
+            default_model: &options.default_model,
+            next_column,
+            changed: false,
+        };
+        let plan = extraction.complete(plan)?;
+        Ok(Transformed::new_transformed(plan, extraction.changed))
+    }
 }
 
 impl AnalyzerRule for ExtractInference {
@@ -57,23 +83,28 @@ impl AnalyzerRule for ExtractInference {
     }
 
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        let options = InferenceOptions::of(config);
-        let next_column = first_free_column(&plan)?;
-        Extraction {
-            models: &self.models,
-            default_model: &options.default_model,
-            next_column,
-        }
-        .complete(plan)
+        Ok(self.extract(plan, config)?.data)
     }
 }
 
-/// Number of the first column name that no `Infer` node of `plan` has: parts of it may have been analyzed before.
+impl OptimizerRule for ExtractInference {
+    fn name(&self) -> &'static str {
+        "extract_decorrelated_inference"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        self.extract(plan, &config.options())
+    }
+}
+
+/// The first number that no column of `plan` has in its name: a user may have named one so, and parts of the plan may
+/// have been analyzed before.
 fn first_free_column(plan: &LogicalPlan) -> Result<usize> {
-    let mut columns = 0;
+    let mut last = 0;
     plan.apply_with_subqueries(|node| {
-        columns += as_infer(node).map_or(0, |infer| infer.calls().len());
+        let numbers = node.schema().fields().iter().filter_map(|field| column_number(field.name()));
+        last = numbers.fold(last, usize::max);
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(columns + 1)
+    Ok(last + 1)
 }

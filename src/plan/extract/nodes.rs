@@ -22,6 +22,8 @@ pub(super) struct Extraction<'a> {
     pub(super) models: &'a ModelRegistry,
     pub(super) default_model: &'a str,
     pub(super) next_column: usize,
+    /// Whether anything was replaced.
+    pub(super) changed: bool,
 }
 
 /// A plan, and the calls whose answers it carries beside its own columns.
@@ -33,10 +35,7 @@ struct Extracted {
 
 impl Extracted {
     fn plain(plan: LogicalPlan) -> Self {
-        Self {
-            plan,
-            carried: vec![],
-        }
+        Self { plan, carried: vec![] }
     }
 }
 
@@ -49,10 +48,7 @@ impl Extraction<'_> {
             return Ok(extracted.plan);
         }
         let columns = schema.columns().into_iter().map(Expr::Column).collect();
-        Ok(LogicalPlan::Projection(Projection::try_new(
-            columns,
-            Arc::new(extracted.plan),
-        )?))
+        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(extracted.plan))?))
     }
 
     fn rewrite(&mut self, plan: LogicalPlan) -> Result<Extracted> {
@@ -84,16 +80,10 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let mut exprs = self.extract_named(node.expr, &mut input)?;
         let output_of = |column: &Column| {
-            exprs
-                .iter()
-                .find(|expr| unaliased(expr).try_as_col() == Some(column))
-                .map(output)
+            exprs.iter().find(|expr| unaliased(expr).try_as_col() == Some(column)).map(output)
         };
-        let carried: Vec<_> = input
-            .carried
-            .iter()
-            .filter_map(|carried| translate(carried, &output_of))
-            .collect();
+        let carried: Vec<_> =
+            input.carried.iter().filter_map(|carried| translate(carried, &output_of)).collect();
         exprs.extend(carried.iter().map(|carried| Expr::Column(carried.column.clone())));
         let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input.plan))?);
         Ok(Extracted { plan, carried })
@@ -103,46 +93,27 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let predicate = self.extract_one(node.predicate, &mut input)?;
         let plan = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input.plan))?);
-        Ok(Extracted {
-            plan,
-            carried: input.carried,
-        })
+        Ok(Extracted { plan, carried: input.carried })
     }
 
     fn sort(&mut self, node: Sort) -> Result<Extracted> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let expr = self.sort_keys(node.expr, &mut input)?;
-        let plan = LogicalPlan::Sort(Sort {
-            expr,
-            input: Arc::new(input.plan),
-            fetch: node.fetch,
-        });
-        Ok(Extracted {
-            plan,
-            carried: input.carried,
-        })
+        let plan = LogicalPlan::Sort(Sort { expr, input: Arc::new(input.plan), fetch: node.fetch });
+        Ok(Extracted { plan, carried: input.carried })
     }
 
     fn limit(&mut self, node: Limit) -> Result<Extracted> {
         let input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
-        let plan = LogicalPlan::Limit(Limit {
-            input: Arc::new(input.plan),
-            ..node
-        });
-        Ok(Extracted {
-            plan,
-            carried: input.carried,
-        })
+        let plan = LogicalPlan::Limit(Limit { input: Arc::new(input.plan), ..node });
+        Ok(Extracted { plan, carried: input.carried })
     }
 
     fn window(&mut self, node: Window) -> Result<Extracted> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let exprs = self.extract_named(node.window_expr, &mut input)?;
         let plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(input.plan))?);
-        Ok(Extracted {
-            plan,
-            carried: input.carried,
-        })
+        Ok(Extracted { plan, carried: input.carried })
     }
 
     fn aggregate(&mut self, node: Aggregate) -> Result<Extracted> {
@@ -157,16 +128,12 @@ impl Extraction<'_> {
         let mut input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let on = self.extract(node.on_expr, &mut input)?;
         let select = self.extract_named(node.select_expr, &mut input)?;
-        let sort = node
-            .sort_expr
-            .map(|keys| self.sort_keys(keys, &mut input))
-            .transpose()?;
+        let sort = node.sort_expr.map(|keys| self.sort_keys(keys, &mut input)).transpose()?;
         let node = DistinctOn::try_new(on, select, sort, Arc::new(input.plan))?;
         Ok(Extracted::plain(LogicalPlan::Distinct(Distinct::On(node))))
     }
 
-    /// A call in ON is answered on the side whose image it looks at. That holds for outer joins too: a row without a
-    /// partner has a NULL image, whose answer is the NULL that the join puts there.
+    /// A call in ON is answered on the side whose image it looks at.
     fn join(&mut self, node: Join) -> Result<Extracted> {
         let mut left = self.rewrite(Arc::unwrap_or_clone(node.left))?;
         let mut right = self.rewrite(Arc::unwrap_or_clone(node.right))?;
@@ -175,13 +142,7 @@ impl Extraction<'_> {
         let right_keys = self.extract(right_keys, &mut right)?;
         let filter = self.extract(node.filter.into_iter().collect(), &mut left)?;
         let filter = self.extract(filter, &mut right)?.pop();
-        let carried = match node.join_type {
-            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
-                left.carried.into_iter().chain(right.carried).collect()
-            }
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.carried,
-            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right.carried,
-        };
+        let carried = carried_by_join(node.join_type, left.carried, right.carried);
         let join = Join::try_new(
             Arc::new(left.plan),
             Arc::new(right.plan),
@@ -192,44 +153,25 @@ impl Extraction<'_> {
             node.null_equality,
             node.null_aware,
         )?;
-        Ok(Extracted {
-            plan: LogicalPlan::Join(join),
-            carried,
-        })
+        Ok(Extracted { plan: LogicalPlan::Join(join), carried })
     }
 
     fn subquery_alias(&mut self, node: SubqueryAlias) -> Result<Extracted> {
         let input = self.rewrite(Arc::unwrap_or_clone(node.input))?;
         let below = Arc::clone(input.plan.schema());
         let alias = SubqueryAlias::try_new(Arc::new(input.plan), node.alias)?;
-        let above = |column: &Column| {
-            below
-                .maybe_index_of_column(column)
-                .map(|index| at(&alias.schema, index))
-        };
+        let above =
+            |column: &Column| below.maybe_index_of_column(column).map(|index| at(&alias.schema, index));
         let carried = input.carried.iter().filter_map(|carried| {
             let column = above(&carried.column)?;
-            Some(Carried {
-                column,
-                ..translate(carried, &above)?
-            })
+            Some(Carried { column, ..translate(carried, &above)? })
         });
         let carried = carried.collect();
-        Ok(Extracted {
-            plan: LogicalPlan::SubqueryAlias(alias),
-            carried,
-        })
+        Ok(Extracted { plan: LogicalPlan::SubqueryAlias(alias), carried })
     }
 
     fn sort_keys(&mut self, keys: Vec<SortExpr>, input: &mut Extracted) -> Result<Vec<SortExpr>> {
-        keys.into_iter()
-            .map(|key| {
-                Ok(SortExpr {
-                    expr: self.extract_one(key.expr, input)?,
-                    ..key
-                })
-            })
-            .collect()
+        keys.into_iter().map(|key| Ok(SortExpr { expr: self.extract_one(key.expr, input)?, ..key })).collect()
     }
 
     fn extract_one(&mut self, expr: Expr, input: &mut Extracted) -> Result<Expr> {
@@ -242,11 +184,7 @@ impl Extraction<'_> {
             let preserver = NamePreserver::new_for_projection();
             let names: Vec<_> = exprs.iter().map(|expr| preserver.save(expr)).collect();
             let exprs = extraction.extract(exprs, input)?;
-            Ok(names
-                .into_iter()
-                .zip(exprs)
-                .map(|(name, expr)| name.restore(expr))
-                .collect::<Vec<_>>())
+            Ok(names.into_iter().zip(exprs).map(|(name, expr)| name.restore(expr)).collect::<Vec<_>>())
         };
         match <[Expr; 1]>::try_from(exprs) {
             Ok([Expr::GroupingSet(set)]) => {
@@ -269,10 +207,12 @@ impl Extraction<'_> {
     fn extract(&mut self, mut exprs: Vec<Expr>, input: &mut Extracted) -> Result<Vec<Expr>> {
         loop {
             let schema = Arc::clone(input.plan.schema());
+            let correlated = !input.plan.all_out_ref_exprs().is_empty();
             let mut pass = Pass {
                 models: self.models,
                 default_model: self.default_model,
                 input: &schema,
+                correlated,
                 carried: &input.carried,
                 pending: vec![],
                 next_column: &mut self.next_column,
@@ -287,6 +227,7 @@ impl Extraction<'_> {
             if !changed {
                 return Ok(exprs);
             }
+            self.changed = true;
             if !pending.is_empty() {
                 infer(input, pending)?;
             }
@@ -294,29 +235,38 @@ impl Extraction<'_> {
     }
 }
 
+/// The calls whose answers come out of a join.
+///
+/// An outer join makes up rows in which one side is NULL. There the side's answers are NULL as well, which is what the
+/// call would say of a column that is NULL, but not of an expression that makes something of it, such as a constant.
+fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>) -> Vec<Carried> {
+    let null_if_padded = |carried: Vec<Carried>| {
+        let columns = carried.into_iter().filter(|carried| carried.call.image.try_as_col().is_some());
+        columns.collect::<Vec<_>>()
+    };
+    let (left, right) = match join_type {
+        JoinType::Inner => (left, right),
+        JoinType::Left => (left, null_if_padded(right)),
+        JoinType::Right => (null_if_padded(left), right),
+        JoinType::Full => (null_if_padded(left), null_if_padded(right)),
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => (left, vec![]),
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => (vec![], right),
+    };
+    left.into_iter().chain(right).collect()
+}
+
 /// Puts an `Infer` node on top of `input`.
 fn infer(input: &mut Extracted, calls: Vec<Carried>) -> Result<()> {
-    let columns = calls
-        .iter()
-        .map(|carried| (carried.column.name.clone(), carried.call.clone()))
-        .collect();
+    let columns = calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
     let below = std::mem::take(&mut input.plan);
-    input.plan = LogicalPlan::Extension(Extension {
-        node: Arc::new(InferNode::try_new(below, columns)?),
-    });
+    input.plan = LogicalPlan::Extension(Extension { node: Arc::new(InferNode::try_new(below, columns)?) });
     input.carried.extend(calls);
     Ok(())
 }
 
 /// `carried` in terms of other columns, or `None` where its image is not visible.
 fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Option<Carried> {
-    if !carried
-        .call
-        .image
-        .column_refs()
-        .into_iter()
-        .all(|column| to(column).is_some())
-    {
+    if !carried.call.image.column_refs().into_iter().all(|column| to(column).is_some()) {
         return None;
     }
     let image = carried.call.image.clone().transform(|expr| {
@@ -325,14 +275,8 @@ fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Opti
             other => Transformed::no(other),
         })
     });
-    let call = InferCall {
-        image: image.ok()?.data,
-        model: Arc::clone(&carried.call.model),
-    };
-    Some(Carried {
-        call,
-        column: carried.column.clone(),
-    })
+    let call = InferCall { image: image.ok()?.data, model: Arc::clone(&carried.call.model) };
+    Some(Carried { call, column: carried.column.clone() })
 }
 
 fn unaliased(expr: &Expr) -> &Expr {

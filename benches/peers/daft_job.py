@@ -1,0 +1,59 @@
+"""The job in Daft: list, download, a class with the model in it, write Parquet.
+
+`decode` says who decodes: `pillow` in the class, at a reduced scale where that is enough, or `daft` before it, with
+its own function. `process` runs each instance of the class in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import daft
+import job
+from classifier import Classifier
+from daft import DataType, Series, col
+from PIL import Image
+
+ANSWER = DataType.struct({"label": DataType.string(), "class": DataType.int64(), "confidence": DataType.float64()})
+
+
+class Model:
+    """What Daft keeps for the whole job: the loaded model."""
+
+    def __init__(self, folder: str) -> None:
+        self.classifier = Classifier(folder)
+
+    def answer(self, images: Series) -> list[dict]:
+        """Classifies a batch of JPEGs, or of decoded images."""
+        tensors = [self.tensor(image) for image in images.to_pylist()]
+        return [{"label": a.label, "class": a.number, "confidence": a.confidence} for a in self.predict(tensors)]
+
+    def tensor(self, image: object):
+        """Prepares one image, decoding it first if need be."""
+        if isinstance(image, bytes):
+            return self.classifier.open(image)
+        return self.classifier.prepare(Image.fromarray(image))
+
+    def predict(self, tensors: list) -> list:
+        """Runs the model on a batch, empty ones included: Daft may send them."""
+        return self.classifier.predict(tensors) if tensors else []
+
+
+def run(options: argparse.Namespace) -> None:
+    """Classifies a folder."""
+    method = daft.method.batch(return_dtype=ANSWER, batch_size=options.batch)
+    members = {**vars(Model), "answer": method(Model.answer)}
+    made = daft.cls(
+        type("Model", (), members), max_concurrency=options.concurrency, use_process=bool(options.process)
+    )
+    model = made(options.model)
+    image = daft.functions.download(col("path"))
+    if options.decode == "daft":
+        image = daft.functions.decode_image(image)
+    answers = daft.from_glob_path(f"{options.photos}/*.jpg").with_column("answer", model.answer(image))
+    fields = [col("answer")[name].alias(name) for name in ("label", "class", "confidence")]
+    answers.select("path", *fields).write_parquet(options.results)
+
+
+if __name__ == "__main__":
+    job.measure(run, job.arguments(batch=16, concurrency=2, process=0, decode="pillow"))

@@ -1,0 +1,57 @@
+"""The job in Ray Data: read the files, map batches through actors that hold the model, write Parquet."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+
+import job
+import numpy as np
+import ray
+from classifier import Classifier
+
+
+class Model:
+    """What an actor keeps: the loaded model."""
+
+    def __init__(self, folder: str) -> None:
+        self.classifier = Classifier(folder)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:
+        """Classifies a batch of JPEGs."""
+        answers = self.classifier.predict([self.classifier.open(image) for image in batch["bytes"]])
+        labels, numbers, confidences = zip(*answers, strict=True)
+        return {
+            "path": batch["path"],
+            "label": np.array(labels),
+            "class": np.array(numbers),
+            "confidence": np.array(confidences),
+        }
+
+
+def run(options: argparse.Namespace) -> None:
+    """Classifies a folder."""
+    answers = ray.data.read_binary_files(options.photos, include_paths=True).map_batches(
+        Model,
+        fn_constructor_args=[options.model],
+        batch_size=options.batch,
+        compute=ray.data.ActorPoolStrategy(size=options.concurrency),
+        num_cpus=options.cpus,
+    )
+    answers.write_parquet(options.results)
+
+
+def main() -> None:
+    """Starts Ray, which is not measured, runs the job, and stops Ray again."""
+    options = job.arguments(batch=16, concurrency=2, cpus=0.5)
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        ray.init(include_dashboard=False, log_to_driver=False, _temp_dir=folder)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        try:
+            job.measure(run, options)
+        finally:
+            ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+//! Images that are missing, damaged, or something else: they cost their own row and no other.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use crate::support::photos;
+use crate::support::process::{Outcome, run_in, seequel, start};
+
+/// Two photos, a file that is no image by name, and images that can't be decoded.
+fn folder_of_faults() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let lion = fs::read(photos().join("lion.jpg")).unwrap();
+    let coffee = fs::read(photos().join("coffee.png")).unwrap();
+    write("lion.jpg", &lion);
+    write("coffee.png", &coffee);
+    write("truncated.jpg", &lion[..lion.len() / 3]);
+    write("truncated.png", &coffee[..coffee.len() / 3]);
+    write("text.jpg", b"not a photo\n");
+    write("empty.jpg", b"");
+    write("huge.png", &header_of_png(50_000, 50_000));
+    write("notes.txt", b"not a photo either\n");
+    folder
+}
+
+/// A PNG of 8-bit RGB that ends behind its header: signature and IHDR as the specification has them.
+fn header_of_png(width: u32, height: u32) -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    for chunk in [header, b"IDAT\x78\x9c\x63\x60\x60\x60\x00\x00".to_vec(), b"IEND".to_vec()] {
+        png.extend(u32::try_from(chunk.len() - 4).unwrap().to_be_bytes());
+        png.extend(&chunk);
+        png.extend(crc32(&chunk).to_be_bytes());
+    }
+    png
+}
+
+/// The cyclic redundancy check of PNG's annex D.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
+fn csv(folder: &Path, sql: &str) -> Outcome {
+    run_in(folder, &["-q", "--format", "csv", "-c", sql])
+}
+
+const EACH: &str = "SELECT regexp_replace(path, '.*/', '') AS file, p['label'] AS label, p['error'] AS error";
+
+#[test]
+fn a_row_that_fails_says_why_and_its_neighbours_are_classified() {
+    let folder = folder_of_faults();
+    let sql = format!("{EACH} FROM (SELECT path, classify(image) AS p FROM read_images('.')) ORDER BY file");
+    insta::assert_snapshot!(csv(folder.path(), &sql).answer(), @r#"
+    file,label,error
+    coffee.png,espresso,
+    empty.jpg,,empty file
+    huge.png,,50000 × 50000 pixels are more than inference.max_image_pixels (100000000)
+    lion.jpg,lion,
+    text.jpg,,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
+    truncated.jpg,,truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file
+    truncated.png,,truncated or damaged png: unexpected end of file
+    "#);
+}
+
+#[test]
+fn a_pattern_means_what_it_matches_whatever_it_is() {
+    let folder = folder_of_faults();
+    let sql =
+        format!("{EACH} FROM (SELECT path, classify(image) AS p FROM read_images('[ln]*')) ORDER BY file");
+    insta::assert_snapshot!(csv(folder.path(), &sql).answer(), @r#"
+    file,label,error
+    lion.jpg,lion,
+    notes.txt,,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
+    "#);
+}
+
+#[test]
+fn branches_and_lambdas_keep_faults_to_their_rows_too() {
+    let folder = folder_of_faults();
+    let sql = "SELECT regexp_replace(path, '.*/', '') AS file,
+                      CASE WHEN size > 0 THEN classify(image)['error'] ELSE 'nothing to read' END IS NULL AS well
+               FROM read_images('[et]*.jpg') UNION ALL
+               SELECT 'lion', CASE WHEN size > 0 THEN classify(image)['label'] END = 'lion' FROM 'lion.jpg' ORDER BY file";
+    assert_eq!(
+        csv(folder.path(), sql).answer(),
+        "file,well\nempty.jpg,false\nlion,true\ntext.jpg,false\ntruncated.jpg,false\n"
+    );
+}
+
+#[test]
+fn on_request_the_first_fault_ends_the_query_and_names_the_file() {
+    let folder = folder_of_faults();
+    let fail = "SET inference.on_error = 'fail'; SELECT path, classify(image)['label'] AS l FROM";
+    let well = csv(
+        folder.path(),
+        &format!("{fail} read_images('*[ne].[jp][pn]g') WHERE size > 1000 AND path LIKE '%/lion%'"),
+    );
+    assert_eq!(well.answer().lines().count(), 2);
+    let error = csv(folder.path(), &format!("{fail} read_images('t*.jpg') ORDER BY path")).error();
+    assert!(
+        error.contains("/t") && error.contains(".jpg: ") && error.contains("inference.on_error"),
+        "{error}"
+    );
+    let error = csv(folder.path(), &format!("{fail} 'empty.jpg'")).error();
+    assert!(error.contains("/empty.jpg: empty file"), "{error}");
+}
+
+/// The file is named even where the query does not ask for it.
+#[test]
+fn the_fault_is_named_by_its_file_whatever_the_query_selects() {
+    let folder = folder_of_faults();
+    let sql = "SET inference.on_error = 'fail'; SELECT classify(image)['label'] AS l FROM 'text.jpg'";
+    let error = csv(folder.path(), sql).error();
+    assert!(error.contains("text.jpg: not an image"), "{error}");
+}
+
+/// 50,000 × 50,000 pixels of RGB would be 7.5 GB.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_huge_image_is_refused_before_memory_is_taken_for_it() {
+    let folder = folder_of_faults();
+    // the series fills the pipe, so that the process is still there when it is looked at
+    let sql = "SELECT classify(image)['error'] AS error FROM 'huge.png'; SELECT * FROM generate_series(1, 10000000)";
+    let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
+    let (mut child, _watchdog) = start(&mut command, Stdio::null());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let shown = lines.by_ref().take(3).collect::<Result<Vec<_>, _>>().unwrap();
+    insta::assert_snapshot!(shown.join("\n"), @r"
+    error
+    50000 × 50000 pixels are more than inference.max_image_pixels (100000000)
+    value
+    ");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    drop(lines);
+    child.wait_with_output().unwrap();
+
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kib < 1 << 20, "{peak_kib} KiB");
+}
+
+#[test]
+fn the_limit_on_pixels_is_a_setting() {
+    let sql = "SET inference.max_image_pixels = 65536; -- 256 × 256
+               SELECT regexp_replace(path, '.*/', '') AS file, classify(image)['error'] AS error
+               FROM read_images('.') WHERE path LIKE '%/lion.jpg' OR path LIKE '%/tower.jpg' ORDER BY file";
+    insta::assert_snapshot!(csv(&photos(), sql).answer(), @r"
+    file,error
+    lion.jpg,
+    tower.jpg,377 × 600 pixels are more than inference.max_image_pixels (65536)
+    ");
+}
+
+#[test]
+fn a_header_that_can_t_be_read_leaves_its_columns_null() {
+    let folder = folder_of_faults();
+    let sql = "SELECT regexp_replace(path, '.*/', '') AS file, width, height, format FROM read_images('.') ORDER BY file";
+    insta::assert_snapshot!(csv(folder.path(), sql).answer(), @r"
+    file,width,height,format
+    coffee.png,600,400,png
+    empty.jpg,,,
+    huge.png,50000,50000,png
+    lion.jpg,256,256,jpeg
+    text.jpg,,,
+    truncated.jpg,256,256,jpeg
+    truncated.png,600,400,png
+    ");
+}
+
+#[test]
+fn a_folder_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = "Error: images 'no/photos/': there is no such file or folder\n";
+    for sql in [
+        "CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION 'no/photos/'",
+        "SELECT path FROM read_images('no/photos/')",
+    ] {
+        assert_eq!(run_in(folder.path(), &["-c", sql]).error(), expected);
+    }
+    let error = run_in(folder.path(), &["-c", "SELECT path FROM 'no/photo.jpg'"]).error();
+    assert!(error.contains("'no/photo.jpg'") && error.contains("there is no such file"), "{error}");
+}
+
+#[test]
+fn a_folder_that_is_empty_has_no_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION '.';
+               SELECT path, classify(image) FROM t; SELECT count(*) AS n, count(classify(image)) AS answers FROM t;
+               SELECT path FROM '*.jpg'";
+    assert_eq!(csv(folder.path(), sql).answer(), "path,classify(t.image)\nn,answers\n0,0\npath\n");
+}
+
+/// A sparse file: it takes no room on the disk.
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let folder = folder_of_faults();
+    let large = fs::File::create(folder.path().join("large.jpg")).unwrap();
+    large.set_len(300 << 20).unwrap();
+    let sql = "SELECT regexp_replace(path, '.*/', '') AS file, image IS NULL AS unread, classify(image)['label'] AS label
+               FROM read_images('l*.jpg') ORDER BY file";
+    let outcome = csv(folder.path(), sql);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    assert_eq!(outcome.stdout, "file,unread,label\nlarge.jpg,true,\nlion.jpg,false,lion\n");
+    assert!(
+        outcome.stderr.contains("large.jpg") && outcome.stderr.contains("314572800 bytes"),
+        "{}",
+        outcome.stderr
+    );
+}

@@ -1,0 +1,167 @@
+//! Models that are not there, are something else, or are asked for what they can't do.
+
+use std::fs;
+
+use crate::support::home;
+use crate::support::process::{Outcome, run, run_in, seequel};
+
+const LITE0: &str = "models/efficientnet_lite0/model.onnx";
+
+/// The error of `CREATE MODEL m FROM 'location' options`, in the set-up's home.
+fn create(location: &str, options: &str) -> String {
+    run(&["-q", "-c", &format!("CREATE MODEL m FROM '{location}' {options}")]).error()
+}
+
+#[test]
+fn an_unknown_model_is_named_with_those_there_are() {
+    let error = run(&["-c", "SELECT classify(image, 'nope') FROM read_images('photos')"]).error();
+    insta::assert_snapshot!(error, @"Error: there is no model 'nope'; there are 'efficientnet_lite0', 'efficientnet_lite2', and CREATE MODEL makes more");
+}
+
+#[test]
+fn an_unknown_default_model_is_noticed_when_it_is_needed() {
+    let set = "SET inference.default_model = 'nope'";
+    let outcome = run(&["-q", "--format", "csv", "-c", set, "SELECT 1 AS a", "SELECT classify(NULL)"]);
+    assert_eq!(outcome.stdout, "a\n1\n");
+    let error = outcome.error();
+    assert!(error.contains("there is no model 'nope'"), "{error}");
+}
+
+#[test]
+fn without_any_model_the_way_to_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = seequel(folder.path(), &["-c", "SELECT classify(NULL)"]);
+    let error = Outcome::of(command.env("SEEQUEL_HOME", folder.path())).error();
+    insta::assert_snapshot!(error, @"Error: there is no model 'efficientnet_lite0'; there are none: CREATE MODEL name FROM 'file.onnx' makes one, `make setup` in Seequel's folder fetches two");
+}
+
+#[test]
+fn a_file_that_is_missing() {
+    insta::assert_snapshot!(create("no/model.onnx", ""), @"Error: model 'm': there is no file 'no/model.onnx'");
+}
+
+#[test]
+fn a_folder_without_a_model() {
+    insta::assert_snapshot!(create("photos", ""), @"Error: model 'm': folder 'photos' has neither model.onnx nor onnx/model.onnx; name the file");
+}
+
+#[test]
+fn a_location_that_is_not_local() {
+    insta::assert_snapshot!(create("s3://bucket/model.onnx", ""), @"Error: model 'm': 's3://bucket/model.onnx': models are read from local files so far, not over s3://");
+}
+
+#[test]
+fn a_file_that_is_not_onnx() {
+    let error = create("photos/lion.jpg", "");
+    assert!(error.contains("photos/lion.jpg' is not an ONNX file: "), "{error}");
+}
+
+#[test]
+fn an_empty_file_is_not_onnx() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("empty.onnx"), "").unwrap();
+    let error = run_in(folder.path(), &["-c", "CREATE MODEL m FROM 'empty.onnx'"]).error();
+    assert!(error.contains("empty.onnx' is not an ONNX file: it has no graph"), "{error}");
+}
+
+#[test]
+fn a_model_that_was_copied_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(home().join(LITE0)).unwrap();
+    fs::write(folder.path().join("half.onnx"), &whole[..whole.len() / 2]).unwrap();
+    let error = run_in(folder.path(), &["-c", "CREATE MODEL m FROM 'half.onnx'"]).error();
+    assert!(error.contains("half.onnx' is not an ONNX file: "), "{error}");
+}
+
+#[test]
+fn labels_of_the_wrong_length() {
+    insta::assert_snapshot!(
+        create(LITE0, r#"OPTIONS (labels '["cat", "dog"]')"#),
+        @"Error: model 'm': option 'labels': the list has 2 labels but output 'logits' has 1000 classes"
+    );
+}
+
+#[test]
+fn a_file_of_labels_that_is_missing() {
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (labels 'names.txt')"), @"Error: model 'm': option 'labels': there is no file 'names.txt'");
+}
+
+#[test]
+fn an_option_that_is_misspelt() {
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (lables 'labels.txt')"), @"Error: model 'm': option 'lables': there is no such option; did you mean 'labels'?");
+}
+
+#[test]
+fn an_option_that_means_nothing_lists_those_that_do() {
+    let error = create(LITE0, "OPTIONS (colour 'blue')");
+    assert!(
+        error.contains("option 'colour': there is no such option; there are task, input_size, layout"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_option_that_contradicts_the_graph() {
+    let error = create(LITE0, "OPTIONS (input_size '100')");
+    assert!(error.contains("model 'm': option 'input_size': "), "{error}");
+}
+
+#[test]
+fn an_output_that_the_graph_has_not() {
+    let error = create(LITE0, "OPTIONS (output 'embedding')");
+    assert!(error.contains("option 'output': ") && error.contains("logits"), "{error}");
+}
+
+#[test]
+fn a_digest_that_differs() {
+    let error = create(LITE0, "OPTIONS (sha256 'abcd')");
+    assert!(error.contains("option 'sha256': ") && error.contains(", not abcd"), "{error}");
+}
+
+/// The set-up's ONNX Runtime computes on processors.
+#[test]
+fn a_device_that_is_not_to_be_had() {
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cuda:0')"), @"Error: model 'm': option 'device': 'cuda:0' is not to be had; the installed ONNX Runtime offers cpu");
+}
+
+#[test]
+fn a_name_that_is_taken() {
+    let twice = format!("CREATE MODEL m FROM '{LITE0}'; CREATE MODEL m FROM '{LITE0}'");
+    insta::assert_snapshot!(run(&["-q", "-c", &twice]).error(), @"Error: model 'm': there is one of that name; CREATE OR REPLACE MODEL replaces it");
+}
+
+#[test]
+fn dropping_what_is_not_there() {
+    let error = run(&["-c", "DROP MODEL nope"]).error();
+    assert!(error.contains("there is no model 'nope'; there are 'efficientnet_lite0'"), "{error}");
+    run(&["-q", "-c", "DROP MODEL IF EXISTS nope"]).answer();
+}
+
+#[test]
+fn a_view_over_a_model_that_was_dropped() {
+    let script =
+        "CREATE VIEW v AS SELECT classify(image, 'efficientnet_lite2')['label'] AS l FROM 'photos/lion.jpg';
+                  SELECT l FROM v; DROP MODEL efficientnet_lite2; SELECT l FROM v";
+    let outcome = run(&["-q", "--format", "csv", "-c", script]);
+    assert_eq!(outcome.stdout, "l\nlion\n");
+    insta::assert_snapshot!(outcome.error(), @"Error: there is no model 'efficientnet_lite2'; there are 'efficientnet_lite0', and CREATE MODEL makes more");
+}
+
+#[test]
+fn a_broken_model_of_the_set_up_says_so_and_spares_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models");
+    fs::create_dir_all(models.join("broken")).unwrap();
+    fs::write(models.join("broken/model.onnx"), "text").unwrap();
+    std::os::unix::fs::symlink(home().join("models/efficientnet_lite0"), models.join("whole")).unwrap();
+    let run = |sql: &str| {
+        let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
+        Outcome::of(command.env("SEEQUEL_HOME", folder.path()))
+    };
+    let shown = run("SHOW MODELS").answer();
+    let rows = shown.lines().collect::<Vec<_>>();
+    assert!(rows[1].starts_with("broken,,,") && rows[1].contains("is not an ONNX file"), "{shown}");
+    assert!(rows[2].starts_with("whole,image-classification,224x224,1000,auto,"), "{shown}");
+    let error = run("SELECT classify(NULL, 'broken')").error();
+    assert!(error.contains("model 'broken': ") && error.contains("is not an ONNX file"), "{error}");
+}

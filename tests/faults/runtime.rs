@@ -1,0 +1,70 @@
+//! ONNX Runtime that is missing, or is something else.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::home;
+use crate::support::process::{Outcome, seequel};
+
+/// A home with the models of the set-up, and no library.
+fn home_without_a_library() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    symlink(home().join("models"), folder.path().join("models")).unwrap();
+    symlink(home().join("photos"), folder.path().join("photos")).unwrap();
+    folder
+}
+
+/// Runs plain SQL, then EXPLAIN, then a model that finds `library` for ONNX Runtime; returns the error.
+fn infer_with(home: &Path, library: Option<&Path>) -> String {
+    let script = "SELECT 1 AS one; SELECT count(*) AS photos FROM read_images('photos');
+                  EXPLAIN SELECT classify(image) FROM 'photos/lion.jpg';
+                  SELECT classify(image) FROM 'photos/lion.jpg'; SELECT 'never'";
+    let mut command = seequel(home, &["-q", "--format", "csv", "-c", script]);
+    command.env("SEEQUEL_HOME", home);
+    if let Some(library) = library {
+        command.env("ORT_DYLIB_PATH", library);
+    }
+    let outcome = Outcome::of(&mut command);
+    assert!(outcome.stdout.starts_with("one\n1\nphotos\n20\n"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("InferExec"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("never"), "{}", outcome.stdout);
+    outcome.error()
+}
+
+#[test]
+fn a_library_that_is_not_installed() {
+    let home = home_without_a_library();
+    let error = infer_with(home.path(), None);
+    assert!(
+        error.starts_with("Error: ONNX Runtime could not be opened, and models need it. `make setup` in Seequel's folder installs it"),
+        "{error}"
+    );
+    let place = home.path().join("lib");
+    assert!(error.contains(place.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn a_library_that_is_missing_where_the_user_says_it_is() {
+    let home = home_without_a_library();
+    let error = infer_with(home.path(), Some(&home.path().join("libmissing.so")));
+    assert!(error.contains("ORT_DYLIB_PATH") && error.contains("libmissing.so"), "{error}");
+}
+
+#[test]
+fn a_library_that_is_none() {
+    let home = home_without_a_library();
+    let error = infer_with(home.path(), Some(&home.path().join("photos/lion.jpg")));
+    assert!(error.contains("ORT_DYLIB_PATH") && error.contains("photos/lion.jpg"), "{error}");
+}
+
+#[test]
+fn models_are_made_and_described_without_the_library() {
+    let home = home_without_a_library();
+    let script = "CREATE MODEL m FROM 'models/efficientnet_lite0/model.onnx' OPTIONS (device 'cpu'); DESCRIBE MODEL m; SHOW MODELS";
+    let mut command = seequel(home.path(), &["-q", "--format", "csv", "-c", script]);
+    let shown = Outcome::of(command.env("SEEQUEL_HOME", home.path())).answer();
+    assert!(shown.contains("input_size,224x224,seequel.json"), "{shown}");
+    assert!(shown.contains("\nm,image-classification,224x224,1000,cpu,"), "{shown}");
+}

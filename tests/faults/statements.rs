@@ -1,0 +1,120 @@
+//! Calls, settings and statements that mean nothing.
+
+use crate::support::process::run;
+
+fn error(sql: &str) -> String {
+    run(&["-q", "-c", sql]).error()
+}
+
+/// The error of a call on a table of all the types that matter.
+fn call(arguments: &str) -> String {
+    error(&format!("SELECT classify({arguments}) FROM (SELECT *, path AS model FROM read_images('photos'))"))
+}
+
+#[test]
+fn text_is_no_image() {
+    let error = call("path");
+    assert!(
+        error.contains("classify(image [, model]): image must be the bytes of an image file, not text; read_images('folder/')"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_number_is_no_image() {
+    let error = call("width");
+    assert!(
+        error.contains("classify(image [, model]): image must be the bytes of an image file (a binary column), not UInt32"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_struct_without_bytes_is_no_image() {
+    let error = call("named_struct('data', image)");
+    assert!(
+        error.contains(
+            "classify(image [, model]): a struct holds an image in its field 'bytes', and this one has none"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_image_at_all() {
+    let error = call("");
+    assert!(error.contains("classify"), "{error}");
+}
+
+#[test]
+fn too_many_arguments() {
+    let error = call("image, 'efficientnet_lite0', 5");
+    assert!(error.contains("classify"), "{error}");
+}
+
+#[test]
+fn a_model_must_be_known_when_the_query_is_planned() {
+    insta::assert_snapshot!(call("image, model"), @"Error: classify(image [, model]): model must be a literal such as 'resnet', for it decides the plan");
+}
+
+#[test]
+fn a_model_is_named_by_text() {
+    let error = call("image, 1");
+    assert!(
+        error.contains("classify(image [, model]): model must be the name of a model, not Int64"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_field_that_answers_have_not() {
+    let error = call("image)['score'] FROM (SELECT image FROM 'photos/lion.jpg') --");
+    assert!(error.contains("score"), "{error}");
+}
+
+#[test]
+fn a_null_image_gives_null() {
+    let sql =
+        "SELECT classify(NULL) IS NULL AS untyped, classify(arrow_cast(NULL, 'BinaryView')) IS NULL AS typed,
+                      classify(NULL)['label'] IS NULL AS label, classify(NULL)['error'] IS NULL AS error";
+    assert_eq!(
+        run(&["-q", "--format", "csv", "-c", sql]).answer(),
+        "untyped,typed,label,error\ntrue,true,true,true\n"
+    );
+}
+
+#[test]
+fn settings_have_values_they_take() {
+    insta::assert_snapshot!(error("SET inference.on_error = 'ignore'"), @"Error: inference.on_error is 'null' or 'fail', not 'ignore'");
+    insta::assert_snapshot!(error("SET inference.max_image_pixels = 0"), @"Error: inference.max_image_pixels is a number of pixels above 0, not '0'");
+    insta::assert_snapshot!(error("SET inference.max_image_pixels = 'many'"), @"Error: inference.max_image_pixels is a number of pixels above 0, not 'many'");
+}
+
+#[test]
+fn settings_that_do_not_exist_are_answered_with_those_that_do() {
+    insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: there is no setting inference.model; there are default_model, on_error and max_image_pixels");
+}
+
+#[test]
+fn a_table_that_is_missing_is_named() {
+    let error = error("SELECT classify(image) FROM pictures");
+    assert!(error.contains("'datafusion.public.pictures' not found"), "{error}");
+}
+
+#[test]
+fn images_take_neither_columns_nor_options() {
+    insta::assert_snapshot!(
+        error("CREATE EXTERNAL TABLE t (label VARCHAR) STORED AS IMAGES LOCATION 'photos'"),
+        @"Error: images 'photos': the columns of images are given; remove 'label' (string columns in PARTITIONED BY may be named)"
+    );
+    insta::assert_snapshot!(
+        error("CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION 'photos' OPTIONS (quality 'high')"),
+        @"Error: images 'photos': unknown option 'quality'; STORED AS IMAGES takes none"
+    );
+}
+
+#[test]
+fn read_images_takes_one_text() {
+    insta::assert_snapshot!(error("SELECT * FROM read_images(1)"), @"Error: read_images takes the location as one string, such as read_images('photos/**/*.jpg')");
+    insta::assert_snapshot!(error("SELECT * FROM read_images()"), @"Error: read_images takes the location as one string, such as read_images('photos/**/*.jpg')");
+}

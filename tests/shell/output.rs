@@ -1,0 +1,175 @@
+//! How results look, on the screen and in files.
+
+use crate::support::photos;
+use crate::support::process::{run, run_in};
+
+/// Nested, missing and awkward values.
+const VALUES: &str = "SELECT * FROM (VALUES (1, 'a,b', named_struct('label', 'cat')), (2, 'say \"hi\"', NULL), (3, NULL, named_struct('label', 'dog'))) AS t(n, text, p)";
+
+fn print(format: &str) -> String {
+    run(&["-q", "--format", format, "-c", VALUES]).answer()
+}
+
+#[test]
+fn a_table() {
+    insta::assert_snapshot!(print("table"), @r#"
+    +---+----------+--------------+
+    | n | text     | p            |
+    +---+----------+--------------+
+    | 1 | a,b      | {label: cat} |
+    | 2 | say "hi" |              |
+    | 3 |          | {label: dog} |
+    +---+----------+--------------+
+    "#);
+    assert_eq!(print("automatic"), print("table"));
+}
+
+#[test]
+fn csv() {
+    insta::assert_snapshot!(print("csv"), @r#"
+    n,text,p
+    1,"a,b","{""label"":""cat""}"
+    2,"say ""hi""",
+    3,,"{""label"":""dog""}"
+    "#);
+}
+
+#[test]
+fn tsv() {
+    insta::assert_snapshot!(print("tsv"), @r#"
+    n	text	p
+    1	a,b	"{""label"":""cat""}"
+    2	"say ""hi"""	
+    3		"{""label"":""dog""}"
+    "#);
+}
+
+#[test]
+fn json() {
+    insta::assert_snapshot!(print("json"), @r#"[{"n":1,"text":"a,b","p":{"label":"cat"}},{"n":2,"text":"say \"hi\""},{"n":3,"p":{"label":"dog"}}]"#);
+}
+
+#[test]
+fn json_lines() {
+    insta::assert_snapshot!(print("nd-json"), @r#"
+    {"n":1,"text":"a,b","p":{"label":"cat"}}
+    {"n":2,"text":"say \"hi\""}
+    {"n":3,"p":{"label":"dog"}}
+    "#);
+}
+
+#[test]
+fn a_classification_in_every_format() {
+    let sql = "SELECT classify(NULL) AS nothing, classify(arrow_cast('x', 'Binary')) AS failed";
+    let print = |format: &str| run(&["-q", "--format", format, "-c", sql]).answer();
+    insta::assert_snapshot!(print("table"), @r#"
+    +---------+---------------------------------------------------------------------------------------------------------------------------------------+
+    | nothing | failed                                                                                                                                |
+    +---------+---------------------------------------------------------------------------------------------------------------------------------------+
+    |         | {label: , class: , confidence: , model: efficientnet_lite0, error: not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF} |
+    +---------+---------------------------------------------------------------------------------------------------------------------------------------+
+    "#);
+    insta::assert_snapshot!(print("csv"), @r#"
+    nothing,failed
+    ,"{""model"":""efficientnet_lite0"",""error"":""not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF""}"
+    "#);
+    insta::assert_snapshot!(print("json"), @r#"[{"failed":{"model":"efficientnet_lite0","error":"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"}}]"#);
+}
+
+#[test]
+fn images_are_shown_by_their_first_bytes() {
+    let sql = "SELECT image FROM 'photos/lion.jpg'";
+    insta::assert_snapshot!(run(&["-q", "-c", sql]).answer(), @r#"
+    +---------------------------------+
+    | image                           |
+    +---------------------------------+
+    | ffd8ffe000104a46… (18489 bytes) |
+    +---------------------------------+
+    "#);
+}
+
+#[test]
+fn a_summary_counts_rows_unless_only_results_are_wanted() {
+    let arguments = ["-c", "SELECT value FROM generate_series(1, 3)", "CREATE TABLE t AS SELECT 1"];
+    let answer = run(&arguments).answer();
+    insta::with_settings!({filters => [(r"\d+\.\d{3} seconds", "[time] seconds")]}, {
+        insta::assert_snapshot!(answer, @r#"
+    +-------+
+    | value |
+    +-------+
+    | 1     |
+    | 2     |
+    | 3     |
+    +-------+
+    3 row(s) in set, [time] seconds.
+
+    0 row(s) in set, [time] seconds.
+    "#);
+    });
+    let quiet = run(&[&arguments[..], &["--quiet"]].concat()).answer();
+    assert!(quiet.contains("| 3     |") && !quiet.contains("row(s)"), "{quiet}");
+}
+
+#[test]
+fn a_table_shows_the_first_rows() {
+    let sql = "SELECT value FROM generate_series(1, 100)";
+    insta::assert_snapshot!(run(&["-q", "--maxrows", "2", "-c", sql]).answer(), @r#"
+    +-------+
+    | value |
+    +-------+
+    | 1     |
+    | 2     |
+    +-------+
+    … 98 more rows, --maxrows shows more
+    "#);
+    let usual = run(&["-q", "-c", sql]).answer();
+    assert!(
+        usual.contains("| 40    |") && usual.ends_with("… 60 more rows, --maxrows shows more\n"),
+        "{usual}"
+    );
+    let all = run(&["-q", "--maxrows", "unlimited", "-c", sql]).answer();
+    assert!(all.contains("| 100   |") && !all.contains("more rows"), "{all}");
+    let csv = run(&["-q", "--maxrows", "2", "--format", "csv", "-c", sql]).answer();
+    assert_eq!(csv.lines().count(), 101);
+}
+
+#[test]
+fn results_go_to_files_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = photos();
+    for file in ["results.parquet", "results.csv", "results.json"] {
+        let copy = format!(
+            "COPY (SELECT regexp_replace(path, '.*/', '') AS photo, p['label'] AS label, p['confidence'] > 0.5 AS sure
+                   FROM (SELECT path, classify(image) AS p FROM read_images('{}/[clm][io]*[en].[pj][np]g'))) TO '{file}'",
+            photos.display()
+        );
+        let read_back = format!("SELECT photo, label, sure FROM '{file}' ORDER BY photo");
+        let answer = run_in(folder.path(), &["-q", "--format", "tsv", "-c", &copy, &read_back]).answer();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(answer, @r"
+            count
+            3
+            photo	label	sure
+            coffee.png	espresso	true
+            lion.jpg	lion	true
+            moon.png	nematode	false
+            ");
+        }
+    }
+}
+
+#[test]
+fn predictions_stay_structs_in_parquet_and_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let lion = photos().join("lion.jpg");
+    for file in ["results.parquet", "results.json"] {
+        let copy = format!("COPY (SELECT classify(image) AS p FROM '{}') TO '{file}'", lion.display());
+        let read_back =
+            format!("SELECT p['label'] AS label, p['class'] AS class, p['model'] AS model FROM '{file}'");
+        let answer = run_in(folder.path(), &["-q", "--format", "csv", "-c", &copy, &read_back]).answer();
+        assert_eq!(answer, "count\n1\nlabel,class,model\nlion,291,efficientnet_lite0\n", "{file}");
+    }
+    let copy = format!("COPY (SELECT classify(image) AS p FROM '{}') TO 'results.csv'", lion.display());
+    let error = run_in(folder.path(), &["-c", &copy]).error();
+    assert!(error.contains("not supported in CSV"), "{error}");
+}

@@ -1,0 +1,115 @@
+//! The binary as a user starts it, with nothing of the settings of whoever runs the tests.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::home;
+
+/// How long a process may take that has seconds of work at most.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// `seequel ARGUMENTS` in `folder`, which is the user's home as well.
+pub(crate) fn seequel(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seequel"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("SEEQUEL_HOME", home())
+        .env("HOME", folder)
+        .env_remove("ORT_DYLIB_PATH")
+        .env_remove("SEEQUEL_LOG");
+    command
+}
+
+/// Starts a process whose output is kept; `input` says what it reads.
+pub(crate) fn start(command: &mut Command, input: Stdio) -> (Child, Watchdog) {
+    let command = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let watchdog = Watchdog::over(&child);
+    (child, watchdog)
+}
+
+/// Runs `seequel ARGUMENTS` in the set-up's home, where `photos` and `models` are, to its end.
+pub(crate) fn run(arguments: &[&str]) -> Outcome {
+    run_in(&home(), arguments)
+}
+
+/// Runs `seequel ARGUMENTS` in `folder` to its end.
+pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Outcome {
+    Outcome::of(&mut seequel(folder, arguments))
+}
+
+/// What is left of a process.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let (child, _watchdog) = start(command, Stdio::null());
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// As [`Self::of`], with `text` as standard input.
+    pub(crate) fn with_input(command: &mut Command, text: &str) -> Self {
+        let (mut child, _watchdog) = start(command, Stdio::piped());
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// What a run printed that went well and had nothing to complain about.
+    #[track_caller]
+    pub(crate) fn answer(self) -> String {
+        assert_eq!((self.status, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
+        self.stdout
+    }
+
+    /// The message of a run that failed as runs should.
+    #[track_caller]
+    pub(crate) fn error(self) -> String {
+        assert_eq!(self.status, Some(1), "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self.stderr
+    }
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Kills a process that runs out of patience, so that a hang fails its test and does not stop the suite.
+pub(crate) struct Watchdog {
+    _called_off_when_dropped: Sender<()>,
+}
+
+impl Watchdog {
+    fn over(child: &Child) -> Self {
+        let id = child.id();
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            if receiver.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                signal(id, "KILL");
+            }
+        });
+        Self { _called_off_when_dropped: sender }
+    }
+}
+
+/// Sends a signal, named as `kill` knows it.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -s {name} {process}: {sent}");
+}
