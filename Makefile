@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test check format clippy docs versions
+.PHONY: help system setup demo test bench check format clippy docs versions
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: setup  ## Classifies the photos with the release build, into results.parqu
 
 test: setup  ## Runs every test.
 	$(CARGO) test --workspace --locked
+
+bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.
+	@CARGO='$(CARGO)' $(PYTHON) benches/run.py $(ARGS)
 
 check: format clippy docs versions  ## Format, lints, documentation, one version of each shared crate.
 

@@ -228,14 +228,19 @@ fn ctrl_c_ends_a_run_with_status_130() {
 
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
-    let sql = "SELECT value FROM generate_series(1, 100000000)";
-    let mut command = seequel(&home(), &["--format", "csv", "-c", sql]);
-    let (mut child, _watchdog) = start(&mut command, Stdio::null());
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
-    assert_eq!(line, "value\n");
-    drop(reader);
-    let outcome = Outcome::from(child.wait_with_output().unwrap());
-    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""));
+    let photos = folder_of(4000);
+    for sql in [
+        "SELECT value AS a FROM generate_series(1, 100000000)",
+        "SELECT classify(image, 'efficientnet_lite2')['label'] AS a FROM read_images('.')",
+    ] {
+        let mut command = seequel(photos.path(), &["--format", "csv", "-b", "8", "-c", sql]);
+        let (mut child, _watchdog) = start(&mut command, Stdio::null());
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "a\n");
+        drop(reader);
+        let outcome = Outcome::from(child.wait_with_output().unwrap());
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""));
+    }
 }

@@ -76,6 +76,10 @@ fn write_data(folder: &Path) {
     fs::write(folder.join("mixed/notes.txt"), "no photo").unwrap();
     fs::write(folder.join("mixed/fake.jpg"), "no photo").unwrap();
 
+    fs::create_dir(folder.join("bare")).unwrap();
+    let model = home().join("models/efficientnet_lite0/model.onnx");
+    std::os::unix::fs::symlink(model, folder.join("bare/model.onnx")).unwrap();
+
     fs::create_dir(folder.join("formats")).unwrap();
     let lion = image::open(photos().join("lion.jpg")).unwrap().into_rgb8();
     for extension in ["bmp", "gif", "jpg", "png", "tiff", "webp"] {

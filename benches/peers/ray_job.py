@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import secrets
 import tempfile
 
 import job
@@ -44,6 +46,8 @@ def run(options: argparse.Namespace) -> None:
 def main() -> None:
     """Starts Ray, which is not measured, runs the job, and stops Ray again."""
     options = job.arguments(batch=16, concurrency=2, cpus=0.5)
+    # A token of our own, or Ray leaves one in the user's home folder.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
         ray.init(include_dashboard=False, log_to_driver=False, _temp_dir=folder)
         ray.data.DataContext.get_current().enable_progress_bars = False

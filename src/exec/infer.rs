@@ -75,6 +75,8 @@ pub enum Morsels {
 pub struct InferExec {
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
+    /// What errors call a row, where a failing row fails the query.
+    row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
     budget: Arc<TensorBudget>,
     properties: Arc<PlanProperties>,
@@ -82,18 +84,19 @@ pub struct InferExec {
 }
 
 impl InferExec {
-    /// Inference of `calls` over `input`.
+    /// Inference of `calls` over `input`; `row` is what errors call a row.
     ///
     /// # Errors
     /// A bug: equivalences of the input that don't fit its schema.
     pub fn try_new(
         input: Arc<dyn ExecutionPlan>,
         calls: Vec<PhysicalCall>,
+        row: Option<Arc<dyn PhysicalExpr>>,
         morsels: Morsels,
     ) -> Result<Self> {
         let properties = Arc::new(properties(&input, &calls)?);
         let (budget, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, calls, morsels, budget, properties, metrics })
+        Ok(Self { input, calls, row, morsels, budget, properties, metrics })
     }
 
     /// The columns that are added, in order.
@@ -174,7 +177,7 @@ impl ExecutionPlan for InferExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        apply_expression_roots(self.calls.iter().map(|call| &call.image), f)
+        apply_expression_roots(self.calls.iter().map(|call| &call.image).chain(&self.row), f)
     }
 
     fn replace_children(
@@ -283,6 +286,7 @@ impl Drop for StopOnDrop {
 struct Worker {
     schema: SchemaRef,
     calls: Vec<PhysicalCall>,
+    row: Option<Arc<dyn PhysicalExpr>>,
     options: InferenceOptions,
     metrics: InferMetrics,
     reservation: MemoryReservation,
@@ -295,6 +299,7 @@ impl Worker {
         Self {
             schema: node.schema(),
             calls: node.calls.clone(),
+            row: node.row.clone(),
             options: InferenceOptions::of(context.session_config().options()),
             metrics: InferMetrics::new(&node.metrics, partition),
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
@@ -345,15 +350,15 @@ impl Worker {
     fn accept(&self, answers: Answers, batch: &RecordBatch) -> Result<ArrayRef> {
         match (self.options.on_error, answers.first_failure) {
             (OnError::Fail, Some((row, reason))) => {
-                exec_err!("{}: {reason} (inference.on_error is 'fail')", row_name(batch, row))
+                exec_err!("{}: {reason} (inference.on_error is 'fail')", self.row_name(batch, row)?)
             }
             (OnError::Null | OnError::Fail, _) => Ok(answers.column),
         }
     }
-}
 
-/// What to call a row in an error: its path, if it has one.
-fn row_name(batch: &RecordBatch, row: usize) -> String {
-    let path = batch.column_by_name("path").and_then(|paths| array_value_to_string(paths, row).ok());
-    path.filter(|path| !path.is_empty()).unwrap_or_else(|| "an image".to_owned())
+    fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {
+        let Some(name) = &self.row else { return Ok("an image".to_owned()) };
+        let names = name.evaluate(batch)?.into_array(batch.num_rows())?;
+        Ok(array_value_to_string(&names, row)?)
+    }
 }

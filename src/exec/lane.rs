@@ -123,7 +123,7 @@ impl<'a> Lane<'a> {
             label.append_option(best.map(|best| spec.labels.get(best.class)));
             class.append_option(best.map(|best| best.class as i32));
             confidence.append_option(best.map(|best| best.confidence));
-            model.append_value(&spec.name);
+            model.append_option((!matches!(answer, Answer::Null)).then_some(&spec.name));
             error.append_option(match answer {
                 Answer::Failed(reason) => Some(reason),
                 Answer::Null | Answer::Class(_) => None,

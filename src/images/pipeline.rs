@@ -178,7 +178,7 @@ fn read(
 
 /// The permit comes back with the row: bytes that wait for their turn are still in flight.
 async fn read_file(reader: Arc<Reader>, file: ObjectMeta, permit: Permit) -> Result<(Row, Permit)> {
-    Ok((reader.read(file).await, permit))
+    Ok((reader.read(file).await?, permit))
 }
 
 /// Packs rows into batches.
@@ -228,14 +228,21 @@ impl Reader {
     }
 
     /// Reads `file` as far as needed. What can't be read is logged, counted and left NULL: it costs no other row.
-    async fn read(&self, file: ObjectMeta) -> Row {
+    ///
+    /// # Errors
+    /// A read that was given up, which happens when the runtime shuts down: the file is not to blame.
+    async fn read(&self, file: ObjectMeta) -> Result<Row> {
         let mut row = Row::listed(file);
-        if let Err(reason) = self.fill(&mut row).await {
-            self.counters.unreadable_files.add(1);
-            let path = self.scan.location.path_of(&row.file.location);
-            tracing::warn!(path, %reason, "a file could not be read; its columns are NULL");
+        match self.fill(&mut row).await {
+            Ok(()) => {}
+            Err(given_up @ object_store::Error::JoinError { .. }) => return Err(given_up.into()),
+            Err(reason) => {
+                self.counters.unreadable_files.add(1);
+                let path = self.scan.location.path_of(&row.file.location);
+                tracing::warn!(path, %reason, "a file could not be read; its columns are NULL");
+            }
         }
-        row
+        Ok(row)
     }
 
     async fn fill(&self, row: &mut Row) -> object_store::Result<()> {

@@ -16,12 +16,12 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::Sort as SortExpr;
-use datafusion::logical_expr::logical_plan::{Extension, Limit, Projection, Sort, SubqueryAlias};
+use datafusion::logical_expr::logical_plan::{Limit, Projection, Sort, SubqueryAlias};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use super::node::{InferNode, as_infer};
+use super::node::as_infer;
 
 /// Moves inference above LIMIT, and above a sort that keeps few rows.
 #[derive(Debug, Default)]
@@ -104,8 +104,7 @@ fn sink(node: &Sinking<'_>, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         plan => match as_infer(plan) {
             Some(infer) if node.fits(infer.input()) => {
                 let input = sink(node, infer.input())?.unwrap_or_else(|| node.above(infer.input()));
-                let node = InferNode::try_new(input, infer.calls().to_vec())?;
-                Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+                Ok(Some(infer.with(input, infer.calls().to_vec())?))
             }
             _ => Ok(None),
         },

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Field;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, assert_eq_or_internal_err, internal_err};
+use datafusion::logical_expr::logical_plan::Extension;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use itertools::Itertools;
 use seequel_udfs::classification_type;
@@ -41,6 +42,8 @@ pub struct InferNode {
     input: LogicalPlan,
     /// Name of the column, unique in the whole plan, and the call that fills it.
     calls: Vec<(String, InferCall)>,
+    /// What errors call a row, where a failing row is to fail the query.
+    row: Option<Expr>,
     schema: DFSchemaRef,
 }
 
@@ -49,7 +52,7 @@ impl InferNode {
     ///
     /// # Errors
     /// A column whose name the input has already.
-    pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>) -> Result<Self> {
+    pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>, row: Option<Expr>) -> Result<Self> {
         let schema = input.schema();
         let answers =
             calls.iter().map(|(column, _)| (None, Arc::new(Field::new(column, classification_type(), true))));
@@ -57,13 +60,25 @@ impl InferNode {
             schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).chain(answers);
         let with_answers = DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())?
             .with_functional_dependencies(schema.functional_dependencies().clone())?;
-        Ok(Self { schema: Arc::new(with_answers), input, calls })
+        Ok(Self { schema: Arc::new(with_answers), input, calls, row })
     }
 
     /// The added columns and their calls, in the order of the schema.
     #[must_use]
     pub fn calls(&self) -> &[(String, InferCall)] {
         &self.calls
+    }
+
+    /// The node with other calls on another input, which has the columns that this one reads.
+    pub(super) fn with(&self, input: LogicalPlan, calls: Vec<(String, InferCall)>) -> Result<LogicalPlan> {
+        let node = Arc::new(Self::try_new(input, calls, self.row.clone())?);
+        Ok(LogicalPlan::Extension(Extension { node }))
+    }
+
+    /// What errors call a row: an expression over the input.
+    #[must_use]
+    pub fn row(&self) -> Option<&Expr> {
+        self.row.as_ref()
     }
 
     /// The plan below.
@@ -87,7 +102,7 @@ impl UserDefinedLogicalNodeCore for InferNode {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.calls.iter().map(|(_, call)| call.image.clone()).collect()
+        self.calls.iter().map(|(_, call)| &call.image).chain(&self.row).cloned().collect()
     }
 
     /// Predicates on what the models say stay above; all others may pass.
@@ -100,22 +115,29 @@ impl UserDefinedLogicalNodeCore for InferNode {
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        assert_eq_or_internal_err!(exprs.len(), self.calls.len(), "Infer has one expression a call");
+        let expected = self.calls.len() + usize::from(self.row.is_some());
+        assert_eq_or_internal_err!(
+            exprs.len(),
+            expected,
+            "Infer has an expression a call, and one for the row"
+        );
         let Some(input) = inputs.pop() else {
             return internal_err!("Infer has one input");
         };
-        let calls = self.calls.iter().zip(exprs).map(|((column, call), image)| {
+        let mut exprs = exprs.into_iter();
+        let calls = self.calls.iter().zip(exprs.by_ref()).map(|((column, call), image)| {
             (column.clone(), InferCall { image, model: Arc::clone(&call.model) })
         });
-        Self::try_new(input, calls.collect())
+        let calls = calls.collect();
+        Self::try_new(input, calls, exprs.next())
     }
 
-    /// The input's columns that are asked for, and those the images are made of.
+    /// The input's columns that are asked for, and those that images and row are made of.
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let schema = self.input.schema();
         let passed = output_columns.iter().copied().filter(|column| *column < schema.fields().len());
-        let columns: HashSet<&Column> =
-            self.calls.iter().flat_map(|(_, call)| call.image.column_refs()).collect();
+        let exprs = self.calls.iter().map(|(_, call)| &call.image).chain(&self.row);
+        let columns: HashSet<&Column> = exprs.flat_map(Expr::column_refs).collect();
         let read = columns.into_iter().map(|column| schema.maybe_index_of_column(column));
         let read = read.collect::<Option<Vec<_>>>()?;
         Some(vec![passed.chain(read).sorted_unstable().dedup().collect()])
@@ -131,8 +153,8 @@ impl fmt::Debug for InferNode {
 // The schema follows from the other fields.
 impl PartialEq for InferNode {
     fn eq(&self, other: &Self) -> bool {
-        let Self { input, calls, schema: _ } = self;
-        *input == other.input && *calls == other.calls
+        let Self { input, calls, row, schema: _ } = self;
+        *input == other.input && *calls == other.calls && *row == other.row
     }
 }
 
@@ -140,19 +162,17 @@ impl Eq for InferNode {}
 
 impl Hash for InferNode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { input, calls, schema: _ } = self;
+        let Self { input, calls, row, schema: _ } = self;
         input.hash(state);
         calls.hash(state);
+        row.hash(state);
     }
 }
 
 impl PartialOrd for InferNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        let Self { input, calls, schema: _ } = self;
-        match input.partial_cmp(&other.input)? {
-            Ordering::Equal => calls.partial_cmp(&other.calls),
-            unequal => Some(unequal),
-        }
+        let Self { input, calls, row, schema: _ } = self;
+        (input, calls, row).partial_cmp(&(&other.input, &other.calls, &other.row))
     }
 }
 

@@ -17,8 +17,8 @@ use datafusion::catalog::Session;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::node::InferNode;
@@ -49,14 +49,17 @@ impl ExtensionPlanner for InferPlanner {
         let ([logical_input], [input]) = (logical_inputs, physical_inputs) else {
             return internal_err!("Infer has one input");
         };
+        let physical = |expr: &Expr| {
+            planner.create_physical_expr(expr, logical_input.schema(), session, planning_context)
+        };
         let calls = infer.calls().iter().map(|(column, call)| {
-            let schema = logical_input.schema();
-            let image = planner.create_physical_expr(&call.image, schema, session, planning_context)?;
+            let image = physical(&call.image)?;
             Ok(PhysicalCall { column: column.clone(), image, model: Arc::clone(&call.model) })
         });
         let calls = calls.collect::<Result<Vec<_>>>()?;
+        let row = infer.row().map(physical).transpose()?;
         let target_partitions = session.config().target_partitions();
-        Ok(Some(plan_inference(Arc::clone(input), calls, target_partitions)?))
+        Ok(Some(plan_inference(Arc::clone(input), calls, row, target_partitions)?))
     }
 }
 
@@ -64,6 +67,7 @@ impl ExtensionPlanner for InferPlanner {
 fn plan_inference(
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
+    row: Option<Arc<dyn PhysicalExpr>>,
     target_partitions: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let (mut workers, mut batch_rows) = (1, 1);
@@ -75,10 +79,10 @@ fn plan_inference(
     let rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
-        return Ok(Arc::new(InferExec::try_new(input, calls, Morsels::Ordered { rows, in_flight })?));
+        return Ok(Arc::new(InferExec::try_new(input, calls, row, Morsels::Ordered { rows, in_flight })?));
     }
     let exchange = Arc::new(InferExchangeExec::new(input, workers, rows));
-    Ok(Arc::new(InferExec::try_new(exchange, calls, Morsels::Exchanged)?))
+    Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged)?))
 }
 
 /// DataFusion's planner, extended by [`InferPlanner`].

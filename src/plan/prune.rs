@@ -5,12 +5,10 @@
 //! nowhere: by no expression, and by no node that takes its input's columns as they come.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::logical_expr::logical_plan::Extension;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::node::{InferNode, as_infer};
@@ -78,6 +76,5 @@ fn prune(infer: &InferNode, read: &HashSet<String>) -> Result<LogicalPlan> {
     if calls.is_empty() {
         return Ok(infer.input().clone());
     }
-    let node = InferNode::try_new(infer.input().clone(), calls)?;
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    infer.with(infer.input().clone(), calls)
 }

@@ -16,7 +16,7 @@ pub(super) const HELP: &str = r"
 Statements end with ; and may take many lines.
   \d         tables              \d NAME    columns of a table
   \m         models              \m NAME    settings of a model
-  \f         functions           \f NAME    functions of a name
+  \f         functions           \f NAME    what a function does
   \?, help   this help           \q, quit   leave, as Ctrl-D does
 Ctrl-C cancels the query that runs.
 
@@ -48,7 +48,7 @@ impl Command {
             ("\\m", "") => Self::Sql("SHOW MODELS".to_string()),
             ("\\m", model) => Self::Sql(format!("DESCRIBE MODEL {model}")),
             ("\\f", "") => Self::Sql("SHOW FUNCTIONS".to_string()),
-            ("\\f", function) => Self::Sql(format!("SHOW FUNCTIONS LIKE '{}'", function.replace('\'', "''"))),
+            ("\\f", function) => Self::Sql(describe_function(function)),
             _ => return Err(format!("there is no command {entry}; \\? lists those there are")),
         };
         Ok(command)
@@ -60,6 +60,16 @@ impl Command {
         let word = entry.trim_end_matches(';');
         entry.starts_with('\\') || BARE_COMMANDS.iter().any(|command| word.eq_ignore_ascii_case(command))
     }
+}
+
+/// `SHOW FUNCTIONS LIKE` has a row for each signature, and none for functions such as `classify` that check their
+/// arguments themselves.
+fn describe_function(name: &str) -> String {
+    format!(
+        "SELECT DISTINCT syntax_example AS function, description FROM information_schema.routines \
+         WHERE routine_name LIKE '{}' ORDER BY function",
+        name.replace('\'', "''")
+    )
 }
 
 #[cfg(test)]
@@ -83,12 +93,17 @@ mod tests {
             ("\\d", sql("SHOW TABLES")),
             ("\\d  images;", sql("DESCRIBE images")),
             ("\\m resnet", sql("DESCRIBE MODEL resnet")),
-            ("\\f it's", sql("SHOW FUNCTIONS LIKE 'it''s'")),
+            ("\\f it's", Ok(Command::Sql(describe_function("it's")))),
             ("SELECT 1;", sql("SELECT 1;")),
             ("SELECT help", sql("SELECT help")),
         ] {
             assert_eq!(Command::parse(entry), command, "{entry}");
         }
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert!(describe_function("it's").contains("LIKE 'it''s'"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 
-use crate::support::folder_of;
 use crate::support::process::seequel;
+use crate::support::{folder_of, photos};
 
 const PROMPT: &str = "seequel> ";
 const PATIENCE_MS: u64 = 120_000;
@@ -68,14 +68,15 @@ fn errors_leave_the_session_as_it_is() {
 fn commands_begin_with_a_backslash() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &["-q"]);
+    let describe = format!("\\d '{}/lion.jpg'", photos().display());
     for (command, expected) in [
         ("\\?", "Statements end with ;"),
         ("help", "\\m NAME    settings of a model"),
         ("\\m", "| efficientnet_lite0 |"),
         ("\\m efficientnet_lite2", "| 260x260 "),
-        ("\\f classify", "| classify"),
+        ("\\f classify", "| classify(image [, model]) | The most probable class of an image."),
         ("\\d", "| information_schema |"),
-        ("\\d 'photos/lion.jpg'", "| BinaryView "),
+        (&describe, "| BinaryView "),
         ("\\x", "Error: there is no command \\x; \\? lists those there are"),
     ] {
         let shown = enter(&mut session, command);

@@ -66,12 +66,8 @@ impl ExtractInference {
     fn extract(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<Transformed<LogicalPlan>> {
         let options = InferenceOptions::of(config);
         let next_column = first_free_column(&plan)?;
-        let mut extraction = Extraction {
-            models: &self.models,
-            default_model: &options.default_model,
-            next_column,
-            changed: false,
-        };
+        let mut extraction =
+            Extraction { models: &self.models, options: &options, next_column, changed: false };
         let plan = extraction.complete(plan)?;
         Ok(Transformed::new_transformed(plan, extraction.changed))
     }

@@ -14,13 +14,14 @@ use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
 
 use super::super::node::{InferCall, InferNode};
 use super::calls::{Carried, Pass, contains_calls};
+use crate::config::{InferenceOptions, OnError};
 use crate::models::ModelRegistry;
 
 /// Extraction of the calls of one query.
 #[derive(Debug)]
 pub(super) struct Extraction<'a> {
     pub(super) models: &'a ModelRegistry,
-    pub(super) default_model: &'a str,
+    pub(super) options: &'a InferenceOptions,
     pub(super) next_column: usize,
     /// Whether anything was replaced.
     pub(super) changed: bool,
@@ -210,7 +211,7 @@ impl Extraction<'_> {
             let correlated = !input.plan.all_out_ref_exprs().is_empty();
             let mut pass = Pass {
                 models: self.models,
-                default_model: self.default_model,
+                default_model: &self.options.default_model,
                 input: &schema,
                 correlated,
                 carried: &input.carried,
@@ -229,10 +230,30 @@ impl Extraction<'_> {
             }
             self.changed = true;
             if !pending.is_empty() {
-                infer(input, pending)?;
+                self.infer(input, pending)?;
             }
         }
     }
+
+    /// Puts an `Infer` node on top of `input`.
+    fn infer(&self, input: &mut Extracted, calls: Vec<Carried>) -> Result<()> {
+        let columns =
+            calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
+        let row = calls.first().filter(|_| self.options.on_error == OnError::Fail);
+        let row = row.and_then(|first| row_of(&first.call.image, input.plan.schema()));
+        let below = std::mem::take(&mut input.plan);
+        let node = Arc::new(InferNode::try_new(below, columns, row)?);
+        input.plan = LogicalPlan::Extension(Extension { node });
+        input.carried.extend(calls);
+        Ok(())
+    }
+}
+
+/// The column `path` beside an image: what to call the row in an error.
+fn row_of(image: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let relation = image.column_refs().into_iter().next()?.relation.clone();
+    let path = Column::new(relation, "path");
+    schema.has_column(&path).then_some(Expr::Column(path))
 }
 
 /// The calls whose answers come out of a join.
@@ -253,15 +274,6 @@ fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>)
         JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => (vec![], right),
     };
     left.into_iter().chain(right).collect()
-}
-
-/// Puts an `Infer` node on top of `input`.
-fn infer(input: &mut Extracted, calls: Vec<Carried>) -> Result<()> {
-    let columns = calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
-    let below = std::mem::take(&mut input.plan);
-    input.plan = LogicalPlan::Extension(Extension { node: Arc::new(InferNode::try_new(below, columns)?) });
-    input.carried.extend(calls);
-    Ok(())
 }
 
 /// `carried` in terms of other columns, or `None` where its image is not visible.

@@ -1,0 +1,168 @@
+"""Who takes part: how each is started for a job, and the settings that are tried to find its best."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from os import sched_getaffinity
+from pathlib import Path
+from typing import NamedTuple
+
+import fixtures
+from fixtures import BENCH, HOME, PEERS
+
+CORES = len(sched_getaffinity(0))
+LITE0 = HOME / "models" / "efficientnet_lite0"
+LITE2_CALL = "classify(image, 'efficientnet_lite2')"
+RESNET50 = BENCH / "resnet50"
+
+Setting = dict[str, object]
+
+SEEQUEL_GRID = [{"batch_size": batch, "concurrency": CORES * each} for each in (1, 2) for batch in (1, 2, 4, 8)]
+SEEQUEL_GRID += [{"batch_size": batch, "concurrency": 1, "num_cpus": CORES} for batch in (1, 4)]
+LIMIT_GRID = [
+    {"batch": batch, "sessions": sessions, "threads": threads}
+    for sessions, threads in ((CORES, 1), (1, CORES))
+    for batch in (1, 2, 4, 8)
+]
+DAFT_GRID = [
+    {"batch": batch, "concurrency": CORES, "process": process, "decode": decode}
+    for batch in (8, 32)
+    for decode in ("pillow", "daft")
+    for process in (0, 1)
+]
+DAFT_GRID += [{"batch": 16, "concurrency": CORES * 2, "process": 0, "decode": decode} for decode in ("pillow", "daft")]
+RAY_GRID = [
+    {"batch": batch, "concurrency": concurrency, "cpus": 0.5}
+    for concurrency in (CORES, max(1, CORES // 2))
+    for batch in (16, 64)
+]
+SCRIPT_GRID = [{"threads": threads, "workers": CORES * each} for threads in (1, CORES) for each in (1, 2)]
+
+
+class Job(NamedTuple):
+    """Photos to classify; a column of the report."""
+
+    column: str
+    photos: Path
+    count: int
+    model: Path
+
+    @property
+    def parquet(self) -> Path:
+        """The same photos in one Parquet file, paths and bytes, if someone made it."""
+        return self.photos.with_suffix(".parquet")
+
+
+Command = Callable[[Job, Setting, Path], list[str]]
+"""From a job, a setting and the results to write, to a command line."""
+
+
+class Contender(NamedTuple):
+    """A way to do the jobs; a row of the report."""
+
+    family: str
+    name: str
+    command: Command
+    suffix: str
+    """Of the results; a contender may make a folder of that name."""
+    columns: tuple[str, ...] = ("small", "large")
+    grid: Sequence[Setting] = ({},)
+    """Settings to find the best of, the likeliest first."""
+    by_itself: bool = False
+    """Whether it measures its own time, without its start and imports."""
+    has_workers: bool = False
+    """Whether it works in processes that its peak of memory leaves out."""
+    is_comparable: bool = True
+    """Whether its answers should be those of Seequel's row."""
+
+
+def jobs(share: float) -> list[Job]:
+    """Returns the jobs, each on that share of its photos."""
+    sizes = [("small", "small", 1600, LITE0), ("large", "large", 400, LITE0), ("resnet50", "small", 400, RESNET50)]
+    counts = [(column, name, round(most * share), model) for column, name, most, model in sizes]
+    return [Job(column, fixtures.photos(name, count), count, model) for column, name, count, model in counts]
+
+
+def contenders(binaries: dict[str, Path]) -> list[Contender]:
+    """Returns all who take part, Seequel at its defaults first."""
+    every = ("small", "large", "resnet50")
+    binary = str(binaries["seequel"])
+    lite2 = seequel_command(binary, calls=[LITE2_CALL])
+    both = seequel_command(binary, calls=["{own}", LITE2_CALL])
+    return [
+        Contender("seequel", "Seequel", seequel_command(binary), ".parquet", every),
+        Contender("seequel", "Seequel, tuned", seequel_command(binary), ".parquet", every, SEEQUEL_GRID),
+        Contender("seequel", "Seequel, from Parquet", seequel_command(binary, parquet=True), ".parquet"),
+        Contender("seequel", "Seequel, Lite2 alone", lite2, ".parquet", is_comparable=False),
+        Contender("seequel", "Seequel, Lite0 and Lite2", both, ".parquet"),
+        Contender("limit", "limit", limit_command(binaries["limit"]), ".csv", every, LIMIT_GRID),
+        Contender("daft", "Daft", peer_command("daft_job.py"), ".out", grid=DAFT_GRID, by_itself=True),
+        Contender("ray", "Ray Data", peer_command("ray_job.py"), ".out", grid=RAY_GRID, by_itself=True, has_workers=True),
+        Contender("script", "Python script", peer_command("script.py"), ".parquet", grid=SCRIPT_GRID, by_itself=True),
+    ]  # fmt: skip
+
+
+def seequel_command(binary: str, *, calls: Sequence[str] = ("{own}",), parquet: bool = False) -> Command:
+    """Returns what runs one query of these calls; `{own}` is the job's model with the setting."""
+
+    def command(job: Job, setting: Setting, results: Path) -> list[str]:
+        statements, own = [], "classify(image)"
+        if setting or job.model != LITE0:
+            own = "classify(image, 'own')"
+            options = ", ".join(f"{key} {value}" for key, value in setting.items())
+            statements.append(f"CREATE MODEL own FROM '{job.model}/model.onnx' OPTIONS ({options})")
+        source = f"'{job.parquet}'" if parquet else "photos"
+        if not parquet:
+            statements.append(f"CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION '{job.photos}/'")
+        fields, answers = ["path"], ["path"]
+        for number, call in enumerate(calls):
+            suffix = str(number + 1) if number else ""
+            answers.append(f"{call.format(own=own)} AS p{suffix}")
+            fields += [f"p{suffix}['{field}'] AS {field}{suffix}" for field in ("label", "class", "confidence")]
+        query = f"SELECT {', '.join(fields)} FROM (SELECT {', '.join(answers)} FROM {source})"
+        statements.append(f"COPY ({query}) TO '{results}'")
+        return [binary, "--quiet", "--command", *statements]
+
+    return command
+
+
+def limit_command(binary: Path) -> Command:
+    """Returns what runs the loop without an engine, which is told what others read from seequel.json."""
+
+    def command(job: Job, setting: Setting, results: Path) -> list[str]:
+        settings = json.loads((job.model / "seequel.json").read_text("utf-8"))
+        options: Setting = {
+            "library": HOME / "lib" / "libonnxruntime.so",
+            "model": job.model / "model.onnx",
+            "output": settings["output"],
+            "size": settings["input_size"].split("x")[0],
+            "rescale": settings["rescale"],
+            "mean": per_channel(settings["mean"]),
+            "std": per_channel(settings["std"]),
+            "answers": results,
+        }
+        return [str(binary), str(job.photos), *arguments(options | setting)]
+
+    return command
+
+
+def peer_command(script: str) -> Command:
+    """Returns what runs a script of `peers/`."""
+
+    def command(job: Job, setting: Setting, results: Path) -> list[str]:
+        options: Setting = {"photos": job.photos, "model": job.model, "results": results}
+        return [sys.executable, str(PEERS / script), *arguments(options | setting)]
+
+    return command
+
+
+def per_channel(value: float | list[float]) -> str:
+    """Writes one number, or one for each of three channels, as three."""
+    return ",".join(map(str, value if isinstance(value, list) else [value] * 3))
+
+
+def arguments(options: Setting) -> list[str]:
+    """Writes options as `--name=value`."""
+    return [f"--{name}={value}" for name, value in options.items()]

@@ -1,0 +1,137 @@
+"""The report: one table of all contenders and their ratios, then settings, machine and versions, in Markdown."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import tomllib
+from collections.abc import Callable
+from statistics import median
+from typing import TYPE_CHECKING
+
+from contenders import CORES
+from fixtures import PYTHON_PACKAGES, ROOT
+
+if TYPE_CHECKING:
+    from run import Entry
+
+MEGA = 1e6
+COLUMNS = ("small", "large", "resnet50")
+TITLES = {
+    "small": "Lite0, {count} photos of 500 × 375",
+    "large": "Lite0, {count} photos of 1920 × 1440",
+    "resnet50": "ResNet-50¹, {count} photos of 500 × 375",
+}
+PEER_RATIOS = ("limit", "Daft", "Ray Data", "Python script")
+PEER_PACKAGES = ("daft", "ray", "onnxruntime", "pillow", "numpy", "pyarrow")
+
+NOTES = """\
+Each cell: images a second, the median of {rounds} round{s} (slowest to fastest), and the peak of resident memory. Rounds
+alternate between the contenders, each at the best setting of its grid; Seequel at its defaults. Time is that of the
+whole process for Seequel and the limit; for the Python ones it leaves out the interpreter's start, imports and `ray.init`.
+
+¹ Random weights: the time is real, the labels mean nothing.
+² Of the largest process; the other workers, and Ray's object store, come on top.
+"""
+
+
+def render(entries: list[Entry], rounds: int, load: float) -> str:
+    """Returns the report."""
+    cells = {(entry.contender.name, entry.job.column): entry for entry in entries}
+    names = list(dict.fromkeys(entry.contender.name for entry in entries))
+    titles = {entry.job.column: TITLES[entry.job.column].format(count=entry.job.count) for entry in entries}
+    rows = [["", *(titles.get(column, "") for column in COLUMNS)]]
+    rows += [[name, *(measured(cells.get((name, column))) for column in COLUMNS)] for name in names]
+    rows += [row for row in ratio_rows(cells) if any(row[1:])]
+    notes = NOTES.format(rounds=rounds, s="s" * (rounds > 1))
+    parts = ["# Results of `make bench`", table(rows), notes, settings(entries), machine(load)]
+    return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def measured(entry: Entry | None) -> str:
+    """Returns a cell of measurements, or what went wrong."""
+    if entry is None:
+        return ""
+    if entry.fault:
+        return f"failed: {entry.fault[:100]}".replace("|", "/")
+    speeds = sorted(entry.job.count / run.seconds for run in entry.runs)
+    spread = f" ({number(speeds[0])}–{number(speeds[-1])})" if len(speeds) > 1 else ""
+    has_workers = entry.contender.has_workers or entry.setting.get("process")
+    memory = median(run.peak_bytes for run in entry.runs) / MEGA
+    return f"{number(median(speeds))}{spread}, {memory:.0f} MB{'²' if has_workers else ''}"
+
+
+def number(speed: float) -> str:
+    """Writes images a second with three digits."""
+    return f"{speed:.0f}" if speed >= 100 else f"{speed:.1f}"
+
+
+Cells = dict[tuple[str, str], "Entry"]
+
+
+def ratio_rows(cells: Cells) -> list[list[str]]:
+    """Returns the ratios of speeds, and that of the time for two models."""
+
+    def row(title: str, ratio: Callable[[dict[str, float]], float]) -> list[str]:
+        texts = []
+        for column in COLUMNS:
+            times = {name: seconds(entry) for (name, of), entry in cells.items() if of == column}
+            try:
+                texts.append(f"**{ratio({name: time for name, time in times.items() if time}):.2f}**")
+            except KeyError:
+                texts.append("")
+        return [title, *texts]
+
+    rows = [row(f"Seequel ÷ {name}", lambda time, name=name: time[name] / time["Seequel"]) for name in PEER_RATIOS]
+    rows.append(row("Seequel's defaults ÷ tuned", lambda time: time["Seequel, tuned"] / time["Seequel"]))
+    rows.append(row("from Parquet ÷ from files", lambda time: time["Seequel"] / time["Seequel, from Parquet"]))
+    rows.append(
+        row(
+            "time for both Lites ÷ one by one",
+            lambda time: time["Seequel, Lite0 and Lite2"] / (time["Seequel"] + time["Seequel, Lite2 alone"]),
+        )
+    )
+    return rows
+
+
+def seconds(entry: Entry) -> float | None:
+    """Returns the median time, unless the entry failed."""
+    return None if entry.fault else median(run.seconds for run in entry.runs)
+
+
+def table(rows: list[list[str]]) -> str:
+    """Returns a Markdown table that is aligned as text too."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def settings(entries: list[Entry]) -> str:
+    """Lists the settings chosen from the grids, and how far answers agree with Seequel's."""
+    lines = ["Settings chosen, and photos put into the same class as by Seequel at its defaults:", ""]
+    for entry in entries:
+        if entry.fault or entry.contender.name == "Seequel" or not entry.contender.is_comparable:
+            continue
+        chosen = ", ".join(f"{key} {value}" for key, value in entry.setting.items()) or "defaults"
+        lines.append(f"- {entry.contender.name}, {entry.job.column}: {chosen}; {entry.agreement:.1%}")
+    return "\n".join(lines)
+
+
+def machine(load: float) -> str:
+    """Describes the machine and the versions."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))
+    locked = {package["name"]: package["version"] for package in lock["package"]}
+    peers = {one.name.lower(): one.version for one in importlib.metadata.distributions(path=[str(PYTHON_PACKAGES)])}
+    versions = [f"seequel {revision()}", f"datafusion {locked['datafusion']}"]
+    versions += [f"{name} {peers[name]}" for name in PEER_PACKAGES if name in peers]
+    return f"Machine: {CORES} cores, {model}; load {load:.1f} before the start.\n\nVersions: {', '.join(versions)}."
+
+
+def revision() -> str:
+    """Returns the commit that was measured, marked if files were changed since."""
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or "of unknown revision"

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Measures Seequel beside a loop without an engine, Daft, Ray Data and a Python script, all on this machine.
+
+What is measured, and in whose favour, is in benches/README.md. Run it through `make bench`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fixtures
+import report
+from contenders import Contender, Job, Setting, contenders, jobs
+from fixtures import BENCHES, RUN, say
+from measure import BenchError, Measurement, measure
+
+FAMILIES = ("seequel", "limit", "daft", "ray", "script")
+QUICK_SHARE = 0.125
+LEAST_AGREEMENT = 0.97
+FEW_APART = 3
+"""Photos that may be in other classes however few there are: near ties turn on the last digit."""
+
+
+@dataclass
+class Entry:
+    """A contender at a job: its setting, what its runs cost, and what went wrong if something did."""
+
+    contender: Contender
+    job: Job
+    setting: Setting = field(default_factory=dict)
+    runs: list[Measurement] = field(default_factory=list)
+    agreement: float | None = None
+    fault: str | None = None
+
+
+def main() -> int:
+    """Prepares, finds each contender's best setting, measures in rounds, and reports."""
+    options = parse_arguments()
+    load = os.getloadavg()[0]
+    try:
+        binaries = fixtures.prepare(with_peers=not {"daft", "ray", "script"}.isdisjoint(options.only))
+        bench = Bench(binaries, QUICK_SHARE if options.quick else 1)
+        entries = bench.entries(options.only)
+        for entry in entries:
+            bench.choose_setting(entry, quick=options.quick)
+        for number in range(options.rounds):
+            # Back and forth, so that a machine that grows slower or faster favours nobody.
+            for entry in entries if number % 2 == 0 else reversed(entries):
+                bench.run_in_round(entry, number)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    text = report.render(entries, options.rounds, load)
+    print(text)
+    if options.only == FAMILIES and not options.quick:
+        (BENCHES / "RESULTS.md").write_text(text, "utf-8")
+    shutil.rmtree(RUN)
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, help="how often each is measured [default: 3, or 1 if quick]")
+    parser.add_argument("--only", type=families, default=FAMILIES, help="some of " + ",".join(FAMILIES))
+    parser.add_argument("--quick", action="store_true", help="an eighth of the photos, no search for settings")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    return options
+
+
+def families(text: str) -> tuple[str, ...]:
+    """Reads the value of `--only`."""
+    names = text.split(",")
+    if not set(names) <= set(FAMILIES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not some of {','.join(FAMILIES)}")
+    return tuple(family for family in FAMILIES if family in names)
+
+
+class Bench:
+    """What all runs share: the jobs, those who do them, and Seequel's answers, which the others' should equal."""
+
+    def __init__(self, binaries: dict[str, Path], share: float) -> None:
+        self.seequel = str(binaries["seequel"])
+        self.environment = fixtures.environment()
+        self.contenders = contenders(binaries)
+        self.jobs = jobs(share)
+        self.references = {job.column: self.reference(job) for job in self.jobs}
+
+    def reference(self, job: Job) -> Path:
+        """Has Seequel do a job once, unmeasured, and put its photos into a Parquet file."""
+        say(f"{job.column}: Seequel's answers, for comparison")
+        results = RUN / f"reference-{job.column}.parquet"
+        self.measure(self.contenders[0], job, {}, results)
+        self.ask(f"COPY (SELECT path, image FROM '{job.photos}/*.jpg') TO '{job.parquet}'")
+        return results
+
+    def entries(self, families: tuple[str, ...]) -> list[Entry]:
+        """Returns who does which job."""
+        return [
+            Entry(contender, job)
+            for contender in self.contenders
+            if contender.family in families
+            for job in self.jobs
+            if job.column in contender.columns
+        ]
+
+    def choose_setting(self, entry: Entry, *, quick: bool) -> None:
+        """Tries the contender's grid once and keeps the fastest that answers right; when `quick`, the likeliest."""
+        grid = entry.contender.grid
+        entry.setting = grid[0]
+        if quick or len(grid) == 1:
+            return
+        seconds = []
+        for setting in grid:
+            try:
+                one = self.measure(entry.contender, entry.job, setting, self.results(entry))
+                self.agreement(entry)
+                seconds.append((one.seconds, setting))
+                say(f"{entry.job.column}, {entry.contender.name}, {setting}: {entry.job.count / one.seconds:.1f}/s")
+            except BenchError as error:
+                entry.fault = str(error)
+                say(f"{entry.job.column}, {entry.contender.name}, {setting}: {error}")
+        if seconds:
+            entry.fault = None
+            _, entry.setting = min(seconds, key=lambda pair: pair[0])
+
+    def run_in_round(self, entry: Entry, number: int) -> None:
+        """Measures an entry once more and, the first time, compares its answers; a fault ends its part."""
+        if entry.fault:
+            return
+        title = f"round {number + 1}: {entry.job.column}, {entry.contender.name}"
+        try:
+            entry.runs.append(self.measure(entry.contender, entry.job, entry.setting, self.results(entry)))
+            say(f"{title}: {entry.job.count / entry.runs[-1].seconds:.1f}/s")
+            if entry.agreement is None:
+                entry.agreement = self.agreement(entry)
+        except BenchError as error:
+            entry.fault = str(error)
+            say(f"{title}: {error}")
+
+    def results(self, entry: Entry) -> Path:
+        """Returns where an entry's results go, with nothing there."""
+        results = RUN / f"results{entry.contender.suffix}"
+        if results.is_dir():
+            shutil.rmtree(results)
+        results.unlink(missing_ok=True)
+        return results
+
+    def measure(self, contender: Contender, job: Job, setting: Setting, results: Path) -> Measurement:
+        """Runs a contender once."""
+        command = contender.command(job, setting, results)
+        return measure(command, self.environment, RUN / "log", by_itself=contender.by_itself)
+
+    def agreement(self, entry: Entry) -> float:
+        """Returns the share of photos that a contender and Seequel put into the same class; all must be there."""
+        results = RUN / f"results{entry.contender.suffix}"
+        where = f"{results}/" if results.is_dir() else str(results)
+        kind = "CSV" if results.suffix == ".csv" else "PARQUET"
+        theirs = f"CREATE EXTERNAL TABLE theirs STORED AS {kind} LOCATION '{where}'"
+        answers = (
+            f"SELECT count(*) AS answers, count(DISTINCT theirs.path) AS photos, "
+            f"count(*) FILTER (WHERE theirs.class = ours.class) AS alike FROM theirs "
+            f"LEFT JOIN '{self.references[entry.job.column]}' AS ours "
+            f"ON regexp_replace(theirs.path, '.*/', '') = regexp_replace(ours.path, '.*/', '') "
+            f"WHERE theirs.class IS NOT NULL"
+        )
+        (row,) = json.loads(self.ask(theirs, answers))
+        count = entry.job.count
+        if (row["answers"], row["photos"]) != (count, count):
+            raise BenchError(f"{row['answers']} answers on {row['photos']} photos, of {count}")
+        apart = count - row["alike"]
+        if entry.contender.is_comparable and apart > max(FEW_APART, (1 - LEAST_AGREEMENT) * count):
+            raise BenchError(f"{apart} of {count} photos are in another class than Seequel says")
+        return row["alike"] / count
+
+    def ask(self, *statements: str) -> str:
+        """Returns what Seequel answers to the last statement, as JSON."""
+        command = [self.seequel, "--quiet", "--format", "json", "--command", *statements]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise BenchError(f"Seequel can't compare: {done.stderr.strip()}")
+        return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
