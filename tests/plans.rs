@@ -124,6 +124,16 @@ plans! {
     /// Two models over one image are one node, and one decode.
     two_models: "SELECT classify(image, 'm'), classify(image, 'n') FROM images";
 
+    /// A call around another call: DataFusion's async functions refuse that; here two nodes stand on each other.
+    nested: "SELECT classify(CASE classify(image)['label'] WHEN 'lion' THEN image END, 'n')['label'] FROM images";
+
+    /// Different calls in different aggregates get different columns.
+    two_aggregates: "SELECT min(classify(image)['class']), max(classify(image, 'n')['class']) FROM images";
+
+    /// DataFusion can't decorrelate through nodes it does not know, so this is extracted after it has.
+    correlated: "SELECT path FROM images i WHERE
+                 (SELECT max(classify(o.image)['label']) FROM images o WHERE o.path = i.path) = 'lion'";
+
     /// An answer that nobody reads is not computed.
     unread: "SELECT count(*) FROM (SELECT classify(image) FROM images)";
 
