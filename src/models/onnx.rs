@@ -22,6 +22,9 @@ use crate::{Error, Result};
 /// File name under which the system's loader knows ONNX Runtime.
 const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
 
+/// Environment variable that names the library's file.
+const LIBRARY_PATH: &str = "ORT_DYLIB_PATH";
+
 /// The process's ONNX Runtime. The library can be opened once only, so neither can this be made twice.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
@@ -99,7 +102,7 @@ impl Runtime {
 
     /// The library's file: the first that exists, but for the system's loader, which has paths of its own.
     fn library(&self) -> Option<PathBuf> {
-        if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+        if let Some(path) = std::env::var_os(LIBRARY_PATH) {
             return Some(path.into());
         }
         [self.home.join("lib"), PathBuf::from(".seequel/lib")]
@@ -110,11 +113,13 @@ impl Runtime {
     }
 
     fn not_installed(&self, reason: &str) -> Error {
-        let places =
-            format!("ORT_DYLIB_PATH, {}, .seequel/lib and the system", self.home.join("lib").display());
+        let places = match std::env::var_os(LIBRARY_PATH) {
+            Some(file) => format!("{LIBRARY_PATH}, which names {}", file.display()),
+            None => format!("{}, .seequel/lib and the system's folders", self.home.join("lib").display()),
+        };
         Error::Runtime(format!(
             "ONNX Runtime could not be opened, and models need it. `make setup` in Seequel's folder installs it; \
-             a library you have is used when ORT_DYLIB_PATH names its file. (Looked in {places}: {reason})"
+             a library you have is used when {LIBRARY_PATH} names its file. (Looked in {places}: {reason})"
         ))
     }
 }

@@ -91,18 +91,13 @@ impl ScalarUDFImpl for Classify {
         &self.signature
     }
 
+    /// Decodes dictionaries, and refuses nothing: DataFusion would wrap what is said here, but not what is said of the
+    /// result's type.
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let (image, model) = match arg_types {
-            [image] => (image, None),
-            [image, model] => (image, Some(model)),
-            _ => return plan_err!("{SIGNATURE} takes one or two arguments, not {}", arg_types.len()),
-        };
-        check_image_type(SIGNATURE, image)?;
-        if let Some(other) = model.filter(|model| !model.is_string()) {
-            return plan_err!("{SIGNATURE}: model must be the name of a model, not {other}");
-        }
         let mut coerced = arg_types.to_vec();
-        coerced[0] = decoded_image_type(image).clone();
+        if let Some(image) = coerced.first_mut() {
+            *image = decoded_image_type(image).clone();
+        }
         Ok(coerced)
     }
 
@@ -111,6 +106,15 @@ impl ScalarUDFImpl for Classify {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let (image, model) = match args.arg_fields {
+            [image] => (image, None),
+            [image, model] => (image, Some(model.data_type())),
+            other => return plan_err!("{SIGNATURE} takes one or two arguments, not {}", other.len()),
+        };
+        check_image_type(SIGNATURE, image.data_type())?;
+        if let Some(other) = model.filter(|model| !model.is_string()) {
+            return plan_err!("{SIGNATURE}: model must be the name of a model, not {other}");
+        }
         if let Some(None) = args.scalar_arguments.get(1) {
             return plan_err!(
                 "{SIGNATURE}: model must be a literal such as 'resnet', for it decides the plan"
