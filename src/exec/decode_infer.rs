@@ -17,8 +17,8 @@ use seequel_udfs::ImageArray;
 use super::lane::{Answers, Lane};
 use super::metrics::InferMetrics;
 use super::running::Running;
-use super::tensor_budget::TensorBudget;
-use crate::images::decode;
+use super::worker_memory::WorkerMemory;
+use crate::images::{Limits, decode};
 use crate::models::{Model, Tensor, least_scale};
 
 /// Raised when the query is dropped; work stops before the next image.
@@ -44,7 +44,7 @@ pub(crate) struct Context<'a> {
     pub(crate) max_image_pixels: u64,
     pub(crate) metrics: &'a InferMetrics,
     pub(crate) reservation: &'a MemoryReservation,
-    pub(crate) budget: &'a TensorBudget,
+    pub(crate) memory: &'a WorkerMemory,
     pub(crate) cancellation: &'a Cancellation,
 }
 
@@ -62,19 +62,22 @@ pub(crate) fn decode_infer(
 ) -> Result<Vec<Answers>> {
     let _running = Running::begin();
     let metrics = context.metrics;
-    let tensors = context.budget.reserve(
+    let held = context.memory.hold(
         context.reservation.new_empty(),
         rows.max(1),
         |most| tensor_bytes(models, most),
         || context.cancellation.check(),
     )?;
-    let lanes = models.iter().map(|model| Ok(Lane::new(model, rows, slots(model, tensors.most)?, metrics)));
+    let lanes = models.iter().map(|model| Ok(Lane::new(model, rows, slots(model, held.most)?, metrics)));
     let mut lanes = lanes.collect::<Result<Vec<_>>>()?;
+    let check = || context.cancellation.check();
+    let admit = |bytes: u64| held.add_pixels(usize::try_from(bytes).unwrap_or(usize::MAX), check).is_ok();
+    let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
     for row in 0..rows {
-        context.cancellation.check()?;
+        check()?;
         let Some(bytes) = images.get(row) else { continue };
         let timer = metrics.decode_time.timer();
-        let decoded = decode(bytes, context.max_image_pixels, |width, height| {
+        let decoded = decode(bytes, &limits, |width, height| {
             models.iter().map(|model| least_scale(model.spec(), width, height)).fold(0.0, f64::max)
         });
         timer.done();
@@ -85,6 +88,7 @@ pub(crate) fn decode_infer(
             }
             Err(reason) => lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_string())),
         }
+        held.drop_pixels();
     }
     lanes.into_iter().map(Lane::finish).collect()
 }

@@ -190,8 +190,11 @@ impl ExecutionPlan for InferExchangeExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let queue = self.queue(partition, &context);
-        let batches = futures::stream::try_unfold(queue, |queue| async move {
-            Ok(queue.next().await?.map(|batch| (batch, queue)))
+        // A morsel stays reserved while it is worked on: until the next is asked for.
+        let batches = futures::stream::try_unfold((queue, None), |(queue, worked_on)| async move {
+            drop(worked_on);
+            let next = queue.next().await?;
+            Ok(next.map(|Queued { morsel, reservation, .. }| (morsel.batch, (queue, Some(reservation)))))
         });
         let batches = batches.inspect_ok(move |batch: &RecordBatch| {
             batch.record_output(&metrics);
@@ -262,7 +265,7 @@ struct Sender {
 struct Queued {
     morsel: Morsel,
     _permit: OwnedSemaphorePermit,
-    _reservation: MemoryReservation,
+    reservation: MemoryReservation,
 }
 
 impl Queue {
@@ -286,10 +289,10 @@ impl Queue {
         }
     }
 
-    async fn next(&self) -> Result<Option<RecordBatch>> {
+    async fn next(&self) -> Result<Option<Queued>> {
         self.start()?;
         match self.morsels.recv().await {
-            Ok(queued) => Ok(Some(queued?.morsel.batch)),
+            Ok(queued) => queued.map(Some),
             Err(async_channel::RecvError) => self.end().await.map(|()| None),
         }
     }
@@ -351,14 +354,14 @@ impl Sender {
         let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;
         let reservation = self.reservation.new_empty();
         if reservation.try_grow(morsel.bytes).is_ok() {
-            return Ok(Queued { morsel, _permit: permit, _reservation: reservation });
+            return Ok(Queued { morsel, _permit: permit, reservation });
         }
         drop(permit);
         let permit = self.acquire(all).await?;
         if let Err(refused) = reservation.try_grow(morsel.bytes) {
             tracing::debug!("a morsel of {} bytes passes without a reservation: {refused}", morsel.bytes);
         }
-        Ok(Queued { morsel, _permit: permit, _reservation: reservation })
+        Ok(Queued { morsel, _permit: permit, reservation })
     }
 
     async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {

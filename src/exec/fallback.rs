@@ -16,7 +16,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::decode_infer::{Cancellation, Context, decode_infer};
 use super::metrics::InferMetrics;
-use super::tensor_budget::TensorBudget;
+use super::worker_memory::WorkerMemory;
 use crate::config::{InferenceOptions, OnError};
 use crate::models::ModelRegistry;
 
@@ -30,7 +30,7 @@ impl Models for ModelRegistry {
             max_image_pixels: options.max_image_pixels,
             metrics: &InferMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
             reservation: &MemoryConsumer::new("classify").register(&pool),
-            budget: &TensorBudget::default(),
+            memory: &WorkerMemory::default(),
             cancellation: &Cancellation::default(),
         };
         let array = ImageArray::try_new(images)?;

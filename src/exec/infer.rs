@@ -41,7 +41,7 @@ use super::decode_infer::{Cancellation, Context, decode_infer};
 use super::lane::Answers;
 use super::metrics::InferMetrics;
 use super::morsel::morsels;
-use super::tensor_budget::TensorBudget;
+use super::worker_memory::WorkerMemory;
 use crate::config::{InferenceOptions, OnError};
 use crate::models::Model;
 
@@ -78,7 +78,7 @@ pub struct InferExec {
     /// What errors call a row, where a failing row fails the query.
     row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
-    budget: Arc<TensorBudget>,
+    memory: Arc<WorkerMemory>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -95,8 +95,8 @@ impl InferExec {
         morsels: Morsels,
     ) -> Result<Self> {
         let properties = Arc::new(properties(&input, &calls)?);
-        let (budget, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, calls, row, morsels, budget, properties, metrics })
+        let (memory, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
+        Ok(Self { input, calls, row, morsels, memory, properties, metrics })
     }
 
     /// The columns that are added, in order.
@@ -194,7 +194,7 @@ impl ExecutionPlan for InferExec {
         Ok(Arc::new(Self {
             input,
             properties,
-            budget: Arc::default(),
+            memory: Arc::default(),
             metrics: ExecutionPlanMetricsSet::new(),
             ..Self::clone(&self)
         }))
@@ -290,7 +290,7 @@ struct Worker {
     options: InferenceOptions,
     metrics: InferMetrics,
     reservation: MemoryReservation,
-    budget: Arc<TensorBudget>,
+    memory: Arc<WorkerMemory>,
     cancellation: Cancellation,
 }
 
@@ -303,7 +303,7 @@ impl Worker {
             options: InferenceOptions::of(context.session_config().options()),
             metrics: InferMetrics::new(&node.metrics, partition),
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
-            budget: Arc::clone(&node.budget),
+            memory: Arc::clone(&node.memory),
             cancellation: Cancellation::default(),
         }
     }
@@ -340,7 +340,7 @@ impl Worker {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
             reservation: &self.reservation,
-            budget: &self.budget,
+            memory: &self.memory,
             cancellation: &self.cancellation,
         };
         decode_infer(&ImageArray::try_new(&images)?, batch.num_rows(), models, &context)

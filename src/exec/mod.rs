@@ -13,7 +13,7 @@ mod lane;
 mod metrics;
 mod morsel;
 mod running;
-mod tensor_budget;
+mod worker_memory;
 
 pub use exchange::InferExchangeExec;
 pub use infer::{InferExec, Morsels, PhysicalCall};

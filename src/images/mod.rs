@@ -36,7 +36,7 @@ mod tests;
 mod url_table;
 
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
-pub use decode::{ImageError, RgbImage, decode};
+pub use decode::{ImageError, Limits, RgbImage, decode};
 pub use factory::ImagesTableFactory;
 pub use function::ReadImages;
 pub use location::Location;

@@ -32,6 +32,13 @@ pub enum ImageError {
         /// The limit on width × height.
         max_pixels: u64,
     },
+
+    /// The session's memory limit leaves no room for the pixels.
+    #[error("decoding takes {megabytes} MiB, more than the memory limit leaves")]
+    NoMemory {
+        /// What decoding takes, in MiB.
+        megabytes: u64,
+    },
 }
 
 impl ImageError {

@@ -10,7 +10,7 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::{ImageError, JpegHeader, RgbImage, check_size, raster, upright, upright_size};
+use super::{ImageError, JpegHeader, Limits, RgbImage, raster, upright, upright_size};
 use crate::images::format::Format;
 
 /// Scans a progressive file may have; real ones have some ten, hostile ones thousands, each a pass over all pixels.
@@ -31,14 +31,14 @@ thread_local! {
 /// Decodes a JPEG; see [`super::decode`] for the arguments.
 pub(super) fn decode(
     bytes: &[u8],
-    max_pixels: u64,
+    limits: &Limits<'_>,
     min_scale: impl FnOnce(u32, u32) -> f64,
 ) -> Result<RgbImage, ImageError> {
     let mut decompressor = match DECOMPRESSOR.take() {
         Some(decompressor) => decompressor,
         None => new_decompressor().map_err(|error| damaged(&error))?,
     };
-    let result = decode_with(&mut decompressor, bytes, max_pixels, min_scale);
+    let result = decode_with(&mut decompressor, bytes, limits, min_scale);
     DECOMPRESSOR.set(Some(decompressor));
     result
 }
@@ -52,22 +52,26 @@ fn new_decompressor() -> turbojpeg::Result<Decompressor> {
 fn decode_with(
     decompressor: &mut Decompressor,
     bytes: &[u8],
-    max_pixels: u64,
+    limits: &Limits<'_>,
     min_scale: impl FnOnce(u32, u32) -> f64,
 ) -> Result<RgbImage, ImageError> {
     let header = match decompressor.read_header(bytes) {
         Ok(header) => header,
         // The binding refuses a header with as little as an odd version number; the other decoder is lenient.
-        Err(error) => return raster::decode(bytes, Format::Jpeg, max_pixels).map_err(|_| damaged(&error)),
+        Err(error) => return raster::decode(bytes, Format::Jpeg, limits).map_err(|_| damaged(&error)),
     };
     let orientation = JpegHeader::read(&mut Cursor::new(bytes))
         .map_or(Orientation::NoTransforms, |header| header.orientation);
     let original = upright_size(full_size(&header)?, orientation);
-    check_size(original, Format::Jpeg, max_pixels)?;
+    limits.check_size(original, Format::Jpeg)?;
 
     let scale = choose_scale(&header, min_scale(original.0, original.1));
     decompressor.set_scaling_factor(scale).map_err(|error| damaged(&error))?;
-    let stored = decompress(decompressor, bytes, &header.scaled(scale))?;
+    let scaled = header.scaled(scale);
+    // Turning an image upright takes a second one.
+    let copies = if orientation == Orientation::NoTransforms { 1 } else { 2 };
+    limits.check_memory((scaled.width * scaled.height * PixelFormat::CMYK.size() * copies) as u64)?;
+    let stored = decompress(decompressor, bytes, &scaled)?;
     Ok(upright(stored, orientation, original))
 }
 

@@ -47,36 +47,67 @@ impl std::fmt::Debug for RgbImage {
 
 /// Decodes `bytes` to upright RGB; alpha is dropped, of an animation the first frame is taken.
 ///
-/// `max_pixels` bounds width × height of the full-size image. `min_scale` is given the full size as displayed and
+/// `limits` bounds what is allocated, by the header. `min_scale` is given the full size as displayed and
 /// answers with the smallest linear scale, in (0, 1], that the caller can use: a JPEG is decoded at the smallest of
 /// 1/1, 1/2, 1/4 and 1/8 that is no smaller, which skips most of the work. Other formats come at full size.
 ///
 /// # Errors
-/// [`ImageError`] if the bytes are no image, a damaged one, or one of more than `max_pixels`.
+/// [`ImageError`] if the bytes are no image, a damaged one, or one that exceeds `limits`.
 pub fn decode(
     bytes: &[u8],
-    max_pixels: u64,
+    limits: &Limits<'_>,
     min_scale: impl FnOnce(u32, u32) -> f64,
 ) -> Result<RgbImage, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
     match Format::of(bytes).ok_or(ImageError::NotAnImage)? {
-        Format::Jpeg => jpeg::decode(bytes, max_pixels, min_scale),
-        format => raster::decode(bytes, format, max_pixels),
+        Format::Jpeg => jpeg::decode(bytes, limits, min_scale),
+        format => raster::decode(bytes, format, limits),
     }
 }
 
-/// Refuses sizes of no pixels, or of more than `max_pixels`, before anything is allocated for them.
-fn check_size((width, height): (u32, u32), format: Format, max_pixels: u64) -> Result<(), ImageError> {
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 {
-        return Err(ImageError::damaged(format, &"it has no pixels"));
+/// What a decoder may allocate for pixels.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    /// Most pixels, width × height, of the full-size image.
+    pub max_pixels: u64,
+    /// Asked before so many bytes are allocated; `false` refuses the image.
+    pub admit: &'a dyn Fn(u64) -> bool,
+}
+
+impl std::fmt::Debug for Limits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").field("max_pixels", &self.max_pixels).finish_non_exhaustive()
     }
-    if pixels > max_pixels {
-        return Err(ImageError::TooLarge { width, height, max_pixels });
+}
+
+impl Limits<'_> {
+    /// At most `max_pixels`, whatever memory they take.
+    #[must_use]
+    pub fn pixels(max_pixels: u64) -> Self {
+        Self { max_pixels, admit: &|_| true }
     }
-    Ok(())
+
+    /// Refuses sizes of no pixels, or of too many, before anything is allocated for them.
+    fn check_size(&self, (width, height): (u32, u32), format: Format) -> Result<(), ImageError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 {
+            return Err(ImageError::damaged(format, &"it has no pixels"));
+        }
+        if pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { width, height, max_pixels: self.max_pixels });
+        }
+        Ok(())
+    }
+
+    fn check_memory(&self, bytes: u64) -> Result<(), ImageError> {
+        if (self.admit)(bytes) {
+            Ok(())
+        } else {
+            Err(ImageError::NoMemory { megabytes: bytes.div_ceil(1 << 20) })
+        }
+    }
 }
 
 /// Size as displayed of an image stored as `(width, height)`: quarter turns swap the sides.

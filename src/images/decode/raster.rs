@@ -10,17 +10,17 @@ use image::codecs::png::PngDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
+use image::{DynamicImage, ImageDecoder, ImageResult};
 
-use super::{ImageError, RgbImage, check_size, upright, upright_size};
+use super::{ImageError, Limits, RgbImage, upright, upright_size};
 use crate::images::format::Format;
 
 /// What a decoder may allocate beside the pixels: palettes, metadata, a decompressor's windows.
 const SIDE_ALLOCATIONS: u64 = 64 << 20;
 
 /// Decodes `bytes`, whose signature is that of `format`.
-pub(super) fn decode(bytes: &[u8], format: Format, max_pixels: u64) -> Result<RgbImage, ImageError> {
-    contain_panic(|| decode_unguarded(bytes, format, max_pixels))
+pub(super) fn decode(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Result<RgbImage, ImageError> {
+    contain_panic(|| decode_unguarded(bytes, format, allowed))
         .unwrap_or_else(|| Err(ImageError::damaged(format, &"its decoder gave up on it")))
 }
 
@@ -31,11 +31,13 @@ pub(crate) fn contain_panic<T>(parse: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(parse)).ok()
 }
 
-fn decode_unguarded(bytes: &[u8], format: Format, max_pixels: u64) -> Result<RgbImage, ImageError> {
+fn decode_unguarded(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Result<RgbImage, ImageError> {
     let fault = |error: image::ImageError| ImageError::damaged(format, &error);
     let mut decoder = open_decoder(Cursor::new(bytes), format).map_err(fault)?;
     let stored_size = decoder.dimensions();
-    check_size(stored_size, format, max_pixels)?;
+    allowed.check_size(stored_size, format)?;
+    // As decoded, and as RGB.
+    allowed.check_memory(decoder.total_bytes().saturating_mul(2))?;
     decoder.set_limits(limits(decoder.total_bytes().saturating_mul(2))).map_err(fault)?;
 
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -59,8 +61,8 @@ pub(crate) fn open_decoder<'a, R: BufRead + Seek + 'a>(
 }
 
 /// Limits that leave `pixel_bytes` for the pixels.
-fn limits(pixel_bytes: u64) -> Limits {
-    let mut limits = Limits::no_limits();
+fn limits(pixel_bytes: u64) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(pixel_bytes.saturating_add(SIDE_ALLOCATIONS));
     limits
 }

@@ -6,7 +6,7 @@ use crate::images::samples::{self, BLUE, GREEN, RED, WHITE};
 const MAX_PIXELS: u64 = 1_000_000;
 
 fn decode_full(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    decode(bytes, MAX_PIXELS, |_, _| 1.0)
+    decode(bytes, &Limits::pixels(MAX_PIXELS), |_, _| 1.0)
 }
 
 /// Colour in the middle of each quarter: top left, top right, bottom left, bottom right.
@@ -72,7 +72,7 @@ fn a_jpeg_is_decoded_at_the_smallest_scale_that_serves() {
     for (min_scale, width, height) in
         [(1.0, 160, 99), (0.51, 160, 99), (0.5, 80, 50), (0.26, 80, 50), (0.2, 40, 25), (0.01, 20, 13)]
     {
-        let decoded = decode(&jpeg, MAX_PIXELS, |_, _| min_scale).unwrap();
+        let decoded = decode(&jpeg, &Limits::pixels(MAX_PIXELS), |_, _| min_scale).unwrap();
         assert_eq!((decoded.width, decoded.height), (width, height), "at {min_scale}");
         assert_eq!((decoded.original_width, decoded.original_height), (160, 99), "at {min_scale}");
         assert_quarters(&decoded, [RED, GREEN, BLUE, WHITE], "scaled");
@@ -83,7 +83,7 @@ fn a_jpeg_is_decoded_at_the_smallest_scale_that_serves() {
 fn the_scale_is_chosen_by_the_size_as_displayed() {
     let jpeg = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, 6);
     let mut seen = None;
-    decode(&jpeg, MAX_PIXELS, |width, height| {
+    decode(&jpeg, &Limits::pixels(MAX_PIXELS), |width, height| {
         seen = Some((width, height));
         1.0
     })
@@ -186,12 +186,12 @@ fn odd_but_complete_jpegs_decode() {
 #[test]
 fn refuses_more_pixels_than_allowed_before_it_decodes_them() {
     assert_eq!(
-        decode(samples::HUGE_PNG, 100_000_000, |_, _| 1.0).unwrap_err().to_string(),
+        decode(samples::HUGE_PNG, &Limits::pixels(100_000_000), |_, _| 1.0).unwrap_err().to_string(),
         "50000 × 50000 pixels are more than inference.max_image_pixels (100000000)"
     );
     let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
     for format in samples::ALL_FORMATS {
-        let error = decode(&samples::encode(&image, format), 2047, |_, _| 0.1).unwrap_err();
+        let error = decode(&samples::encode(&image, format), &Limits::pixels(2047), |_, _| 0.1).unwrap_err();
         assert_eq!(error, ImageError::TooLarge { width: 64, height: 32, max_pixels: 2047 }, "{format:?}");
     }
 }
@@ -206,7 +206,7 @@ fn no_mutilation_of_a_file_panics() {
                 let mut mutilated = bytes.clone();
                 mutilated[at] = value;
                 // Whether it is still an image is up to the decoder.
-                let _ = decode(&mutilated, MAX_PIXELS, |_, _| 0.3);
+                let _ = decode(&mutilated, &Limits::pixels(MAX_PIXELS), |_, _| 0.3);
             }
         }
     }
