@@ -99,7 +99,9 @@ def contenders(binaries: dict[str, Path]) -> list[Contender]:
         Contender("seequel", "Seequel, Lite0 and Lite2", both, ".parquet"),
         Contender("limit", "limit", limit_command(binaries["limit"]), ".csv", every, LIMIT_GRID),
         Contender("daft", "Daft", peer_command("daft_job.py"), ".out", grid=DAFT_GRID, by_itself=True),
-        Contender("ray", "Ray Data", peer_command("ray_job.py"), ".out", grid=RAY_GRID, by_itself=True, has_workers=True),
+        Contender(
+            "ray", "Ray Data", peer_command("ray_job.py"), ".out", grid=RAY_GRID, by_itself=True, has_workers=True
+        ),
         Contender("script", "Python script", peer_command("script.py"), ".parquet", grid=SCRIPT_GRID, by_itself=True),
     ]  # fmt: skip
 

@@ -26,9 +26,10 @@ PEER_RATIOS = ("limit", "Daft", "Ray Data", "Python script")
 PEER_PACKAGES = ("daft", "ray", "onnxruntime", "pillow", "numpy", "pyarrow")
 
 NOTES = """\
-Each cell: images a second, the median of {rounds} round{s} (slowest to fastest), and the peak of resident memory. Rounds
-alternate between the contenders, each at the best setting of its grid; Seequel at its defaults. Time is that of the
-whole process for Seequel and the limit; for the Python ones it leaves out the interpreter's start, imports and `ray.init`.
+Each cell: images a second, the median of {rounds} round{s} (slowest to fastest), and the peak of resident memory.
+Rounds alternate between the contenders, each at the best setting of its grid; Seequel at its defaults. Time is that of
+the whole process for Seequel and the limit; for the Python ones it leaves out the interpreter's start, imports and
+`ray.init`.
 
 ¹ Random weights: the time is real, the labels mean nothing.
 ² Of the largest process; the other workers, and Ray's object store, come on top.
@@ -102,7 +103,8 @@ def seconds(entry: Entry) -> float | None:
 def table(rows: list[list[str]]) -> str:
     """Returns a Markdown table that is aligned as text too."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in padded]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 

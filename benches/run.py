@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from measure import BenchError, Measurement, measure
 
 FAMILIES = ("seequel", "limit", "daft", "ray", "script")
 QUICK_SHARE = 0.125
+FINALISTS = 2
 LEAST_AGREEMENT = 0.97
 FEW_APART = 3
 """Photos that may be in other classes however few there are: near ties turn on the last digit."""
@@ -116,24 +118,33 @@ class Bench:
         ]
 
     def choose_setting(self, entry: Entry, *, quick: bool) -> None:
-        """Tries the contender's grid once and keeps the fastest that answers right; when `quick`, the likeliest."""
+        """Keeps the setting of the contender's grid that is fastest and answers right; when `quick`, the likeliest."""
         grid = entry.contender.grid
         entry.setting = grid[0]
         if quick or len(grid) == 1:
             return
-        seconds = []
-        for setting in grid:
-            try:
-                one = self.measure(entry.contender, entry.job, setting, self.results(entry))
-                self.agreement(entry)
-                seconds.append((one.seconds, setting))
-                say(f"{entry.job.column}, {entry.contender.name}, {setting}: {entry.job.count / one.seconds:.1f}/s")
-            except BenchError as error:
-                entry.fault = str(error)
-                say(f"{entry.job.column}, {entry.contender.name}, {setting}: {error}")
-        if seconds:
+        seconds = [self.try_setting(entry, setting) for setting in grid]
+        ranking = sorted(range(len(grid)), key=seconds.__getitem__)
+        # One run may have met with a disturbance: those ahead run again, and the better time counts.
+        for index in ranking[:FINALISTS]:
+            seconds[index] = min(seconds[index], self.try_setting(entry, grid[index]))
+        best = min(ranking, key=seconds.__getitem__)
+        entry.setting = grid[best]
+        if seconds[best] < math.inf:
             entry.fault = None
-            _, entry.setting = min(seconds, key=lambda pair: pair[0])
+
+    def try_setting(self, entry: Entry, setting: Setting) -> float:
+        """Returns the seconds that a setting takes; no end of them, and a fault noted, if it fails."""
+        title = f"{entry.job.column}, {entry.contender.name}, {setting}"
+        try:
+            one = self.measure(entry.contender, entry.job, setting, self.results(entry))
+            self.agreement(entry)
+        except BenchError as error:
+            entry.fault = str(error)
+            say(f"{title}: {error}")
+            return math.inf
+        say(f"{title}: {entry.job.count / one.seconds:.1f}/s")
+        return one.seconds
 
     def run_in_round(self, entry: Entry, number: int) -> None:
         """Measures an entry once more and, the first time, compares its answers; a fault ends its part."""

@@ -43,9 +43,7 @@ def run(options: argparse.Namespace) -> None:
     """Classifies a folder."""
     method = daft.method.batch(return_dtype=ANSWER, batch_size=options.batch)
     members = {**vars(Model), "answer": method(Model.answer)}
-    made = daft.cls(
-        type("Model", (), members), max_concurrency=options.concurrency, use_process=bool(options.process)
-    )
+    made = daft.cls(type("Model", (), members), max_concurrency=options.concurrency, use_process=bool(options.process))
     model = made(options.model)
     image = daft.functions.download(col("path"))
     if options.decode == "daft":
