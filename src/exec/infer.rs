@@ -1,26 +1,18 @@
 //! The operator that runs models: rows in, the same rows with their answers out.
 //!
-//! ```text
-//!  morsel ─► evaluate image expressions ─► blocking thread: decode_infer ─► morsel + one column a call
-//! ```
-//!
-//! Each partition works on one morsel at a time, or, where the order of rows matters and there is no exchange below, on
-//! several at once, handed on in their order. A morsel's work runs on a thread that may block; tokio's workers only
-//! pass batches. When a partition's stream is dropped, its work stops before the next image.
+//! Above an exchange, a partition has one thread, which works on one morsel at a time. Where the order of rows matters
+//! there is no exchange, and a partition works on several morsels at once, handed on in their order. The work itself is in
+//! `worker.rs`.
 
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::common::runtime::SpawnedTask;
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{ColumnStatistics, Statistics, assert_eq_or_internal_err, exec_err};
+use datafusion::common::{ColumnStatistics, Statistics, assert_eq_or_internal_err};
 use datafusion::config::ConfigOptions;
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_plan::execution_plan::{
@@ -33,16 +25,14 @@ use datafusion::physical_plan::{
     ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
     PlanProperties, StatisticsArgs, apply_expression_roots,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use itertools::Itertools;
-use seequel_udfs::{ImageArray, classification_type};
+use seequel_udfs::classification_type;
 
-use super::decode_infer::{Cancellation, Context, decode_infer};
-use super::lane::Answers;
 use super::metrics::InferMetrics;
 use super::morsel::morsels;
+use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
-use crate::config::{InferenceOptions, OnError};
 use crate::models::Model;
 
 /// One output column: a model, and the image it looks at.
@@ -74,11 +64,11 @@ pub enum Morsels {
 #[derive(Debug, Clone)]
 pub struct InferExec {
     input: Arc<dyn ExecutionPlan>,
-    calls: Vec<PhysicalCall>,
+    pub(super) calls: Vec<PhysicalCall>,
     /// What errors call a row, where a failing row fails the query.
-    row: Option<Arc<dyn PhysicalExpr>>,
+    pub(super) row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
-    memory: Arc<WorkerMemory>,
+    pub(super) memory: Arc<WorkerMemory>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -209,25 +199,16 @@ impl ExecutionPlan for InferExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;
-        let worker = Arc::new(Worker::new(self, partition, &context));
-        let stop = StopOnDrop(worker.cancellation.clone());
-        let metrics = worker.metrics.baseline.clone();
-        let (morsels, in_flight) = match self.morsels {
-            Morsels::Exchanged => (input.boxed(), 1),
-            Morsels::Ordered { rows, in_flight } => {
-                (morsels(input, rows).map_ok(|morsel| morsel.batch).boxed(), in_flight)
-            }
+        let metrics = InferMetrics::new(&self.metrics, partition);
+        let baseline = metrics.baseline.clone();
+        let worker = Worker::new(self, metrics, &context);
+        let batches = match self.morsels {
+            Morsels::Exchanged => worker.run_alone(input),
+            Morsels::Ordered { rows, in_flight } => worker.run_in_flight(morsels(input, rows), in_flight),
         };
-        let batches = morsels
-            .map(move |batch| {
-                let worker = Arc::clone(&worker);
-                async move { worker.infer(batch?).await }
-            })
-            .buffered(in_flight)
-            .inspect_ok(move |batch| {
-                let _running = &stop;
-                batch.record_output(&metrics);
-            });
+        let batches = batches.inspect_ok(move |batch| {
+            batch.record_output(&baseline);
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
@@ -268,97 +249,5 @@ impl ExecutionPlan for InferExec {
         _config: &ConfigOptions,
     ) -> Result<FilterDescription> {
         FilterDescription::from_children(parent_filters, &self.children())
-    }
-}
-
-/// Raises the flag that stops a partition's running work.
-#[derive(Debug)]
-struct StopOnDrop(Cancellation);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
-/// What one partition's work needs, on whatever thread it runs.
-#[derive(Debug)]
-struct Worker {
-    schema: SchemaRef,
-    calls: Vec<PhysicalCall>,
-    row: Option<Arc<dyn PhysicalExpr>>,
-    options: InferenceOptions,
-    metrics: InferMetrics,
-    reservation: MemoryReservation,
-    memory: Arc<WorkerMemory>,
-    cancellation: Cancellation,
-}
-
-impl Worker {
-    fn new(node: &InferExec, partition: usize, context: &TaskContext) -> Self {
-        Self {
-            schema: node.schema(),
-            calls: node.calls.clone(),
-            row: node.row.clone(),
-            options: InferenceOptions::of(context.session_config().options()),
-            metrics: InferMetrics::new(&node.metrics, partition),
-            reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
-            memory: Arc::clone(&node.memory),
-            cancellation: Cancellation::default(),
-        }
-    }
-
-    async fn infer(self: Arc<Self>, batch: RecordBatch) -> Result<RecordBatch> {
-        let work = SpawnedTask::spawn_blocking(move || self.infer_blocking(&batch));
-        work.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
-    }
-
-    fn infer_blocking(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let _timer = self.metrics.baseline.elapsed_compute().timer();
-        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.calls.len()];
-        while let Some(first) = columns.iter().position(Option::is_none) {
-            let image = &self.calls[first].image;
-            let same: Vec<_> =
-                (first..columns.len()).filter(|call| &self.calls[*call].image == image).collect();
-            let models: Vec<_> = same.iter().map(|call| Arc::clone(&self.calls[*call].model)).collect();
-            for (call, answers) in same.into_iter().zip(self.infer_image(image, &models, batch)?) {
-                columns[call] = Some(self.accept(answers, batch)?);
-            }
-        }
-        let columns = batch.columns().iter().cloned().chain(columns.into_iter().flatten()).collect();
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
-    }
-
-    fn infer_image(
-        &self,
-        image: &Arc<dyn PhysicalExpr>,
-        models: &[Arc<Model>],
-        batch: &RecordBatch,
-    ) -> Result<Vec<Answers>> {
-        let images = image.evaluate(batch)?.into_array(batch.num_rows())?;
-        let context = Context {
-            max_image_pixels: self.options.max_image_pixels,
-            metrics: &self.metrics,
-            reservation: &self.reservation,
-            memory: &self.memory,
-            cancellation: &self.cancellation,
-        };
-        decode_infer(&ImageArray::try_new(&images)?, batch.num_rows(), models, &context)
-    }
-
-    /// The answers' column, unless a row failed and the session wants queries to stop at that.
-    fn accept(&self, answers: Answers, batch: &RecordBatch) -> Result<ArrayRef> {
-        match (self.options.on_error, answers.first_failure) {
-            (OnError::Fail, Some((row, reason))) => {
-                exec_err!("{}: {reason} (inference.on_error is 'fail')", self.row_name(batch, row)?)
-            }
-            (OnError::Null | OnError::Fail, _) => Ok(answers.column),
-        }
-    }
-
-    fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {
-        let Some(name) = &self.row else { return Ok("an image".to_owned()) };
-        let names = name.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(array_value_to_string(&names, row)?)
     }
 }

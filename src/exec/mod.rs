@@ -13,6 +13,7 @@ mod lane;
 mod metrics;
 mod morsel;
 mod running;
+mod worker;
 mod worker_memory;
 
 pub use exchange::InferExchangeExec;

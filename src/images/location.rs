@@ -112,6 +112,11 @@ impl Location {
         }
     }
 
+    /// Whether the files lie on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.url.scheme() == "file"
+    }
+
     /// An error about this location.
     pub(crate) fn fault(&self, reason: impl fmt::Display) -> Error {
         Error::Images { location: self.written.clone(), reason: reason.to_string() }

@@ -5,7 +5,7 @@
 //!        │ location.rs
 //!        ▼
 //!   ImagesTable ─ scan ─► ImagesExec ─ execute ─► list ─► filter ─► limit ─► read ─► batches
-//!   table.rs              scan.rs                 listing.rs   pipeline.rs    │
+//!   table.rs              scan.rs                 listing.rs   pipeline.rs    │ reader.rs
 //!   factory.rs, function.rs,                                                  ├ nothing: path, size, …
 //!   url_table.rs                                                              ├ header.rs: width, height, format
 //!                                                                             └ whole files: image
@@ -27,6 +27,7 @@ mod listing;
 mod location;
 mod partitions;
 mod pipeline;
+mod reader;
 #[cfg(test)]
 mod samples;
 mod scan;

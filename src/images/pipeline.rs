@@ -16,25 +16,26 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::object_store::path::Path as StorePath;
-use datafusion::object_store::{self, ObjectMeta, ObjectStore, ObjectStoreExt};
+use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
 
-use super::budget::{ByteBudget, Permit};
-use super::columns::{self, Reads, Row};
-use super::header::{Header, MAX_HEADER_BYTES};
+use super::budget::ByteBudget;
+use super::columns::{self, Row};
 use super::listing;
 use super::location::Location;
+use super::reader::{Counters, Reader};
 
 /// Files that are read side by side; enough to hide the latency of an object store.
 const MAX_CONCURRENT_READS: usize = 32;
+/// Files of a local folder that one thread reads in one go: a hand-over to another thread and back takes longer than to
+/// read a file from the page cache, and disturbs the threads that infer.
+const LOCAL_GROUP: usize = 8;
 /// Bytes, by the listed sizes, that are being read at a time.
 const MAX_BYTES_IN_FLIGHT: usize = 64 << 20;
 /// Image bytes that complete a batch of fewer than `batch_size` rows, so that the first rows come early.
 const BATCH_BYTES: usize = 8 << 20;
-/// Larger files are not read.
-const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Files whose metadata is filtered as one batch.
 const FILTERED_FILES: usize = 1024;
 
@@ -59,31 +60,6 @@ pub(crate) struct Scan {
     pub(crate) limit: Option<usize>,
 }
 
-/// What a scan counts.
-#[derive(Clone, Debug)]
-struct Counters {
-    baseline: BaselineMetrics,
-    listed_files: Count,
-    skipped_files: Count,
-    opened_files: Count,
-    unreadable_files: Count,
-    bytes_read: Count,
-}
-
-impl Counters {
-    fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
-        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
-        Self {
-            baseline: BaselineMetrics::new(metrics, 0),
-            listed_files: counter("listed_files"),
-            skipped_files: counter("skipped_files"),
-            opened_files: counter("opened_files"),
-            unreadable_files: counter("unreadable_files"),
-            bytes_read: counter("bytes_read"),
-        }
-    }
-}
-
 impl Scan {
     /// The batches of this scan.
     ///
@@ -101,7 +77,7 @@ impl Scan {
         let scan = Arc::new(self);
 
         let files = choose(&scan, Arc::clone(&store), &counters);
-        let reader = Arc::new(Reader { scan: Arc::clone(&scan), store, counters: counters.clone() });
+        let reader = Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone()));
         let rows = read(files, reader, budget);
         Ok(pack(rows, scan, batch_size, counters.baseline))
     }
@@ -166,19 +142,20 @@ fn read(
         files.and_then(move |file| {
             let budget = Arc::clone(&budget);
             let bytes = reader.bytes_of(&file);
-            async move { Ok((budget.acquire(bytes).await?, file)) }
+            async move { Ok((file, budget.acquire(bytes).await?)) }
         })
     };
+    // A permit comes back with its row: bytes that wait for their turn are still in flight.
+    let group = if reader.reads_local_files() { LOCAL_GROUP } else { 1 };
     permits
-        .map_ok(move |(permit, file)| read_file(Arc::clone(&reader), file, permit))
-        .try_buffered(MAX_CONCURRENT_READS)
+        .try_ready_chunks(group)
+        .map_err(|TryReadyChunksError(_, error)| error)
+        .map_ok(move |group| Arc::clone(&reader).read_group(group))
+        .try_buffered(MAX_CONCURRENT_READS / group)
+        .map_ok(|rows| stream::iter(rows).map(Ok))
+        .try_flatten()
         .map_ok(|(row, _permit)| row)
         .boxed()
-}
-
-/// The permit comes back with the row: bytes that wait for their turn are still in flight.
-async fn read_file(reader: Arc<Reader>, file: ObjectMeta, permit: Permit) -> Result<(Row, Permit)> {
-    Ok((reader.read(file).await?, permit))
 }
 
 /// Packs rows into batches.
@@ -206,78 +183,4 @@ fn pack(
         Ok(Some((batch, (rows, scan, baseline))))
     })
     .boxed()
-}
-
-/// Reads of each file as much as the query needs.
-#[derive(Debug)]
-struct Reader {
-    scan: Arc<Scan>,
-    store: Arc<dyn ObjectStore>,
-    counters: Counters,
-}
-
-impl Reader {
-    /// Bytes that reading `file` may hold in memory.
-    fn bytes_of(&self, file: &ObjectMeta) -> usize {
-        let bytes = match Reads::of(&self.scan.projection) {
-            Reads::None => 0,
-            Reads::Headers => file.size.min(MAX_HEADER_BYTES / 4),
-            Reads::Files => file.size.min(MAX_FILE_BYTES),
-        };
-        usize::try_from(bytes).unwrap_or(usize::MAX)
-    }
-
-    /// Reads `file` as far as needed. What can't be read is logged, counted and left NULL: it costs no other row.
-    ///
-    /// # Errors
-    /// A read that was given up, which happens when the runtime shuts down: the file is not to blame.
-    async fn read(&self, file: ObjectMeta) -> Result<Row> {
-        let mut row = Row::listed(file);
-        match self.fill(&mut row).await {
-            Ok(()) => {}
-            Err(given_up @ object_store::Error::JoinError { .. }) => return Err(given_up.into()),
-            Err(reason) => {
-                self.counters.unreadable_files.add(1);
-                let path = self.scan.location.path_of(&row.file.location);
-                tracing::warn!(path, %reason, "a file could not be read; its columns are NULL");
-            }
-        }
-        Ok(row)
-    }
-
-    async fn fill(&self, row: &mut Row) -> object_store::Result<()> {
-        match Reads::of(&self.scan.projection) {
-            Reads::None => {}
-            Reads::Headers => row.header = self.read_header(&row.file).await?,
-            Reads::Files => {
-                let content = self.read_content(&row.file).await?;
-                row.header =
-                    columns::needs_header(&self.scan.projection).then(|| Header::of(&content)).flatten();
-                row.content = Some(content);
-            }
-        }
-        Ok(())
-    }
-
-    async fn read_header(&self, file: &ObjectMeta) -> object_store::Result<Option<Header>> {
-        self.counters.opened_files.add(usize::from(file.size > 0));
-        Header::fetch(self.store.as_ref(), file, |bytes| self.counters.bytes_read.add(bytes)).await
-    }
-
-    async fn read_content(&self, file: &ObjectMeta) -> object_store::Result<Buffer> {
-        let response = self.store.get(&file.location).await?;
-        // The file may have grown since it was listed.
-        if response.meta.size > MAX_FILE_BYTES {
-            return Err(too_large(response.meta.size));
-        }
-        self.counters.opened_files.add(1);
-        let content = Buffer::from(response.bytes().await?);
-        self.counters.bytes_read.add(content.len());
-        Ok(content)
-    }
-}
-
-fn too_large(size: u64) -> object_store::Error {
-    let reason = format!("its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file");
-    object_store::Error::Generic { store: "images", source: reason.into() }
 }
