@@ -12,6 +12,7 @@ mod infer;
 mod lane;
 mod metrics;
 mod morsel;
+mod queue;
 mod running;
 mod worker;
 mod worker_memory;
