@@ -13,7 +13,7 @@ use seequel_udfs::{Classify, Models};
 use crate::config::InferenceOptions;
 use crate::images::{ImagesTableFactory, ReadImages};
 use crate::models::ModelRegistry;
-use crate::plan::{ExtractInference, LiftInference, PruneInference, SeequelQueryPlanner};
+use crate::plan::{ExtractInference, ImageBatches, LiftInference, PruneInference, SeequelQueryPlanner};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -60,6 +60,7 @@ impl SeequelExt for SessionStateBuilder {
             .with_analyzer_rule(extract)
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))
+            .with_physical_optimizer_rule(Arc::new(ImageBatches::default()))
             .with_query_planner(Arc::new(SeequelQueryPlanner::default()))
     }
 }

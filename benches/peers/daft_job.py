@@ -1,7 +1,7 @@
 """The job in Daft: list, download, a class with the model in it, write Parquet.
 
-`decode` says who decodes: `pillow` in the class, at a reduced scale where that is enough, or `daft` before it, with
-its own function. `process` runs each instance of the class in a process of its own.
+`decode` says who decodes: `daft` with its own function, or `pillow` in the class, at a reduced scale where that is
+enough. `process` runs each instance of the class in a process of its own.
 """
 
 from __future__ import annotations
@@ -54,4 +54,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    job.measure(run, job.arguments(batch=16, concurrency=2, process=0, decode="pillow"))
+    job.measure(run, job.arguments(batch=16, concurrency=2, process=0, decode="daft"))

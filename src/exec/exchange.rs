@@ -41,13 +41,14 @@ use datafusion::physical_plan::{
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 
+use super::morsel::MorselRows;
 use super::queue::{Queue, Queued};
 
-/// Hands the rows of its input to `partitions` outputs, in morsels of at most `morsel_rows` rows.
+/// Hands the rows of its input to `partitions` outputs, in morsels of a few rows.
 #[derive(Debug)]
 pub struct InferExchangeExec {
     input: Arc<dyn ExecutionPlan>,
-    morsel_rows: usize,
+    rows: MorselRows,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     execution: Mutex<Option<Execution>>,
@@ -63,17 +64,17 @@ struct Execution {
 impl InferExchangeExec {
     /// An exchange from however many partitions `input` has to `partitions`.
     #[must_use]
-    pub fn new(input: Arc<dyn ExecutionPlan>, partitions: usize, morsel_rows: usize) -> Self {
+    pub fn new(input: Arc<dyn ExecutionPlan>, partitions: usize, rows: MorselRows) -> Self {
         let mut equivalences = input.equivalence_properties().clone();
         equivalences.clear_orderings();
         equivalences.clear_per_partition_constants();
-        Self::with_properties(input, partitions, morsel_rows, equivalences)
+        Self::with_properties(input, partitions, rows, equivalences)
     }
 
     fn with_properties(
         input: Arc<dyn ExecutionPlan>,
         partitions: usize,
-        morsel_rows: usize,
+        rows: MorselRows,
         equivalences: EquivalenceProperties,
     ) -> Self {
         let properties = PlanProperties::new(
@@ -86,7 +87,7 @@ impl InferExchangeExec {
         .with_scheduling_type(SchedulingType::Cooperative);
         Self {
             input,
-            morsel_rows,
+            rows,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
             execution: Mutex::new(None),
@@ -100,12 +101,7 @@ impl InferExchangeExec {
     /// The queue of the current execution. Asking for an output a second time begins another.
     fn queue(&self, partition: usize, context: &Arc<TaskContext>) -> Arc<Queue> {
         let begin = || Execution {
-            queue: Arc::new(Queue::new(
-                Arc::clone(&self.input),
-                self.morsel_rows,
-                self.partitions(),
-                context,
-            )),
+            queue: Arc::new(Queue::new(Arc::clone(&self.input), self.rows, self.partitions(), context)),
             taken: vec![false; self.partitions()],
         };
         let mut current = self.execution.lock();
@@ -128,11 +124,11 @@ impl DisplayAs for InferExchangeExec {
                 "InferExchangeExec: partitions={}→{}, morsel_rows={}",
                 self.input.output_partitioning().partition_count(),
                 self.partitions(),
-                self.morsel_rows
+                self.rows.most
             ),
             DisplayFormatType::TreeRender => {
                 writeln!(f, "partitions={}", self.partitions())?;
-                writeln!(f, "morsel_rows={}", self.morsel_rows)
+                writeln!(f, "morsel_rows={}", self.rows.most)
             }
         }
     }
@@ -168,7 +164,7 @@ impl ExecutionPlan for InferExchangeExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "InferExchangeExec has one input");
-        Ok(Arc::new(Self::new(children.swap_remove(0), self.partitions(), self.morsel_rows)))
+        Ok(Arc::new(Self::new(children.swap_remove(0), self.partitions(), self.rows)))
     }
 
     fn with_new_children(

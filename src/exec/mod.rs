@@ -19,4 +19,5 @@ mod worker_memory;
 
 pub use exchange::InferExchangeExec;
 pub use infer::{InferExec, Morsels, PhysicalCall};
+pub use morsel::MorselRows;
 pub use running::wait_for_inference;

@@ -25,6 +25,34 @@ pub(crate) struct Morsel {
     pub(crate) bytes: usize,
 }
 
+/// How many rows make a morsel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MorselRows {
+    /// At most.
+    pub most: usize,
+    /// What a model runs on at once: a morsel is not split into less.
+    pub batch: usize,
+}
+
+impl Morsel {
+    /// Takes the second half of the rows off, if both halves then have `batch` rows or more.
+    pub(crate) fn split_off(&mut self, batch: usize) -> Option<Self> {
+        let rows = self.batch.num_rows();
+        let kept = (rows / 2).next_multiple_of(batch.max(1));
+        if kept == 0 || rows < kept + batch {
+            return None;
+        }
+        let half = Self::of(self.batch.slice(kept, rows - kept));
+        *self = Self::of(self.batch.slice(0, kept));
+        Some(half)
+    }
+
+    fn of(batch: RecordBatch) -> Self {
+        let bytes = (0..batch.num_rows()).map(|row| bytes_of(&batch, row)).sum();
+        Self { batch, bytes }
+    }
+}
+
 /// Cuts `input` into morsels of `rows` rows, fewer where they are heavy or the stream ends. Keeps the order.
 ///
 /// Batches smaller than that are joined as long as that needs no waiting for more than the next one.
@@ -101,13 +129,18 @@ impl Cutter {
 fn cut(batch: &RecordBatch, rows: usize) -> Morsel {
     let mut bytes = 0;
     for row in 0..batch.num_rows().min(rows) {
-        let more: usize = batch.columns().iter().map(|column| row_bytes(column, row)).sum();
+        let more = bytes_of(batch, row);
         if row > 0 && bytes + more > MORSEL_BYTES {
             return Morsel { batch: batch.slice(0, row), bytes };
         }
         bytes += more;
     }
     Morsel { batch: batch.slice(0, batch.num_rows().min(rows)), bytes }
+}
+
+/// Bytes that one row takes.
+fn bytes_of(batch: &RecordBatch, row: usize) -> usize {
+    batch.columns().iter().map(|column| row_bytes(column, row)).sum()
 }
 
 /// Bytes that one row of a column takes, whatever it shares with its neighbours.
@@ -156,6 +189,20 @@ mod tests {
         assert_eq!(sizes, [4, 4, 2]);
         assert_eq!(values, (0..10).collect::<Vec<_>>());
         Ok(())
+    }
+
+    #[test]
+    fn a_morsel_is_halved_down_to_a_batch() {
+        let halves = |rows, batch| {
+            let mut morsel = cut(&numbers(0..rows), 64);
+            let half = morsel.split_off(batch)?;
+            Some((morsel.batch.num_rows(), half.batch.num_rows()))
+        };
+        assert_eq!(halves(8, 1), Some((4, 4)));
+        assert_eq!(halves(3, 1), Some((1, 2)));
+        assert_eq!(halves(1, 1), None);
+        assert_eq!(halves(7, 2), Some((4, 3)));
+        assert_eq!(halves(32, 32), None);
     }
 
     #[tokio::test]

@@ -1,4 +1,7 @@
 //! The queue between the inputs of an exchange and its outputs: feeders, a bound in bytes, and a channel.
+//!
+//! Once the inputs have ended and little is left, an output takes half a morsel and leaves the other half to whoever is
+//! done first: outputs end together, even if one lags or a row takes long.
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::morsel::{Morsel, morsels};
+use super::morsel::{Morsel, MorselRows, morsels};
 
 /// Bytes in the queue, at most, unless a single morsel has more.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -25,6 +28,11 @@ const PERMIT_BYTES: usize = 1 << 10;
 pub(super) struct Queue {
     feeders: Mutex<Feeders>,
     morsels: async_channel::Receiver<Result<Queued>>,
+    /// Halves of morsels that were split at the end.
+    halves: Mutex<Vec<Queued>>,
+    outputs: usize,
+    /// Rows that are not split further.
+    batch_rows: usize,
 }
 
 #[derive(Debug)]
@@ -48,21 +56,21 @@ struct Sender {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) morsel: Morsel,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
     pub(super) reservation: MemoryReservation,
 }
 
 impl Queue {
     pub(super) fn new(
         input: Arc<dyn ExecutionPlan>,
-        morsel_rows: usize,
+        rows: MorselRows,
         outputs: usize,
         context: &Arc<TaskContext>,
     ) -> Self {
         let (sender, morsels) = async_channel::bounded(outputs * 2);
         let consumer = MemoryConsumer::new("InferExchangeExec");
         let sender = Sender {
-            morsel_rows,
+            morsel_rows: rows.most,
             queue: sender,
             budget: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
             reservation: Arc::new(consumer.register(context.memory_pool())),
@@ -70,6 +78,9 @@ impl Queue {
         Self {
             feeders: Mutex::new(Feeders::Waiting { input, context: Arc::clone(context), sender }),
             morsels,
+            halves: Mutex::default(),
+            outputs,
+            batch_rows: rows.batch,
         }
     }
 
@@ -79,10 +90,32 @@ impl Queue {
     /// Those of the inputs.
     pub(super) async fn next(&self) -> Result<Option<Queued>> {
         self.start()?;
-        match self.morsels.recv().await {
-            Ok(queued) => queued.map(Some),
-            Err(async_channel::RecvError) => self.end().await.map(|()| None),
+        if let Some(half) = self.next_half() {
+            return Ok(Some(half));
         }
+        if let Ok(queued) = self.morsels.recv().await {
+            return Ok(Some(self.split(queued?)));
+        }
+        // Another output may have split the last morsel meanwhile.
+        let half = self.next_half();
+        if half.is_none() {
+            self.end().await?;
+        }
+        Ok(half)
+    }
+
+    fn next_half(&self) -> Option<Queued> {
+        let half = self.halves.lock().pop()?;
+        Some(self.split(half))
+    }
+
+    /// `queued`, or the first half of it if this is one of the last.
+    fn split(&self, mut queued: Queued) -> Queued {
+        let is_last = self.morsels.is_closed() && self.morsels.len() < self.outputs;
+        if is_last && let Some(half) = queued.split_off(self.batch_rows) {
+            self.halves.lock().push(half);
+        }
+        queued
     }
 
     /// Starts the feeders, on the first call. If an input can't be executed, the queue stays closed.
@@ -117,6 +150,16 @@ impl Queue {
     }
 }
 
+impl Queued {
+    /// Takes the second half off, unless too little would be left.
+    fn split_off(&mut self, batch_rows: usize) -> Option<Self> {
+        let permit = self.permit.split(self.permit.num_permits() / 2)?;
+        let morsel = self.morsel.split_off(batch_rows)?;
+        let reservation = self.reservation.split(morsel.bytes.min(self.reservation.size()));
+        Some(Self { morsel, permit, reservation })
+    }
+}
+
 impl Sender {
     /// Sends morsel after morsel until the input ends, fails, or nobody listens.
     async fn feed(&self, input: SendableRecordBatchStream) {
@@ -142,14 +185,14 @@ impl Sender {
         let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;
         let reservation = self.reservation.new_empty();
         if reservation.try_grow(morsel.bytes).is_ok() {
-            return Ok(Queued { morsel, _permit: permit, reservation });
+            return Ok(Queued { morsel, permit, reservation });
         }
         drop(permit);
         let permit = self.acquire(all).await?;
         if let Err(refused) = reservation.try_grow(morsel.bytes) {
             tracing::debug!("a morsel of {} bytes passes without a reservation: {refused}", morsel.bytes);
         }
-        Ok(Queued { morsel, _permit: permit, reservation })
+        Ok(Queued { morsel, permit, reservation })
     }
 
     async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {

@@ -22,7 +22,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
 
 use super::budget::ByteBudget;
-use super::columns::{self, Row};
+use super::columns::{self, Reads, Row};
 use super::listing;
 use super::location::Location;
 use super::reader::{Counters, Reader};
@@ -77,8 +77,12 @@ impl Scan {
         let scan = Arc::new(self);
 
         let files = choose(&scan, Arc::clone(&store), &counters);
-        let reader = Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone()));
-        let rows = read(files, reader, budget);
+        let rows = match Reads::of(&scan.projection) {
+            Reads::None => files.map_ok(Row::listed).boxed(),
+            Reads::Headers | Reads::Files => {
+                read(files, Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone())), budget)
+            }
+        };
         Ok(pack(rows, scan, batch_size, counters.baseline))
     }
 }

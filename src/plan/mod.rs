@@ -8,12 +8,14 @@
 //! Nothing here loads a model: planning asks a model for its sizes only.
 
 mod extract;
+mod image_batches;
 mod lift;
 mod node;
 mod planner;
 mod prune;
 
 pub use extract::ExtractInference;
+pub use image_batches::ImageBatches;
 pub use lift::LiftInference;
 pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};

@@ -22,7 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Physical
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::node::InferNode;
-use crate::exec::{InferExchangeExec, InferExec, Morsels, PhysicalCall};
+use crate::exec::{InferExchangeExec, InferExec, MorselRows, Morsels, PhysicalCall};
 
 /// Rows of a morsel, at least: enough to make passing it on cheap beside inferring it, few enough that partitions
 /// finish together and LIMIT stops early.
@@ -81,7 +81,8 @@ fn plan_inference(
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
         return Ok(Arc::new(InferExec::try_new(input, calls, row, Morsels::Ordered { rows, in_flight })?));
     }
-    let exchange = Arc::new(InferExchangeExec::new(input, workers, rows));
+    let exchange =
+        Arc::new(InferExchangeExec::new(input, workers, MorselRows { most: rows, batch: batch_rows }));
     Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged)?))
 }
 
