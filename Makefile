@@ -4,10 +4,10 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test bench check format clippy docs versions
+.PHONY: help system setup demo test bench bench-kernels bench-scale check format clippy docs versions
 
 help:  ## Lists the recipes.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 system:
 	@sh scripts/system.sh
@@ -24,6 +24,12 @@ test: setup  ## Runs every test.
 
 bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.
 	@CARGO='$(CARGO)' $(PYTHON) benches/run.py $(ARGS)
+
+bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and planning by themselves, with Criterion.
+	$(CARGO) bench --locked --bench kernels -- $(ARGS)
+
+bench-scale: setup  ## Measures memory, long folders, first answers and the time to stop, each beside its bar.
+	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
 
 check: format clippy docs versions  ## Format, lints, documentation, one version of each shared crate.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 BENCHES = Path(__file__).resolve().parent
@@ -21,12 +23,14 @@ from measure import BenchError
 PEERS = BENCHES / "peers"
 PYTHON_PACKAGES = HOME / "bench-python"
 BENCH = HOME / "bench"
+DATAFUSION_CLI = HOME / "bench-cli"
+CARGO = os.environ.get("CARGO", "cargo")
 RUN = BENCH / "run"
 """Results, logs and folders of fewer photos: emptied by each run."""
 
 
-def prepare(with_peers: bool) -> dict[str, Path]:
-    """Makes what is missing and returns the binaries, `seequel` and `limit`, by name."""
+def prepare(with_peers: bool, example: str) -> dict[str, Path]:
+    """Makes what is missing and returns the binaries, `seequel` and the example, by name."""
     if not (HOME / "models" / "efficientnet_lite0" / "model.onnx").exists():
         raise BenchError("no models yet: run `make setup`")
     try:
@@ -43,7 +47,7 @@ def prepare(with_peers: bool) -> dict[str, Path]:
     make("resnet50.py", HOME / "python", [labels, BENCH / "resnet50"], BENCH / "resnet50")
     shutil.rmtree(RUN, ignore_errors=True)
     RUN.mkdir()
-    return build()
+    return build(example)
 
 
 def make(script: str, packages: Path, arguments: list[Path], result: Path) -> None:
@@ -57,11 +61,10 @@ def make(script: str, packages: Path, arguments: list[Path], result: Path) -> No
         raise BenchError(f"{script} failed")
 
 
-def build() -> dict[str, Path]:
+def build(example: str) -> dict[str, Path]:
     """Builds both binaries for release and returns where cargo put them."""
-    say("building seequel and the limit, for release")
-    cargo = os.environ.get("CARGO", "cargo")
-    command = [cargo, "build", "--release", "--locked", "--bin", "seequel", "--example", "limit"]
+    say(f"building seequel and the example {example}, for release")
+    command = [CARGO, "build", "--release", "--locked", "--bin", "seequel", "--example", example]
     command.append("--message-format=json-render-diagnostics")
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -84,6 +87,33 @@ def photos(name: str, count: int) -> Path:
             os.link(file, folder / file.name)
             file.read_bytes()
     return folder
+
+
+def many_photos(name: str, count: int) -> Path:
+    """Returns a folder of `count` photos, hard links to those of a set, each as often as it takes."""
+    folder = RUN / f"many-{name}-{count}"
+    if not folder.exists():
+        folder.mkdir()
+        files = sorted((BENCH / name).iterdir())
+        for number, file in zip(range(count), itertools.cycle(files), strict=False):
+            os.link(file, folder / f"{number:06}.jpg")
+        for file in files:
+            file.read_bytes()
+    return folder
+
+
+def datafusion_cli() -> Path:
+    """Returns DataFusion's own shell, of the version that Seequel is built on; installs it if it is not there."""
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))
+    version = next(package["version"] for package in lock["package"] if package["name"] == "datafusion")
+    # `cargo install` does nothing where it is there, but asks the registry first.
+    installed = DATAFUSION_CLI / ".crates.toml"
+    if not installed.exists() or f"datafusion-cli {version} " not in installed.read_text("utf-8"):
+        say(f"installing datafusion-cli {version}")
+        command = [CARGO, "install", "datafusion-cli", f"--version={version}", "--locked", f"--root={DATAFUSION_CLI}"]
+        if subprocess.run(command).returncode != 0:
+            raise BenchError("cargo could not install datafusion-cli")
+    return DATAFUSION_CLI / "bin" / "datafusion-cli"
 
 
 def environment() -> dict[str, str]:

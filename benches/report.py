@@ -127,15 +127,15 @@ def settings(entries: list[Entry]) -> str:
     return "\n".join(lines)
 
 
-def machine(load: float) -> str:
-    """Describes the machine and the versions."""
+def machine(load: float, packages: tuple[str, ...] = PEER_PACKAGES) -> str:
+    """Describes the machine and the versions, with those of the peers' packages that took part."""
     with open("/proc/cpuinfo") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))
     locked = {package["name"]: package["version"] for package in lock["package"]}
     peers = {one.name.lower(): one.version for one in importlib.metadata.distributions(path=[str(PYTHON_PACKAGES)])}
     versions = [f"seequel {revision()}", f"datafusion {locked['datafusion']}"]
-    versions += [f"{name} {peers[name]}" for name in PEER_PACKAGES if name in peers]
+    versions += [f"{name} {peers[name]}" for name in packages if name in peers]
     return f"Machine: {CORES} cores, {model}; load {load:.1f} before the start.\n\nVersions: {', '.join(versions)}."
 
 

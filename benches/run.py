@@ -50,7 +50,7 @@ def main() -> int:
     options = parse_arguments()
     load = os.getloadavg()[0]
     try:
-        binaries = fixtures.prepare(with_peers=not {"daft", "ray", "script"}.isdisjoint(options.only))
+        binaries = fixtures.prepare(with_peers=not {"daft", "ray", "script"}.isdisjoint(options.only), example="limit")
         bench = Bench(binaries, QUICK_SHARE if options.quick else 1)
         entries = bench.entries(options.only)
         for entry in entries:

@@ -56,6 +56,7 @@ pub use keyword::UnknownKeyword;
 pub use labels::Labels;
 pub use model::Model;
 pub use onnx::{Provider, Runtime};
+pub use preprocess::Preprocessor;
 pub use registry::{CreateModel, ModelRegistry};
 pub use resources::{Device, Precision, Resources, UnknownDevice};
 pub use settings::{ResolvedSetting, Source};
@@ -64,8 +65,8 @@ pub use spec::{
     Activation, Channels, Element, InputSpec, Interpolation, Layout, ModelSpec, OutputSpec, Preprocessing,
     Resize, Task,
 };
+pub use tensor::{Tensor, TensorData};
 
 pub(crate) use classification::{BestClass, best_class};
 pub(crate) use model::RunTimes;
-pub(crate) use preprocess::{Preprocessor, least_scale};
-pub(crate) use tensor::Tensor;
+pub(crate) use preprocess::least_scale;

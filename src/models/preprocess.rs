@@ -21,9 +21,21 @@ const LETTERBOX_GREY: u8 = 114;
 /// Rec. 601 luma weights in 1/65536, as Pillow's `convert("L")` has them.
 const LUMA: [u32; 3] = [19_595, 38_470, 7_471];
 
-/// Prepares images for one model. It keeps its scratch memory, so use one for many images.
+/// Prepares images for one model, as inference does. It keeps its scratch memory, so use one for many images.
+///
+/// ```no_run
+/// use seequel::images::{Limits, decode};
+/// use seequel::models::{ModelRegistry, Preprocessor, Tensor, TensorData};
+///
+/// let model = ModelRegistry::new(".seequel").get("efficientnet_lite0")?;
+/// let image = decode(&std::fs::read("lion.jpg")?, &Limits::pixels(100_000_000), |_, _| 1.0)?;
+/// let mut tensor = Tensor::new(&model.spec().input, 1);
+/// Preprocessor::new(model.spec()).write(&image, &mut tensor, 0)?;
+/// assert!(matches!(tensor.data(), TensorData::F32(values) if values.len() == 3 * 224 * 224));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Preprocessor {
+pub struct Preprocessor {
     input: InputSpec,
     rule: Preprocessing,
     tables: [[f32; 256]; 3],
@@ -32,7 +44,9 @@ pub(crate) struct Preprocessor {
 }
 
 impl Preprocessor {
-    pub(crate) fn new(spec: &ModelSpec) -> Self {
+    /// A preprocessor for the model of `spec`.
+    #[must_use]
+    pub fn new(spec: &ModelSpec) -> Self {
         let rule = &spec.preprocessing;
         let table = |channel: usize| {
             std::array::from_fn(|pixel| {
@@ -48,11 +62,16 @@ impl Preprocessor {
         }
     }
 
-    /// Writes `image` into a slot of `tensor`.
-    pub(crate) fn write(&mut self, image: &RgbImage, tensor: &mut Tensor, slot: usize) -> Result<(), String> {
+    /// Writes `image`, cropped and resized, as `(pixel × rescale − mean) / std` into a slot of `tensor`: the first is 0.
+    ///
+    /// # Errors
+    /// The reason, in words, if the image can't be resized, or `tensor` is another model's or has no such slot.
+    pub fn write(&mut self, image: &RgbImage, tensor: &mut Tensor, slot: usize) -> Result<(), String> {
+        let range = tensor
+            .slot(&self.input, slot)
+            .ok_or_else(|| format!("the tensor has no slot {slot} for such an image"))?;
         self.resize(image).map_err(|error| format!("resizing: {error}"))?;
         let pixels = self.resized.buffer();
-        let range = slot * tensor.image_len()..(slot + 1) * tensor.image_len();
         match tensor.data_mut() {
             TensorData::F32(data) => self.normalise(pixels, &mut data[range], |value| value),
             TensorData::F16(data) => self.normalise(pixels, &mut data[range], f16::from_f32),
@@ -232,6 +251,19 @@ mod tests {
         assert!(matches!(bytes, TensorData::U8(data) if data == [7; 48]));
         let halves = prepare("batch,3,4,4", "float16", &options, &plain(4, 4, [7, 7, 7]));
         assert!(matches!(halves, TensorData::F16(data) if data == [f16::from_f32(7.0); 48]));
+    }
+
+    #[test]
+    fn a_slot_that_is_not_there_is_an_error() {
+        let spec = Folder::classifier().unwrap().resolve(&[]).unwrap();
+        let image = plain(8, 8, [1, 2, 3]);
+        let write = |tensor: &mut Tensor, slot| Preprocessor::new(&spec).write(&image, tensor, slot);
+        let mut tensor = Tensor::new(&spec.input, 2);
+        assert_eq!(write(&mut tensor, 1), Ok(()));
+        assert!(write(&mut tensor, 2).is_err());
+        assert!(write(&mut tensor, usize::MAX).is_err());
+        let mut other = Tensor::new(&InputSpec { channels: Channels::L, ..spec.input.clone() }, 1);
+        assert!(write(&mut other, 0).is_err());
     }
 
     #[test]

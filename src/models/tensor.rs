@@ -1,5 +1,7 @@
 //! The buffer that a model's input is assembled in: a batch of images, in the layout and type the model wants.
 
+use std::ops::Range;
+
 use half::f16;
 
 use super::spec::{Element, InputSpec, Layout};
@@ -8,7 +10,7 @@ use super::spec::{Element, InputSpec, Layout};
 ///
 /// Shape `[batch, channels, height, width]` (NCHW) or `[batch, height, width, channels]` (NHWC).
 #[derive(Debug)]
-pub(crate) struct Tensor {
+pub struct Tensor {
     data: TensorData,
     channels: usize,
     height: usize,
@@ -16,17 +18,21 @@ pub(crate) struct Tensor {
     layout: Layout,
 }
 
-/// The values of a [`Tensor`].
+/// The values of a [`Tensor`], image after image, in the type that [`InputSpec::element`] says.
 #[derive(Debug)]
-pub(crate) enum TensorData {
+pub enum TensorData {
+    /// Of [`Element::F32`].
     F32(Vec<f32>),
+    /// Of [`Element::F16`].
     F16(Vec<f16>),
+    /// Of [`Element::U8`].
     U8(Vec<u8>),
 }
 
 impl Tensor {
     /// Room for `slots` images, all zero.
-    pub(crate) fn new(input: &InputSpec, slots: usize) -> Self {
+    #[must_use]
+    pub fn new(input: &InputSpec, slots: usize) -> Self {
         let (channels, height, width) = (input.channels.count(), input.height as usize, input.width as usize);
         let length = slots * channels * height * width;
         let data = match input.element {
@@ -52,12 +58,30 @@ impl Tensor {
         self.channels * self.height * self.width
     }
 
-    pub(crate) fn data(&self) -> &TensorData {
+    /// Its values.
+    #[must_use]
+    pub fn data(&self) -> &TensorData {
         &self.data
     }
 
     pub(crate) fn data_mut(&mut self) -> &mut TensorData {
         &mut self.data
+    }
+
+    /// Where the values of the image in `slot` are, if there is such a slot and its images are those of `input`.
+    pub(crate) fn slot(&self, input: &InputSpec, slot: usize) -> Option<Range<usize>> {
+        let shape = (input.channels.count(), input.height as usize, input.width as usize);
+        let start = slot.checked_mul(self.image_len())?;
+        let range = start..start.checked_add(self.image_len())?;
+        (shape == (self.channels, self.height, self.width) && range.end <= self.len()).then_some(range)
+    }
+
+    fn len(&self) -> usize {
+        match &self.data {
+            TensorData::F32(data) => data.len(),
+            TensorData::F16(data) => data.len(),
+            TensorData::U8(data) => data.len(),
+        }
     }
 
     /// The shape of its first `batch` images.

@@ -1,0 +1,220 @@
+"""The figures of `make bench-scale`: what is asked of Seequel, what it does, and whether that is enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import fixtures
+from fixtures import HOME, RUN, say
+from measure import BenchError, Measurement, last_line, measure
+from watch import after_drop, after_interrupt, first_line
+
+MEGA = 1e6
+LABEL = "classify(image, 'efficientnet_lite0')['label'] AS label"
+MOST_BYTES = 400 * MEGA
+ROWS_BEFORE_THE_END = 100
+"""Rows that are read of a query before it is stopped."""
+GROUP_ROUNDS = 15
+"""At least: a ratio asked for within 3 % takes more rounds than the others."""
+GROUPINGS = {
+    "7,000 groups of two keys": "value % 7 AS a, value % 1000 AS b",
+    "1,000,000 groups": "value % 1000000 AS a, 0 AS b",
+    "10,000 groups by text": "concat('key ', value % 10000) AS a, 0 AS b",
+}
+
+
+class Figure(NamedTuple):
+    """A row of the report."""
+
+    what: str
+    asked: str
+    measured: str
+    is_met: bool
+
+
+class Scale:
+    """What all figures share: the binaries, how many photos and rounds, and a place for logs."""
+
+    def __init__(self, binaries: dict[str, Path], share: float, rounds: int) -> None:
+        self.seequel = str(binaries["seequel"])
+        self.dropped = str(binaries["dropped"])
+        self.share = share
+        self.rounds = rounds
+        self.environment = fixtures.environment()
+        self.log = RUN / "log"
+
+    def query(self, sql: str, *options: str) -> list[str]:
+        """Returns the command line of a query."""
+        return [self.seequel, "--quiet", "--format", "nd-json", *options, "--command", sql]
+
+    def run(self, command: list[str]) -> Measurement:
+        """Runs a process to its end; its output is in the log."""
+        return measure(command, self.environment, self.log, by_itself=False)
+
+    def seconds(self, command: list[str]) -> float:
+        """Returns how long a process takes from start to exit."""
+        return self.run(command).seconds
+
+    def in_turn(self, *sides: Callable[[], float], rounds: int | None = None) -> list[list[float]]:
+        """Measures each side once a round, every other round in reverse order; returns the values of each."""
+        values: list[list[float]] = [[] for _ in sides]
+        for number in range(rounds or self.rounds):
+            order = range(len(sides))
+            for side in order if number % 2 == 0 else reversed(order):
+                values[side].append(sides[side]())
+        return values
+
+    def photos(self, name: str, most: int) -> tuple[str, int]:
+        """Returns a folder of so many photos, times the share that is asked for, and how many those are."""
+        count = round(most * self.share)
+        return f"{fixtures.many_photos(name, count)}/", count
+
+
+def memory(scale: Scale) -> list[Figure]:
+    """Classifies folders of two lengths, of large photos, and under a limit of memory."""
+    figures, peaks = [], []
+    for name, most in (("small", 5_000), ("small", 50_000), ("large", 5_000)):
+        folder, count = scale.photos(name, most)
+        peak, answers, text = classify(scale, folder, count)
+        peaks.append(peak)
+        is_met = peak <= MOST_BYTES and answers == count
+        what = f"peak memory, Lite0, {count:,} {name} photos"
+        figures.append(Figure(what, f"at most {MOST_BYTES / MEGA:.0f} MB", text, is_met))
+    growth = peaks[1] / peaks[0] - 1
+    what = "growth of that from the short folder of small photos to the long one"
+    figures.append(Figure(what, "at most 10 %", f"{growth:.1%}", growth <= 0.1))
+    folder, count = scale.photos("small", 5_000)
+    _, answers, text = classify(scale, folder, count, "--memory-limit", "256MB")
+    what = f"{count:,} small photos with `--memory-limit 256MB`"
+    figures.append(Figure(what, "each is answered", text, answers == count))
+    return figures
+
+
+def classify(scale: Scale, folder: str, count: int, *options: str) -> tuple[int, int, str]:
+    """Classifies a folder into Parquet; returns peak memory in bytes, photos answered, and a text of both."""
+    say(f"classifying {count} photos {' '.join(options)}")
+    results = RUN / "results.parquet"
+    results.unlink(missing_ok=True)
+    cost = scale.run(scale.query(f"COPY (SELECT path, {LABEL} FROM read_images('{folder}')) TO '{results}'", *options))
+    scale.run(scale.query(f"SELECT count(DISTINCT path) AS answers FROM '{results}' WHERE label IS NOT NULL"))
+    answers = json.loads(last_line(scale.log))["answers"]
+    speed = count / cost.seconds
+    return cost.peak_bytes, answers, f"{cost.peak_bytes / MEGA:.0f} MB, {answers:,} answers, {speed:.0f} images/s"
+
+
+def listing(scale: Scale) -> list[Figure]:
+    """Lists a folder of many files, beside `find`, and answers the first ten of them."""
+    folder, count = scale.photos("small", 200_000)
+    find = ["sh", "-c", f"find '{folder}' -type f | wc -l"]
+    counting = scale.query(f"SELECT count(*) AS n FROM read_images('{folder}')")
+    found, counted = scale.in_turn(lambda: scale.seconds(find), lambda: scale.seconds(counting))
+    most = 3 * median(found) + 0.5
+    asked = f"at most 3 × `find | wc -l` + 0.5 s: {milliseconds(most)}"
+    measured = f"{range_of(counted)}; find {range_of(found)}"
+    path = scale.query(f"SELECT path FROM read_images('{folder}') LIMIT 10")
+    label = scale.query(f"SELECT {LABEL} FROM read_images('{folder}') LIMIT 10")
+    return [
+        Figure(f"SELECT count(*) of {count:,} files", asked, measured, median(counted) <= most),
+        timed(scale, "SELECT path of these, LIMIT 10", 0.3, lambda: scale.seconds(path)),
+        timed(scale, "SELECT classify(image) of these, LIMIT 10", 1.5, lambda: scale.seconds(label)),
+    ]
+
+
+def start(scale: Scale) -> list[Figure]:
+    """Starts the process, and waits for its first answer."""
+    lion = scale.query(f"SELECT {LABEL} FROM '{HOME}/photos/lion.jpg'")
+    folder, count = scale.photos("small", 5_000)
+    stream = scale.query(f"SELECT path, {LABEL} FROM read_images('{folder}')")
+    one = scale.query("SELECT 1")
+
+    def first(command: list[str]) -> float:
+        return first_line(command, scale.environment, scale.log)
+
+    return [
+        timed(scale, "`seequel -c 'SELECT 1'`, to its exit", 0.08, lambda: scale.seconds(one)),
+        timed(scale, "first answer, of one photo", 0.6, lambda: first(lion)),
+        timed(scale, f"first answer, of {count:,} photos", 0.6, lambda: first(stream)),
+    ]
+
+
+def grouping(scale: Scale) -> list[Figure]:
+    """Groups generated rows in DataFusion's own shell and in Seequel, by turns."""
+    theirs = [str(fixtures.datafusion_cli()), "--quiet", "--format", "nd-json", "--command"]
+    rows = round(10_000_000 * scale.share)
+    figures = []
+    for groups, keys in GROUPINGS.items():
+        say(f"grouping: {groups}")
+        source = f"SELECT {keys}, value AS v FROM generate_series(1, {rows})"
+        grouped = f"SELECT a, b, count(*) AS c, sum(v) AS s, avg(v) AS m FROM ({source}) GROUP BY a, b"
+        sql = f"SELECT count(*) AS n, sum(c) AS c, sum(s) AS s, max(m) AS m FROM ({grouped})"
+        sides = [*theirs, sql], scale.query(sql)
+        their_seconds, our_seconds = same_answer(scale, *sides)
+        ratio = median(our_seconds) / median(their_seconds)
+        measured = f"{ratio:.3f}: {range_of(our_seconds)} ÷ {range_of(their_seconds)}"
+        what = f"GROUP BY of {rows:,} rows, {groups}, ÷ datafusion-cli"
+        figures.append(Figure(what, "at most 1.03", measured, ratio <= 1.03))
+    return figures
+
+
+def same_answer(scale: Scale, theirs: list[str], ours: list[str]) -> list[list[float]]:
+    """Measures two ways to the same answer; returns the seconds of each round."""
+    answers = []
+
+    def seconds(command: list[str]) -> float:
+        cost = scale.run(command)
+        answers.append(last_line(scale.log))
+        return cost.seconds
+
+    rounds = max(scale.rounds, GROUP_ROUNDS)
+    values = scale.in_turn(lambda: seconds(theirs), lambda: seconds(ours), rounds=rounds)
+    if len(set(answers)) > 1:
+        raise BenchError(f"different answers to one query: {' and '.join(sorted(set(answers)))}")
+    return values
+
+
+def stopping(scale: Scale) -> list[Figure]:
+    """Stops a query in the middle, by Ctrl-C and by dropping its stream, and watches what goes on."""
+    folder, _ = scale.photos("small", 50_000)
+    stream = scale.query(f"SELECT path, {LABEL} FROM read_images('{folder}')")
+
+    def interrupt() -> float:
+        return after_interrupt(stream, scale.environment, scale.log, ROWS_BEFORE_THE_END)
+
+    figures = [timed(scale, "Ctrl-C in the middle of a query, to the exit", 0.3, interrupt)]
+    example = [scale.dropped, str(HOME), folder, str(ROWS_BEFORE_THE_END)]
+    drops = [after_drop(example, scale.environment, scale.log) for _ in range(scale.rounds)]
+    seconds, images = [drop.seconds for drop in drops], max(drop.images for drop in drops)
+    what = "a stream dropped in the middle, to the last CPU time"
+    measured = f"{range_of(seconds)}; {images} images at most"
+    figures.append(Figure(what, "at most 300 ms", measured, median(seconds) <= 0.3))
+    return figures
+
+
+FAMILIES: dict[str, Callable[[Scale], list[Figure]]] = {
+    "start": start,
+    "listing": listing,
+    "grouping": grouping,
+    "stopping": stopping,
+    "memory": memory,
+}
+
+
+def timed(scale: Scale, what: str, most: float, run: Callable[[], float]) -> Figure:
+    """Runs something once a round; the median counts."""
+    say(what)
+    (seconds,) = scale.in_turn(run)
+    return Figure(what, f"at most {milliseconds(most)}", range_of(seconds), median(seconds) <= most)
+
+
+def range_of(seconds: list[float]) -> str:
+    """Writes the median, and the fastest and slowest."""
+    return f"{milliseconds(median(seconds))} ({min(seconds) * 1e3:.0f}–{max(seconds) * 1e3:.0f})"
+
+
+def milliseconds(seconds: float) -> str:
+    """Writes a time."""
+    return f"{seconds * 1e3:.0f} ms"

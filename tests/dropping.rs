@@ -1,0 +1,103 @@
+//! Queries that nobody reads to the end: no image is begun after the drop, and all memory is given back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use seequel::Engine;
+use seequel::models::Model;
+use tokio::task::yield_now;
+
+use crate::support::{Run, engine, folder_of, home};
+
+/// How long may be waited for what takes a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A query under way.
+struct Query {
+    stream: SendableRecordBatchStream,
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    model: Arc<Model>,
+    /// Those who have the model before anything runs: the engine, the plan, this struct.
+    holders: usize,
+}
+
+impl Query {
+    async fn start(engine: &Engine, sql: &str, model: &str) -> Self {
+        let plan = engine.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let context = Arc::new(TaskContext::from(&engine.context().state()));
+        let model = engine.models().get(model).unwrap();
+        let holders = Arc::strong_count(&model);
+        let stream = execute_stream(Arc::clone(&plan), Arc::clone(&context)).unwrap();
+        Self { stream, plan, context, model, holders }
+    }
+
+    /// Drops the stream and waits for the end of all that worked for it; returns what was counted.
+    async fn drop(self) -> Run {
+        let Self { stream, plan, context, model, holders } = self;
+        drop(stream);
+        until(|| Arc::strong_count(&model) == holders && context.memory_pool().reserved() == 0).await;
+        Run { batches: Vec::new(), plan }
+    }
+}
+
+/// Lets other tasks go on until `condition` holds.
+async fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "it did not come to be");
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_query_dropped_in_the_middle_reads_and_infers_no_more() {
+    const PHOTOS: usize = 2000;
+    let folder = folder_of(PHOTOS);
+    let engine = engine().await;
+    let sql = format!("SELECT path, classify(image) FROM read_images('{}')", folder.path().display());
+    let mut query = Query::start(&engine, &sql, "efficientnet_lite0").await;
+    let mut taken = 0;
+    while taken < 24 {
+        taken += query.stream.next().await.unwrap().unwrap().num_rows();
+    }
+    let run = query.drop().await;
+
+    let inferred = run.metric("InferExec", "inferred_rows");
+    let read = run.metric("ImagesExec", "opened_files");
+    assert!((taken..=taken + 100).contains(&inferred), "{inferred} of {PHOTOS} inferred, {taken} taken");
+    assert!((inferred..PHOTOS).contains(&read), "{read} of {PHOTOS} read");
+}
+
+/// The batch of 64 is never full, so the model never runs, and most of its images are not even decoded.
+#[tokio::test]
+async fn a_query_dropped_within_a_batch_does_not_finish_it() {
+    let folder = tempfile::tempdir_in(home()).unwrap();
+    let black = folder.path().join("00.png");
+    image::DynamicImage::new_rgb8(2000, 2000).save(&black).unwrap();
+    for number in 1..64 {
+        std::fs::hard_link(&black, folder.path().join(format!("{number:02}.png"))).unwrap();
+    }
+    let engine = engine().await;
+    let onnx = home().join("models/efficientnet_lite0/model.onnx");
+    let create = format!(
+        "CREATE MODEL wide FROM '{}' OPTIONS (device 'cpu', batch_size 64, concurrency 1)",
+        onnx.display()
+    );
+    engine.sql(&create).await.unwrap();
+    let sql = format!("SELECT classify(image, 'wide') FROM read_images('{}')", folder.path().display());
+    let mut query = Query::start(&engine, &sql, "wide").await;
+    assert!(futures::poll!(query.stream.next()).is_pending());
+    let decoded = |plan: &Arc<dyn ExecutionPlan>| {
+        Run { batches: Vec::new(), plan: Arc::clone(plan) }.metric("InferExec", "decoded_images")
+    };
+    until(|| decoded(&query.plan) > 0).await;
+    let run = query.drop().await;
+
+    let decoded = run.metric("InferExec", "decoded_images");
+    assert!((1..64).contains(&decoded), "{decoded} images decoded");
+    assert_eq!(run.metric("InferExec", "inferred_rows"), 0);
+}
