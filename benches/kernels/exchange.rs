@@ -9,7 +9,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::TryStreamExt;
-use seequel::exec::InferExchangeExec;
+use seequel::exec::{InferExchangeExec, MorselRows};
 use tokio::runtime::Runtime;
 
 /// Bytes of a row: a small photo.
@@ -29,7 +29,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     for outputs in [1, 2, 4] {
         group.bench_function(format!("morsels/1→{outputs}"), |bencher| {
             bencher.iter(|| {
-                let exchange = InferExchangeExec::new(photos(), outputs, MORSEL_ROWS);
+                let exchange = InferExchangeExec::new(photos(), outputs, MorselRows { most: MORSEL_ROWS, batch: 1 });
                 let rows = runtime.block_on(drain(Arc::new(exchange)));
                 assert_eq!(rows, BATCHES * BATCH_ROWS);
             });
