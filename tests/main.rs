@@ -5,10 +5,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 mod faults;
+mod fetch;
 mod library;
 mod plans;
 mod reference;
 mod runs;
+mod schema;
 mod shell;
 mod slt;
 mod support;
