@@ -144,7 +144,7 @@ fn without_hub_and_cache_the_reason_is_told() {
     assert!(error.starts_with("Error: model 'm': 'hf://org/lite0': can't be fetched: "), "{error}");
     let mut offline = command(user.path(), "http://127.0.0.1:9", CREATE);
     let error = Outcome::of(offline.env("HF_HUB_OFFLINE", "1")).error();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': it is not in Hugging Face's cache, and HF_HUB_OFFLINE is set");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_token_opens_a_repository_and_goes_to_no_other_server() {
     });
     let (server, user) = (Server::new(pages), user());
     let error = run(user.path(), &server.url, CREATE).error();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': can't be fetched: it is not for everybody, or not there (HTTP status 401 Unauthorized); HF_TOKEN opens what you may read");
     server.requests();
 
     Outcome::of(command(user.path(), &server.url, CREATE).env("HF_TOKEN", "secret")).answer();
@@ -217,7 +217,13 @@ fn what_the_hub_has_not_is_named() {
     ];
     let errors =
         errors.map(|from| run(user.path(), &server.url, &format!("CREATE MODEL m FROM '{from}'")).error());
-    insta::assert_snapshot!(errors.concat(), @"");
+    insta::assert_snapshot!(errors.concat(), @r"
+    Error: model 'm': 'hf://org/lite0/model_fp16.onnx': there is no such file; there is onnx/model.onnx
+    Error: model 'm': 'hf://org/lite0@v9': can't be fetched: it is not there (HTTP status 404 Not Found)
+    Error: model 'm': 'hf://org/other': can't be fetched: it is not there (HTTP status 404 Not Found)
+    Error: model 'm': 'hf://lite0': write it as hf://organisation/repository@revision/file; revision and file may be left out
+    Error: model 'm': 'ftp://org/lite0': models are read from local files, hf://organisation/repository/file and https://, not over ftp://
+    ");
 }
 
 #[test]
@@ -237,7 +243,7 @@ fn a_file_of_the_web_is_fetched_once_and_its_digest_must_be_said() {
     let error = create(&format!("OPTIONS (sha256 '{}')", "0".repeat(64))).error();
     assert!(error.contains(&format!("lite0.onnx has digest {LITE0}, not 0000")), "{error}");
     let error = create("OPTIONS (sha256 '../../abc')").error();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"Error: model 'm': option 'sha256': '../../abc' is not 64 hex digits");
 }
 
 #[test]
@@ -250,7 +256,10 @@ fn the_web_may_refuse() {
         error.replace(&server.url, "http://localhost")
     };
     let errors = [create(&format!("{}/m.onnx", server.url)), create("http://example.com/m.onnx")];
-    insta::assert_snapshot!(errors.concat(), @"");
+    insta::assert_snapshot!(errors.concat(), @r"
+    Error: model 'm': 'http://localhost/m.onnx': m.onnx can't be fetched: it is not there (HTTP status 404 Not Found)
+    Error: model 'm': 'http://example.com/m.onnx': http:// is not encrypted, so that anybody on the way could replace the model; use https://
+    ");
 }
 
 #[test]

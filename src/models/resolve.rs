@@ -253,7 +253,7 @@ mod tests {
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': option 'sha256': 'model.onnx' has digest <digest>, not 00
         model 'm': option 'batchsize': there is no such option; did you mean 'batch_size'?
-        model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes
+        model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'
         model 'm': option 'task': 'image-clasification' is not one of image-classification, feature-extraction, object-detection
         ");
         Ok(())

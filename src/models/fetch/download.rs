@@ -96,16 +96,27 @@ impl Download<'_> {
         if self.sha256.is_none() {
             file.set_len(0).await.map_err(|error| format!("can't be kept: {error}"))?;
         }
-        for attempt in 0.. {
-            match self.attempt(&mut file).await {
+        let mut reconnections = 0;
+        let mut had = Self::length(&file).await?;
+        loop {
+            let reason = match self.attempt(&mut file).await {
                 Ok(()) => return Ok(()),
-                Err(Fault::Lost(reason)) if attempt < RECONNECTIONS => {
-                    tracing::info!("asking for the rest of {}, since it {reason}", self.name);
-                }
-                Err(Fault::Lost(reason) | Fault::Final(reason)) => return Err(reason),
+                Err(Fault::Final(reason)) => return Err(reason),
+                Err(Fault::Lost(reason)) => reason,
+            };
+            let has = Self::length(&file).await?;
+            // An attempt that brought nothing will not be followed by a better one.
+            if has <= had || reconnections == RECONNECTIONS {
+                return Err(reason);
             }
+            tracing::info!("asking for the rest of {}, since it {reason}", self.name);
+            (had, reconnections) = (has, reconnections + 1);
         }
-        Ok(())
+    }
+
+    /// How much of the file is there.
+    async fn length(file: &tokio::fs::File) -> Result<u64, String> {
+        Ok(file.metadata().await.map_err(|error| format!("can't be kept: {error}"))?.len())
     }
 
     /// Asks for what `file` lacks, and appends it.

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use hf_hub::api::tokio::ApiRepo;
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::download::{body, refusal, respond};
@@ -64,7 +65,15 @@ impl Listing {
         let request = repository.info_request().query(&[("blobs", "true")]).timeout(LIST_TIMEOUT);
         let response = respond(request).await.map_err(Unlisted::Unreachable)?;
         match response.status() {
-            status if status.is_server_error() => return Err(Unlisted::Unreachable(refusal(status))),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Unlisted::Unreachable(refusal(status)));
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                return Err(Unlisted::Refused(format!(
+                    "{}; HF_TOKEN opens what you may read",
+                    refusal(status)
+                )));
+            }
             status if !status.is_success() => return Err(Unlisted::Refused(refusal(status))),
             _ => {}
         }
