@@ -39,11 +39,10 @@ fn run(args: Args) -> io::Result<ExitCode> {
     Ok(exit)
 }
 
-/// Warnings and worse, or what `SEEQUEL_LOG` asks for (`info`, `seequel=debug`, …).
+/// Warnings and worse and what is being fetched, or what `SEEQUEL_LOG` asks for (`info`, `seequel=debug`, …).
 fn log_to_stderr() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .with_env_var("SEEQUEL_LOG")
-        .from_env_lossy();
+    let wanted =
+        std::env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::models::fetch=info".to_owned());
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(wanted);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 }

@@ -6,10 +6,12 @@
 
 mod dropping;
 mod faults;
+mod fetch;
 mod library;
 mod plans;
 mod reference;
 mod runs;
+mod schema;
 mod shell;
 mod slt;
 mod support;

@@ -3,27 +3,32 @@
 //! | their key | our option |
 //! |---|---|
 //! | `architectures: ["ViTForImageClassification"]` | `task` |
-//! | `id2label` | `labels` |
+//! | `id2label`, or `label_names` | `labels` |
 //! | `do_rescale`, `rescale_factor` | `rescale` |
 //! | `do_normalize`, `image_mean`, `image_std` | `mean`, `std` |
 //! | `resample` (a number of Pillow's) | `interpolation` |
 //! | `size`, `do_center_crop`, `crop_size`, `crop_pct` | `input_size`, `resize`, `crop_fraction` |
+//! | `pretrained_cfg` | see [`timm`](super::timm) |
 //!
 //! Keys of other meaning or unexpected form are left to weaker sources: these files also describe models that are no
-//! business of ours. A value we understand but can't offer, such as Lanczos resampling, is passed on, so that it is
-//! refused unless a stronger source replaces it.
+//! business of ours. A value we understand but can't offer is passed on, so that it is refused unless a stronger source
+//! replaces it.
 
 use serde_json::{Map, Value};
 
 use super::settings::Layer;
+use super::timm;
 
 type Object = Map<String, Value>;
 
 /// Translates `config.json`, which describes the network.
 pub(super) fn config(object: &Object) -> Layer {
     let architecture = object.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
-    let labels = object.get("id2label").filter(|labels| labels.is_object());
-    layer([("task", architecture.and_then(task).map(Value::from)), ("labels", labels.cloned())])
+    let map = object.get("id2label").filter(|labels| labels.is_object());
+    let labels = map.or_else(|| object.get("label_names").filter(|labels| labels.is_array()));
+    let network =
+        layer([("task", architecture.and_then(task).map(Value::from)), ("labels", labels.cloned())]);
+    timm::pretrained(object).into_iter().chain(network).collect()
 }
 
 /// Class names of the transformers library end in what the network's head is for; bare bodies end in `Model`.
@@ -50,7 +55,7 @@ pub(super) fn preprocessor(object: &Object) -> Layer {
         ("std", unless_off("do_normalize", "image_std", 1)),
         ("interpolation", object.get("resample").and_then(interpolation).map(Value::from)),
     ]);
-    numbers.into_iter().chain(geometry(object)).collect()
+    timm::pretrained(object).into_iter().chain(numbers).chain(geometry(object)).collect()
 }
 
 /// Tells whether a step is switched off; one that isn't mentioned is not.
@@ -160,6 +165,18 @@ mod tests {
         assert_eq!(task("Dinov2Model"), json!({"task": "feature-extraction"}));
         assert_eq!(task("CLIPVisionModelWithProjection"), json!({"task": "feature-extraction"}));
         assert_eq!(task("ViTForMaskedImageModeling"), json!({}));
+    }
+
+    #[test]
+    fn a_wrapped_model_of_timm_has_a_list_of_labels() {
+        let wrapped = json!({
+            "architectures": ["TimmWrapperForImageClassification"], "label_names": ["cat", "dog"],
+            "pretrained_cfg": {"crop_pct": 0.9}
+        });
+        let expected = json!({
+            "task": "image-classification", "labels": ["cat", "dog"], "resize": "crop", "crop_fraction": 0.9
+        });
+        assert_eq!(translated(&wrapped, config), expected);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::files::{MAX_SIDE_BYTES, read_bounded, side_folders};
 use super::settings::Source;
+use super::spec::Background;
 
 /// Most classes a map may number; a list is bounded by its file.
 const MAX_CLASSES: usize = 1 << 20;
@@ -60,6 +61,20 @@ pub(super) struct FoundLabels {
     pub(super) labels: Labels,
     /// A path as the user wrote it, or `the list`.
     pub(super) place: String,
+}
+
+impl FoundLabels {
+    /// Adds the name `background` where the model has that output.
+    pub(super) fn beside(self, background: Background) -> Self {
+        let named = self.labels.0.iter().cloned();
+        let unnamed = || std::iter::once("background".to_string());
+        let labels: Vec<String> = match background {
+            Background::None => return self,
+            Background::First => unnamed().chain(named).collect(),
+            Background::Last => named.chain(unnamed()).collect(),
+        };
+        Self { labels: labels.into(), place: format!("{} with the background", self.place) }
+    }
 }
 
 /// Reads the value of `labels`: the labels themselves, or the path of a file that has them.

@@ -8,8 +8,8 @@
 //!        files       ▼                 ▼            settings: strongest layer first
 //!  vit/onnx/model.onnx                 OPTIONS ───────────────┐
 //!  vit/seequel.json ───────────────────────────────────────── ┤
-//!  vit/preprocessor_config.json ── hugging_face ───────────── ┤
-//!  vit/config.json ─────────────── hugging_face ───────────── ┤
+//!  vit/preprocessor_config.json ── hugging_face, timm ─────── ┤
+//!  vit/config.json ─────────────── hugging_face, timm ─────── ┤
 //!          │                                                  ▼
 //!          └─ proto ─ graph ─ what the file fixes ──► input, output, labels, resources ──► spec
 //!                                                     every option settled once,
@@ -26,7 +26,10 @@
 //! option or file at fault, and not at the millionth image.
 
 mod classification;
+mod fetch;
 mod files;
+#[cfg(test)]
+mod formats;
 mod graph;
 mod hugging_face;
 mod input;
@@ -49,6 +52,7 @@ mod spec;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod timm;
 mod values;
 
 pub use graph::{Dim, Graph, Port};
@@ -62,8 +66,8 @@ pub use resources::{Device, Precision, Resources, UnknownDevice};
 pub use settings::{ResolvedSetting, Source};
 pub use sizing::Sizing;
 pub use spec::{
-    Activation, Channels, Element, InputSpec, Interpolation, Layout, ModelSpec, OutputSpec, Preprocessing,
-    Resize, Task,
+    Activation, Background, Channels, Element, InputSpec, Interpolation, Layout, ModelSpec, OutputSpec,
+    Preprocessing, Resize, Task,
 };
 pub use tensor::{Tensor, TensorData};
 

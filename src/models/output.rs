@@ -116,7 +116,13 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
         }
         (Task::ImageClassification, Some(length)) if named > 0 && named != length => {
             let (place, output, s) = (&labels.place, &port.name, if named == 1 { "" } else { "s" });
-            let reason = format!("{place} has {named} label{s} but output '{output}' has {length} classes");
+            let hint = if named + 1 == length {
+                "; if one of them is the background, set background to 'first' or 'last'"
+            } else {
+                ""
+            };
+            let reason =
+                format!("{place} has {named} label{s} but output '{output}' has {length} classes{hint}");
             Err(settings.option_fault("labels", &reason))
         }
         (_, Some(length)) => Ok(length),
@@ -246,7 +252,7 @@ mod tests {
             fault(&vast, &[], 0),
         ];
         insta::assert_snapshot!(faults.join("\n"), @r"
-        model 'm': option 'labels': labels.txt has 9 labels but output 'logits' has 10 classes
+        model 'm': option 'labels': labels.txt has 9 labels but output 'logits' has 10 classes; if one of them is the background, set background to 'first' or 'last'
         model 'm': option 'output': there is no output 'scores'; there are 'hidden' float32 [b, 197, 64], 'logits' float16 [b, 10, 1, 1], 'features' float32 [b, 64]
         model 'm': option 'output': output 'hidden' float32 [b, 197, 64] does not fit task 'image-classification', which needs float32 or float16 [batch, classes]
         model 'm': option 'activation': 'relu' is not one of softmax, sigmoid, none, auto

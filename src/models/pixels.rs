@@ -1,30 +1,45 @@
 //! The options that say how pixels become numbers.
+//!
+//! Authors write mean and standard deviation for pixels of 0 to 1 or of 0 to 255. Which it is shows: a mean or deviation
+//! above 1 means nothing on a scale of 0 to 1, so `rescale` then is 1 unless they say otherwise.
 
 use serde_json::Value;
 
 use super::settings::Settings;
 use super::spec::{Channels, Element, Interpolation, Preprocessing, Resize};
-use super::values::{PerChannel, channels, keyword, number, share};
+use super::values::{PerChannel, channels, count, keyword, number, share};
 use crate::Result;
+
+/// Brightness of the bars that `letterbox` adds: the grey that most of the YOLO family is trained with.
+const LETTERBOX_GREY: u8 = 114;
 
 impl Preprocessing {
     /// Settles the options of the pixels, for a model of such channels and numbers. Models that take bytes take them
-    /// as they are, if nothing else is said.
+    /// as they are, if nothing else is said, and others take 0 to 1 unless mean and deviation are for more.
     ///
     /// # Errors
     /// If an option is malformed or would make every picture the same.
     pub(super) fn settle(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
-        let rescale = if element == Element::U8 { 1.0 } else { 1.0 / 255.0 };
         let per_channel = |value: &Value| channels(value, order.count());
+        let mean = settings.settle("mean", per_channel, PerChannel([0.0; 3]))?.0;
+        let std = settings.settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0;
+        let takes_bytes = element == Element::U8 || mean.iter().chain(&std).any(|number| *number > 1.0);
+        let rescale = if takes_bytes { 1.0 } else { 1.0 / 255.0 };
         Ok(Self {
             rescale: settings.settle("rescale", nonzero, rescale)?,
-            mean: settings.settle("mean", per_channel, PerChannel([0.0; 3]))?.0,
-            std: settings.settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0,
+            mean,
+            std,
             resize: settings.settle("resize", keyword, Resize::Crop)?,
+            padding: settings.settle("padding", byte, LETTERBOX_GREY)?,
             crop_fraction: settings.settle("crop_fraction", share, 0.875)?,
             interpolation: settings.settle("interpolation", keyword, Interpolation::Bicubic)?,
         })
     }
+}
+
+fn byte(value: &Value) -> Result<u8, String> {
+    let number = count(value, 0..=usize::from(u8::MAX))?;
+    u8::try_from(number).map_err(|error| error.to_string())
 }
 
 fn nonzero(value: &Value) -> Result<f32, String> {
@@ -56,6 +71,7 @@ mod tests {
             mean: [0.0; 3],
             std: [1.0; 3],
             resize: Resize::Crop,
+            padding: 114,
             crop_fraction: 0.875,
             interpolation: Interpolation::Bicubic,
         };
@@ -70,6 +86,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mean_or_deviation_above_1_is_for_bytes() -> Result<(), String> {
+        let rescale = |pairs| settle(pairs, Channels::Rgb).map(|said| said.rescale);
+        let unit = [("mean", "0.485,0.456,0.406"), ("std", "0.229,0.224,0.225")];
+        let bytes = [("mean", "123.675,116.28,103.53"), ("std", "58.395,57.12,57.375")];
+        assert_eq!((rescale(&unit)?, rescale(&bytes)?), (1.0 / 255.0, 1.0));
+        assert_eq!(rescale(&[("std", "255")])?, 1.0);
+        assert_eq!(rescale(&[("mean", "127"), ("rescale", "2")])?, 2.0);
+        Ok(())
+    }
+
+    #[test]
     fn what_would_spoil_every_picture_is_refused() {
         let fault = |key, value| settle(&[(key, value)], Channels::Rgb).err().unwrap_or_default();
         let faults = [
@@ -79,6 +106,7 @@ mod tests {
             fault("rescale", "0"),
             fault("crop_fraction", "87.5"),
             fault("resize", "squash"),
+            fault("padding", "256"),
         ];
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': option 'mean': 2 numbers for 3 channels
@@ -87,6 +115,7 @@ mod tests {
         model 'm': option 'rescale': 0 makes all pixels alike
         model 'm': option 'crop_fraction': 87.5 is not above 0 and at most 1
         model 'm': option 'resize': 'squash' is not one of crop, stretch, letterbox
+        model 'm': option 'padding': '256' is not a whole number from 0 to 255
         ");
     }
 }

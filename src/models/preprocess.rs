@@ -15,9 +15,6 @@ use super::spec::{Channels, InputSpec, Interpolation, Layout, ModelSpec, Preproc
 use super::tensor::{Tensor, TensorData};
 use crate::images::RgbImage;
 
-/// Brightness of the bars that `letterbox` adds: the grey that the YOLO family is trained with.
-const LETTERBOX_GREY: u8 = 114;
-
 /// Rec. 601 luma weights in 1/65536, as Pillow's `convert("L")` has them.
 const LUMA: [u32; 3] = [19_595, 38_470, 7_471];
 
@@ -107,13 +104,13 @@ impl Preprocessor {
         }
     }
 
-    /// Places `fitted` in the middle of a grey image of input size.
+    /// Places `fitted` in the middle of a plain image of input size.
     fn centre(&mut self, fitted: &Image<'_>) {
         let left = (self.input.width - fitted.width()) as usize / 2;
         let top = (self.input.height - fitted.height()) as usize / 2;
         let (stride, fitted_stride) = (self.input.width as usize * 3, fitted.width() as usize * 3);
         let target = self.resized.buffer_mut();
-        target.fill(LETTERBOX_GREY);
+        target.fill(self.rule.padding);
         for (row, pixels) in fitted.buffer().chunks_exact(fitted_stride).enumerate() {
             let start = (top + row) * stride + left * 3;
             target[start..start + fitted_stride].copy_from_slice(pixels);
@@ -161,6 +158,9 @@ fn algorithm(interpolation: Interpolation) -> ResizeAlg {
         Interpolation::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
         // Pillow's bicubic is the Catmull-Rom spline (a = -0.5).
         Interpolation::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+        Interpolation::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
+        Interpolation::Box => ResizeAlg::Convolution(FilterType::Box),
+        Interpolation::Hamming => ResizeAlg::Convolution(FilterType::Hamming),
     }
 }
 
@@ -282,6 +282,9 @@ mod tests {
         let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));
         let rows: Vec<f32> = values[..16].chunks(4).map(|row| row[0]).collect();
         assert_eq!(rows, [114.0, 200.0, 200.0, 114.0]);
+        let options = [("rescale", "1"), ("resize", "letterbox"), ("padding", "0")];
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(4, 8, [200, 200, 200])));
+        assert_eq!(values[..4], [0.0, 200.0, 200.0, 0.0]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use itertools::Itertools;
 use parking_lot::RwLock;
 
+use super::fetch;
 use super::model::Model;
 use super::onnx::Runtime;
 use super::spec::ModelSpec;
@@ -22,6 +23,7 @@ const MODEL_FILE: &str = "model.onnx";
 /// Models by name, shared by the sessions of an engine.
 #[derive(Debug)]
 pub struct ModelRegistry {
+    home: PathBuf,
     runtime: Runtime,
     entries: RwLock<BTreeMap<String, Entry>>,
 }
@@ -42,7 +44,7 @@ pub struct CreateModel {
     pub or_replace: bool,
     /// Leave a model of that name as it is.
     pub if_not_exists: bool,
-    /// Path or `file://` URL of the ONNX file.
+    /// Where the ONNX file is: a path, or a URL of `file://`, `hf://organisation/repository@revision/file` or `https://`.
     pub location: String,
     /// OPTIONS, as text.
     pub options: BTreeMap<String, String>,
@@ -53,7 +55,8 @@ impl ModelRegistry {
     #[must_use]
     pub fn new(home: impl AsRef<Path>) -> Self {
         let home = home.as_ref();
-        Self { runtime: Runtime::new(home), entries: RwLock::new(found_in(&home.join("models"))) }
+        let entries = RwLock::new(found_in(&home.join("models")));
+        Self { home: home.to_owned(), runtime: Runtime::new(home), entries }
     }
 
     /// The model of that name, in this spelling or in lower case, as SQL folds names.
@@ -89,7 +92,25 @@ impl ModelRegistry {
         }
     }
 
-    /// Registers a model. Reads its files, and loads nothing.
+    /// Fetches the file of a statement that names one elsewhere, and returns the statement with the path it has here.
+    /// A name that is taken fetches nothing.
+    ///
+    /// # Errors
+    /// A location that can't be reached or refuses, a file that is too large or not the one of the option `sha256`.
+    pub async fn fetch(&self, statement: CreateModel) -> Result<CreateModel> {
+        let is_taken = self.entries.read().contains_key(&statement.name) && !statement.or_replace;
+        if is_taken {
+            return Ok(statement);
+        }
+        let file = fetch::local(&statement, &self.home).await?;
+        let location = file.into_os_string().into_string().map_err(|file| Error::Model {
+            model: statement.name.clone(),
+            reason: format!("'{}' is not UTF-8", file.display()),
+        })?;
+        Ok(CreateModel { location, ..statement })
+    }
+
+    /// Registers a model of a local file; see [`Self::fetch`]. Reads its files, and loads nothing.
     ///
     /// # Errors
     /// A name that is taken, a location that is no file, and everything that is wrong with file or options.
@@ -213,7 +234,7 @@ fn local_file(statement: &CreateModel) -> Result<PathBuf> {
         Some(("file", path)) => Ok(PathBuf::from(path)),
         Some((scheme, _)) => Err(Error::Model {
             model: statement.name.clone(),
-            reason: format!("'{location}': models are read from local files so far, not over {scheme}://"),
+            reason: format!("'{location}': not fetched from {scheme}:// yet; ModelRegistry::fetch does that"),
         }),
     }
 }

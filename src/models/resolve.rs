@@ -12,8 +12,8 @@ use super::labels::{self, FoundLabels};
 use super::resources::Resources;
 use super::settings::{Settings, Source};
 use super::sources::push_layers;
-use super::spec::{InputSpec, ModelSpec, OutputSpec, Preprocessing, Task};
-use super::values::text;
+use super::spec::{Background, InputSpec, ModelSpec, OutputSpec, Preprocessing, Task};
+use super::values::{keyword, text};
 use crate::Result;
 
 impl ModelSpec {
@@ -76,19 +76,20 @@ fn settle_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Resu
     Ok(actual)
 }
 
-/// Reads the labels, unless the task has no classes.
+/// Reads the labels, unless the task has no classes, and names the background among them.
 fn settle_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Result<FoundLabels> {
     if *task == Task::FeatureExtraction {
         settings.note("labels", &"none, vectors have no classes", Source::Default);
         return Ok(FoundLabels::default());
     }
-    let Some((found, source)) = settings.get("labels", |value, source| labels::read(value, source, file))?
-    else {
+    let found = settings.get("labels", |value, source| labels::read(value, source, file))?;
+    let background = settings.settle("background", keyword, Background::None)?;
+    let Some((found, source)) = found else {
         settings.note("labels", &"class numbers", Source::Default);
         return Ok(FoundLabels::default());
     };
     settings.note("labels", &format!("{} in {}", found.labels.len(), found.place), source);
-    Ok(found)
+    Ok(found.beside(background))
 }
 
 #[cfg(test)]
@@ -133,9 +134,11 @@ mod tests {
         mean             0.485,0.456,0.406         preprocessor_config.json
         std              1                         default
         resize           stretch                   preprocessor_config.json
+        padding          114                       default
         crop_fraction    0.875                     default
         interpolation    nearest                   OPTIONS
         labels           2 in labels.txt           seequel.json
+        background       none                      default
         activation       softmax                   default
         output           logits                    ONNX file
         sha256           <digest>                  OPTIONS
@@ -150,6 +153,22 @@ mod tests {
         assert_eq!(spec.file, folder.path().join("model.onnx"));
         assert_eq!((spec.labels.get(1).as_ref(), spec.output.classes), ("dog", 2));
         assert_eq!(spec.preprocessing.mean, [0.485, 0.456, 0.406]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_background_class_has_a_place_among_the_labels() -> TestResult {
+        let folder = Folder::with(&Onnx::classifier("b,3,224,224", 3))?.put("labels.txt", "cat\ndog")?;
+        let names = |background| -> Result<Vec<String>> {
+            let spec = folder.resolve(&[("labels", "labels.txt"), ("background", background)])?;
+            Ok((0..3).map(|class| spec.labels.get(class).into_owned()).collect())
+        };
+        assert_eq!(names("first")?, ["background", "cat", "dog"]);
+        assert_eq!(names("last")?, ["cat", "dog", "background"]);
+        let fault = Folder::classifier()?.put("labels.txt", "cat\ndog")?;
+        let fault = fault.fault(&[("labels", "labels.txt"), ("background", "first")]);
+        let expected = "labels.txt with the background has 3 labels but output 'logits' has 2 classes";
+        assert_eq!(fault, format!("model 'm': option 'labels': {expected}"));
         Ok(())
     }
 
@@ -234,7 +253,7 @@ mod tests {
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': option 'sha256': 'model.onnx' has digest <digest>, not 00
         model 'm': option 'batchsize': there is no such option; did you mean 'batch_size'?
-        model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes
+        model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'
         model 'm': option 'task': 'image-clasification' is not one of image-classification, feature-extraction, object-detection
         ");
         Ok(())

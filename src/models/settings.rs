@@ -17,8 +17,8 @@ use super::spec::Task;
 use super::values::keyword;
 use crate::{Error, Result};
 
-/// Every key of OPTIONS and `seequel.json`, in the order of the documentation.
-pub(super) const KEYS: [&str; 21] = [
+/// Every key of OPTIONS and `seequel.json`, in the order of the documentation, `docs/seequel.schema.json`.
+pub(super) const KEYS: [&str; 23] = [
     "task",
     "input_size",
     "layout",
@@ -27,9 +27,11 @@ pub(super) const KEYS: [&str; 21] = [
     "mean",
     "std",
     "resize",
+    "padding",
     "crop_fraction",
     "interpolation",
     "labels",
+    "background",
     "activation",
     "output",
     "sha256",
@@ -120,7 +122,9 @@ impl<'a> Settings<'a> {
     pub(super) fn keep_to(&mut self, task: &Task) {
         for (_, layer) in &mut self.layers {
             if layer.get("task").is_some_and(|said| keyword(said).as_ref() != Ok(task)) {
-                layer.retain(|key, _| !matches!(key.as_str(), "labels" | "activation" | "output"));
+                layer.retain(|key, _| {
+                    !matches!(key.as_str(), "labels" | "background" | "activation" | "output")
+                });
             }
         }
     }
@@ -214,6 +218,7 @@ fn unknown(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use itertools::Itertools;
     use serde_json::json;
 
     use super::*;
@@ -235,6 +240,18 @@ mod tests {
         let rescale = ("rescale", "1".to_string(), Source::Default);
         assert_eq!(lines.collect::<Vec<_>>(), [rescale, ("std", "128".to_string(), Source::SeequelJson)]);
         Ok(())
+    }
+
+    #[test]
+    fn the_schema_documents_the_keys() {
+        let schema: Value = serde_json::from_str(include_str!("../../docs/seequel.schema.json")).unwrap();
+        let documented = schema["properties"].as_object().unwrap();
+        let mut expected = [&[SCHEMA], KEYS.as_slice()].concat();
+        expected.sort_unstable();
+        assert_eq!(documented.keys().sorted().collect::<Vec<_>>(), expected);
+        for (key, property) in documented {
+            assert!(property["description"].is_string(), "{key}");
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ mod tests {
             Folder::classifier()?.put("seequel.json", r#"{"lables": 1}"#)?.fault(&[]),
             Folder::classifier()?.put("seequel.json", labels)?.fault(&[]),
             Folder::classifier()?.put("seequel.json", labels)?.put("labels.txt", "cat\ndog\nfox")?.fault(&[]),
-            Folder::classifier()?.put("preprocessor_config.json", r#"{"resample": 1}"#)?.fault(&[]),
+            Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?.fault(&[]),
         ];
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': 'config.json' is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
@@ -71,15 +71,15 @@ mod tests {
         model 'm': option 'lables': there is no such option; did you mean 'labels'? (from seequel.json)
         model 'm': option 'labels': there is no file 'labels.txt' (from seequel.json)
         model 'm': option 'labels': labels.txt has 3 labels but output 'logits' has 2 classes (from seequel.json)
-        model 'm': option 'interpolation': 'lanczos' is not one of nearest, bilinear, bicubic (from preprocessor_config.json)
+        model 'm': option 'rescale': 0 makes all pixels alike (from preprocessor_config.json)
         ");
         Ok(())
     }
 
     #[test]
     fn a_stronger_source_repairs_a_faulty_one() -> TestResult {
-        let lanczos = Folder::classifier()?.put("preprocessor_config.json", r#"{"resample": 1}"#)?;
-        assert!(lanczos.resolve(&[("interpolation", "bicubic")]).is_ok());
+        let faulty = Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?;
+        assert!(faulty.resolve(&[("rescale", "1/255")]).is_ok());
         Ok(())
     }
 }

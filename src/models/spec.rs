@@ -161,6 +161,8 @@ pub struct Preprocessing {
     pub std: [f32; 3],
     /// How a picture of another shape is made to fit.
     pub resize: Resize,
+    /// Brightness of the bars that [`Resize::Letterbox`] adds, as a byte of all channels before rescaling.
+    pub padding: u8,
     /// Share of the short side that [`Resize::Crop`] keeps, above 0 and at most 1.
     pub crop_fraction: f32,
     /// How new pixels are computed from old ones.
@@ -188,6 +190,12 @@ keywords! {
         Bilinear = "bilinear",
         /// A weighted mean of the neighbours, by Catmull and Rom's cubic (a = −0.5).
         Bicubic = "bicubic",
+        /// A weighted mean of the neighbours, by a sinc cut off at its third zero.
+        Lanczos = "lanczos",
+        /// The mean of the old pixels that a new one covers.
+        Box = "box",
+        /// A weighted mean of the neighbours, by a sinc under Hamming's window.
+        Hamming = "hamming",
     }
 }
 
@@ -203,6 +211,18 @@ pub struct OutputSpec {
     pub activation: Activation,
     /// Type of the numbers.
     pub element: Element,
+}
+
+keywords! {
+    /// Where among its outputs a classifier has the class of pictures that show none of its classes.
+    pub enum Background {
+        /// Nowhere: every output is a class.
+        None = "none",
+        /// At 0, before the first class, as classifiers of 1001 outputs have it that TensorFlow's Slim trained.
+        First = "first",
+        /// After the last class.
+        Last = "last",
+    }
 }
 
 keywords! {

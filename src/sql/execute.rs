@@ -14,7 +14,7 @@ use crate::models::ModelRegistry;
 
 /// Plans `statement` and, as DataFusion does for DDL, carries out what has no plan: the result is then empty.
 ///
-/// Making and dropping models touches files, which happens off the async threads.
+/// Models that lie elsewhere are fetched first. Making and dropping models touches files, which happens off the async threads.
 ///
 /// # Errors
 /// Whatever is wrong with the statement's names, types, options or files.
@@ -25,6 +25,7 @@ pub async fn plan(
 ) -> Result<DataFrame> {
     match statement {
         Statement::CreateModel(create) => {
+            let create = models.fetch(create).await?;
             let models = Arc::clone(models);
             run_blocking(move || models.create(&create)).await?;
             empty(engine_ctx)

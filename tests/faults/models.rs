@@ -47,7 +47,7 @@ fn a_folder_without_a_model() {
 
 #[test]
 fn a_location_that_is_not_local() {
-    insta::assert_snapshot!(create("s3://bucket/model.onnx", ""), @"Error: model 'm': 's3://bucket/model.onnx': models are read from local files so far, not over s3://");
+    insta::assert_snapshot!(create("s3://bucket/model.onnx", ""), @"Error: model 'm': 's3://bucket/model.onnx': models are read from local files, hf://organisation/repository/file and https://, not over s3://");
 }
 
 #[test]
