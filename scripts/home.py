@@ -70,3 +70,10 @@ def sha256(path: Path) -> str | None:
         return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verified(path: Path, digest: str) -> Path:
+    """Returns `path` if set-up has made it and it is as pinned."""
+    if sha256(path) != digest:
+        raise SetupError(f"{path} is missing or altered: run `python3 scripts/setup.py --tests`")
+    return path

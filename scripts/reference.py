@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/data/reference.json: what Python makes of every fetched photo, for seequel's tests to agree with.
+"""Writes tests/data: what Python makes of every fetched photo, for seequel's tests to agree with.
 
-The second opinion shares no code with seequel: Pillow decodes and resizes, onnxruntime's own binding predicts. Run
-scripts/setup.py first. Transparency is dropped, not blended (`convert("RGB")`); EXIF orientation is applied.
+The second opinion shares no code with seequel: Pillow decodes and resizes, onnxruntime's own binding predicts. Classes
+go to reference.json, detections to detections.json. Run scripts/setup.py --tests first. Transparency is dropped, not blended (`convert("RGB")`); EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import fetch
 import home
 import pins
+import reference_detections
 from home import HOME, SetupError
 
 if TYPE_CHECKING:
@@ -27,27 +28,32 @@ if TYPE_CHECKING:
     from PIL import Image
 
 PACKAGES = HOME / "reference-python"
-REFERENCE = home.SCRIPTS.parent / "tests" / "data" / "reference.json"
+DATA = home.SCRIPTS.parent / "tests" / "data"
 CROP_FRACTION = 0.875
 DIGITS = 5
 
 
 def main() -> int:
-    """Installs what it needs, predicts, and writes the file."""
+    """Installs what it needs, predicts, and writes the files."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     try:
         with home.locked() as lock:
             fetch.install(home.SCRIPTS / "requirements-reference.txt", PACKAGES, lock)
         # From here on numpy, onnxruntime and Pillow can be imported; before, they may not exist.
         sys.path.insert(0, str(PACKAGES))
-        text = json.dumps(reference(), indent=2, sort_keys=True) + "\n"
+        write("reference.json", reference())
+        write("detections.json", reference_detections.reference())
     except SetupError as error:
         print(f"reference: {error}", file=sys.stderr)
         return 1
-    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
-    REFERENCE.write_text(text, "utf-8")
-    print(f"wrote {REFERENCE}")
     return 0
+
+
+def write(name: str, predictions: dict[str, Any]) -> None:
+    """Writes one file of tests/data."""
+    text = json.dumps(predictions, indent=2, sort_keys=True) + "\n"
+    (DATA / name).write_text(text, "utf-8")
+    print(f"wrote {DATA / name}")
 
 
 def reference() -> dict[str, Any]:
@@ -73,7 +79,7 @@ def photo_entry(member: pins.Member, classifiers: dict[str, Classifier]) -> dict
     """Returns what is known of one photo, and what each classifier sees in it."""
     from PIL import Image, ImageOps
 
-    path = verified(HOME / "photos" / member.name, member.sha256)
+    path = home.verified(HOME / "photos" / member.name, member.sha256)
     with Image.open(path) as image:
         facts = {"sha256": member.sha256, "format": image.format, "mode": image.mode}
         upright = ImageOps.exif_transpose(image)
@@ -90,10 +96,10 @@ class Classifier:
 
         folder = HOME / "models" / model.name
         self.model = model
-        self.labels = verified(folder / "labels.txt", pins.LABELS_SHA256).read_text("utf-8").splitlines()
+        self.labels = home.verified(folder / "labels.txt", pins.LABELS_SHA256).read_text("utf-8").splitlines()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        file = verified(folder / "model.onnx", model.sha256)
+        file = home.verified(folder / "model.onnx", model.sha256)
         self.session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
             file, options, providers=["CPUExecutionProvider"]
         )
@@ -130,13 +136,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
     exponentials = np.exp(logits.astype(np.float64) - logits.max())
     return exponentials / exponentials.sum()
-
-
-def verified(path: Path, sha256: str) -> Path:
-    """Returns `path` if set-up has made it and it is as pinned."""
-    if home.sha256(path) != sha256:
-        raise SetupError(f"{path} is missing or altered: run `python3 scripts/setup.py`")
-    return path
 
 
 if __name__ == "__main__":

