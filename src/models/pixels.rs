@@ -4,8 +4,11 @@ use serde_json::Value;
 
 use super::settings::Settings;
 use super::spec::{Channels, Element, Interpolation, Preprocessing, Resize};
-use super::values::{PerChannel, channels, keyword, number, share};
+use super::values::{PerChannel, channels, count, keyword, number, share};
 use crate::Result;
+
+/// Brightness of a letterbox's bars unless said: the grey that most of the YOLO family is trained with.
+const YOLO_GREY: u8 = 114;
 
 impl Preprocessing {
     /// Settles the options of the pixels, for a model of such channels and numbers. Models that take bytes take them
@@ -16,15 +19,26 @@ impl Preprocessing {
     pub(super) fn settle(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
         let rescale = if element == Element::U8 { 1.0 } else { 1.0 / 255.0 };
         let per_channel = |value: &Value| channels(value, order.count());
+        let resize = settings.settle("resize", keyword, Resize::Crop)?;
+        let padding = match resize {
+            Resize::Letterbox => settings.settle("padding", byte, YOLO_GREY)?,
+            Resize::Crop | Resize::Stretch => YOLO_GREY,
+        };
         Ok(Self {
             rescale: settings.settle("rescale", nonzero, rescale)?,
             mean: settings.settle("mean", per_channel, PerChannel([0.0; 3]))?.0,
             std: settings.settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0,
-            resize: settings.settle("resize", keyword, Resize::Crop)?,
+            resize,
             crop_fraction: settings.settle("crop_fraction", share, 0.875)?,
+            padding,
             interpolation: settings.settle("interpolation", keyword, Interpolation::Bicubic)?,
         })
     }
+}
+
+fn byte(value: &Value) -> Result<u8, String> {
+    // Bounded by the range.
+    Ok(count(value, 0..=255)? as u8)
 }
 
 fn nonzero(value: &Value) -> Result<f32, String> {
@@ -57,6 +71,7 @@ mod tests {
             std: [1.0; 3],
             resize: Resize::Crop,
             crop_fraction: 0.875,
+            padding: 114,
             interpolation: Interpolation::Bicubic,
         };
         assert_eq!(settle(&[], Channels::Rgb), Ok(expected));

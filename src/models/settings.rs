@@ -18,7 +18,7 @@ use super::values::keyword;
 use crate::{Error, Result};
 
 /// Every key of OPTIONS and `seequel.json`, in the order of the documentation.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 26] = [
     "task",
     "input_size",
     "layout",
@@ -28,10 +28,15 @@ pub(super) const KEYS: [&str; 21] = [
     "std",
     "resize",
     "crop_fraction",
+    "padding",
     "interpolation",
     "labels",
     "activation",
     "output",
+    "embedding",
+    "anchors",
+    "confidence",
+    "iou",
     "sha256",
     "device",
     "batch_size",
@@ -120,7 +125,9 @@ impl<'a> Settings<'a> {
     pub(super) fn keep_to(&mut self, task: &Task) {
         for (_, layer) in &mut self.layers {
             if layer.get("task").is_some_and(|said| keyword(said).as_ref() != Ok(task)) {
-                layer.retain(|key, _| !matches!(key.as_str(), "labels" | "activation" | "output"));
+                layer.retain(|key, _| {
+                    !matches!(key.as_str(), "labels" | "activation" | "output" | "embedding")
+                });
             }
         }
     }
