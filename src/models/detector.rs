@@ -235,7 +235,14 @@ mod tests {
             fault(&[("anchors", "1,2,3,4")]),
             fault(&[("anchors", r#"{"head": [[1, 2], [3, 4]]}"#), ("confidence", "25")]),
         ];
-        insta::assert_snapshot!(faults.join("\n"));
+        insta::assert_snapshot!(faults.join("\n"), @r#"
+        model 'm': option 'anchors': output 'head' float32 [b, 16, 2, 2] is no grid of 1 anchors × (5 + 3 classes)
+        model 'm': option 'anchors': there is no output 'tail'; there is 'head' float32 [b, 16, 2, 2]
+        model 'm': option 'anchors': [3,-4] is not the width and height of an anchor
+        model 'm': option 'anchors': 'head' has not from 1 to 64 anchors: []
+        model 'm': option 'anchors': '1,2,3,4' is not a map such as {"head": [[81, 82], [135, 169]]}
+        model 'm': option 'confidence': 25 is not above 0 and at most 1
+        "#);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 //!                                                             └──────────┘
 //! ```
 
-use super::spec::{InputSpec, ModelSpec, Preprocessing, Resize};
+use super::spec::{InputSpec, ModelSpec, Preprocessing, Resize, Task};
 use crate::images::RgbImage;
 
 /// Size in pixels of the central box that is resized to the input: `crop_fraction` of the short side, in the
@@ -81,6 +81,9 @@ impl Placement {
 
 /// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of
 /// the model's input: what a decoder may shrink it to without loss.
+///
+/// A detector gets twice that: shrinking twice, by the decoder and then to the input, blurs edges enough to move boxes by
+/// several pixels, where a class changes in its last digits.
 pub(crate) fn least_scale(spec: &ModelSpec, width: u32, height: u32) -> f64 {
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
     let (input_width, input_height) = (f64::from(spec.input.width), f64::from(spec.input.height));
@@ -92,6 +95,7 @@ pub(crate) fn least_scale(spec: &ModelSpec, width: u32, height: u32) -> f64 {
         Resize::Stretch => (input_width / width).max(input_height / height),
         Resize::Letterbox => letterbox_scale(&spec.input, width, height),
     };
+    let scale = if spec.task == Task::ObjectDetection { 2.0 * scale } else { scale };
     scale.min(1.0)
 }
 

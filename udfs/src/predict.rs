@@ -21,7 +21,7 @@ pub(crate) static PREDICT: Function = Function {
             SIGNATURE,
         )
         .with_argument("model", "Name of a model of any task, a literal.")
-        .with_argument("input", "What the model looks at, in the order of its inputs: the bytes of an image file for an image, a number or a list of numbers for any other tensor.")
+        .with_argument("input", "What the model looks at: the bytes of an image file, a binary column or a struct with a field `bytes`.")
         .with_sql_example("SELECT path, predict('efficientnet_lite0', image)['logits'] FROM read_images('photos/');")
         .build()
     }),
