@@ -20,8 +20,9 @@ const TOLERANCE: f64 = 0.05;
 /// How far the sides of a box may be from the reference's.
 const PIXELS: f64 = 2.0;
 
-/// Boxes of less confidence are dropped.
-const THRESHOLD: f64 = 0.25;
+/// Boxes of less confidence are doubtful: one grey level of noise moves confidences by 0.04, below the threshold of 0.25
+/// or behind a rival that covers them.
+const DOUBTFUL: f64 = 0.32;
 
 /// Engine with the ensembles whose answers Python's are compared with.
 async fn engine_with_ensembles() -> Engine {
@@ -206,13 +207,12 @@ async fn yolov3_tiny_detects_what_python_detects() {
                     && found.iter().zip(corners).all(|(found, expected)| (found - expected).abs() <= PIXELS)
             };
             let Some(position) = found.iter().position(matches) else {
-                // Scaled decoding may put a box on the other side of the threshold.
-                assert!(confidence < THRESHOLD + NEAR_TIE, "{photo}: no {expected} among {found:?}");
+                assert!(confidence < DOUBTFUL, "{photo}: no {expected} among {found:?}");
                 continue;
             };
             found.remove(position);
         }
-        let unexpected: Vec<_> = found.iter().filter(|object| object.1 >= THRESHOLD + NEAR_TIE).collect();
+        let unexpected: Vec<_> = found.iter().filter(|object| object.1 >= DOUBTFUL).collect();
         assert!(unexpected.is_empty(), "{photo}: {unexpected:?}");
     }
 }

@@ -174,8 +174,6 @@ fn anchor(pair: &Value) -> Result<[f32; 2], String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::models::testing::{Folder, Onnx};
 

@@ -138,11 +138,11 @@ impl ScalarUDFImpl for Inference {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let literal = |arg| match arg {
-            &ColumnarValue::Scalar(ref value) => Some(value),
+        let literals = args.args.iter().map(|arg| match arg {
+            ColumnarValue::Scalar(value) => Some(value),
             ColumnarValue::Array(_) => None,
-        };
-        let ReadCall { call, inputs } = self.read(args.args.iter().map(literal).collect())?;
+        });
+        let ReadCall { call, inputs } = self.read(literals.collect())?;
         let inputs = &args.args[inputs];
         let arrays = ColumnarValue::values_to_arrays(inputs)?;
         let answers = self.models.answer(&call, &arrays, &args.config_options)?;
