@@ -69,7 +69,8 @@ def reference() -> dict[str, Any]:
         "command": "python3 scripts/reference.py",
         "versions": {module.__name__: module.__version__ for module in wheels},
         "preprocessing": "EXIF orientation, RGB without alpha, central square of 0.875 of the short side as a float "
-        "box, bicubic to the input size, (x - 127) / 128, NCHW; confidence is the softmax of the logits",
+        "box, bicubic to the input size, (x - 127) / 128, NCHW; confidence is the softmax of the logits; mean is the "
+        "mean of all models' softmaxes",
         "models": {name: {"sha256": classifier.model.sha256} for name, classifier in classifiers.items()},
         "photos": {member.name: photo_entry(member, classifiers) for member in members},
     }
@@ -84,7 +85,11 @@ def photo_entry(member: pins.Member, classifiers: dict[str, Classifier]) -> dict
         facts = {"sha256": member.sha256, "format": image.format, "mode": image.mode}
         upright = ImageOps.exif_transpose(image)
     rgb = upright.convert("RGB")
-    predictions = {name: classifier.predict(rgb) for name, classifier in classifiers.items()}
+    confidences = {name: classifier.confidences(rgb) for name, classifier in classifiers.items()}
+    confidences["mean"] = sum(confidences.values()) / len(confidences)
+    # The models have one list of labels.
+    labels = next(iter(classifiers.values())).labels
+    predictions = {name: prediction(numbers, labels) for name, numbers in confidences.items()}
     return {**facts, "width": rgb.width, "height": rgb.height, "predictions": predictions}
 
 
@@ -104,18 +109,19 @@ class Classifier:
             file, options, providers=["CPUExecutionProvider"]
         )
 
-    def predict(self, image: Image.Image) -> dict[str, Any]:
-        """Returns the best class and, to tell how near a tie is, the second."""
+    def confidences(self, image: Image.Image) -> np.ndarray:
+        """Returns the confidence of each class."""
         (logits,) = self.session.run(["logits"], {"input": tensor(image, self.model.size)})
-        confidences = softmax(logits[0])
-        first, second = confidences.argsort()[::-1][:2]
-        return self.entry("", first, confidences) | self.entry("second_", second, confidences)
+        return softmax(logits[0])
 
-    def entry(self, prefix: str, number: np.intp, confidences: np.ndarray) -> dict[str, Any]:
-        """Returns one class as JSON members."""
+
+def prediction(confidences: np.ndarray, labels: list[str]) -> dict[str, Any]:
+    """Returns the best class and, to tell how near a tie is, the second."""
+    members: dict[str, Any] = {}
+    for prefix, number in zip(("", "second_"), confidences.argsort()[::-1], strict=False):
         confidence = round(float(confidences[number]), DIGITS)
-        label = self.labels[number]
-        return {f"{prefix}class": int(number), f"{prefix}label": label, f"{prefix}confidence": confidence}
+        members |= {f"{prefix}class": int(number), f"{prefix}label": labels[number], f"{prefix}confidence": confidence}
+    return members
 
 
 def tensor(image: Image.Image, size: int) -> np.ndarray:

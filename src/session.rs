@@ -5,10 +5,9 @@ use std::sync::Arc;
 use datafusion::catalog::TableFunction;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::ScalarUDF;
 use datafusion::optimizer::Optimizer;
 use datafusion::prelude::SessionConfig;
-use seequel_udfs::{Classify, Models};
+use seequel_udfs::{Inference, Models};
 
 use crate::config::InferenceOptions;
 use crate::images::{ImagesTableFactory, ReadImages};
@@ -49,9 +48,8 @@ impl SeequelExt for SessionStateBuilder {
         if options.extensions.get::<InferenceOptions>().is_none() {
             options.extensions.insert(InferenceOptions::default());
         }
-        self.scalar_functions()
-            .get_or_insert_default()
-            .push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
+        let functions = Inference::functions(&functions, options).into_iter().map(Arc::new);
+        self.scalar_functions().get_or_insert_default().extend(functions);
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
         self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));

@@ -16,6 +16,7 @@ async fn sized_engine() -> Engine {
         let create = format!("CREATE MODEL {model} FROM '{}' OPTIONS ({options})", file.display());
         engine.sql(&create).await.unwrap();
     }
+    engine.sql("CREATE MODEL both AS ENSEMBLE OF (m, n) OPTIONS (combine 'mean')").await.unwrap();
     engine.sql("SET inference.default_model = 'm'").await.unwrap();
     engine
 }
@@ -123,6 +124,19 @@ plans! {
 
     /// Two models over one image are one node, and one decode.
     two_models: "SELECT classify(image, 'm'), classify(image, 'n') FROM images";
+
+    /// Different requests to one model over one image are one node, whose lane runs once.
+    requests_of_one_model: "SELECT classify(image), classify_top_k(image, 3), embed(image) FROM images";
+
+    /// An ensemble stands in a plan with its members.
+    ensemble: "SELECT classify(image, 'both')['label'] FROM images";
+
+    /// A list that is unnested and filtered.
+    unnest: "SELECT path, c['label'] FROM (SELECT path, unnest(classify_top_k(image, 3)) AS c FROM images)
+             WHERE c['confidence'] > 0.2";
+
+    /// What predict gives is a struct whose fields are read by name.
+    predict: "SELECT predict('m', image)['logits'] FROM images";
 
     /// A call around another call: DataFusion's async functions refuse that; here two nodes stand on each other.
     nested: "SELECT classify(CASE classify(image)['label'] WHEN 'lion' THEN image END, 'n')['label'] FROM images";

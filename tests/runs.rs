@@ -113,6 +113,19 @@ runs! {
         "WITH v AS (SELECT path, classify(image) AS c FROM images)
          SELECT c['label'], count(*) FROM v WHERE c['error'] IS NULL GROUP BY 1";
 
+    the_best_class_and_the_best_three_are_one_run: PHOTOS,
+        "SELECT classify(image), classify_top_k(image, 3), classify_top_k(image, 5) FROM images";
+
+    classes_and_vectors_are_one_run: PHOTOS,
+        "SELECT classify(image), embed(image), predict('efficientnet_lite0', image) FROM images";
+
+    an_unnested_answer_is_computed_once: PHOTOS,
+        "SELECT path, c['label'] FROM (SELECT path, unnest(classify_top_k(image, 3)) AS c FROM images)
+         WHERE c['confidence'] > 0.2";
+
+    one_output_of_many_that_is_read_is_one_run: PHOTOS,
+        "SELECT p['features'], p['logits'] FROM (SELECT predict('efficientnet_lite0', image) AS p FROM images)";
+
     each_side_of_a_self_join_runs_its_own: 2 * PHOTOS,
         "SELECT a.path FROM images a JOIN images b ON classify(a.image)['class'] = classify(b.image)['class']";
 }
@@ -138,6 +151,9 @@ async fn a_column_may_be_named_like_a_made_up_one() {
 #[tokio::test]
 async fn explain_runs_nothing_and_loads_no_model() {
     assert_eq!(runs("EXPLAIN SELECT classify(image) FROM images").await, 0);
+    for call in ["classify_top_k(image, 3)", "embed(image)", "predict('efficientnet_lite0', image)"] {
+        assert_eq!(runs(&format!("EXPLAIN SELECT {call} FROM images")).await, 0);
+    }
     assert_eq!(runs("EXPLAIN VERBOSE SELECT path FROM images WHERE classify(image)['label'] = 'x'").await, 0);
 }
 
@@ -165,6 +181,24 @@ async fn several_models_share_each_image_s_decode() {
     let run = Run::new(&engine, sql).await;
     assert_eq!(run.metric("InferExec", "decoded_images"), PHOTOS);
     assert_eq!(run.metric("InferExec", "inferred_rows"), 2 * PHOTOS);
+}
+
+#[tokio::test]
+async fn an_ensemble_runs_each_member_once_on_one_decode() {
+    let engine = engine().await;
+    let members = "efficientnet_lite0, efficientnet_lite2";
+    for combine in ["max_confidence", "mean"] {
+        let create =
+            format!("CREATE MODEL {combine} AS ENSEMBLE OF ({members}) OPTIONS (combine '{combine}')");
+        engine.sql(&create).await.unwrap();
+    }
+    let sql =
+        "SELECT classify(image, 'mean'), classify_top_k(image, 3, 'mean'), classify(image, 'max_confidence'),
+                      classify(image), embed(image, 'efficientnet_lite2') FROM images";
+    let run = Run::new(&engine, sql).await;
+    assert_eq!(run.metric("InferExec", "decoded_images"), PHOTOS);
+    assert_eq!(run.metric("InferExec", "inferred_rows"), 2 * PHOTOS);
+    assert_eq!(run.metric("InferExec", "failed_rows"), 0);
 }
 
 #[tokio::test]

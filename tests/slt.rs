@@ -1,6 +1,6 @@
 //! SQL and what it answers: the files in `tests/slt`, each in an engine of its own.
 //!
-//! `$PHOTOS` and `$MODELS` are those of the set-up, `$TMP` is an empty folder, `$DATA` one with what [`write_data`]
+//! `$PHOTOS`, `$MODELS` and `$DETECTOR` are those of the set-up, `$TMP` is an empty folder, `$DATA` one with what [`write_data`]
 //! puts there. Types are `T` text, `I` whole numbers, `R` other numbers, `B` truth values and `?` the rest.
 
 use std::fmt::Write;
@@ -35,7 +35,7 @@ macro_rules! slt {
     };
 }
 
-slt! { classify clauses images models subqueries }
+slt! { classify classify_top_k clauses detect embed ensembles images models predict subqueries }
 
 async fn run(file: &str) {
     let (data, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -44,6 +44,7 @@ async fn run(file: &str) {
     for (name, folder) in [
         ("$PHOTOS", photos().as_path()),
         ("$MODELS", &home().join("models")),
+        ("$DETECTOR", &home().join("tests/yolov3_tiny")),
         ("$DATA", data.path()),
         ("$TMP", scratch.path()),
     ] {

@@ -14,7 +14,9 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use seequel_udfs::ImageArray;
 
-use super::lane::{Answers, Lane};
+use super::agenda::{Agenda, LanePlan};
+use super::failures::Answers;
+use super::lane::{Lane, LaneBuffers};
 use super::metrics::InferMetrics;
 use super::running::Running;
 use super::worker_memory::WorkerMemory;
@@ -44,11 +46,12 @@ pub(crate) struct Context<'a> {
     pub(crate) max_image_pixels: u64,
     pub(crate) metrics: &'a InferMetrics,
     pub(crate) reservation: &'a MemoryReservation,
-    pub(crate) memory: &'a WorkerMemory,
+    pub(crate) memory: &'a WorkerMemory<Vec<LaneBuffers>>,
     pub(crate) cancellation: &'a Cancellation,
 }
 
-/// Runs every model on rows `0..rows` of `images`; returns the answers in the order of `models`.
+/// Runs the models of `agenda` on rows `0..rows` of `images`; returns the answers to its calls. `key` tells agendas apart
+/// that share the context's memory.
 ///
 /// Blocks for as long as it takes: for threads that may.
 ///
@@ -57,19 +60,26 @@ pub(crate) struct Context<'a> {
 pub(crate) fn decode_infer(
     images: &ImageArray<'_>,
     rows: usize,
-    models: &[Arc<Model>],
+    agenda: &Agenda,
+    key: usize,
     context: &Context<'_>,
 ) -> Result<Vec<Answers>> {
     let _running = Running::begin();
     let metrics = context.metrics;
-    let held = context.memory.hold(
+    let plans = agenda.lanes();
+    let (held, kept) = context.memory.hold(
+        key,
         context.reservation.new_empty(),
         rows.max(1),
-        |most| tensor_bytes(models, most),
+        |most| tensor_bytes(plans, most),
         || context.cancellation.check(),
     )?;
-    let lanes = models.iter().map(|model| Ok(Lane::new(model, rows, slots(model, held.most)?, metrics)));
-    let mut lanes = lanes.collect::<Result<Vec<_>>>()?;
+    let mut buffers = match kept {
+        Some(kept) => kept,
+        None => plans.iter().map(|plan| buffers(plan, held.most)).collect::<Result<_>>()?,
+    };
+    let lanes = plans.iter().zip(&mut buffers).map(|(plan, buffers)| Lane::new(plan, rows, buffers, metrics));
+    let mut lanes: Vec<_> = lanes.collect();
     let check = || context.cancellation.check();
     let admit = |bytes: u64| held.add_pixels(usize::try_from(bytes).unwrap_or(usize::MAX), check).is_ok();
     let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
@@ -78,7 +88,7 @@ pub(crate) fn decode_infer(
         let Some(bytes) = images.get(row) else { continue };
         let timer = metrics.decode_time.timer();
         let decoded = decode(bytes, &limits, |width, height| {
-            models.iter().map(|model| least_scale(model.spec(), width, height)).fold(0.0, f64::max)
+            plans.iter().map(|plan| least_scale(plan.model.spec(), width, height)).fold(0.0, f64::max)
         });
         timer.done();
         match decoded {
@@ -86,11 +96,20 @@ pub(crate) fn decode_infer(
                 metrics.decoded_images.add(1);
                 lanes.iter_mut().try_for_each(|lane| lane.push(row, &image))?;
             }
-            Err(reason) => lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_string())),
+            Err(reason) => {
+                let reason = reason.to_string();
+                lanes.iter_mut().for_each(|lane| lane.fail(row, &reason));
+            }
         }
         held.drop_pixels();
     }
-    lanes.into_iter().map(Lane::finish).collect()
+    let answers = lanes.into_iter().map(Lane::finish).collect::<Result<_>>()?;
+    held.keep(buffers);
+    agenda.answers(&answers)
+}
+
+fn buffers(plan: &LanePlan, most: usize) -> Result<LaneBuffers> {
+    Ok(LaneBuffers::new(&plan.model, slots(&plan.model, most)?))
 }
 
 /// Slots of a model's tensor where at most `most` images go in at once.
@@ -102,7 +121,9 @@ fn slots(model: &Model, most: usize) -> Result<usize> {
 }
 
 /// Bytes of all models' tensors where at most `most` images go in at once.
-fn tensor_bytes(models: &[Arc<Model>], most: usize) -> Result<usize> {
-    let bytes = models.iter().map(|model| Ok(slots(model, most)? * Tensor::image_bytes(&model.spec().input)));
+fn tensor_bytes(plans: &[LanePlan], most: usize) -> Result<usize> {
+    let bytes = plans
+        .iter()
+        .map(|plan| Ok(slots(&plan.model, most)? * Tensor::image_bytes(&plan.model.spec().input)));
     bytes.sum()
 }

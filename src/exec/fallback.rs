@@ -6,43 +6,52 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef};
-use datafusion::common::{exec_err, internal_err};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::internal_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use seequel_udfs::{ImageArray, Models};
+use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::agenda::Agenda;
 use super::decode_infer::{Cancellation, Context, decode_infer};
 use super::metrics::InferMetrics;
 use super::worker_memory::WorkerMemory;
-use crate::config::{InferenceOptions, OnError};
+use crate::config::InferenceOptions;
 use crate::models::ModelRegistry;
 
 impl Models for ModelRegistry {
-    fn classify(&self, images: &ArrayRef, model: Option<&str>, config: &ConfigOptions) -> Result<ArrayRef> {
+    fn default_model(&self, config: &ConfigOptions) -> String {
+        InferenceOptions::of(config).default_model
+    }
+
+    fn answer_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType> {
+        self.predictor(&call.model)?.answer_type(call.request, inputs)
+    }
+
+    fn answer(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef> {
         let options = InferenceOptions::of(config);
-        let model = self.get(model.unwrap_or(&options.default_model))?;
+        let predictor = self.predictor(&call.model)?;
+        let types: Vec<_> = inputs.iter().map(|input| input.data_type().clone()).collect();
+        let mut agenda = Agenda::default();
+        agenda.add(call.request, &predictor, &predictor.answer_type(call.request, &types)?);
         // An expression sees neither metrics nor the memory pool; its tensors are bounded by the model's batch size.
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let context = Context {
             max_image_pixels: options.max_image_pixels,
             metrics: &InferMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
-            reservation: &MemoryConsumer::new("classify").register(&pool),
+            reservation: &MemoryConsumer::new("inference in an expression").register(&pool),
             memory: &WorkerMemory::default(),
             cancellation: &Cancellation::default(),
         };
+        let [images] = inputs else { return internal_err!("a model takes one input") };
         let array = ImageArray::try_new(images)?;
-        let answers = blocking(|| decode_infer(&array, images.len(), &[model], &context))?;
+        let answers = blocking(|| decode_infer(&array, images.len(), &agenda, 0, &context))?;
         match answers.into_iter().next() {
-            Some(answers) => match (options.on_error, answers.first_failure) {
-                (OnError::Fail, Some((_, reason))) => {
-                    exec_err!("an image: {reason} (inference.on_error is 'fail')")
-                }
-                (OnError::Null | OnError::Fail, _) => Ok(answers.column),
-            },
-            None => internal_err!("one model gives one column"),
+            Some(answers) => answers.accept(options.on_error, context.metrics, |_| Ok("an image".to_owned())),
+            None => internal_err!("one call gives one column"),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, Statistics, assert_eq_or_internal_err};
@@ -27,23 +27,26 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 use itertools::Itertools;
-use seequel_udfs::classification_type;
+use seequel_udfs::Request;
 
+use super::lane::LaneBuffers;
 use super::metrics::InferMetrics;
 use super::morsel::morsels;
 use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
-use crate::models::Model;
+use crate::models::{Model, Predictor};
 
-/// One output column: a model, and the image it looks at.
+/// One output column: what is asked of a model, and what it looks at.
 #[derive(Debug, Clone)]
 pub struct PhysicalCall {
-    /// Name of the column.
-    pub column: String,
-    /// Gives the encoded bytes: Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`.
-    pub image: Arc<dyn PhysicalExpr>,
-    /// The model that fills the column.
-    pub model: Arc<Model>,
+    /// Name and type of the column.
+    pub field: FieldRef,
+    /// What is asked.
+    pub request: Request,
+    /// Give what the model looks at: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`.
+    pub inputs: Vec<Arc<dyn PhysicalExpr>>,
+    /// The model that fills the column, or the models that do together.
+    pub predictor: Predictor,
 }
 
 /// Where a partition's morsels come from: the rows that are decoded and inferred in one go.
@@ -65,16 +68,16 @@ pub enum Morsels {
 pub struct InferExec {
     input: Arc<dyn ExecutionPlan>,
     pub(super) calls: Vec<PhysicalCall>,
-    /// What errors call a row, where a failing row fails the query.
+    /// What errors and the log call a row.
     pub(super) row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
-    pub(super) memory: Arc<WorkerMemory>,
+    pub(super) memory: Arc<WorkerMemory<Vec<LaneBuffers>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl InferExec {
-    /// Inference of `calls` over `input`; `row` is what errors call a row.
+    /// Inference of `calls` over `input`; `row` is what errors and the log call a row.
     ///
     /// # Errors
     /// A bug: equivalences of the input that don't fit its schema.
@@ -98,7 +101,7 @@ impl InferExec {
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {
     let input_schema = input.schema();
-    let answers = calls.iter().map(|call| Arc::new(Field::new(&call.column, classification_type(), true)));
+    let answers = calls.iter().map(|call| Arc::clone(&call.field));
     let fields: Vec<_> = input_schema.fields().iter().cloned().chain(answers).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, input_schema.metadata().clone()));
     let all: Vec<_> = (0..input_schema.fields().len()).collect();
@@ -127,16 +130,28 @@ impl DisplayAs for InferExec {
 
 impl fmt::Display for PhysicalCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { column, image, model } = self;
-        write!(f, "{column}=classify({image}, '{}')", model.spec().name)?;
-        match (model.provider(), model.sizing()) {
-            (Ok(provider), Ok(sizing)) => write!(
-                f,
-                " {{device={provider}, batch_size={}, concurrency={}}}",
-                sizing.batch_rows, sizing.sessions
-            ),
-            (Err(error), _) | (_, Err(error)) => write!(f, " {{{error}}}"),
+        let Self { field, request, inputs, predictor } = self;
+        let inputs = inputs.iter().map(ToString::to_string).collect::<Vec<_>>();
+        write!(f, "{}={}", field.name(), request.display(&inputs, predictor.name()))?;
+        match predictor {
+            Predictor::Model(model) => write!(f, " {{{}}}", placed(model)),
+            Predictor::Ensemble(ensemble) => {
+                let members = ensemble.members().iter();
+                let members =
+                    members.map(|model| format!("{} {{{}}}", model.spec().name, placed(model))).join(", ");
+                write!(f, " {{combine={}, {members}}}", ensemble.combine())
+            }
         }
+    }
+}
+
+/// Where a model runs and in what portions, or why that can't be said.
+fn placed(model: &Model) -> String {
+    match (model.provider(), model.sizing()) {
+        (Ok(provider), Ok(sizing)) => {
+            format!("device={provider}, batch_size={}, concurrency={}", sizing.batch_rows, sizing.sessions)
+        }
+        (Err(error), _) | (_, Err(error)) => error.to_string(),
     }
 }
 
@@ -167,7 +182,7 @@ impl ExecutionPlan for InferExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        apply_expression_roots(self.calls.iter().map(|call| &call.image).chain(&self.row), f)
+        apply_expression_roots(self.calls.iter().flat_map(|call| &call.inputs).chain(&self.row), f)
     }
 
     fn replace_children(

@@ -5,8 +5,12 @@
 //!           morsels, bounded     one morsel a worker      └─► Lane (model B) ─┴─► rows + answers
 //! ```
 
+mod agenda;
+mod answer;
+mod columns;
 mod decode_infer;
 mod exchange;
+mod failures;
 mod fallback;
 mod infer;
 mod lane;

@@ -8,10 +8,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::common::exec_err;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -23,14 +22,15 @@ use seequel_udfs::ImageArray;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::agenda::Agenda;
 use super::decode_infer::{Cancellation, Context, decode_infer};
+use super::failures::Answers;
 use super::infer::{InferExec, PhysicalCall};
-use super::lane::Answers;
+use super::lane::LaneBuffers;
 use super::metrics::InferMetrics;
 use super::morsel::Morsel;
 use super::worker_memory::WorkerMemory;
-use crate::config::{InferenceOptions, OnError};
-use crate::models::Model;
+use crate::config::InferenceOptions;
 
 /// Raises the flag that stops a partition's running work.
 #[derive(Debug)]
@@ -42,24 +42,34 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// The calls on one image.
+#[derive(Debug)]
+struct Group {
+    image: Arc<dyn PhysicalExpr>,
+    agenda: Agenda,
+    /// Positions of the calls' columns, in the order of the agenda.
+    columns: Vec<usize>,
+}
+
 /// What one partition's work needs, on whatever thread it runs.
 #[derive(Debug)]
 pub(super) struct Worker {
     schema: SchemaRef,
-    calls: Vec<PhysicalCall>,
+    groups: Vec<Group>,
     row: Option<Arc<dyn PhysicalExpr>>,
     options: InferenceOptions,
     metrics: InferMetrics,
     reservation: MemoryReservation,
-    memory: Arc<WorkerMemory>,
+    memory: Arc<WorkerMemory<Vec<LaneBuffers>>>,
     cancellation: Cancellation,
 }
 
 impl Worker {
     pub(super) fn new(node: &InferExec, metrics: InferMetrics, context: &TaskContext) -> Self {
+        node.memory.join();
         Self {
             schema: node.schema(),
-            calls: node.calls.clone(),
+            groups: groups(&node.calls),
             row: node.row.clone(),
             options: InferenceOptions::of(context.session_config().options()),
             metrics,
@@ -137,27 +147,22 @@ impl Worker {
 
     fn infer_blocking(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let _timer = self.metrics.baseline.elapsed_compute().timer();
-        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.calls.len()];
-        while let Some(first) = columns.iter().position(Option::is_none) {
-            let image = &self.calls[first].image;
-            let same: Vec<_> =
-                (first..columns.len()).filter(|call| &self.calls[*call].image == image).collect();
-            let models: Vec<_> = same.iter().map(|call| Arc::clone(&self.calls[*call].model)).collect();
-            for (call, answers) in same.into_iter().zip(self.infer_image(image, &models, batch)?) {
-                columns[call] = Some(self.accept(answers, batch)?);
+        let mut columns = vec![];
+        for (key, group) in self.groups.iter().enumerate() {
+            let answers = self.infer_group(key, group, batch)?;
+            for (column, answers) in group.columns.iter().zip(answers) {
+                let name = |row| self.row_name(batch, row);
+                columns.push((*column, answers.accept(self.options.on_error, &self.metrics, name)?));
             }
         }
-        let columns = batch.columns().iter().cloned().chain(columns.into_iter().flatten()).collect();
+        columns.sort_by_key(|(position, _)| *position);
+        let answers = columns.into_iter().map(|(_, column)| column);
+        let columns = batch.columns().iter().cloned().chain(answers).collect();
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
-    fn infer_image(
-        &self,
-        image: &Arc<dyn PhysicalExpr>,
-        models: &[Arc<Model>],
-        batch: &RecordBatch,
-    ) -> Result<Vec<Answers>> {
-        let images = image.evaluate(batch)?.into_array(batch.num_rows())?;
+    fn infer_group(&self, key: usize, group: &Group, batch: &RecordBatch) -> Result<Vec<Answers>> {
+        let images = group.image.evaluate(batch)?.into_array(batch.num_rows())?;
         let context = Context {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
@@ -165,17 +170,7 @@ impl Worker {
             memory: &self.memory,
             cancellation: &self.cancellation,
         };
-        decode_infer(&ImageArray::try_new(&images)?, batch.num_rows(), models, &context)
-    }
-
-    /// The answers' column, unless a row failed and the session wants queries to stop at that.
-    fn accept(&self, answers: Answers, batch: &RecordBatch) -> Result<ArrayRef> {
-        match (self.options.on_error, answers.first_failure) {
-            (OnError::Fail, Some((row, reason))) => {
-                exec_err!("{}: {reason} (inference.on_error is 'fail')", self.row_name(batch, row)?)
-            }
-            (OnError::Null | OnError::Fail, _) => Ok(answers.column),
-        }
+        decode_infer(&ImageArray::try_new(&images)?, batch.num_rows(), &group.agenda, key, &context)
     }
 
     fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {
@@ -183,6 +178,28 @@ impl Worker {
         let names = name.evaluate(batch)?.into_array(batch.num_rows())?;
         Ok(array_value_to_string(&names, row)?)
     }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.memory.leave();
+    }
+}
+
+/// The calls by the image they look at.
+fn groups(calls: &[PhysicalCall]) -> Vec<Group> {
+    let mut groups: Vec<Group> = vec![];
+    for (column, call) in calls.iter().enumerate() {
+        let [image] = call.inputs.as_slice() else { continue };
+        let known = groups.iter().position(|group| group.image.eq(image)).unwrap_or_else(|| {
+            let image = Arc::clone(image);
+            groups.push(Group { image, agenda: Agenda::default(), columns: vec![] });
+            groups.len() - 1
+        });
+        groups[known].agenda.add(call.request, &call.predictor, call.field.data_type());
+        groups[known].columns.push(column);
+    }
+    groups
 }
 
 /// The end of a worker's answers is that of its input, unless it panicked.

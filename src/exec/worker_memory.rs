@@ -1,5 +1,7 @@
 //! Memory of an operator's workers, for tensors and pixels: reserved in the session's pool, and waited for.
 //!
+//! Buffers outlive the morsel they were made for, and what is reserved for them stays reserved.
+//!
 //! A worker that is refused memory waits for another to give some back, as long as there is one that will: when all that
 //! hold memory wait for more, the last to ask is refused.
 
@@ -12,42 +14,86 @@ use parking_lot::{Condvar, Mutex};
 /// How long a worker waits before it asks the pool again: others than our own workers free memory too.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// The workers of one operator that hold memory.
-#[derive(Debug, Default)]
-pub(crate) struct WorkerMemory {
-    workers: Mutex<Workers>,
+/// The workers of one operator that hold memory, and the buffers `B` that none of them uses at the moment.
+#[derive(Debug)]
+pub(crate) struct WorkerMemory<B> {
+    workers: Mutex<Workers<B>>,
     given_back: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Workers {
+#[derive(Debug)]
+struct Workers<B> {
+    /// Workers there are.
+    members: usize,
     /// Those with memory for tensors.
     holding: usize,
     /// Those of them that wait for more.
     waiting: usize,
+    /// Buffers between two morsels, with the memory that is reserved for them. They are anyone's: a worker that is
+    /// refused memory lets go of them before it waits.
+    idle: Vec<Idle<B>>,
 }
 
-impl WorkerMemory {
-    /// Reserves what `bytes(most)` says for tensors of `most` images, or of half as many, down to one. Blocks where
-    /// others hold the memory that is missing; `check` ends the waiting.
+#[derive(Debug)]
+struct Idle<B> {
+    key: usize,
+    most: usize,
+    buffers: B,
+    reservation: MemoryReservation,
+}
+
+impl<B> Default for WorkerMemory<B> {
+    fn default() -> Self {
+        let workers = Workers { members: 0, holding: 0, waiting: 0, idle: vec![] };
+        Self { workers: Mutex::new(workers), given_back: Condvar::new() }
+    }
+}
+
+impl<B> WorkerMemory<B> {
+    /// Counts a worker in, until it [leaves](Self::leave).
+    pub(crate) fn join(&self) {
+        self.workers.lock().members += 1;
+    }
+
+    /// Counts a worker out. The last frees the buffers.
+    pub(crate) fn leave(&self) {
+        let mut workers = self.workers.lock();
+        workers.members -= 1;
+        if workers.members == 0 {
+            workers.idle.clear();
+        }
+    }
+
+    /// Takes buffers that were [kept](Held::keep) under `key`, if they are as large as `bytes(most)`. Otherwise reserves
+    /// that much for tensors of `most` images, or of half as many, down to one. Blocks where others hold the memory
+    /// that is missing; `check` ends the waiting.
     ///
     /// # Errors
     /// If the pool refuses memory for one image and nobody will give any back; those of `bytes` and `check`.
     pub(crate) fn hold(
         &self,
+        key: usize,
         reservation: MemoryReservation,
         mut most: usize,
         bytes: impl Fn(usize) -> Result<usize>,
         check: impl Fn() -> Result<()>,
-    ) -> Result<Held<'_>> {
+    ) -> Result<(Held<'_, B>, Option<B>)> {
         // Under the lock, "nobody holds memory" and "the pool refuses it" are about the same moment.
         let mut workers = self.workers.lock();
         loop {
-            match reservation.try_resize(bytes(most)?) {
+            let needed = bytes(most)?;
+            let fits = |idle: &Idle<B>| idle.key == key && idle.reservation.size() >= needed;
+            if let Some(position) = workers.idle.iter().position(fits) {
+                let Idle { most, buffers, reservation, .. } = workers.idle.swap_remove(position);
+                workers.holding += 1;
+                return Ok((Held::new(self, key, most, reservation), Some(buffers)));
+            }
+            match reservation.try_resize(needed) {
                 Ok(()) => {
                     workers.holding += 1;
-                    return Ok(Held { most, memory: self, tensors: reservation.size(), reservation });
+                    return Ok((Held::new(self, key, most, reservation), None));
                 }
+                Err(_) if workers.idle.pop().is_some() => {}
                 Err(_) if most > 1 => most /= 2,
                 Err(refused) if workers.holding == workers.waiting => return Err(refused),
                 Err(_) => {
@@ -61,16 +107,21 @@ impl WorkerMemory {
 
 /// A worker's memory; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Held<'a> {
+pub(crate) struct Held<'a, B> {
     /// Images that a tensor may hold.
     pub(crate) most: usize,
-    memory: &'a WorkerMemory,
+    memory: &'a WorkerMemory<B>,
+    key: usize,
     /// Bytes that are held for tensors.
     tensors: usize,
     reservation: MemoryReservation,
 }
 
-impl Held<'_> {
+impl<'a, B> Held<'a, B> {
+    fn new(memory: &'a WorkerMemory<B>, key: usize, most: usize, reservation: MemoryReservation) -> Self {
+        Self { most, memory, key, tensors: reservation.size(), reservation }
+    }
+
     /// Reserves `bytes` for pixels on top. Blocks as [`WorkerMemory::hold`] does.
     ///
     /// # Errors
@@ -81,6 +132,7 @@ impl Held<'_> {
         let result = loop {
             match self.reservation.try_grow(bytes) {
                 Ok(()) => break Ok(()),
+                Err(_) if workers.idle.pop().is_some() => {}
                 Err(refused) if workers.holding == workers.waiting => break Err(refused),
                 Err(_) => {
                     self.memory.given_back.wait_for(&mut workers, RETRY);
@@ -101,9 +153,16 @@ impl Held<'_> {
             self.memory.given_back.notify_all();
         }
     }
+
+    /// Leaves `buffers` and the memory of tensors to the next morsel.
+    pub(crate) fn keep(mut self, buffers: B) {
+        self.drop_pixels();
+        let idle = Idle { key: self.key, most: self.most, buffers, reservation: self.reservation.take() };
+        self.memory.workers.lock().idle.push(idle);
+    }
 }
 
-impl Drop for Held<'_> {
+impl<B> Drop for Held<'_, B> {
     fn drop(&mut self) {
         self.reservation.free();
         self.memory.workers.lock().holding -= 1;
@@ -119,14 +178,60 @@ mod tests {
 
     use super::*;
 
-    fn reserve<'a>(memory: &'a WorkerMemory, pool: &Arc<dyn MemoryPool>, most: usize) -> Result<Held<'a>> {
-        memory.hold(MemoryConsumer::new("test").register(pool), most, |most| Ok(most * 100), || Ok(()))
+    type Memory = WorkerMemory<&'static str>;
+
+    fn hold<'a>(
+        memory: &'a Memory,
+        pool: &Arc<dyn MemoryPool>,
+        most: usize,
+    ) -> Result<(Held<'a, &'static str>, Option<&'static str>)> {
+        memory.hold(0, MemoryConsumer::new("test").register(pool), most, |most| Ok(most * 100), || Ok(()))
+    }
+
+    fn reserve<'a>(
+        memory: &'a Memory,
+        pool: &Arc<dyn MemoryPool>,
+        most: usize,
+    ) -> Result<Held<'a, &'static str>> {
+        hold(memory, pool, most).map(|(held, _)| held)
+    }
+
+    #[test]
+    fn kept_buffers_stay_reserved_until_the_last_worker_leaves() -> Result<()> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
+        let memory = Memory::default();
+        memory.join();
+        memory.join();
+        reserve(&memory, &pool, 2)?.keep("buffers");
+        assert_eq!(pool.reserved(), 200);
+        let (held, kept) = hold(&memory, &pool, 1)?;
+        assert_eq!((held.most, kept, pool.reserved()), (2, Some("buffers"), 200));
+        held.keep("buffers");
+        memory.leave();
+        assert_eq!(pool.reserved(), 200);
+        memory.leave();
+        assert_eq!(pool.reserved(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn kept_buffers_make_room_for_larger_ones_and_for_pixels() -> Result<()> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
+        let memory = Memory::default();
+        reserve(&memory, &pool, 2)?.keep("small");
+        let (held, kept) = hold(&memory, &pool, 4)?;
+        assert_eq!((held.most, kept, pool.reserved()), (4, None, 400));
+        let other = memory.hold(1, MemoryConsumer::new("test").register(&pool), 1, |_| Ok(100), || Ok(()))?;
+        other.0.keep("other");
+        assert_eq!(pool.reserved(), 500);
+        held.add_pixels(100, || Ok(()))?;
+        Ok(())
     }
 
     #[test]
     fn a_small_pool_makes_small_batches() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
-        let memory = WorkerMemory::default();
+        let memory = Memory::default();
         assert_eq!(reserve(&memory, &pool, 32)?.most, 4);
         assert_eq!(pool.reserved(), 0);
         Ok(())
@@ -135,13 +240,13 @@ mod tests {
     #[test]
     fn a_pool_too_small_for_one_image_is_an_error() {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(99));
-        assert!(reserve(&WorkerMemory::default(), &pool, 32).is_err());
+        assert!(reserve(&Memory::default(), &pool, 32).is_err());
     }
 
     #[test]
     fn pixels_are_refused_when_nobody_will_give_memory_back() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
-        let memory = WorkerMemory::default();
+        let memory = Memory::default();
         let held = reserve(&memory, &pool, 1)?;
         held.add_pixels(400, || Ok(()))?;
         assert!(held.add_pixels(1, || Ok(())).is_err());
@@ -153,7 +258,7 @@ mod tests {
     #[test]
     fn the_last_worker_waits_for_the_first() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
-        let memory = WorkerMemory::default();
+        let memory = Memory::default();
         let first = reserve(&memory, &pool, 1)?;
         std::thread::scope(|scope| {
             let second = scope.spawn(|| reserve(&memory, &pool, 1).map(|tensors| tensors.most));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
+use datafusion::arrow::datatypes::DataType;
 use prost::Message;
 
 use super::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
@@ -149,6 +150,21 @@ impl Port {
             10 => Some(Element::F16),
             _ => None,
         }
+    }
+
+    /// Returns the type of a column that holds its numbers, if there is one. Float16 is read as Float32.
+    #[must_use]
+    pub fn arrow_type(&self) -> Option<DataType> {
+        Some(match self.data_type {
+            1 | 10 => DataType::Float32,
+            2 => DataType::UInt8,
+            3 => DataType::Int8,
+            6 => DataType::Int32,
+            7 => DataType::Int64,
+            9 => DataType::Boolean,
+            11 => DataType::Float64,
+            _ => return None,
+        })
     }
 
     /// Returns ONNX's name for the type of its numbers (`TensorProto.DataType` in `onnx.proto`).

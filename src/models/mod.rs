@@ -19,17 +19,24 @@
 //! and how a [`Model`] runs:
 //!
 //! ```text
-//!  RgbImage ─ preprocess ─► tensor ─ pool: a session of onnx ─► numbers ─ classification ─► class, confidence
+//!  RgbImage ─ preprocess ─► tensor ─ pool: a session of onnx ─► numbers ─ classification, detection ─► answers
 //! ```
 //!
 //! [`ModelSpec::resolve`] does all of the former. A model that could not run is refused there, with an error that names the
 //! option or file at fault, and not at the millionth image.
 
+mod batch_output;
 mod classification;
+mod describe;
+mod detection;
+mod detector;
+mod embedding;
+mod ensemble;
 mod fetch;
 mod files;
 #[cfg(test)]
 mod formats;
+mod geometry;
 mod graph;
 mod hugging_face;
 mod input;
@@ -40,6 +47,7 @@ mod onnx;
 mod output;
 mod pixels;
 mod pool;
+mod predictor;
 mod preprocess;
 mod proto;
 mod registry;
@@ -55,22 +63,28 @@ mod testing;
 mod timm;
 mod values;
 
+pub use detector::{AnchorHead, Detector, Layout as BoxLayout};
+pub use ensemble::{Combine, CreateEnsemble, Ensemble};
 pub use graph::{Dim, Graph, Port};
 pub use keyword::UnknownKeyword;
 pub use labels::Labels;
 pub use model::Model;
 pub use onnx::{Provider, Runtime};
+pub use predictor::Predictor;
 pub use preprocess::Preprocessor;
 pub use registry::{CreateModel, ModelRegistry};
 pub use resources::{Device, Precision, Resources, UnknownDevice};
 pub use settings::{ResolvedSetting, Source};
 pub use sizing::Sizing;
 pub use spec::{
-    Activation, Background, Channels, Element, InputSpec, Interpolation, Layout, ModelSpec, OutputSpec,
+    Activation, Background, Channels, Element, EmbeddingSpec, InputSpec, Interpolation, Layout, ModelSpec,
+    OutputSpec,
     Preprocessing, Resize, Task,
 };
 pub use tensor::{Tensor, TensorData};
 
-pub(crate) use classification::{BestClass, best_class};
+pub(crate) use batch_output::BatchOutput;
+pub(crate) use classification::{Class, best_class, confidences, top_classes};
+pub(crate) use detection::{Detection, detections};
+pub(crate) use geometry::{Placement, least_scale};
 pub(crate) use model::RunTimes;
-pub(crate) use preprocess::least_scale;

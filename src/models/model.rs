@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use datafusion::physical_plan::metrics::Time;
 
+use super::batch_output::BatchOutput;
 use super::onnx::{Provider, Runtime, Session, SharedWeights};
 use super::pool::Pool;
 use super::resources::{Device, Precision};
@@ -93,7 +94,7 @@ impl Model {
     }
 
     /// Runs the first `rows` images of `tensor` on a session of the pool, which it waits for, or loads.
-    /// Returns the output's values, one row after the other. Blocks: call it on a thread that may.
+    /// Returns the outputs of those names. Blocks: call it on a thread that may.
     ///
     /// # Errors
     /// The outer error is that of loading, and fails the query; the inner one is ONNX Runtime's word on this batch.
@@ -101,8 +102,9 @@ impl Model {
         &self,
         tensor: &Tensor,
         rows: usize,
+        outputs: &[String],
         times: &RunTimes,
-    ) -> Result<Result<Vec<f32>, String>> {
+    ) -> Result<Result<Vec<BatchOutput>, String>> {
         let placed = self.placed()?;
         let timer = times.queue.timer();
         let mut seat = placed.pool.take_seat();
@@ -113,7 +115,7 @@ impl Model {
         })?;
         let _timer = times.infer.timer();
         self.inferred_rows.fetch_add(rows as u64, Relaxed);
-        Ok(session.run(tensor, rows))
+        Ok(session.run(tensor, rows, outputs))
     }
 
     fn placed(&self) -> Result<&Placed> {

@@ -7,15 +7,20 @@
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one file that names ort")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array, UInt8Array,
+};
 use half::f16;
 use ort::environment::Environment;
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
-use ort::value::TensorRef;
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
+use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 use parking_lot::Mutex;
 
-use super::spec::{Element, ModelSpec};
+use super::batch_output::BatchOutput;
+use super::spec::ModelSpec;
 use super::tensor::{Tensor, TensorData};
 use crate::{Error, Result};
 
@@ -127,13 +132,11 @@ impl Runtime {
 /// A loaded model. One thread uses it at a time: the pool hands it out.
 pub(super) struct Session {
     session: ort::session::Session,
-    /// Asks for the one output that is read, so that the others are not computed.
-    options: RunOptions<HasSelectedOutputs>,
     input: String,
-    output: String,
-    output_element: Element,
-    classes: usize,
     fixed_batch: Option<usize>,
+    /// Sets of outputs that were asked for, with what asks ONNX Runtime for them and no others. Few queries ask for the
+    /// same model's outputs in more than two ways.
+    selections: Vec<(Vec<String>, RunOptions<HasSelectedOutputs>)>,
 }
 
 /// Weights in the layout the kernels want, made by the first session of a model and used by all.
@@ -162,59 +165,84 @@ impl Session {
             .and_then(|builder| with_provider(builder, provider, spec))
             .and_then(|mut builder| builder.commit_from_file(&spec.file))
             .map_err(refused)?;
-        let selected = OutputSelector::no_default().with(spec.output.name.as_str());
-        let options = RunOptions::new().map_err(refused)?.with_outputs(selected);
-        Ok(Self {
-            session,
-            options,
-            input: spec.input.name.clone(),
-            output: spec.output.name.clone(),
-            output_element: spec.output.element,
-            classes: spec.output.classes,
-            fixed_batch: spec.input.fixed_batch,
-        })
+        let (input, fixed_batch) = (spec.input.name.clone(), spec.input.fixed_batch);
+        Ok(Self { session, input, fixed_batch, selections: vec![] })
     }
 
-    /// Runs the first `rows` images of `tensor`; returns the output's values, row after row, `classes` to a row.
+    /// Runs the first `rows` images of `tensor`; returns the outputs of those names, and computes no others.
     ///
-    /// A model whose batch is fixed runs on the whole tensor: the rows past `rows` are padding and are cut off.
-    pub(super) fn run(&mut self, tensor: &Tensor, rows: usize) -> Result<Vec<f32>, String> {
+    /// A model whose batch is fixed runs on the whole tensor: what it says of the rows past `rows` is padding.
+    pub(super) fn run(
+        &mut self,
+        tensor: &Tensor,
+        rows: usize,
+        outputs: &[String],
+    ) -> Result<Vec<BatchOutput>, String> {
         let batch = self.fixed_batch.unwrap_or(rows);
-        let shape = tensor.shape(batch);
-        let length = tensor.image_len() * batch;
-        let input = match tensor.data() {
-            TensorData::F32(data) => TensorRef::from_array_view((shape, &data[..length])).map(Into::into),
-            TensorData::F16(data) => TensorRef::from_array_view((shape, &data[..length])).map(Into::into),
-            TensorData::U8(data) => TensorRef::from_array_view((shape, &data[..length])).map(Into::into),
-        };
-        let input: ort::session::SessionInputValue<'_> = input.map_err(|error| error.to_string())?;
-        let outputs = self
+        let input = input(tensor, batch).map_err(|error| error.to_string())?;
+        let selection = self.selection(outputs).map_err(|error| error.to_string())?;
+        let options = &self.selections[selection].1;
+        let given = self
             .session
-            .run_with_options(ort::inputs![self.input.as_str() => input], &self.options)
+            .run_with_options(ort::inputs![self.input.as_str() => input], options)
             .map_err(|error| error.to_string())?;
-        let Some(output) = outputs.get(&self.output) else {
-            return Err(format!("the model gave no output '{}'", self.output));
+        let output = |name: &String| match given.get(name) {
+            Some(value) => batch_output(name, value, batch),
+            None => Err(format!("the model gave no output '{name}'")),
         };
-        let mut values: Vec<f32> = match self.output_element {
-            Element::F16 => {
-                let (_, values) = output.try_extract_tensor::<f16>().map_err(|error| error.to_string())?;
-                values.iter().map(|value| value.to_f32()).collect()
-            }
-            Element::F32 | Element::U8 => {
-                output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?.1.to_vec()
-            }
-        };
-        if values.len() != batch * self.classes {
-            return Err(format!(
-                "output '{}' has {} values, not {} for each of {batch} images",
-                self.output,
-                values.len(),
-                self.classes
-            ));
-        }
-        values.truncate(rows * self.classes);
-        Ok(values)
+        outputs.iter().map(output).collect()
     }
+
+    /// The position among the selections of the one for `outputs`.
+    fn selection(&mut self, outputs: &[String]) -> ort::Result<usize> {
+        if let Some(known) = self.selections.iter().position(|(names, _)| names == outputs) {
+            return Ok(known);
+        }
+        let selector = outputs.iter().fold(OutputSelector::no_default(), |all, name| all.with(name.as_str()));
+        self.selections.push((outputs.to_vec(), RunOptions::new()?.with_outputs(selector)));
+        Ok(self.selections.len() - 1)
+    }
+}
+
+/// The first `batch` images of `tensor`, as they lie.
+fn input(tensor: &Tensor, batch: usize) -> ort::Result<SessionInputValue<'_>> {
+    let shape = tensor.shape(batch);
+    let length = tensor.image_len() * batch;
+    Ok(match tensor.data() {
+        TensorData::F32(data) => TensorRef::from_array_view((shape, &data[..length]))?.into(),
+        TensorData::F16(data) => TensorRef::from_array_view((shape, &data[..length]))?.into(),
+        TensorData::U8(data) => TensorRef::from_array_view((shape, &data[..length]))?.into(),
+    })
+}
+
+/// A copy of an output's numbers.
+fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutput, String> {
+    let fault = |error: ort::Error| error.to_string();
+    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+        return Err(format!("output '{name}' is no tensor"));
+    };
+    let shape: Vec<_> = shape.iter().map(|length| usize::try_from(*length).unwrap_or(0)).collect();
+    macro_rules! numbers {
+        ($array:ty, $number:ty) => {
+            Arc::new(<$array>::from(value.try_extract_tensor::<$number>().map_err(fault)?.1.to_vec()))
+                as ArrayRef
+        };
+    }
+    let numbers = match ty {
+        TensorElementType::Float32 => numbers!(Float32Array, f32),
+        TensorElementType::Float16 => {
+            let (_, halves) = value.try_extract_tensor::<f16>().map_err(fault)?;
+            Arc::new(Float32Array::from_iter_values(halves.iter().map(|half| half.to_f32())))
+        }
+        TensorElementType::Float64 => numbers!(Float64Array, f64),
+        TensorElementType::Uint8 => numbers!(UInt8Array, u8),
+        TensorElementType::Int8 => numbers!(Int8Array, i8),
+        TensorElementType::Int32 => numbers!(Int32Array, i32),
+        TensorElementType::Int64 => numbers!(Int64Array, i64),
+        TensorElementType::Bool => numbers!(BooleanArray, bool),
+        other => return Err(format!("output '{name}' is of type {other}, which SQL has no numbers for")),
+    };
+    BatchOutput::new(name, &shape, numbers, batch)
 }
 
 #[cfg(feature = "cuda")]
@@ -247,9 +275,6 @@ fn with_provider(builder: SessionBuilder, _: Provider, _: &ModelSpec) -> ort::Re
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("input", &self.input)
-            .field("output", &self.output)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("input", &self.input).finish_non_exhaustive()
     }
 }

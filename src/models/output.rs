@@ -17,7 +17,7 @@ use super::values::{keyword, text};
 use crate::Result;
 
 /// Most numbers an image may give: 64 MiB of float32, beyond any set of classes or vector in use.
-const MAX_CLASSES: usize = 1 << 24;
+pub(super) const MAX_CLASSES: usize = 1 << 24;
 
 impl Task {
     /// Settles what the model is for; a graph with one score a class classifies, if nobody says otherwise.
@@ -54,7 +54,7 @@ impl Task {
 }
 
 /// Returns the dimension that counts, if a port gives one vector an image.
-fn vector(port: &Port) -> Option<&Dim> {
+pub(super) fn vector(port: &Port) -> Option<&Dim> {
     let floats = matches!(port.element(), Some(Element::F32 | Element::F16));
     match port.dims.as_deref()? {
         [_, length] | [_, length, Dim::Fixed(1), Dim::Fixed(1)] if floats => Some(length),
@@ -74,12 +74,9 @@ impl OutputSpec {
         labels: &FoundLabels,
     ) -> Result<Self> {
         let port = choose(settings, graph, task)?;
-        let Some(element) = port.element() else {
-            return Err(unfit(settings, task, port));
-        };
         let classes = classes(settings, task, port, labels)?;
         let activation = activation(settings, graph, task, &port.name)?;
-        Ok(Self { name: port.name.clone(), classes, activation, element })
+        Ok(Self { name: port.name.clone(), classes, activation })
     }
 }
 
@@ -200,12 +197,8 @@ mod tests {
     #[test]
     fn the_task_chooses_the_output() -> Result<(), String> {
         let (task, output) = settle(&many(), &[], 10)?;
-        let expected = OutputSpec {
-            name: "logits".to_string(),
-            classes: 10,
-            activation: Activation::Softmax,
-            element: Element::F16,
-        };
+        let expected =
+            OutputSpec { name: "logits".to_string(), classes: 10, activation: Activation::Softmax };
         assert_eq!((task, output), (Task::ImageClassification, expected));
         let (_, features) = settle(&many(), &[("task", "feature-extraction"), ("output", "features")], 0)?;
         assert_eq!((features.classes, features.activation), (64, Activation::None));

@@ -11,6 +11,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use half::f16;
 
+use super::geometry::{crop_size, fitted_size, margins};
 use super::spec::{Channels, InputSpec, Interpolation, Layout, ModelSpec, Preprocessing, Resize};
 use super::tensor::{Tensor, TensorData};
 use crate::images::RgbImage;
@@ -91,12 +92,8 @@ impl Preprocessor {
                 self.resizer.resize(&source, &mut self.resized, &options)
             }
             Resize::Letterbox => {
-                let scale = letterbox_scale(&self.input, width, height);
-                let mut fitted = Image::new(
-                    ((width * scale).round() as u32).clamp(1, self.input.width),
-                    ((height * scale).round() as u32).clamp(1, self.input.height),
-                    PixelType::U8x3,
-                );
+                let (width, height) = fitted_size(&self.input, width, height);
+                let mut fitted = Image::new(width, height, PixelType::U8x3);
                 self.resizer.resize(&source, &mut fitted, &options)?;
                 self.centre(&fitted);
                 Ok(())
@@ -106,8 +103,8 @@ impl Preprocessor {
 
     /// Places `fitted` in the middle of a plain image of input size.
     fn centre(&mut self, fitted: &Image<'_>) {
-        let left = (self.input.width - fitted.width()) as usize / 2;
-        let top = (self.input.height - fitted.height()) as usize / 2;
+        let (left, top) = margins(&self.input, (fitted.width(), fitted.height()));
+        let (left, top) = (left as usize, top as usize);
         let (stride, fitted_stride) = (self.input.width as usize * 3, fitted.width() as usize * 3);
         let target = self.resized.buffer_mut();
         target.fill(self.rule.padding);
@@ -162,34 +159,6 @@ fn algorithm(interpolation: Interpolation) -> ResizeAlg {
         Interpolation::Box => ResizeAlg::Convolution(FilterType::Box),
         Interpolation::Hamming => ResizeAlg::Convolution(FilterType::Hamming),
     }
-}
-
-/// Size in pixels of the central box that is resized to the input: `crop_fraction` of the short side, in the
-/// input's proportions.
-fn crop_size(input: &InputSpec, rule: &Preprocessing, width: f64, height: f64) -> (f64, f64) {
-    let (input_width, input_height) = (f64::from(input.width), f64::from(input.height));
-    let unit = f64::from(rule.crop_fraction) * (width / input_width).min(height / input_height);
-    ((unit * input_width).min(width), (unit * input_height).min(height))
-}
-
-fn letterbox_scale(input: &InputSpec, width: f64, height: f64) -> f64 {
-    (f64::from(input.width) / width).min(f64::from(input.height) / height)
-}
-
-/// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of
-/// the model's input: what a decoder may shrink it to without loss.
-pub(crate) fn least_scale(spec: &ModelSpec, width: u32, height: u32) -> f64 {
-    let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
-    let (input_width, input_height) = (f64::from(spec.input.width), f64::from(spec.input.height));
-    let scale = match spec.preprocessing.resize {
-        Resize::Crop => {
-            let (crop_width, crop_height) = crop_size(&spec.input, &spec.preprocessing, width, height);
-            (input_width / crop_width).max(input_height / crop_height)
-        }
-        Resize::Stretch => (input_width / width).max(input_height / height),
-        Resize::Letterbox => letterbox_scale(&spec.input, width, height),
-    };
-    scale.min(1.0)
 }
 
 #[cfg(test)]
@@ -288,13 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn decoders_may_shrink_as_long_as_every_input_pixel_has_one() {
-        let spec = |options| Folder::classifier().unwrap().resolve(options).unwrap();
-        let crop = spec(&[("crop_fraction", "0.875")]);
-        assert!((least_scale(&crop, 1024, 512) - 0.5).abs() < 1e-6, "224 of 0.875 × 512");
-        assert!((least_scale(&crop, 100, 100) - 1.0).abs() < 1e-6, "small images stay as they are");
-        let letterbox = spec(&[("resize", "letterbox")]);
-        assert!((least_scale(&letterbox, 448, 100) - 0.5).abs() < 1e-6);
-        assert!(least_scale(&crop, 0, 0).is_finite());
+    fn a_letterbox_s_bars_may_be_of_another_grey() {
+        let options = [("rescale", "1"), ("resize", "letterbox"), ("padding", "7")];
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));
+        assert_eq!((values[0], values[4]), (7.0, 200.0));
     }
 }

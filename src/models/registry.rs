@@ -1,4 +1,4 @@
-//! The models of an engine, by name.
+//! The models and ensembles of an engine, by name.
 //!
 //! Models of the set-up, `home/models/<name>/model.onnx`, are there from the start; their files are read when they are
 //! first used, so that a session that needs none of them starts at once.
@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use itertools::Itertools;
 use parking_lot::RwLock;
 
+use super::ensemble::{CreateEnsemble, Ensemble};
 use super::fetch;
 use super::model::Model;
 use super::onnx::Runtime;
+use super::predictor::Predictor;
 use super::spec::ModelSpec;
 use crate::{Error, Result};
 
@@ -32,7 +33,7 @@ pub struct ModelRegistry {
 enum Entry {
     /// A model of the set-up that nobody has asked for yet.
     Found(PathBuf),
-    Registered(Arc<Model>),
+    Registered(Predictor),
 }
 
 /// What `CREATE MODEL` says.
@@ -62,8 +63,22 @@ impl ModelRegistry {
     /// The model of that name, in this spelling or in lower case, as SQL folds names.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], or what is wrong with the files of a model of the set-up.
+    /// [`Error::UnknownModel`], what is wrong with the files of a model of the set-up, or that it is an ensemble.
     pub fn get(&self, name: &str) -> Result<Arc<Model>> {
+        match self.predictor(name)? {
+            Predictor::Model(model) => Ok(model),
+            Predictor::Ensemble(ensemble) => {
+                let reason = "it is an ensemble, which is no model of its own".to_owned();
+                Err(Error::Model { model: ensemble.name().to_owned(), reason })
+            }
+        }
+    }
+
+    /// The model or ensemble of that name, in this spelling or in lower case, as SQL folds names.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], or what is wrong with the files of a model of the set-up.
+    pub fn predictor(&self, name: &str) -> Result<Predictor> {
         let folded = name.to_lowercase();
         let found = |(name, entry): (&String, &Entry)| (name.clone(), entry.clone());
         let entry = {
@@ -72,7 +87,7 @@ impl ModelRegistry {
         };
         match entry {
             None => Err(self.unknown(name)),
-            Some((_, Entry::Registered(model))) => Ok(model),
+            Some((_, Entry::Registered(predictor))) => Ok(predictor),
             Some((name, Entry::Found(file))) => {
                 let model = self.resolve(&name, &file, &BTreeMap::new())?;
                 Ok(self.register_found(&name, model))
@@ -81,11 +96,12 @@ impl ModelRegistry {
     }
 
     /// Registers a model of the set-up, unless another use of it, or CREATE, was faster.
-    fn register_found(&self, name: &str, model: Arc<Model>) -> Arc<Model> {
+    fn register_found(&self, name: &str, model: Arc<Model>) -> Predictor {
+        let model = Predictor::Model(model);
         match self.entries.write().get_mut(name) {
-            Some(Entry::Registered(registered)) => Arc::clone(registered),
+            Some(Entry::Registered(registered)) => registered.clone(),
             Some(found) => {
-                *found = Entry::Registered(Arc::clone(&model));
+                *found = Entry::Registered(model.clone());
                 model
             }
             None => model,
@@ -116,88 +132,83 @@ impl ModelRegistry {
     /// A name that is taken, a location that is no file, and everything that is wrong with file or options.
     pub fn create(&self, statement: &CreateModel) -> Result<()> {
         let CreateModel { name, or_replace, if_not_exists, location: _, options } = statement;
-        let taken = |entries: &BTreeMap<String, Entry>| {
+        self.register(name, *or_replace, *if_not_exists, || {
+            let model = self.resolve(name, &local_file(statement)?, options)?;
+            // Asks the runtime, if it is installed, whether the device is to be had.
+            model.provider()?;
+            Ok(Predictor::Model(model))
+        })
+    }
+
+    /// Registers an ensemble. Reads the files of members that nobody used yet, and loads nothing.
+    ///
+    /// # Errors
+    /// A name that is taken, and everything that is wrong with members or options.
+    pub fn create_ensemble(&self, statement: &CreateEnsemble) -> Result<()> {
+        let CreateEnsemble { name, or_replace, if_not_exists, members, options } = statement;
+        self.register(name, *or_replace, *if_not_exists, || {
+            let fault = |reason| Error::Model { model: name.clone(), reason };
+            let member = |member: &String| match self.predictor(member)? {
+                Predictor::Model(model) if model.spec().name != *name => Ok(model),
+                Predictor::Model(_) => Err(fault("an ensemble can't replace its own member".to_owned())),
+                Predictor::Ensemble(_) => {
+                    Err(fault(format!("member '{member}' is an ensemble; name its members instead")))
+                }
+            };
+            let members = members.iter().map(member).collect::<Result<Vec<_>>>()?;
+            Ok(Predictor::Ensemble(Arc::new(Ensemble::new(name, members, options)?)))
+        })
+    }
+
+    /// Registers what `make` makes, unless the name is taken or of use to an ensemble.
+    fn register(
+        &self,
+        name: &str,
+        or_replace: bool,
+        if_not_exists: bool,
+        make: impl FnOnce() -> Result<Predictor>,
+    ) -> Result<()> {
+        let check = |entries: &BTreeMap<String, Entry>| {
             let reason = "there is one of that name; CREATE OR REPLACE MODEL replaces it".to_owned();
-            let is_taken = entries.contains_key(name) && !or_replace;
-            if is_taken { Err(Error::Model { model: name.clone(), reason }) } else { Ok(()) }
+            match entries.contains_key(name) {
+                true if !or_replace => Err(Error::Model { model: name.to_owned(), reason }),
+                true => check_unused(entries, name),
+                false => Ok(()),
+            }
         };
-        match taken(&self.entries.read()) {
-            Err(_) if *if_not_exists => return Ok(()),
+        match check(&self.entries.read()) {
+            Err(_) if if_not_exists => return Ok(()),
             result => result?,
         }
-        let model = self.resolve(name, &local_file(statement)?, options)?;
-        // Asks the runtime, if it is installed, whether the device is to be had.
-        model.provider()?;
+        let made = make()?;
         let mut entries = self.entries.write();
-        match taken(&entries) {
-            Err(_) if *if_not_exists => return Ok(()),
+        match check(&entries) {
+            Err(_) if if_not_exists => return Ok(()),
             result => result?,
         }
-        entries.insert(name.clone(), Entry::Registered(model));
+        entries.insert(name.to_owned(), Entry::Registered(made));
         Ok(())
     }
 
     /// `DROP MODEL`: forgets a model. Queries that use it finish; its files stay.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], unless `if_exists`.
+    /// [`Error::UnknownModel`], unless `if_exists`; a member of an ensemble.
     pub fn remove(&self, name: &str, if_exists: bool) -> Result<()> {
-        let removed = self.entries.write().remove(name);
+        let removed = {
+            let mut entries = self.entries.write();
+            check_unused(&entries, name)?;
+            entries.remove(name)
+        };
         if removed.is_none() && !if_exists {
             return Err(self.unknown(name));
         }
         Ok(())
     }
 
-    /// `SHOW MODELS`: a row for each model, with what is wrong with it where that is so.
-    ///
-    /// # Errors
-    /// A bug: columns of unequal length.
-    pub fn show(&self) -> Result<RecordBatch> {
-        let names: Vec<String> = self.entries.read().keys().cloned().collect();
-        let models: Vec<_> = names.iter().map(|name| self.get(name)).collect();
-        let column = |describe: &dyn Fn(&ModelSpec) -> String| -> ArrayRef {
-            let values = models.iter().map(|model| model.as_ref().ok().map(|model| describe(model.spec())));
-            Arc::new(values.collect::<StringArray>())
-        };
-        let errors = models.iter().map(|model| model.as_ref().err().map(ToString::to_string));
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("name", Arc::new(StringArray::from_iter_values(&names)) as ArrayRef, false),
-            ("task", column(&|spec| spec.task.to_string()), true),
-            ("input", column(&|spec| format!("{}x{}", spec.input.width, spec.input.height)), true),
-            ("classes", column(&|spec| spec.output.classes.to_string()), true),
-            ("device", column(&|spec| spec.resources.device.to_string()), true),
-            ("file", column(&|spec| spec.file.display().to_string()), true),
-            ("error", Arc::new(errors.collect::<StringArray>()), true),
-        ]);
-        Ok(batch.map_err(datafusion::error::DataFusionError::from)?)
-    }
-
-    /// `DESCRIBE MODEL`: each setting with its value and where that came from, then what follows for this machine.
-    ///
-    /// # Errors
-    /// As [`Self::get`].
-    pub fn describe(&self, name: &str) -> Result<RecordBatch> {
-        let model = self.get(name)?;
-        let (provider, sizing) = (model.provider()?, model.sizing()?);
-        let here = [
-            ("runs on", provider.to_string()),
-            ("images a batch", sizing.batch_rows.to_string()),
-            ("sessions", sizing.sessions.to_string()),
-            ("threads a session", sizing.threads.to_string()),
-        ];
-        let settings = model.spec().settings.iter();
-        let settings = settings
-            .map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.source.to_string()));
-        let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
-        let (names, values, sources): (Vec<_>, Vec<_>, Vec<_>) = settings.chain(here).multiunzip();
-        let column = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
-        let batch = RecordBatch::try_from_iter([
-            ("setting", column(names)),
-            ("value", column(values)),
-            ("source", column(sources)),
-        ]);
-        Ok(batch.map_err(datafusion::error::DataFusionError::from)?)
+    /// The names of all models and ensembles, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.entries.read().keys().cloned().collect()
     }
 
     fn resolve(&self, name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Arc<Model>> {
@@ -213,6 +224,24 @@ impl ModelRegistry {
             format!("there are {names}, and CREATE MODEL makes more")
         };
         Error::UnknownModel { name: name.to_owned(), hint }
+    }
+}
+
+/// Refuses to take a model from the ensembles that it is a member of.
+fn check_unused(entries: &BTreeMap<String, Entry>, name: &str) -> Result<()> {
+    let has_member = |entry: &&Entry| match entry {
+        Entry::Registered(Predictor::Ensemble(ensemble)) => {
+            ensemble.members().iter().any(|member| member.spec().name == name)
+        }
+        Entry::Registered(Predictor::Model(_)) | Entry::Found(_) => false,
+    };
+    match entries.values().find(has_member) {
+        Some(Entry::Registered(ensemble)) => {
+            let reason =
+                format!("it is a member of the ensemble '{0}'; DROP MODEL '{0}' first", ensemble.name());
+            Err(Error::Model { model: name.to_owned(), reason })
+        }
+        _ => Ok(()),
     }
 }
 

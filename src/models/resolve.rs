@@ -6,13 +6,14 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::detector::Detector;
 use super::files::{MAX_MODEL_BYTES, locate, read_bounded};
 use super::graph::Graph;
 use super::labels::{self, FoundLabels};
 use super::resources::Resources;
 use super::settings::{Settings, Source};
 use super::sources::push_layers;
-use super::spec::{Background, InputSpec, ModelSpec, OutputSpec, Preprocessing, Task};
+use super::spec::{Background, EmbeddingSpec, InputSpec, ModelSpec, OutputSpec, Preprocessing, Task};
 use super::values::{keyword, text};
 use crate::Result;
 
@@ -35,9 +36,24 @@ impl ModelSpec {
         let task = Task::settle(&mut settings, &graph)?;
         let labels = settle_labels(&mut settings, &file, &task)?;
         let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
+        let embedding = EmbeddingSpec::settle(&mut settings, &graph, &task, &output)?;
+        let detector = Detector::settle(&mut settings, &graph, &task, &output)?;
         let resources = Resources::settle(&mut settings, input.fixed_batch)?;
-        let (name, labels, settings) = (name.to_string(), labels.labels, settings.into_resolved());
-        Ok(Self { name, file, sha256, task, input, preprocessing, output, labels, resources, settings })
+        Ok(Self {
+            name: name.to_string(),
+            file,
+            sha256,
+            task,
+            input,
+            preprocessing,
+            output,
+            embedding,
+            detector,
+            outputs: graph.outputs,
+            labels: labels.labels,
+            resources,
+            settings: settings.into_resolved(),
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use super::values::keyword;
 use crate::{Error, Result};
 
 /// Every key of OPTIONS and `seequel.json`, in the order of the documentation, `docs/seequel.schema.json`.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 27] = [
     "task",
     "input_size",
     "layout",
@@ -34,6 +34,10 @@ pub(super) const KEYS: [&str; 23] = [
     "background",
     "activation",
     "output",
+    "embedding",
+    "anchors",
+    "confidence",
+    "iou",
     "sha256",
     "device",
     "batch_size",
@@ -123,7 +127,7 @@ impl<'a> Settings<'a> {
         for (_, layer) in &mut self.layers {
             if layer.get("task").is_some_and(|said| keyword(said).as_ref() != Ok(task)) {
                 layer.retain(|key, _| {
-                    !matches!(key.as_str(), "labels" | "background" | "activation" | "output")
+                    !matches!(key.as_str(), "labels" | "background" | "activation" | "output" | "embedding")
                 });
             }
         }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 
+use super::detector::Detector;
+use super::graph::Port;
 use super::keyword::{UnknownKeyword, keywords};
 use super::labels::Labels;
 use super::resources::Resources;
@@ -28,6 +30,12 @@ pub struct ModelSpec {
     pub preprocessing: Preprocessing,
     /// The tensor the model gives, and how to read it.
     pub output: OutputSpec,
+    /// The output that `embed` reads, if there is one for it.
+    pub embedding: Option<EmbeddingSpec>,
+    /// How `detect` reads boxes, if it can.
+    pub detector: Option<Detector>,
+    /// Every output of the graph, for `predict`.
+    pub outputs: Vec<Port>,
     /// Names of the classes; empty if nobody named them.
     pub labels: Labels,
     /// Where and in what portions the model runs.
@@ -209,8 +217,15 @@ pub struct OutputSpec {
     pub classes: usize,
     /// What still has to be applied to the numbers.
     pub activation: Activation,
-    /// Type of the numbers.
-    pub element: Element,
+}
+
+/// The output that is an image's vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddingSpec {
+    /// Name of the output in the graph.
+    pub name: String,
+    /// Dimensions of the vector, at most 2^24.
+    pub length: usize,
 }
 
 keywords! {

@@ -12,27 +12,43 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::Field;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, assert_eq_or_internal_err, internal_err};
 use datafusion::logical_expr::logical_plan::Extension;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNodeCore};
 use itertools::Itertools;
-use seequel_udfs::classification_type;
+use seequel_udfs::Request;
 
-use crate::models::Model;
+use crate::models::Predictor;
 
 /// One distinct inference call of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub struct InferCall {
-    /// The image, in terms of the node's input.
-    pub image: Expr,
-    /// The model that looks at it.
-    pub model: Arc<Model>,
+    /// What is asked.
+    pub request: Request,
+    /// What the model looks at, in terms of the node's input.
+    pub inputs: Vec<Expr>,
+    /// The model, or the models that answer as one.
+    pub predictor: Predictor,
+}
+
+impl InferCall {
+    /// The call on other inputs.
+    pub(super) fn on(&self, inputs: Vec<Expr>) -> Self {
+        Self { inputs, request: self.request, predictor: self.predictor.clone() }
+    }
+
+    /// Type of the answers over an input of such columns.
+    fn answer_type(&self, input: &DFSchema) -> Result<DataType> {
+        let types = self.inputs.iter().map(|expr| expr.get_type(input)).collect::<Result<Vec<_>>>()?;
+        self.predictor.answer_type(self.request, &types)
+    }
 }
 
 impl fmt::Display for InferCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "classify({}, '{}')", self.image, self.model.spec().name)
+        let inputs = self.inputs.iter().map(Expr::to_string).collect::<Vec<_>>();
+        f.write_str(&self.request.display(&inputs, self.predictor.name()))
     }
 }
 
@@ -42,7 +58,7 @@ pub struct InferNode {
     input: LogicalPlan,
     /// Name of the column, unique in the whole plan, and the call that fills it.
     calls: Vec<(String, InferCall)>,
-    /// What errors call a row, where a failing row is to fail the query.
+    /// What errors and the log call a row.
     row: Option<Expr>,
     schema: DFSchemaRef,
 }
@@ -51,14 +67,16 @@ impl InferNode {
     /// Inference of `calls` over `input`.
     ///
     /// # Errors
-    /// A column whose name the input has already.
+    /// A column whose name the input has already, or a call that its model can't answer.
     pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>, row: Option<Expr>) -> Result<Self> {
         let schema = input.schema();
-        let answers =
-            calls.iter().map(|(column, _)| (None, Arc::new(Field::new(column, classification_type(), true))));
-        let fields =
-            schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).chain(answers);
-        let with_answers = DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())?
+        let answer = |(column, call): &(String, InferCall)| {
+            Ok((None, Arc::new(Field::new(column, call.answer_type(schema)?, true))))
+        };
+        let mut fields: Vec<_> =
+            schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
+        fields.extend(calls.iter().map(answer).collect::<Result<Vec<_>>>()?);
+        let with_answers = DFSchema::new_with_metadata(fields, schema.metadata().clone())?
             .with_functional_dependencies(schema.functional_dependencies().clone())?;
         Ok(Self { schema: Arc::new(with_answers), input, calls, row })
     }
@@ -69,10 +87,20 @@ impl InferNode {
         &self.calls
     }
 
+    /// Name and type of an added column.
+    pub(super) fn answer_field(&self, column: &str) -> Result<FieldRef> {
+        Ok(Arc::clone(self.schema.qualified_field_with_unqualified_name(column)?.1))
+    }
+
     /// The node with other calls on another input, which has the columns that this one reads.
     pub(super) fn with(&self, input: LogicalPlan, calls: Vec<(String, InferCall)>) -> Result<LogicalPlan> {
         let node = Arc::new(Self::try_new(input, calls, self.row.clone())?);
         Ok(LogicalPlan::Extension(Extension { node }))
+    }
+
+    /// The inputs of all calls, call after call.
+    fn inputs(&self) -> impl Iterator<Item = &Expr> {
+        self.calls.iter().flat_map(|(_, call)| &call.inputs)
     }
 
     /// What errors call a row: an expression over the input.
@@ -102,7 +130,7 @@ impl UserDefinedLogicalNodeCore for InferNode {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.calls.iter().map(|(_, call)| &call.image).chain(&self.row).cloned().collect()
+        self.inputs().chain(&self.row).cloned().collect()
     }
 
     /// Predicates on what the models say stay above; all others may pass.
@@ -115,29 +143,28 @@ impl UserDefinedLogicalNodeCore for InferNode {
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let expected = self.calls.len() + usize::from(self.row.is_some());
+        let expected = self.inputs().count() + usize::from(self.row.is_some());
         assert_eq_or_internal_err!(
             exprs.len(),
             expected,
-            "Infer has an expression a call, and one for the row"
+            "Infer has an expression for each input of a call, and one for the row"
         );
         let Some(input) = inputs.pop() else {
             return internal_err!("Infer has one input");
         };
         let mut exprs = exprs.into_iter();
-        let calls = self.calls.iter().zip(exprs.by_ref()).map(|((column, call), image)| {
-            (column.clone(), InferCall { image, model: Arc::clone(&call.model) })
+        let calls = self.calls.iter().map(|(column, call)| {
+            (column.clone(), call.on(exprs.by_ref().take(call.inputs.len()).collect()))
         });
         let calls = calls.collect();
         Self::try_new(input, calls, exprs.next())
     }
 
-    /// The input's columns that are asked for, and those that images and row are made of.
+    /// The input's columns that are asked for, and those that the calls' inputs and the row are made of.
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let schema = self.input.schema();
         let passed = output_columns.iter().copied().filter(|column| *column < schema.fields().len());
-        let exprs = self.calls.iter().map(|(_, call)| &call.image).chain(&self.row);
-        let columns: HashSet<&Column> = exprs.flat_map(Expr::column_refs).collect();
+        let columns: HashSet<&Column> = self.inputs().chain(&self.row).flat_map(Expr::column_refs).collect();
         let read = columns.into_iter().map(|column| schema.maybe_index_of_column(column));
         let read = read.collect::<Option<Vec<_>>>()?;
         Some(vec![passed.chain(read).sorted_unstable().dedup().collect()])

@@ -53,8 +53,12 @@ impl ExtensionPlanner for InferPlanner {
             planner.create_physical_expr(expr, logical_input.schema(), session, planning_context)
         };
         let calls = infer.calls().iter().map(|(column, call)| {
-            let image = physical(&call.image)?;
-            Ok(PhysicalCall { column: column.clone(), image, model: Arc::clone(&call.model) })
+            Ok(PhysicalCall {
+                field: infer.answer_field(column)?,
+                request: call.request,
+                inputs: call.inputs.iter().map(physical).collect::<Result<_>>()?,
+                predictor: call.predictor.clone(),
+            })
         });
         let calls = calls.collect::<Result<Vec<_>>>()?;
         let row = infer.row().map(physical).transpose()?;
@@ -71,8 +75,8 @@ fn plan_inference(
     target_partitions: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let (mut workers, mut batch_rows) = (1, 1);
-    for call in &calls {
-        let sizing = call.model.sizing()?;
+    for model in calls.iter().flat_map(|call| call.predictor.members()) {
+        let sizing = model.sizing()?;
         workers = workers.max(sizing.workers.min(target_partitions));
         batch_rows = batch_rows.max(sizing.batch_rows);
     }

@@ -30,6 +30,11 @@ pub async fn plan(
             run_blocking(move || models.create(&create)).await?;
             empty(engine_ctx)
         }
+        Statement::CreateEnsemble(create) => {
+            let models = Arc::clone(models);
+            run_blocking(move || models.create_ensemble(&create)).await?;
+            empty(engine_ctx)
+        }
         Statement::DropModel { name, if_exists } => {
             let models = Arc::clone(models);
             run_blocking(move || models.remove(&name, if_exists)).await?;

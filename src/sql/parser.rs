@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::options;
 use super::statement::Statement;
-use crate::models::CreateModel;
+use crate::models::{CreateEnsemble, CreateModel};
 
 /// Parses the tokens of one statement, with or without its `;`.
 ///
@@ -89,13 +89,32 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     }
     let name = parse_name(parser)?;
     if parser.parse_keyword(Keyword::AS) {
-        return error_at("CREATE MODEL … AS … is not supported yet", parser.get_current_token());
+        let members = parse_members(parser)?;
+        let options = parse_options(parser)?;
+        let create = CreateEnsemble { name, or_replace, if_not_exists, members, options };
+        return Ok(Statement::CreateEnsemble(create));
     }
     parser.expect_keyword(Keyword::FROM)?;
     let location = parse_location(parser)?;
-    let options =
-        if parser.parse_keyword(Keyword::OPTIONS) { options::parse(parser)? } else { BTreeMap::new() };
+    let options = parse_options(parser)?;
     Ok(Statement::CreateModel(CreateModel { name, or_replace, if_not_exists, location, options }))
+}
+
+/// `ENSEMBLE OF (name, …)`
+fn parse_members(parser: &mut Parser<'_>) -> Result<Vec<String>, ParserError> {
+    if !is_word(parser, 0, "ENSEMBLE") {
+        return parser.expected("ENSEMBLE", parser.peek_token());
+    }
+    parser.advance_token(); // ENSEMBLE
+    parser.expect_keyword(Keyword::OF)?;
+    parser.expect_token(&Token::LParen)?;
+    let members = parser.parse_comma_separated(parse_name)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(members)
+}
+
+fn parse_options(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>, ParserError> {
+    if parser.parse_keyword(Keyword::OPTIONS) { options::parse(parser) } else { Ok(BTreeMap::new()) }
 }
 
 fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
@@ -180,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn create_ensemble_in_full() -> Result<()> {
+        let sql = "create model if not exists Both as ensemble of (A, \"B\") options (combine 'mean')";
+        let expected = CreateEnsemble {
+            name: "both".to_string(),
+            or_replace: false,
+            if_not_exists: true,
+            members: vec!["a".to_string(), "B".to_string()],
+            options: BTreeMap::from([("combine".to_string(), "mean".to_string())]),
+        };
+        assert_eq!(statement(sql)?, Statement::CreateEnsemble(expected));
+        Ok(())
+    }
+
+    #[test]
     fn the_other_statements_about_models() -> Result<()> {
         assert_eq!(statement("show Models")?, Statement::ShowModels);
         let describe = Statement::DescribeModel { name: "resnet".to_string() };
@@ -216,6 +249,8 @@ mod tests {
             "CREATE MODEL a FROM 'it''s.onnx' OPTIONS ('Odd key' 'it''s', b.c 1, d false)",
             "CREATE OR REPLACE MODEL \"Say \"\"A\"\"\" FROM 'a.onnx'",
             "CREATE MODEL IF NOT EXISTS \"select\" FROM 's3://bucket/a.onnx'",
+            "CREATE MODEL both AS ENSEMBLE OF (a, \"Big B\") OPTIONS (combine 'weights', weights '0.7,0.3')",
+            "CREATE OR REPLACE MODEL both AS ENSEMBLE OF (a, b)",
             "SHOW MODELS",
             "DESCRIBE MODEL \"A b\"",
             "DROP MODEL IF EXISTS a",
@@ -236,7 +271,10 @@ mod tests {
             ("CREATE MODEL a.b FROM 'c'", "FROM, found: . at Line: 1, Column: 15"),
             ("CREATE MODEL a FROM 'c' WITH d", "end of statement, found: WITH at Line: 1, Column: 25"),
             ("CREATE OR REPLACE MODEL IF NOT EXISTS a FROM 'b'", "at Line: 1, Column: 32"),
-            ("CREATE MODEL a AS ENSEMBLE OF (b)", "not supported yet at Line: 1, Column: 16"),
+            ("CREATE MODEL a AS SELECT 1", "ENSEMBLE, found: SELECT at Line: 1, Column: 19"),
+            ("CREATE MODEL a AS ENSEMBLE (b)", "OF, found: ( at Line: 1, Column: 28"),
+            ("CREATE MODEL a AS ENSEMBLE OF ()", "identifier, found: ) at Line: 1, Column: 32"),
+            ("CREATE MODEL a AS ENSEMBLE OF (b c)", "), found: c at Line: 1, Column: 34"),
             ("SHOW MODELS LIKE 'a'", "end of statement, found: LIKE at Line: 1, Column: 13"),
             ("DESCRIBE MODEL a b", "end of statement, found: b at Line: 1, Column: 18"),
             ("DROP MODEL", "identifier, found: EOF"),

@@ -7,13 +7,15 @@ use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use crate::models::CreateModel;
+use crate::models::{CreateEnsemble, CreateModel};
 
 /// One statement. Its [`Display`](fmt::Display) is SQL that parses to the same statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
     /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'location' [OPTIONS (key value, …)]`
     CreateModel(CreateModel),
+    /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name AS ENSEMBLE OF (name, …) [OPTIONS (key value, …)]`
+    CreateEnsemble(CreateEnsemble),
     /// `SHOW MODELS`
     ShowModels,
     /// `DESCRIBE MODEL name`
@@ -37,7 +39,7 @@ impl Statement {
     pub fn is_introspection(&self) -> bool {
         match self {
             Self::ShowModels | Self::DescribeModel { .. } => true,
-            Self::CreateModel(_) | Self::DropModel { .. } => false,
+            Self::CreateModel(_) | Self::CreateEnsemble(_) | Self::DropModel { .. } => false,
             Self::DataFusion(statement) => match statement.as_ref() {
                 DataFusionStatement::Explain(_) => true,
                 DataFusionStatement::Statement(statement) => matches!(
@@ -58,6 +60,7 @@ impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateModel(create) => fmt_create_model(create, f),
+            Self::CreateEnsemble(create) => fmt_create_ensemble(create, f),
             Self::ShowModels => f.write_str("SHOW MODELS"),
             Self::DescribeModel { name } => write!(f, "DESCRIBE MODEL {}", quote_identifier(name)),
             Self::DropModel { name, if_exists } => {
@@ -71,18 +74,29 @@ impl fmt::Display for Statement {
 
 fn fmt_create_model(create: &CreateModel, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let CreateModel { name, or_replace, if_not_exists, location, options } = create;
-    write!(
-        f,
-        "CREATE {}MODEL {}{} FROM {}",
-        if *or_replace { "OR REPLACE " } else { "" },
-        if *if_not_exists { "IF NOT EXISTS " } else { "" },
-        quote_identifier(name),
-        QuotedString(location),
-    )?;
-    if options.is_empty() { Ok(()) } else { fmt_options(options, f) }
+    fmt_create(*or_replace, *if_not_exists, name, f)?;
+    write!(f, " FROM {}", QuotedString(location))?;
+    fmt_options(options, f)
+}
+
+fn fmt_create_ensemble(create: &CreateEnsemble, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let CreateEnsemble { name, or_replace, if_not_exists, members, options } = create;
+    fmt_create(*or_replace, *if_not_exists, name, f)?;
+    let members: Vec<_> = members.iter().map(|member| quote_identifier(member)).collect();
+    write!(f, " AS ENSEMBLE OF ({})", members.join(", "))?;
+    fmt_options(options, f)
+}
+
+fn fmt_create(or_replace: bool, if_not_exists: bool, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let or_replace = if or_replace { "OR REPLACE " } else { "" };
+    let if_not_exists = if if_not_exists { "IF NOT EXISTS " } else { "" };
+    write!(f, "CREATE {or_replace}MODEL {if_not_exists}{}", quote_identifier(name))
 }
 
 fn fmt_options(options: &BTreeMap<String, String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if options.is_empty() {
+        return Ok(());
+    }
     f.write_str(" OPTIONS (")?;
     for (i, (key, value)) in options.iter().enumerate() {
         let separator = if i == 0 { "" } else { ", " };

@@ -1,16 +1,15 @@
 //! Inference calls in expressions: recognising them, and putting columns in their place.
 
 use std::any::Any;
-use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use seequel_udfs::Classify;
+use seequel_udfs::{Call, Inference};
 
 use super::super::node::InferCall;
-use crate::models::{Model, ModelRegistry};
+use crate::models::ModelRegistry;
 
 /// The made-up columns are named so, and numbered.
 const COLUMN_PREFIX: &str = "__infer_";
@@ -30,12 +29,12 @@ pub(super) struct Carried {
 
 /// Whether `expr` is a marker itself.
 fn is_call(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(function) if is_marker(function))
+    matches!(expr, Expr::ScalarFunction(function) if as_marker(function).is_some())
 }
 
-fn is_marker(function: &ScalarFunction) -> bool {
+fn as_marker(function: &ScalarFunction) -> Option<&Inference> {
     let implementation: &dyn Any = function.func.inner().as_ref();
-    implementation.is::<Classify>()
+    implementation.downcast_ref()
 }
 
 /// Whether an inference call occurs anywhere in `plan`, its inputs or its subqueries.
@@ -58,7 +57,6 @@ pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     pub(super) models: &'a ModelRegistry,
-    pub(super) default_model: &'a str,
     /// Schema of what lies below the expressions.
     pub(super) input: &'a DFSchema,
     /// Whether that refers to an outer query. DataFusion can't decorrelate through nodes that are not its own.
@@ -76,14 +74,20 @@ impl Pass<'_> {
         match expr {
             Expr::Lambda(_) => Ok(Transformed::no(expr)),
             Expr::Case(case) => self.rewrite_case(case, lazy),
-            Expr::ScalarFunction(function) if is_marker(&function) => self.rewrite_call(function, lazy),
-            Expr::ScalarFunction(function) => self.rewrite_function(function, lazy),
+            Expr::ScalarFunction(function) => match self.call(&function)? {
+                Some(call) => self.rewrite_call(function, call, lazy),
+                None => self.rewrite_function(function, lazy),
+            },
             other => other.map_children(|child| self.rewrite(child, lazy)),
         }
     }
 
-    fn rewrite_call(&mut self, function: ScalarFunction, lazy: bool) -> Result<Transformed<Expr>> {
-        let call = InferCall { model: self.model(&function)?, image: function.args[0].clone() };
+    fn rewrite_call(
+        &mut self,
+        function: ScalarFunction,
+        call: InferCall,
+        lazy: bool,
+    ) -> Result<Transformed<Expr>> {
         let rewritten = Expr::ScalarFunction(function).map_children(|arg| self.rewrite(arg, lazy))?;
         if rewritten.transformed {
             return Ok(rewritten);
@@ -91,7 +95,7 @@ impl Pass<'_> {
         if let Some(known) = self.carried.iter().chain(&self.pending).find(|known| known.call == call) {
             return Ok(Transformed::yes(Expr::Column(known.column.clone())));
         }
-        if lazy || self.correlated || !self.can_be_computed_below(&call.image) {
+        if lazy || self.correlated || !call.inputs.iter().all(|input| self.can_be_computed_below(input)) {
             return Ok(rewritten);
         }
         let column = Column::new_unqualified(format!("{COLUMN_PREFIX}{}", self.next_column));
@@ -123,18 +127,17 @@ impl Pass<'_> {
             .map_children(|arg| self.rewrite(arg, lazy_arguments.next().unwrap_or(lazy)))
     }
 
-    /// The model that a call names, or the session's default.
-    fn model(&self, function: &ScalarFunction) -> Result<Arc<Model>> {
-        let name = match function.args.get(1) {
-            Some(Expr::Literal(name, _)) => name.try_as_str().flatten(),
-            _ => None,
-        };
-        Ok(self.models.get(name.unwrap_or(self.default_model))?)
+    /// The call that `function` is, if it is a marker.
+    fn call(&self, function: &ScalarFunction) -> Result<Option<InferCall>> {
+        let Some(marker) = as_marker(function) else { return Ok(None) };
+        let (Call { request, model }, inputs) = marker.call(&function.args)?;
+        let predictor = self.models.predictor(&model)?;
+        Ok(Some(InferCall { request, inputs: inputs.to_vec(), predictor }))
     }
 
-    /// Whether an operator below this node can compute `image`: from that node's columns alone, row by row.
-    fn can_be_computed_below(&self, image: &Expr) -> bool {
-        let needs_more = image.exists(|part| {
+    /// Whether an operator below this node can compute `input`: from that node's columns alone, row by row.
+    fn can_be_computed_below(&self, input: &Expr) -> bool {
+        let needs_more = input.exists(|part| {
             Ok(matches!(
                 part,
                 Expr::AggregateFunction(_)
@@ -148,8 +151,8 @@ impl Pass<'_> {
                     | Expr::ScalarSubquery(_)
             ))
         });
-        !image.is_volatile()
+        !input.is_volatile()
             && matches!(needs_more, Ok(false))
-            && image.column_refs().into_iter().all(|column| self.input.has_column(column))
+            && input.column_refs().into_iter().all(|column| self.input.has_column(column))
     }
 }

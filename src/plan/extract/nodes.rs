@@ -11,8 +11,9 @@ use datafusion::logical_expr::logical_plan::{
     SubqueryAlias, Window,
 };
 use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
+use seequel_udfs::Request;
 
-use super::super::node::{InferCall, InferNode};
+use super::super::node::InferNode;
 use super::calls::{Carried, Pass, contains_calls};
 use crate::config::{InferenceOptions, OnError};
 use crate::models::ModelRegistry;
@@ -211,7 +212,6 @@ impl Extraction<'_> {
             let correlated = !input.plan.all_out_ref_exprs().is_empty();
             let mut pass = Pass {
                 models: self.models,
-                default_model: &self.options.default_model,
                 input: &schema,
                 correlated,
                 carried: &input.carried,
@@ -239,8 +239,11 @@ impl Extraction<'_> {
     fn infer(&self, input: &mut Extracted, calls: Vec<Carried>) -> Result<()> {
         let columns =
             calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
-        let row = calls.first().filter(|_| self.options.on_error == OnError::Fail);
-        let row = row.and_then(|first| row_of(&first.call.image, input.plan.schema()));
+        let row = calls.iter().find_map(|carried| {
+            let is_named =
+                self.options.on_error == OnError::Fail || carried.call.request != Request::Classify;
+            if is_named { row_of(carried.call.inputs.first()?, input.plan.schema()) } else { None }
+        });
         let below = std::mem::take(&mut input.plan);
         let node = Arc::new(InferNode::try_new(below, columns, row)?);
         input.plan = LogicalPlan::Extension(Extension { node });
@@ -249,7 +252,8 @@ impl Extraction<'_> {
     }
 }
 
-/// The column `path` beside an image: what to call the row in an error.
+/// The column `path` beside an image: what to call the row in an error, or in the log where the answer has no place for
+/// one.
 fn row_of(image: &Expr, schema: &DFSchema) -> Option<Expr> {
     let relation = image.column_refs().into_iter().next()?.relation.clone();
     let path = Column::new(relation, "path");
@@ -262,7 +266,8 @@ fn row_of(image: &Expr, schema: &DFSchema) -> Option<Expr> {
 /// call would say of a column that is NULL, but not of an expression that makes something of it, such as a constant.
 fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>) -> Vec<Carried> {
     let null_if_padded = |carried: Vec<Carried>| {
-        let columns = carried.into_iter().filter(|carried| carried.call.image.try_as_col().is_some());
+        let is_column = |input: &Expr| input.try_as_col().is_some();
+        let columns = carried.into_iter().filter(|carried| carried.call.inputs.iter().all(is_column));
         columns.collect::<Vec<_>>()
     };
     let (left, right) = match join_type {
@@ -276,19 +281,22 @@ fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>)
     left.into_iter().chain(right).collect()
 }
 
-/// `carried` in terms of other columns, or `None` where its image is not visible.
+/// `carried` in terms of other columns, or `None` where its inputs are not visible.
 fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Option<Carried> {
-    if !carried.call.image.column_refs().into_iter().all(|column| to(column).is_some()) {
-        return None;
-    }
-    let image = carried.call.image.clone().transform(|expr| {
-        Ok(match expr {
-            Expr::Column(column) => Transformed::yes(Expr::Column(to(&column).unwrap_or(column))),
-            other => Transformed::no(other),
-        })
-    });
-    let call = InferCall { image: image.ok()?.data, model: Arc::clone(&carried.call.model) };
-    Some(Carried { call, column: carried.column.clone() })
+    let translate = |input: &Expr| {
+        if !input.column_refs().into_iter().all(|column| to(column).is_some()) {
+            return None;
+        }
+        let input = input.clone().transform(|expr| {
+            Ok(match expr {
+                Expr::Column(column) => Transformed::yes(Expr::Column(to(&column).unwrap_or(column))),
+                other => Transformed::no(other),
+            })
+        });
+        Some(input.ok()?.data)
+    };
+    let inputs = carried.call.inputs.iter().map(translate).collect::<Option<_>>()?;
+    Some(Carried { call: carried.call.on(inputs), column: carried.column.clone() })
 }
 
 fn unaliased(expr: &Expr) -> &Expr {

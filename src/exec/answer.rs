@@ -1,0 +1,125 @@
+//! What is read from a model's outputs for one image, and what a row is answered with.
+
+use datafusion::arrow::array::ArrayRef;
+
+use crate::models::{
+    BatchOutput, Class, Detection, ModelSpec, Placement, best_class, confidences, detections, top_classes,
+};
+
+/// A way to read a model's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// The best class.
+    Best,
+    /// The best classes, so many.
+    Top(usize),
+    /// The confidences of all classes, for an ensemble.
+    Confidences,
+    /// The vector.
+    Embedding,
+    /// The objects.
+    Objects,
+    /// All outputs as they are.
+    Outputs,
+}
+
+/// What was read for one image.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    /// A class, and the number of the member that decided, if it was one alone.
+    Class(Class, Option<usize>),
+    Classes(Vec<Class>),
+    Numbers(Vec<f32>),
+    Objects(Vec<Detection>),
+    Outputs(Vec<ArrayRef>),
+}
+
+/// What became of one row.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// The image was NULL.
+    Null,
+    Is(Value),
+    Failed(String),
+}
+
+impl Reading {
+    /// Names of the outputs that it reads, in the order in which [`Self::read`] wants them.
+    pub(crate) fn outputs(self, spec: &ModelSpec) -> Vec<&str> {
+        match self {
+            Self::Best | Self::Top(_) | Self::Confidences => vec![&spec.output.name],
+            Self::Embedding => spec.embedding.iter().map(|output| output.name.as_str()).collect(),
+            Self::Objects => spec.detector.iter().flat_map(|detector| detector.outputs()).collect(),
+            Self::Outputs => spec.outputs.iter().map(|output| output.name.as_str()).collect(),
+        }
+    }
+
+    /// Reads image `image` of a batch, which lies in the model's input as `placement` says.
+    ///
+    /// # Errors
+    /// Outputs that are no numbers, or not as many as the specification says.
+    pub(crate) fn read(
+        self,
+        spec: &ModelSpec,
+        outputs: &[&BatchOutput],
+        image: usize,
+        placement: &Placement,
+    ) -> Result<Value, String> {
+        match (self, &spec.detector) {
+            (Self::Best, _) => {
+                let scores = scores(spec, outputs, image)?;
+                let best = best_class(scores, spec.output.activation);
+                best.map(|class| Value::Class(class, None)).ok_or_else(|| no_number(&spec.output.name))
+            }
+            (Self::Top(k), _) => Ok(Value::Classes(top_classes(&all_confidences(spec, outputs, image)?, k))),
+            (Self::Confidences, _) => Ok(Value::Numbers(all_confidences(spec, outputs, image)?)),
+            (Self::Embedding, _) => embedding(spec, outputs, image),
+            (Self::Objects, Some(detector)) => {
+                let objects = detections(detector, &spec.input, outputs, image, placement)?;
+                Ok(Value::Objects(objects))
+            }
+            (Self::Objects, None) => Err("the model gives no boxes".to_owned()),
+            (Self::Outputs, _) => {
+                Ok(Value::Outputs(outputs.iter().map(|output| output.image(image)).collect()))
+            }
+        }
+    }
+}
+
+fn scores<'a>(spec: &ModelSpec, outputs: &[&'a BatchOutput], image: usize) -> Result<&'a [f32], String> {
+    numbers(&spec.output.name, spec.output.classes, outputs, image)
+}
+
+fn all_confidences(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result<Vec<f32>, String> {
+    let confidences = confidences(scores(spec, outputs, image)?, spec.output.activation);
+    confidences.ok_or_else(|| no_number(&spec.output.name))
+}
+
+fn embedding(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result<Value, String> {
+    let Some(output) = &spec.embedding else { return Err("the model gives no vectors".to_owned()) };
+    let vector = numbers(&output.name, output.length, outputs, image)?;
+    if vector.iter().any(|number| number.is_nan()) {
+        return Err(no_number(&output.name));
+    }
+    Ok(Value::Numbers(vector.to_vec()))
+}
+
+/// The numbers of an image in the only output that is read.
+fn numbers<'a>(
+    name: &str,
+    expected: usize,
+    outputs: &[&'a BatchOutput],
+    image: usize,
+) -> Result<&'a [f32], String> {
+    match outputs.first().and_then(|output| output.floats(image)) {
+        Some(numbers) if numbers.len() == expected => Ok(numbers),
+        Some(numbers) => {
+            Err(format!("output '{name}' has {} values for each image, not {expected}", numbers.len()))
+        }
+        None => Err(no_number(name)),
+    }
+}
+
+fn no_number(output: &str) -> String {
+    format!("output '{output}' is not a number")
+}

@@ -1,0 +1,183 @@
+//! From answers to columns, in the types that the functions promise.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, FixedSizeListArray, Float32Array, Float32Builder, Int32Builder, ListArray,
+    StringBuilder, StructArray, new_null_array,
+};
+use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
+use datafusion::arrow::compute::concat;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::internal_err;
+use datafusion::error::Result;
+use seequel_udfs::{Request, box_fields, classification_fields, detection_fields, ranked_class_fields};
+
+use super::answer::{Answer, Value};
+use crate::models::{Class, Detection, Labels, Predictor};
+
+/// The column of the answers to `request`, which is of type `data_type`.
+///
+/// # Errors
+/// A bug: answers of another kind than the request's.
+pub(crate) fn column(
+    request: Request,
+    data_type: &DataType,
+    predictor: &Predictor,
+    answers: &[Answer],
+) -> Result<ArrayRef> {
+    match (request, data_type) {
+        (Request::Classify, _) => classifications(predictor, answers),
+        (Request::ClassifyTopK { .. }, DataType::List(item)) => {
+            let lists = answers.iter().map(|answer| match answer {
+                Answer::Is(Value::Classes(classes)) => Some(classes.as_slice()),
+                _ => None,
+            });
+            let (offsets, nulls, classes) = flattened(lists);
+            Ok(list(item, offsets, ranked_classes(predictor.labels(), &classes)?, nulls)?)
+        }
+        (Request::Embed, DataType::FixedSizeList(item, length)) => embeddings(item, *length, answers),
+        (Request::Detect, DataType::List(item)) => {
+            let lists = answers.iter().map(|answer| match answer {
+                Answer::Is(Value::Objects(objects)) => Some(objects.as_slice()),
+                _ => None,
+            });
+            let (offsets, nulls, objects) = flattened(lists);
+            Ok(list(item, offsets, detections(predictor.labels(), &objects)?, nulls)?)
+        }
+        (Request::Predict, DataType::Struct(fields)) => outputs(fields, answers),
+        (request, data_type) => internal_err!("{} does not give {data_type}", request.signature()),
+    }
+}
+
+/// Which rows have a value.
+fn valid(answers: &[Answer]) -> NullBuffer {
+    answers.iter().map(|answer| matches!(answer, Answer::Is(_))).collect()
+}
+
+fn classifications(predictor: &Predictor, answers: &[Answer]) -> Result<ArrayRef> {
+    let labels = predictor.labels();
+    let (mut label, mut class, mut confidence) =
+        (StringBuilder::new(), Int32Builder::new(), Float32Builder::new());
+    let (mut model, mut error) = (StringBuilder::new(), StringBuilder::new());
+    for answer in answers {
+        let (best, winner, reason) = match answer {
+            Answer::Is(Value::Class(best, winner)) => (Some(best), *winner, None),
+            Answer::Failed(reason) => (None, None, Some(reason)),
+            Answer::Is(_) | Answer::Null => (None, None, None),
+        };
+        let name = match winner {
+            Some(member) => &predictor.members()[member].spec().name,
+            None => predictor.name(),
+        };
+        label.append_option(best.map(|best| labels.get(best.class)));
+        class.append_option(best.map(|best| best.class as i32));
+        confidence.append_option(best.map(|best| best.confidence));
+        model.append_option((!matches!(answer, Answer::Null)).then_some(name));
+        error.append_option(reason);
+    }
+    let nulls = answers.iter().map(|answer| !matches!(answer, Answer::Null)).collect();
+    Ok(Arc::new(StructArray::try_new(
+        classification_fields().clone(),
+        vec![
+            Arc::new(label.finish()),
+            Arc::new(class.finish()),
+            Arc::new(confidence.finish()),
+            Arc::new(model.finish()),
+            Arc::new(error.finish()),
+        ],
+        Some(nulls),
+    )?))
+}
+
+fn ranked_classes(labels: &Labels, classes: &[Class]) -> Result<ArrayRef> {
+    let columns = class_columns(labels, classes.iter().map(|class| (class.class, class.confidence)));
+    Ok(Arc::new(StructArray::try_new(ranked_class_fields().clone(), columns, None)?))
+}
+
+fn detections(labels: &Labels, objects: &[Detection]) -> Result<ArrayRef> {
+    let side = |side: usize| -> ArrayRef {
+        Arc::new(Float32Array::from_iter_values(objects.iter().map(|object| object.corners[side])))
+    };
+    let boxes = StructArray::try_new(box_fields().clone(), (0..4).map(side).collect(), None)?;
+    let mut columns = class_columns(labels, objects.iter().map(|object| (object.class, object.confidence)));
+    columns.push(Arc::new(boxes));
+    Ok(Arc::new(StructArray::try_new(detection_fields().clone(), columns, None)?))
+}
+
+/// Columns `label`, `class` and `confidence`.
+fn class_columns(labels: &Labels, classes: impl Iterator<Item = (usize, f32)>) -> Vec<ArrayRef> {
+    let (mut label, mut number, mut confidence) =
+        (StringBuilder::new(), Int32Builder::new(), Float32Builder::new());
+    for (class, value) in classes {
+        label.append_value(labels.get(class));
+        number.append_value(class as i32);
+        confidence.append_value(value);
+    }
+    vec![Arc::new(label.finish()), Arc::new(number.finish()), Arc::new(confidence.finish())]
+}
+
+fn embeddings(item: &FieldRef, length: i32, answers: &[Answer]) -> Result<ArrayRef> {
+    let dimensions = length as usize;
+    let mut numbers = Vec::with_capacity(answers.len() * dimensions);
+    for (row, answer) in answers.iter().enumerate() {
+        if let Answer::Is(Value::Numbers(vector)) = answer {
+            numbers.extend_from_slice(vector);
+        }
+        numbers.resize((row + 1) * dimensions, 0.0);
+    }
+    let numbers = Arc::new(Float32Array::from(numbers));
+    Ok(Arc::new(FixedSizeListArray::try_new(Arc::clone(item), length, numbers, Some(valid(answers)))?))
+}
+
+fn outputs(fields: &Fields, answers: &[Answer]) -> Result<ArrayRef> {
+    let column = |(position, field): (usize, &FieldRef)| {
+        let values = answers.iter().map(|answer| match answer {
+            Answer::Is(Value::Outputs(outputs)) => outputs.get(position),
+            _ => None,
+        });
+        output(field, &values.collect::<Vec<_>>())
+    };
+    let columns = fields.iter().enumerate().map(column).collect::<Result<_>>()?;
+    Ok(Arc::new(StructArray::try_new(fields.clone(), columns, Some(valid(answers)))?))
+}
+
+/// A column of an output's numbers, row by row.
+fn output(field: &Field, rows: &[Option<&ArrayRef>]) -> Result<ArrayRef> {
+    let (number, missing) = match field.data_type() {
+        DataType::FixedSizeList(item, length) => (item.data_type(), *length as usize),
+        DataType::List(item) => (item.data_type(), 0),
+        number => (number, 1),
+    };
+    let missing = new_null_array(number, missing);
+    let parts: Vec<&dyn Array> = rows.iter().map(|row| row.unwrap_or(&missing).as_ref()).collect();
+    let lengths = parts.iter().map(|part| part.len()).collect::<Vec<_>>();
+    let numbers = if parts.is_empty() { missing.slice(0, 0) } else { concat(&parts)? };
+    let nulls: NullBuffer = rows.iter().map(Option::is_some).collect();
+    Ok(match field.data_type() {
+        DataType::FixedSizeList(item, length) => {
+            Arc::new(FixedSizeListArray::try_new(Arc::clone(item), *length, numbers, Some(nulls))?)
+        }
+        DataType::List(item) => list(item, OffsetBuffer::from_lengths(lengths), numbers, nulls)?,
+        _ => numbers,
+    })
+}
+
+/// Lists one after the other, and which rows have one.
+fn flattened<'a, T: Copy + 'a>(
+    rows: impl Iterator<Item = Option<&'a [T]>>,
+) -> (OffsetBuffer<i32>, NullBuffer, Vec<T>) {
+    let rows: Vec<_> = rows.collect();
+    let offsets = OffsetBuffer::from_lengths(rows.iter().map(|row| row.map_or(0, <[T]>::len)));
+    let nulls = rows.iter().map(Option::is_some).collect();
+    (offsets, nulls, rows.into_iter().flatten().flatten().copied().collect())
+}
+
+fn list(
+    item: &FieldRef,
+    offsets: OffsetBuffer<i32>,
+    values: ArrayRef,
+    nulls: NullBuffer,
+) -> Result<ArrayRef> {
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, Some(nulls))?))
+}

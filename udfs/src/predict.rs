@@ -1,0 +1,39 @@
+//! `predict(model, input, …)`: whatever a model gives.
+
+use std::sync::LazyLock;
+
+use datafusion::common::{Result, plan_err};
+use datafusion::logical_expr::Documentation;
+
+use crate::call::{Arguments, Call, ReadCall, Request};
+use crate::inference::{Function, SECTION};
+
+pub(crate) const SIGNATURE: &str = "predict(model, input, …)";
+
+pub(crate) static PREDICT: Function = Function {
+    name: "predict",
+    signature: SIGNATURE,
+    read,
+    documentation: LazyLock::new(|| {
+        Documentation::builder(
+            SECTION,
+            "Every output of a model, as the fields of a struct. A field is one number, or a list of an image's numbers row by row; its length is fixed where the model's is. What can't be decoded, or is NULL, gives NULL.",
+            SIGNATURE,
+        )
+        .with_argument("model", "Name of a model of any task, a literal.")
+        .with_argument("input", "What the model looks at: the bytes of an image file, a binary column or a struct with a field `bytes`.")
+        .with_sql_example("SELECT path, predict('efficientnet_lite0', image)['logits'] FROM read_images('photos/');")
+        .build()
+    }),
+};
+
+fn read(arguments: &Arguments<'_>) -> Result<ReadCall> {
+    let count = arguments.literals.len();
+    if count < 2 {
+        return plan_err!(
+            "{SIGNATURE} takes the name of a model and what it looks at, not {count} arguments"
+        );
+    }
+    let call = Call { request: Request::Predict, model: arguments.model(0)? };
+    Ok(ReadCall { call, inputs: 1..count })
+}
