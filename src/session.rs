@@ -8,10 +8,10 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::optimizer::Optimizer;
 use datafusion::prelude::SessionConfig;
-use seequel_udfs::{Classify, Models};
+use seequel_udfs::{Classify, Models, plain_functions};
 
 use crate::config::InferenceOptions;
-use crate::images::{ImagesTableFactory, ReadImages};
+use crate::images::{ImagesTableFactory, ReadImages, image_functions};
 use crate::models::ModelRegistry;
 use crate::plan::{ExtractInference, LiftInference, PruneInference, SeequelQueryPlanner};
 
@@ -49,9 +49,10 @@ impl SeequelExt for SessionStateBuilder {
         if options.extensions.get::<InferenceOptions>().is_none() {
             options.extensions.insert(InferenceOptions::default());
         }
-        self.scalar_functions()
-            .get_or_insert_default()
-            .push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
+        let scalar_functions = self.scalar_functions().get_or_insert_default();
+        scalar_functions.push(Arc::new(ScalarUDF::new_from_impl(Classify::new(functions))));
+        scalar_functions.extend(image_functions());
+        scalar_functions.extend(plain_functions());
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
         self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));

@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    TypeSignatureClass, Volatility,
 };
 
 use crate::images::decoded_image_type;
-use crate::{Models, check_image_type};
+use crate::{Models, arguments, check_image_type, listed_signature};
 
 const SIGNATURE: &str = "classify(image [, model])";
 
@@ -61,7 +62,8 @@ impl Classify {
     /// The function over the models of a session.
     #[must_use]
     pub fn new(models: Arc<dyn Models>) -> Self {
-        Self { models, signature: Signature::user_defined(Volatility::Volatile) }
+        let image = arguments(&[TypeSignatureClass::Binary]);
+        Self { models, signature: listed_signature(Volatility::Volatile, vec![image]) }
     }
 }
 

@@ -11,16 +11,42 @@
 //! operator can reach come back through [`Models`].
 
 mod classify;
+mod cosine_similarity;
+mod hamming_distance;
 mod images;
+mod inner_product;
+mod l2_distance;
+mod signature;
+mod vector_function;
+mod vectors;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::ScalarUDF;
 
 pub use classify::{Classify, classification_fields, classification_type};
-pub use images::{ImageArray, check_image_type};
+pub use cosine_similarity::{Cosine, CosineSimilarity};
+pub use hamming_distance::HammingDistance;
+pub use images::{ImageArray, check_image_type, decoded_image_type};
+pub use inner_product::{Inner, InnerProduct};
+pub use l2_distance::{L2, L2Distance};
+pub use signature::{arguments, listed_signature};
+pub use vector_function::{Kernel, VectorFunction};
+
+/// The functions that need neither models nor a decoder.
+#[must_use]
+pub fn plain_functions() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        Arc::new(ScalarUDF::new_from_impl(CosineSimilarity::default())),
+        Arc::new(ScalarUDF::new_from_impl(HammingDistance::default())),
+        Arc::new(ScalarUDF::new_from_impl(InnerProduct::default())),
+        Arc::new(ScalarUDF::new_from_impl(L2Distance::default())),
+    ]
+}
 
 /// The models of a session, as far as a function needs them.
 pub trait Models: Debug + Send + Sync {
