@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 mod faults;
+mod functions;
 mod library;
 mod plans;
 mod reference;

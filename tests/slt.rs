@@ -35,7 +35,7 @@ macro_rules! slt {
     };
 }
 
-slt! { classify clauses images models subqueries }
+slt! { classify clauses image_functions images models subqueries vector_functions }
 
 async fn run(file: &str) {
     let (data, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -20,8 +20,9 @@ impl Kernel for Cosine {
     const SIGNATURE: &'static str = "cosine_similarity(a, b)";
 
     fn measure<A: Into<f64> + Copy, B: Into<f64> + Copy>(a: &[A], b: &[B]) -> Option<f64> {
-        let lengths = sum_of(a, a, |x, y| x * y).sqrt() * sum_of(b, b, |x, y| x * y).sqrt();
-        // Rounding may lead a hair beyond 1, where no angle is.
+        // One root of the product, not two: equal vectors then give 1 exactly.
+        let lengths = (sum_of(a, a, |x, y| x * y) * sum_of(b, b, |x, y| x * y)).sqrt();
+        // Rounding may lead a hair beyond 1, which is the cosine of nothing.
         (lengths != 0.0).then(|| (sum_of(a, b, |x, y| x * y) / lengths).clamp(-1.0, 1.0))
     }
 

@@ -6,9 +6,11 @@ use datafusion::logical_expr::{Coercion, Signature, TypeSignature, TypeSignature
 /// `SHOW FUNCTIONS` and `information_schema.parameters` list.
 ///
 /// They list the types that a signature names, and a user-defined one names none. Here each of `examples` becomes a
-/// row, if the function's return type can be told from types alone. Calls never meet them: DataFusion takes the first
-/// alternative that fits, and `coerce_types` must fit everything, leaving refusals to `return_field_from_args`. A call
-/// without arguments gets there too.
+/// row, if the function's return type can be told from types alone.
+///
+/// `coerce_types` must accept everything and leave refusals to `return_field_from_args`, where they are not wrapped in
+/// another error; a call without arguments gets there too. A call that fits an example as it is, is not coerced:
+/// integers of any width, say, where the example says [`TypeSignatureClass::Integer`].
 ///
 /// ```
 /// # use datafusion::logical_expr::{TypeSignatureClass, Volatility};

@@ -213,3 +213,25 @@ where
 fn different_lengths<K: Kernel>(a: impl Display, b: impl Display) -> String {
     format!("{}: a has {a} elements and b has {b}; vectors of one model have equally many", K::SIGNATURE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_take_every_element_once() {
+        for length in [0, 1, LANES - 1, LANES, LANES + 1, 3 * LANES + 5] {
+            let ones = vec![1_f32; length];
+            let numbers: Vec<f64> = (0..length).map(|number| number as f64).collect();
+            let expected: f64 = numbers.iter().sum();
+            assert_eq!(sum_of(&ones, &numbers, |one, number| one * number), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn sums_of_float32_are_as_exact_as_float64() {
+        // In Float32, 2^24 + 1 is 2^24.
+        let large = [16_777_216_f32, 1.0, 1.0, 1.0];
+        assert_eq!(sum_of(&large, &[1_f32; 4], |a, b| a * b), 16_777_219.0);
+    }
+}

@@ -49,8 +49,7 @@ impl ScalarUDFImpl for Crop {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let parameters = if arg_types.len() == 2 { &[] } else { PARAMETERS };
-        Ok(parameters::coerce(arg_types, parameters))
+        Ok(parameters::coerce(arg_types))
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -69,7 +68,8 @@ impl ScalarUDFImpl for Crop {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = Call::new(SIGNATURE, args)?;
+        let is_box = args.args.len() == 2;
+        let call = Call::new(SIGNATURE, if is_box { &[] } else { PARAMETERS }, args)?;
         let boxes = Boxes::of(call.arguments())?;
         call.to_images(|row, bytes, limits| {
             let Some(edges) = boxes.get(row) else { return Ok(None) };

@@ -90,11 +90,12 @@ mod tests {
 
     #[test]
     fn a_ramp_sets_the_lowest_frequency_of_its_direction() {
-        // A ramp has no even frequencies and its lowest is negative where it rises; falling ones set the bit.
-        let falling_to_the_right = hash_of(|x, _| 255 - 8 * x as u8);
-        assert_eq!(falling_to_the_right >> 62, 0b11, "mean, then u = 1");
-        let falling_to_the_bottom = hash_of(|_, y| 255 - 8 * y as u8);
-        assert_eq!(falling_to_the_bottom >> 54, 0b1_0000_0001 << 1 | falling_to_the_bottom >> 54 & 1);
+        // The cosine of the lowest frequency falls from left to right, or from top to bottom.
+        let bit = |u: u32, v: u32| 1_u64 << (63 - 8 * v - u);
+        let right = hash_of(|x, _| 255 - 8 * x as u8);
+        assert_eq!(right & (bit(0, 0) | bit(1, 0) | bit(0, 1)), bit(0, 0) | bit(1, 0));
+        let down = hash_of(|_, y| 255 - 8 * y as u8);
+        assert_eq!(down & (bit(0, 0) | bit(1, 0) | bit(0, 1)), bit(0, 0) | bit(0, 1));
     }
 
     #[test]

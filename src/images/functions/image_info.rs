@@ -61,7 +61,7 @@ impl ScalarUDFImpl for ImageInfo {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types, PARAMETERS))
+        Ok(parameters::coerce(arg_types))
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -74,7 +74,7 @@ impl ScalarUDFImpl for ImageInfo {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = Call::new(SIGNATURE, args)?;
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let images = call.images()?;
         let answers: Vec<_> = (0..call.rows()).map(|row| images.get(row).map(Metadata::read)).collect();
         call.output(Arc::new(to_array(&answers)?))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  image ─┬─ metadata.rs: headers, EXIF ─────────────────────────────► image_info
-//!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, convert
+//!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, transcode
 //!                                                  └─ hash.rs ─────────────► phash
 //! ```
 //!
@@ -18,7 +18,6 @@
 //!
 //! [`ScalarUDFImpl`]: datafusion::logical_expr::ScalarUDFImpl
 
-mod convert;
 mod crop;
 mod encode;
 mod hash;
@@ -30,6 +29,7 @@ mod pixels;
 mod resize;
 mod rows;
 mod thumbnail;
+mod transcode;
 
 use std::sync::Arc;
 
@@ -39,12 +39,12 @@ use datafusion::logical_expr::{DocSection, Documentation, DocumentationBuilder, 
 #[must_use]
 pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(ScalarUDF::new_from_impl(convert::Convert::default())),
         Arc::new(ScalarUDF::new_from_impl(crop::Crop::default())),
         Arc::new(ScalarUDF::new_from_impl(image_info::ImageInfo::default())),
         Arc::new(ScalarUDF::new_from_impl(phash::PerceptualHash::default())),
         Arc::new(ScalarUDF::new_from_impl(resize::Resize::default())),
         Arc::new(ScalarUDF::new_from_impl(thumbnail::Thumbnail::default())),
+        Arc::new(ScalarUDF::new_from_impl(transcode::Transcode::default())),
     ]
 }
 

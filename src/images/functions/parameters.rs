@@ -22,16 +22,17 @@ pub(super) struct Parameter {
 /// What an argument holds.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// A whole number in a range; cast to Int64.
+    /// A whole number in a range, as Int64.
     Whole(RangeInclusive<i64>),
-    /// Any number; cast to Float64.
+    /// Any number, as Float64.
     Real,
-    /// One of these words; cast to Utf8.
+    /// One of these words, as Utf8.
     Word(&'static [&'static str]),
 }
 
 impl Kind {
-    fn data_type(&self) -> DataType {
+    /// The type that its values are cast to for evaluation.
+    pub(super) fn data_type(&self) -> DataType {
         match self {
             Self::Whole(_) => DataType::Int64,
             Self::Real => DataType::Float64,
@@ -57,9 +58,9 @@ impl Kind {
 
     /// What is wrong with a literal, as the end of a sentence.
     fn fault_of(&self, literal: &ScalarValue) -> Option<String> {
-        match (self, literal) {
-            (Self::Whole(range), ScalarValue::Int64(Some(value))) => check_whole(range, *value).err(),
-            (Self::Word(words), ScalarValue::Utf8(Some(word))) => check_word(words, word).err(),
+        match (self, literal.cast_to(&self.data_type()).ok()?) {
+            (Self::Whole(range), ScalarValue::Int64(Some(value))) => check_whole(range, value).err(),
+            (Self::Word(words), ScalarValue::Utf8(Some(word))) => check_word(words, &word).err(),
             _ => None,
         }
     }
@@ -74,16 +75,13 @@ pub(super) fn signature(ways: &[&[Parameter]]) -> Signature {
     listed_signature(Volatility::Immutable, ways.iter().map(example).collect())
 }
 
-/// Types to cast the arguments to. What does not fit is left as it is, for [`check`] to refuse.
-pub(super) fn coerce(arg_types: &[DataType], parameters: &[Parameter]) -> Vec<DataType> {
+/// Types to cast the arguments to before they are evaluated: a dictionary of images becomes a column of them.
+///
+/// The rest stays as it is, for [`check`] to refuse; what it lets pass is cast by [`Call`](super::rows::Call).
+pub(super) fn coerce(arg_types: &[DataType]) -> Vec<DataType> {
     let mut coerced = arg_types.to_vec();
-    if let Some((image, rest)) = coerced.split_first_mut() {
+    if let Some(image) = coerced.first_mut() {
         *image = decoded_image_type(image).clone();
-        for (found, parameter) in rest.iter_mut().zip(parameters) {
-            if parameter.kind.takes(found) {
-                *found = parameter.kind.data_type();
-            }
-        }
     }
     coerced
 }

@@ -44,7 +44,7 @@ impl ScalarUDFImpl for PerceptualHash {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types, PARAMETERS))
+        Ok(parameters::coerce(arg_types))
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -57,7 +57,7 @@ impl ScalarUDFImpl for PerceptualHash {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = Call::new(SIGNATURE, args)?;
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let hashes = call.each_image(|_, bytes, limits| hash_of(bytes, limits).map(Some))?;
         call.output(Arc::new(UInt64Array::from(hashes)))
     }

@@ -54,3 +54,71 @@ pub(super) fn cut(image: &RgbImage, (left, top, right, bottom): (u32, u32, u32, 
         original_height: image.original_height,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::{Encoding, encode};
+    use super::super::resize::resized;
+    use super::*;
+    use crate::images::decode;
+    use crate::images::format::Format;
+    use crate::images::samples::{self, BLUE, GREEN, RED, WHITE};
+
+    const LIMITS: Limits<'static> = Limits { max_pixels: 1_000_000, admit: &|_| true };
+
+    fn decoded(bytes: &[u8]) -> RgbImage {
+        decode(bytes, &LIMITS, |_, _| 1.0).unwrap()
+    }
+
+    fn pixel(image: &RgbImage, x: u32, y: u32) -> [u8; 3] {
+        let at = 3 * (y as usize * image.width as usize + x as usize);
+        [image.pixels[at], image.pixels[at + 1], image.pixels[at + 2]]
+    }
+
+    /// Red and green above blue and white, 64 × 32.
+    fn tiles(format: Format) -> Vec<u8> {
+        samples::encode(&image::DynamicImage::ImageRgb8(samples::tiles(64, 32)), format)
+    }
+
+    #[test]
+    fn a_cut_has_the_pixels_of_its_box() {
+        let image = decoded(&tiles(Format::Png));
+        let part = cut(&image, (31, 14, 34, 18));
+        assert_eq!((part.width, part.height), (3, 4));
+        let rows = [[RED, GREEN, GREEN], [RED, GREEN, GREEN], [BLUE, WHITE, WHITE], [BLUE, WHITE, WHITE]];
+        assert_eq!(part.pixels, rows.as_flattened().as_flattened());
+        assert_eq!(cut(&image, (0, 0, 64, 32)), image);
+        let written = encode(&part, Encoding { format: Format::Png, quality: 1 }).unwrap();
+        assert_eq!(decoded(&written).pixels, part.pixels, "and a PNG keeps them");
+    }
+
+    #[test]
+    fn scaling_keeps_colours_in_their_places() {
+        for (format, tolerance) in [(Format::Png, 0), (Format::Jpeg, 8)] {
+            for (width, height) in [(16, 8), (200, 300), (64, 32)] {
+                let image = decoded(&resized(&tiles(format), &LIMITS, |_| (width, height)).unwrap());
+                assert_eq!((image.width, image.height), (width, height));
+                let expected = [(1, 1, RED), (3, 1, GREEN), (1, 3, BLUE), (3, 3, WHITE)];
+                for (x, y, colour) in expected {
+                    let found = pixel(&image, x * width / 4, y * height / 4);
+                    let near = found.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= tolerance);
+                    assert!(near, "{format:?} at {width} × {height}: {found:?} should be {colour:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_on_its_side_is_scaled_upright() {
+        let turned = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, 6);
+        let image = decoded(&resized(&turned, &LIMITS, |(width, height)| (width / 2, height / 2)).unwrap());
+        assert_eq!((image.width, image.height), (16, 32));
+        assert!(pixel(&image, 4, 8).iter().zip(BLUE).all(|(a, b)| a.abs_diff(b) <= 8));
+    }
+
+    #[test]
+    fn results_are_bounded_too() {
+        let error = resized(&tiles(Format::Png), &LIMITS, |_| (1001, 1000)).unwrap_err();
+        assert!(error.starts_with("1001 × 1000 pixels of the result are more than"), "{error}");
+    }
+}

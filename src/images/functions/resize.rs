@@ -43,7 +43,7 @@ impl ScalarUDFImpl for Resize {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types, PARAMETERS))
+        Ok(parameters::coerce(arg_types))
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -56,7 +56,7 @@ impl ScalarUDFImpl for Resize {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = Call::new(SIGNATURE, args)?;
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let [widths, heights] = call.arguments() else {
             return internal_err!("{SIGNATURE} with other arguments passed planning");
         };

@@ -10,6 +10,7 @@ use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 use seequel_udfs::ImageArray;
 
+use super::parameters::Parameter;
 use crate::config::{InferenceOptions, OnError};
 use crate::images::{IMAGE_TYPE, Limits, TYPE_METADATA_KEY};
 
@@ -31,10 +32,26 @@ pub(super) struct Call {
 
 impl Call {
     /// The call of `signature` with `args`; a call of literals alone is evaluated on one row.
-    pub(super) fn new(signature: &'static str, args: ScalarFunctionArgs) -> Result<Self> {
+    ///
+    /// Arguments after the image are cast to the types of `parameters`, if there are any.
+    pub(super) fn new(
+        signature: &'static str,
+        parameters: &[Parameter],
+        args: ScalarFunctionArgs,
+    ) -> Result<Self> {
         let is_scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if is_scalar { 1 } else { args.number_rows };
-        let columns = args.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<_>>()?;
+        let types =
+            [None].into_iter().chain(parameters.iter().map(|parameter| Some(parameter.kind.data_type())));
+        let columns = args
+            .args
+            .into_iter()
+            .zip(types.chain(std::iter::repeat(None)))
+            .map(|(value, data_type)| match data_type {
+                Some(data_type) => value.cast_to(&data_type, None)?.into_array(rows),
+                None => value.into_array(rows),
+            })
+            .collect::<Result<_>>()?;
         Ok(Self { signature, columns, rows, is_scalar, config: args.config_options })
     }
 

@@ -37,7 +37,7 @@ impl ScalarUDFImpl for Thumbnail {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types, PARAMETERS))
+        Ok(parameters::coerce(arg_types))
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -50,7 +50,7 @@ impl ScalarUDFImpl for Thumbnail {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = Call::new(SIGNATURE, args)?;
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let [max_sides] = call.arguments() else {
             return internal_err!("{SIGNATURE} with other arguments passed planning");
         };

@@ -1,4 +1,4 @@
-//! `convert(image, format [, quality])`: an image in another file format.
+//! `transcode(image, format [, quality])`: an image in another file format.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use super::rows::{Call, image_field};
 use crate::images::decode;
 use crate::images::format::Format;
 
-const SIGNATURE: &str = "convert(image, format [, quality])";
+const SIGNATURE: &str = "transcode(image, format [, quality])";
 const PARAMETERS: &[Parameter] = &[
     Parameter { name: "format", kind: Kind::Word(&["jpeg", "png", "webp", "gif", "bmp", "tiff"]) },
     Parameter { name: "quality", kind: Kind::Whole(1..=100) },
@@ -22,21 +22,21 @@ const PARAMETERS: &[Parameter] = &[
 /// Those of a call that leaves the quality open.
 const REQUIRED: usize = 1;
 
-/// The function `convert(image, format [, quality])`.
+/// The function `transcode(image, format [, quality])`. SQL's `CONVERT` is a cast, which the parser keeps the name for.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Convert {
+pub(super) struct Transcode {
     signature: Signature,
 }
 
-impl Default for Convert {
+impl Default for Transcode {
     fn default() -> Self {
         Self { signature: parameters::signature(&[&PARAMETERS[..REQUIRED], PARAMETERS]) }
     }
 }
 
-impl ScalarUDFImpl for Convert {
+impl ScalarUDFImpl for Transcode {
     fn name(&self) -> &str {
-        "convert"
+        "transcode"
     }
 
     fn signature(&self) -> &Signature {
@@ -44,7 +44,7 @@ impl ScalarUDFImpl for Convert {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types, PARAMETERS))
+        Ok(parameters::coerce(arg_types))
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -59,7 +59,7 @@ impl ScalarUDFImpl for Convert {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = Call::new(SIGNATURE, args)?;
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let (formats, qualities) = match call.arguments() {
             [formats] => (formats, None),
             [formats, qualities] => (formats, Some(qualities)),
@@ -88,7 +88,7 @@ impl ScalarUDFImpl for Convert {
                     "quality",
                     "Of a JPEG, 1 to 100; 90 if left out. Other formats take no notice.",
                 )
-                .with_sql_example("SELECT path, convert(image, 'jpeg', 80) FROM read_images('photos/');")
+                .with_sql_example("SELECT path, transcode(image, 'jpeg', 80) FROM read_images('photos/');")
                 .build()
         });
         Some(&DOCUMENTATION)
