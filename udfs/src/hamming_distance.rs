@@ -5,13 +5,14 @@ use std::sync::{Arc, LazyLock};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array, UInt64Array};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, UInt32Type, UInt64Type};
+use datafusion::common::types::logical_uint64;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
+    TypeSignatureClass, Volatility,
 };
 
-use crate::signature::listed_signature;
+use crate::signature::{arguments, listed_signature};
 
 const SIGNATURE: &str = "hamming_distance(a, b)";
 
@@ -25,7 +26,8 @@ pub struct HammingDistance {
 
 impl Default for HammingDistance {
     fn default() -> Self {
-        let example = TypeSignature::Exact(vec![DataType::UInt64; 2]);
+        let hash = TypeSignatureClass::Native(logical_uint64());
+        let example = arguments(&[hash.clone(), hash]);
         Self { signature: listed_signature(Volatility::Immutable, vec![example]) }
     }
 }
@@ -39,9 +41,9 @@ impl ScalarUDFImpl for HammingDistance {
         &self.signature
     }
 
+    /// Leaves the casts to the evaluation, which also meets NULLs without a type.
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let coerced = |found: &DataType| if is_hash(found) { DataType::UInt64 } else { found.clone() };
-        Ok(arg_types.iter().map(coerced).collect())
+        Ok(arg_types.to_vec())
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -71,7 +73,8 @@ impl ScalarUDFImpl for HammingDistance {
         let [a, b] = args.args.as_slice() else {
             return internal_err!("{SIGNATURE} without two arguments passed planning");
         };
-        let distances: ArrayRef = match (a, b) {
+        let (a, b) = (a.cast_to(&DataType::UInt64, None)?, b.cast_to(&DataType::UInt64, None)?);
+        let distances: ArrayRef = match (&a, &b) {
             (ColumnarValue::Scalar(a), ColumnarValue::Scalar(b)) => {
                 let distance = hash_of(a)?.zip(hash_of(b)?).map(|(a, b)| differing_bits(a, b));
                 return Ok(ColumnarValue::Scalar(ScalarValue::UInt32(distance)));
