@@ -20,7 +20,8 @@ const READ_IMAGES: &str = "read_images";
 
 /// Extends DataFusion's [`SessionStateBuilder`].
 pub trait SeequelExt {
-    /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`.
+    /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`; also the
+    /// functions of images and vectors that need no model, of which `inner_product` replaces DataFusion's.
     ///
     /// Call it after `with_default_features`, which replaces what was registered before it. It sets the query
     /// planner: an application with extension nodes of its own makes a planner that has

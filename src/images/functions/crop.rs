@@ -1,6 +1,6 @@
 //! `crop(image, box)`: a part of an image.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
@@ -18,6 +18,7 @@ use super::rows::{Call, image_field};
 use crate::images::decode;
 
 const SIGNATURE: &str = "crop(image, box)";
+const EDGES_SIGNATURE: &str = "crop(image, x0, y0, x1, y1)";
 /// Names of the edges, as fields of a box and as arguments.
 const EDGES: [&str; 4] = ["x0", "y0", "x1", "y1"];
 const PARAMETERS: &[Parameter] = &[
@@ -62,9 +63,13 @@ impl ScalarUDFImpl for Crop {
                 check_image_type(SIGNATURE, image.data_type())?;
                 check_box(edges.data_type())?;
             }
-            _ => parameters::check("crop(image, x0, y0, x1, y1)", &args, PARAMETERS)?,
+            _ => parameters::check(EDGES_SIGNATURE, &args, PARAMETERS)?,
         }
         Ok(image_field(self.name()))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -82,6 +87,7 @@ impl ScalarUDFImpl for Crop {
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation("The part of the image inside a box.", SIGNATURE)
+                .with_alternative_syntax(EDGES_SIGNATURE)
                 .with_argument(
                     "box",
                     "A struct of numbers `x0`, `y0`, `x1`, `y1`, or these four as arguments: the left, top, right and bottom edge in pixels of the image as displayed, from its top left corner. Edges are rounded to whole pixels and moved into the image.",
@@ -132,7 +138,7 @@ impl Boxes {
         let [boxes] = arguments else {
             return Ok(Self { outer: None, edges: arguments.to_vec() });
         };
-        let outer = Some(std::sync::Arc::clone(boxes));
+        let outer = Some(Arc::clone(boxes));
         if boxes.data_type().is_null() {
             return Ok(Self { outer, edges: vec![] });
         }

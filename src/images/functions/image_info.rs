@@ -73,6 +73,10 @@ impl ScalarUDFImpl for ImageInfo {
         Ok(Arc::new(Field::new(self.name(), DataType::Struct(fields().clone()), true)))
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let images = call.images()?;

@@ -9,8 +9,8 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{ReturnFieldArgs, Signature, TypeSignature, TypeSignatureClass, Volatility};
 use seequel_udfs::{arguments, check_image_type, decoded_image_type, listed_signature};
 
-/// Most pixels on a side of what a function makes: a JPEG has no more.
-pub(super) const SIDES: RangeInclusive<i64> = 1..=65_535;
+/// Pixels on a side of what a function makes: libjpeg-turbo writes no more.
+pub(super) const SIDES: RangeInclusive<i64> = 1..=65_500;
 
 /// An argument after the image.
 #[derive(Debug)]

@@ -56,6 +56,10 @@ impl ScalarUDFImpl for PerceptualHash {
         Ok(Arc::new(Field::new(self.name(), DataType::UInt64, true)))
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let hashes = call.each_image(|_, bytes, limits| hash_of(bytes, limits).map(Some))?;

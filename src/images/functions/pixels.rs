@@ -81,6 +81,12 @@ mod tests {
     }
 
     #[test]
+    fn decoders_may_shrink_as_long_as_every_pixel_of_the_result_has_one() {
+        assert_eq!(least_scale((1000, 400), (100, 100)), 0.25);
+        assert_eq!(least_scale((100, 100), (200, 10)), 1.0);
+    }
+
+    #[test]
     fn a_cut_has_the_pixels_of_its_box() {
         let image = decoded(&tiles(Format::Png));
         let part = cut(&image, (31, 14, 34, 18));

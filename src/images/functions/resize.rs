@@ -55,6 +55,10 @@ impl ScalarUDFImpl for Resize {
         Ok(image_field(self.name()))
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let [widths, heights] = call.arguments() else {
@@ -70,8 +74,8 @@ impl ScalarUDFImpl for Resize {
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation("The image stretched to a size in pixels.", SIGNATURE)
-                .with_argument("width", "Width of the result in pixels, 1 to 65535.")
-                .with_argument("height", "Height of the result in pixels, 1 to 65535.")
+                .with_argument("width", "Width of the result in pixels, 1 to 65500.")
+                .with_argument("height", "Height of the result in pixels, 1 to 65500.")
                 .with_sql_example("SELECT path, resize(image, 640, 480) FROM read_images('photos/');")
                 .build()
         });

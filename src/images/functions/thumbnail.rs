@@ -49,6 +49,10 @@ impl ScalarUDFImpl for Thumbnail {
         Ok(image_field(self.name()))
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let [max_sides] = call.arguments() else {
@@ -66,7 +70,7 @@ impl ScalarUDFImpl for Thumbnail {
                 "The image in its proportions with no side longer than `max_side`; a smaller one keeps its size.",
                 SIGNATURE,
             )
-            .with_argument("max_side", "Longest side of the result in pixels, 1 to 65535.")
+            .with_argument("max_side", "Longest side of the result in pixels, 1 to 65500.")
             .with_sql_example("SELECT path, thumbnail(image, 256) FROM read_images('photos/');")
             .build()
         });

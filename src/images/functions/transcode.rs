@@ -58,6 +58,10 @@ impl ScalarUDFImpl for Transcode {
         Ok(image_field(self.name()))
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let (formats, qualities) = match call.arguments() {
