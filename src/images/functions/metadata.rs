@@ -2,21 +2,17 @@
 
 use std::io::Cursor;
 
-use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
-use exif::{DateTime, Exif, In, Tag, Value};
 use gif::DecodeOptions;
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder};
 
+use super::exif_data::ExifData;
 use crate::images::ImageError;
 use crate::images::decode::{JpegFrame, JpegHeader, contain_panic, open_decoder, upright_size};
 use crate::images::format::Format;
 
 /// Most images that are counted in one TIFF: a directory may be as short as six bytes.
 const MAX_TIFF_IMAGES: u32 = 65_535;
-/// Characters that are kept of a camera's name.
-const MAX_CAMERA_CHARACTERS: usize = 128;
-const NANOSECONDS_PER_MICROSECOND: i64 = 1_000;
 
 /// What is known of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +60,7 @@ impl Metadata {
         if width == 0 || height == 0 {
             return Err(ImageError::damaged(format, &"it has no pixels"));
         }
-        let exif = read_exif(bytes, format);
+        let exif = ExifData::read(bytes, format);
         Ok(Self {
             width,
             height,
@@ -73,8 +69,8 @@ impl Metadata {
             bits,
             orientation: orientation.to_exif(),
             frames: count_frames(bytes, format),
-            camera: exif.as_ref().and_then(camera),
-            taken: exif.as_ref().and_then(taken),
+            camera: exif.as_ref().and_then(ExifData::camera),
+            taken: exif.as_ref().and_then(ExifData::taken),
         })
     }
 }
@@ -173,80 +169,14 @@ fn count_tiff(bytes: &[u8]) -> Option<u32> {
     Some(images)
 }
 
-/// The EXIF data, as far as it can be understood; a fault in it is no fault of the image.
-fn read_exif(bytes: &[u8], format: Format) -> Option<Exif> {
-    if matches!(format, Format::Gif | Format::Bmp) {
-        return None;
-    }
-    let mut reader = exif::Reader::new();
-    reader.continue_on_error(true);
-    let read = reader.read_from_container(&mut Cursor::new(bytes));
-    read.or_else(|error| error.distill_partial_result(|_| ())).ok()
-}
-
-/// Maker and model; the maker only once, where the model starts with its name.
-fn camera(exif: &Exif) -> Option<String> {
-    let maker = text(exif, Tag::Make);
-    let model = text(exif, Tag::Model);
-    let (Some(maker), Some(model)) = (&maker, &model) else { return maker.or(model) };
-    let brand = maker.split_whitespace().next().unwrap_or_default().to_lowercase();
-    if model.to_lowercase().starts_with(&brand) {
-        return Some(model.clone());
-    }
-    Some(format!("{maker} {model}"))
-}
-
-fn text(exif: &Exif, tag: Tag) -> Option<String> {
-    let text = String::from_utf8_lossy(ascii(exif, tag)?);
-    let text: String = text.trim_matches(['\0', ' ']).chars().take(MAX_CAMERA_CHARACTERS).collect();
-    (!text.is_empty()).then_some(text)
-}
-
-fn taken(exif: &Exif) -> Option<i64> {
-    let time = [Tag::DateTimeOriginal, Tag::DateTimeDigitized]
-        .into_iter()
-        .find_map(|tag| DateTime::from_ascii(ascii(exif, tag)?).ok())?;
-    // Arrow's parser knows which months have 31 days.
-    let nanoseconds = string_to_timestamp_nanos(&time.to_string()).ok()?;
-    Some(nanoseconds / NANOSECONDS_PER_MICROSECOND)
-}
-
-fn ascii(exif: &Exif, tag: Tag) -> Option<&[u8]> {
-    match &exif.get_field(tag, In::PRIMARY)?.value {
-        Value::Ascii(lines) => lines.first().map(Vec::as_slice),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use exif::Field;
-    use exif::experimental::Writer;
-    use image::codecs::jpeg::JpegEncoder;
-    use image::{DynamicImage, ImageEncoder};
+    use exif::Tag;
+    use image::DynamicImage;
 
+    use super::super::exif_data::tests::with_exif;
     use super::*;
     use crate::images::samples;
-
-    /// A JPEG with EXIF data of these texts.
-    fn with_exif(texts: &[(Tag, &str)]) -> Vec<u8> {
-        let fields: Vec<_> = texts
-            .iter()
-            .map(|(tag, text)| {
-                let value = Value::Ascii(vec![text.as_bytes().to_vec()]);
-                Field { tag: *tag, ifd_num: In::PRIMARY, value }
-            })
-            .collect();
-        let mut writer = Writer::new();
-        fields.iter().for_each(|field| writer.push_field(field));
-        let mut exif = Cursor::new(Vec::new());
-        writer.write(&mut exif, false).unwrap();
-        let mut bytes = Vec::new();
-        let mut encoder = JpegEncoder::new(&mut bytes);
-        encoder.set_exif_metadata(exif.into_inner()).unwrap();
-        DynamicImage::ImageRgb8(samples::tiles(16, 16)).write_with_encoder(encoder).unwrap();
-        bytes
-    }
 
     #[test]
     fn tells_size_colours_and_frames_of_every_format() {
@@ -315,30 +245,6 @@ mod tests {
         drop(encoder);
         assert_eq!(Metadata::read(&bytes).unwrap().frames, Some(3));
         assert_eq!(Metadata::read(&bytes[..bytes.len() / 2]).unwrap().frames, None, "cut short");
-    }
-
-    #[test]
-    fn tells_camera_and_time() {
-        let photo = with_exif(&[
-            (Tag::Make, "Leica Camera AG"),
-            (Tag::Model, "M9"),
-            (Tag::DateTimeOriginal, "2021:03:04 05:06:07"),
-        ]);
-        let found = Metadata::read(&photo).unwrap();
-        assert_eq!(found.camera.as_deref(), Some("Leica Camera AG M9"));
-        assert_eq!(found.taken, Some(1_614_834_367_000_000));
-
-        let photo = with_exif(&[(Tag::Make, "NIKON CORPORATION"), (Tag::Model, "NIKON D70")]);
-        assert_eq!(Metadata::read(&photo).unwrap().camera.as_deref(), Some("NIKON D70"));
-    }
-
-    #[test]
-    fn times_that_never_were_are_none() {
-        for time in ["2021:02:30 00:00:00", "0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday"] {
-            let photo = with_exif(&[(Tag::Model, "M9"), (Tag::DateTimeOriginal, time)]);
-            let found = Metadata::read(&photo).unwrap();
-            assert_eq!((found.camera.as_deref(), found.taken), (Some("M9"), None), "{time}");
-        }
     }
 
     #[test]

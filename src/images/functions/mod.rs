@@ -1,7 +1,7 @@
 //! SQL functions of images that need no model: one a file, each a [`ScalarUDFImpl`].
 //!
 //! ```text
-//!  image ─┬─ metadata.rs: headers, EXIF ─────────────────────────────► image_info
+//!  image ─┬─ metadata.rs, exif_data.rs ───────────────────────────────► image_info
 //!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, transcode
 //!                                                  └─ hash.rs ─────────────► phash
 //! ```
@@ -20,6 +20,7 @@
 
 mod crop;
 mod encode;
+mod exif_data;
 mod hash;
 mod image_info;
 mod metadata;

@@ -58,7 +58,10 @@ impl Kind {
 
     /// What is wrong with a literal, as the end of a sentence.
     fn fault_of(&self, literal: &ScalarValue) -> Option<String> {
-        match (self, literal.cast_to(&self.data_type()).ok()?) {
+        let Ok(value) = literal.cast_to(&self.data_type()) else {
+            return Some(format!("can't be {literal}"));
+        };
+        match (self, value) {
             (Self::Whole(range), ScalarValue::Int64(Some(value))) => check_whole(range, value).err(),
             (Self::Word(words), ScalarValue::Utf8(Some(word))) => check_word(words, &word).err(),
             _ => None,
