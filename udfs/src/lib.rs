@@ -4,9 +4,11 @@
 //!  SELECT classify(image)  ──► Classify (a ScalarUDF: types, argument checks)
 //!                                 │ most calls: taken out of the plan before it runs
 //!                                 └ CASE branches, lambdas: Models::classify, row batch by row batch
+//!
+//!  SELECT l2_distance(a, b) ──► VectorFunction<L2>: evaluated where it stands, as are all of plain_functions()
 //! ```
 //!
-//! Nothing here knows ONNX, files or threads: a function is a *marker* that makes a call type-check in every
+//! Nothing here knows ONNX, files or threads: an inference function is a *marker* that makes a call type-check in every
 //! clause. The engine recognises [`Classify`] in a plan and runs it in an operator of its own; only calls that no
 //! operator can reach come back through [`Models`].
 

@@ -41,17 +41,15 @@ impl Call {
     ) -> Result<Self> {
         let is_scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if is_scalar { 1 } else { args.number_rows };
-        let types =
-            [None].into_iter().chain(parameters.iter().map(|parameter| Some(parameter.kind.data_type())));
-        let columns = args
-            .args
-            .into_iter()
-            .zip(types.chain(std::iter::repeat(None)))
-            .map(|(value, data_type)| match data_type {
-                Some(data_type) => value.cast_to(&data_type, None)?.into_array(rows),
-                None => value.into_array(rows),
-            })
-            .collect::<Result<_>>()?;
+        let to_column = |(index, value): (usize, ColumnarValue)| {
+            let parameter = index.checked_sub(1).and_then(|index| parameters.get(index));
+            let value = match parameter {
+                Some(parameter) => value.cast_to(&parameter.kind.data_type(), None)?,
+                None => value,
+            };
+            value.into_array(rows)
+        };
+        let columns = args.args.into_iter().enumerate().map(to_column).collect::<Result<_>>()?;
         Ok(Self { signature, columns, rows, is_scalar, config: args.config_options })
     }
 
@@ -62,7 +60,7 @@ impl Call {
 
     /// Applies `work` to each image that is not NULL; its `None` is a NULL of another argument.
     ///
-    /// A row for which it fails becomes `None` too. The first of them is logged, with the number of all.
+    /// A row for which it fails becomes `None` too; they are counted and the first is logged.
     ///
     /// # Errors
     /// The first failure, if `inference.on_error` is `fail`.
@@ -74,26 +72,35 @@ impl Call {
         let images = self.images()?;
         let options = InferenceOptions::of(&self.config);
         let limits = Limits::pixels(options.max_image_pixels);
-        let mut results = Vec::with_capacity(rows);
         let mut failures = 0_usize;
+        let mut first_failure = None;
+        let mut results = Vec::with_capacity(rows);
         for row in 0..rows {
             let result = images.get(row).map(|bytes| work(row, bytes, &limits)).transpose();
-            if let Err(reason) = &result {
-                if options.on_error == OnError::Fail {
+            results.push(match (result, options.on_error) {
+                (Ok(result), _) => result.flatten(),
+                (Err(reason), OnError::Null) => {
+                    failures += 1;
+                    first_failure.get_or_insert((row + 1, reason));
+                    None
+                }
+                (Err(reason), OnError::Fail) => {
+                    let number = row + 1;
                     return exec_err!(
-                        "{signature}: image {} of the batch's {rows}: {reason} (inference.on_error is 'fail')",
-                        row + 1
+                        "{signature}: image {number} of the batch's {rows}: {reason} (inference.on_error is 'fail')"
                     );
                 }
-                if failures == 0 {
-                    tracing::warn!(signature, row, reason, "an image could not be used; its result is NULL");
-                }
-                failures += 1;
-            }
-            results.push(result.unwrap_or_default().flatten());
+            });
         }
-        if failures > 1 {
-            tracing::warn!(signature, failures, rows, "images of a batch could not be used");
+        if let Some((number, reason)) = first_failure {
+            tracing::warn!(
+                function = signature,
+                failures,
+                rows,
+                first = number,
+                %reason,
+                "images of a batch could not be used; their results are NULL"
+            );
         }
         Ok(results)
     }
