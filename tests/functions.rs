@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::logical_expr::Documentation;
+use datafusion::prelude::SessionContext;
 
 use crate::support::engine;
 
@@ -82,4 +84,15 @@ async fn every_argument_and_an_example_are_documented() {
         assert_eq!(arguments.len(), signature.matches(',').count() + 1, "{name}: {signature}");
         assert!(documentation.sql_example.is_some(), "{name} has no example");
     }
+}
+
+#[tokio::test]
+async fn inner_product_gives_what_datafusion_s_gives() {
+    let sql = "SELECT inner_product([1.5, 2.0], [3, 4]), dot_product([1.0, NULL], [1, 2]), inner_product([], []),
+                      inner_product(NULL, [1]), inner_product(arrow_cast([1, 2], 'FixedSizeList(2, Float32)'), [0.1, 0.2]),
+                      arrow_typeof(inner_product([1], [1]))";
+    let datafusion_s = SessionContext::new().sql(sql).await.unwrap().collect().await.unwrap();
+    let seequel_s = engine().await.sql(sql).await.unwrap().collect().await.unwrap();
+    let text = |batches| pretty_format_batches(batches).unwrap().to_string();
+    assert_eq!(text(&seequel_s), text(&datafusion_s));
 }
