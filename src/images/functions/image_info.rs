@@ -39,7 +39,7 @@ fn fields() -> &'static Fields {
     &FIELDS
 }
 
-/// The function `image_info(image)`. Its answers say what is wrong, so `inference.on_error` does not concern it.
+/// The function `image_info(image)`. Its answers say what is wrong, so no row fails.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ImageInfo {
     signature: Signature,

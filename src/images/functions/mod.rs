@@ -12,7 +12,7 @@
 //!
 //! **What can't be used.** A wrong argument in the query is an error of planning. Whatever a row brings, a damaged image
 //! or a box beside it, makes that row's result NULL, logs a warning, and fails the query only if
-//! `inference.on_error` is `fail`: see [`rows`]. `image_info` tells what is wrong in its field `error`.
+//! `inference.on_error` is `fail`: see [`rows`]. `image_info` fails no row: it tells what is wrong with the headers.
 //!
 //! All are immutable: DataFusion evaluates them on literals while it plans, shares equal calls and moves them around.
 //!
