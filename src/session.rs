@@ -7,10 +7,10 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::optimizer::Optimizer;
 use datafusion::prelude::SessionConfig;
-use seequel_udfs::{Inference, Models};
+use seequel_udfs::{Inference, Models, plain_functions};
 
 use crate::config::InferenceOptions;
-use crate::images::{ImagesTableFactory, ReadImages};
+use crate::images::{ImagesTableFactory, ReadImages, image_functions};
 use crate::models::ModelRegistry;
 use crate::plan::{ExtractInference, ImageBatches, LiftInference, PruneInference, SeequelQueryPlanner};
 
@@ -19,7 +19,8 @@ const READ_IMAGES: &str = "read_images";
 
 /// Extends DataFusion's [`SessionStateBuilder`].
 pub trait SeequelExt {
-    /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`.
+    /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`; also the
+    /// functions of images and vectors that need no model, of which `inner_product` replaces DataFusion's.
     ///
     /// Call it after `with_default_features`, which replaces what was registered before it. It sets the query
     /// planner: an application with extension nodes of its own makes a planner that has
@@ -49,7 +50,10 @@ impl SeequelExt for SessionStateBuilder {
             options.extensions.insert(InferenceOptions::default());
         }
         let functions = Inference::functions(&functions, options).into_iter().map(Arc::new);
-        self.scalar_functions().get_or_insert_default().extend(functions);
+        let scalar_functions = self.scalar_functions().get_or_insert_default();
+        scalar_functions.extend(functions);
+        scalar_functions.extend(image_functions());
+        scalar_functions.extend(plain_functions());
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
         self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));

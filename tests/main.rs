@@ -7,6 +7,7 @@
 mod dropping;
 mod faults;
 mod fetch;
+mod functions;
 mod library;
 mod plans;
 mod reference;

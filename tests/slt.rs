@@ -35,7 +35,10 @@ macro_rules! slt {
     };
 }
 
-slt! { classify classify_top_k clauses detect embed ensembles images models predict subqueries }
+slt! {
+    classify classify_top_k clauses detect embed ensembles image_functions images models predict subqueries
+    vector_functions
+}
 
 async fn run(file: &str) {
     let (data, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -14,6 +14,9 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Every format there is.
+    pub(crate) const ALL: [Self; 6] = [Self::Jpeg, Self::Png, Self::WebP, Self::Gif, Self::Bmp, Self::Tiff];
+
     /// The format whose signature `bytes` starts with; twelve bytes are enough for any of them.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         match image::guess_format(bytes).ok()? {
@@ -25,6 +28,11 @@ impl Format {
             ImageFormat::Tiff => Some(Self::Tiff),
             _ => None,
         }
+    }
+
+    /// The format of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
     /// Value of the table's `format` column.

@@ -89,7 +89,7 @@ impl Header {
         let (stored_size, orientation) = match format {
             Format::Jpeg => {
                 let header = JpegHeader::read(reader).ok()?;
-                (header.size?, header.orientation)
+                (header.frame?.size, header.orientation)
             }
             _ => {
                 let mut decoder = open_decoder(reader, format).ok()?;

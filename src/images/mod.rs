@@ -1,4 +1,4 @@
-//! Images as tables: `STORED AS IMAGES`, `read_images(…)`, and the decoder behind inference.
+//! Images as tables: `STORED AS IMAGES`, `read_images(…)`; the decoder behind inference, and functions of images.
 //!
 //! ```text
 //! 'photos/**/*.jpg'
@@ -22,6 +22,7 @@ mod columns;
 mod factory;
 mod format;
 mod function;
+mod functions;
 mod header;
 mod listing;
 mod location;
@@ -40,6 +41,7 @@ pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use decode::{ImageError, Limits, RgbImage, decode};
 pub use factory::ImagesTableFactory;
 pub use function::ReadImages;
+pub use functions::image_functions;
 pub use location::Location;
 pub use scan::ImagesExec;
 pub use table::ImagesTable;

@@ -10,8 +10,7 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, Rgb
 
 use super::format::Format;
 
-pub(crate) const ALL_FORMATS: [Format; 6] =
-    [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp, Format::Tiff];
+pub(crate) const ALL_FORMATS: [Format; 6] = Format::ALL;
 
 pub(crate) const RED: [u8; 3] = [255, 0, 0];
 pub(crate) const GREEN: [u8; 3] = [0, 255, 0];

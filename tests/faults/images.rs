@@ -83,6 +83,26 @@ fn a_pattern_means_what_it_matches_whatever_it_is() {
 }
 
 #[test]
+fn functions_of_images_give_null_and_log_why() {
+    let folder = folder_of_faults();
+    let sql = "SELECT regexp_replace(path, '.*/', '') AS file, thumbnail(image, 20) IS NULL AS failed,
+                      image_info(image)['error'] AS error FROM read_images('.') ORDER BY file";
+    let outcome = csv(folder.path(), sql);
+    insta::assert_snapshot!(outcome.stdout, @r#"
+    file,failed,error
+    coffee.png,false,
+    empty.jpg,true,empty file
+    huge.png,true,
+    lion.jpg,false,
+    text.jpg,true,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
+    truncated.jpg,true,
+    truncated.png,true,
+    "#);
+    assert_eq!(outcome.status, Some(0));
+    assert!(outcome.stderr.contains("images of a batch could not be used"), "{}", outcome.stderr);
+}
+
+#[test]
 fn branches_and_lambdas_keep_faults_to_their_rows_too() {
     let folder = folder_of_faults();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file,

@@ -31,7 +31,8 @@ pub fn check_image_type(signature: &str, data_type: &DataType) -> Result<()> {
 }
 
 /// The type that a column of images is cast to before it is read: a dictionary's values, or the type itself.
-pub(crate) fn decoded_image_type(data_type: &DataType) -> &DataType {
+#[must_use]
+pub fn decoded_image_type(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,
         other => other,

@@ -8,7 +8,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    ScalarUDFImpl, Signature, TypeSignatureClass, Volatility,
 };
 
 use crate::Models;
@@ -19,6 +19,7 @@ use crate::detect::DETECT;
 use crate::embed::EMBED;
 use crate::images::decoded_image_type;
 use crate::predict::PREDICT;
+use crate::signature::{arguments, listed_signature};
 
 /// Where the documentation lists the functions.
 pub(crate) const SECTION: DocSection =
@@ -62,7 +63,7 @@ impl Inference {
             function,
             models: Arc::clone(models),
             default_model: models.default_model(config),
-            signature: Signature::user_defined(Volatility::Volatile),
+            signature: listed_signature(Volatility::Volatile, vec![arguments(&[TypeSignatureClass::Binary])]),
         };
         FUNCTIONS.iter().map(function).map(ScalarUDF::new_from_impl).collect()
     }

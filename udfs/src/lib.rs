@@ -4,35 +4,63 @@
 //!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, asks for the type of the answer)
 //!                              │ most calls: taken out of the plan before it runs
 //!                              └ CASE branches, lambdas: Models::answer, row batch by row batch
+//!
+//!  SELECT l2_distance(a, b) ──► VectorFunction<L2>: evaluated where it stands, as are all of plain_functions()
 //! ```
 //!
-//! Nothing here knows ONNX, files or threads: a function is a *marker* that makes a call type-check in every
+//! Nothing here knows ONNX, files or threads: an inference function is a *marker* that makes a call type-check in every
 //! clause. The engine recognises [`Inference`] in a plan and runs it in an operator of its own; only calls that no
 //! operator can reach come back through [`Models`].
 
 mod call;
 mod classify;
 mod classify_top_k;
+mod cosine_similarity;
 mod detect;
 mod embed;
+mod hamming_distance;
 mod images;
 mod inference;
+mod inner_product;
+mod l2_distance;
 mod predict;
+mod signature;
+mod vector_function;
+mod vectors;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::ScalarUDF;
 
 pub use call::{Call, Request};
 pub use classify::{classification_fields, classification_type};
 pub use classify_top_k::{ranked_class_fields, ranked_classes_type};
+pub use cosine_similarity::{Cosine, CosineSimilarity};
 pub use detect::{box_fields, detection_fields, detections_type};
 pub use embed::embedding_type;
-pub use images::{ImageArray, check_image_type};
+pub use hamming_distance::HammingDistance;
+pub use images::{ImageArray, check_image_type, decoded_image_type};
 pub use inference::Inference;
+pub use inner_product::{Inner, InnerProduct};
+pub use l2_distance::{L2, L2Distance};
+pub use signature::{arguments, listed_signature};
+pub use vector_function::{Kernel, VectorFunction};
+
+/// The functions that need neither models nor a decoder.
+#[must_use]
+pub fn plain_functions() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        Arc::new(ScalarUDF::new_from_impl(CosineSimilarity::default())),
+        Arc::new(ScalarUDF::new_from_impl(HammingDistance::default())),
+        Arc::new(ScalarUDF::new_from_impl(InnerProduct::default())),
+        Arc::new(ScalarUDF::new_from_impl(L2Distance::default())),
+    ]
+}
 
 /// The models of a session, as far as a function needs them.
 pub trait Models: Debug + Send + Sync {

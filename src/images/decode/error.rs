@@ -43,7 +43,7 @@ pub enum ImageError {
 
 impl ImageError {
     /// [`Self::Damaged`], for the reason that a decoder gave.
-    pub(super) fn damaged(format: Format, reason: &impl ToString) -> Self {
+    pub(crate) fn damaged(format: Format, reason: &impl ToString) -> Self {
         Self::Damaged { format: format.name(), reason: reason.to_string() }
     }
 }

@@ -12,10 +12,21 @@ const EXIF_SIGNATURE: &[u8] = b"Exif\0\0";
 /// What a JPEG says of itself before its pixels begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JpegHeader {
-    /// Width and height as stored; `None` where a scan, or the file, ends before they are given.
-    pub(crate) size: Option<(u32, u32)>,
+    /// What the frame holds; `None` where a scan, or the file, ends before it is told.
+    pub(crate) frame: Option<JpegFrame>,
     /// How to turn the stored pixels upright.
     pub(crate) orientation: Orientation,
+}
+
+/// The start of a frame: what the pixels are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JpegFrame {
+    /// Width and height as stored.
+    pub(crate) size: (u32, u32),
+    /// Bits of a sample.
+    pub(crate) bits: u8,
+    /// Number of channels.
+    pub(crate) components: u8,
 }
 
 impl JpegHeader {
@@ -25,9 +36,9 @@ impl JpegHeader {
     /// Those of `reader`; `UnexpectedEof` where the file ends inside its header.
     pub(crate) fn read(reader: &mut (impl BufRead + Seek)) -> io::Result<Self> {
         reader.seek(SeekFrom::Start(2))?;
-        let mut size = None;
+        let mut frame = None;
         let mut orientation = None;
-        while size.is_none() || orientation.is_none() {
+        while frame.is_none() || orientation.is_none() {
             let marker = next_marker(reader)?;
             if matches!(marker, START_OF_SCAN | END_OF_IMAGE) {
                 break;
@@ -38,13 +49,13 @@ impl JpegHeader {
             let length = payload_length(reader)?;
             let payload_start = reader.stream_position()?;
             if is_start_of_frame(marker) {
-                size = Some(frame_size(reader)?);
+                frame = Some(read_frame(reader)?);
             } else if marker == APP1 && orientation.is_none() {
                 orientation = exif_orientation(reader, length)?;
             }
             reader.seek(SeekFrom::Start(payload_start + u64::from(length)))?;
         }
-        Ok(Self { size, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
+        Ok(Self { frame, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
     }
 }
 
@@ -72,11 +83,12 @@ fn is_start_of_frame(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }
 
-fn frame_size(reader: &mut impl BufRead) -> io::Result<(u32, u32)> {
-    let _precision = read_byte(reader)?;
+fn read_frame(reader: &mut impl BufRead) -> io::Result<JpegFrame> {
+    let bits = read_byte(reader)?;
     let height = read_u16(reader)?;
     let width = read_u16(reader)?;
-    Ok((width.into(), height.into()))
+    let components = read_byte(reader)?;
+    Ok(JpegFrame { size: (width.into(), height.into()), bits, components })
 }
 
 /// Orientation of an APP1 segment of `length` bytes, if it is EXIF and tells one.

@@ -18,7 +18,7 @@ use image::DynamicImage;
 use image::metadata::Orientation;
 
 pub use error::ImageError;
-pub(crate) use jpeg_header::JpegHeader;
+pub(crate) use jpeg_header::{JpegFrame, JpegHeader};
 pub(crate) use raster::{contain_panic, open_decoder};
 
 use super::format::Format;

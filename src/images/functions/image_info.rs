@@ -1,0 +1,117 @@
+//! `image_info(image)`: what the file says of itself.
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::arrow::array::{
+    ArrayRef, StringArray, StructArray, TimestampMicrosecondArray, UInt8Array, UInt32Array,
+};
+use datafusion::arrow::buffer::NullBuffer;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+
+use super::metadata::Metadata;
+use super::parameters::{self, Parameter};
+use super::rows::Call;
+use crate::images::ImageError;
+
+const SIGNATURE: &str = "image_info(image)";
+const PARAMETERS: &[Parameter] = &[];
+
+/// Fields of the result, every one nullable; [`Metadata`] says what they hold, and `error` why there is nothing else.
+fn fields() -> &'static Fields {
+    static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
+        Fields::from(vec![
+            Field::new("width", DataType::UInt32, true),
+            Field::new("height", DataType::UInt32, true),
+            Field::new("format", DataType::Utf8, true),
+            Field::new("color", DataType::Utf8, true),
+            Field::new("bits", DataType::UInt8, true),
+            Field::new("orientation", DataType::UInt8, true),
+            Field::new("frames", DataType::UInt32, true),
+            Field::new("camera", DataType::Utf8, true),
+            Field::new("taken", DataType::Timestamp(TimeUnit::Microsecond, None), true),
+            Field::new("error", DataType::Utf8, true),
+        ])
+    });
+    &FIELDS
+}
+
+/// The function `image_info(image)`. Its answers say what is wrong, so no row fails.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct ImageInfo {
+    signature: Signature,
+}
+
+impl Default for ImageInfo {
+    fn default() -> Self {
+        Self { signature: parameters::signature(&[PARAMETERS]) }
+    }
+}
+
+impl ScalarUDFImpl for ImageInfo {
+    fn name(&self) -> &str {
+        "image_info"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(parameters::coerce(arg_types))
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Struct(fields().clone()))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        parameters::check(SIGNATURE, &args, PARAMETERS)?;
+        Ok(Arc::new(Field::new(self.name(), DataType::Struct(fields().clone()), true)))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
+        let images = call.images()?;
+        let answers: Vec<_> = (0..call.rows()).map(|row| images.get(row).map(Metadata::read)).collect();
+        call.output(Arc::new(to_array(&answers)?))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
+            super::documentation(
+                "What the headers of an image file tell: a struct of `width` and `height` as displayed, `format`, `color`, `bits`, `orientation`, `frames`, `camera`, `taken` and `error`. Pixels are not decoded, and a file whose headers can't be read says why in `error`.",
+                SIGNATURE,
+            )
+            .with_sql_example("SELECT path, image_info(image)['camera'] FROM read_images('photos/');")
+            .build()
+        });
+        Some(&DOCUMENTATION)
+    }
+}
+
+fn to_array(answers: &[Option<Result<Metadata, ImageError>>]) -> Result<StructArray> {
+    let found = || answers.iter().map(|answer| answer.as_ref()?.as_ref().ok());
+    let errors = answers.iter().map(|answer| answer.as_ref()?.as_ref().err().map(ToString::to_string));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(found().map(|image| Some(image?.width)).collect::<UInt32Array>()),
+        Arc::new(found().map(|image| Some(image?.height)).collect::<UInt32Array>()),
+        Arc::new(found().map(|image| Some(image?.format)).collect::<StringArray>()),
+        Arc::new(found().map(|image| Some(image?.color)).collect::<StringArray>()),
+        Arc::new(found().map(|image| Some(image?.bits)).collect::<UInt8Array>()),
+        Arc::new(found().map(|image| Some(image?.orientation)).collect::<UInt8Array>()),
+        Arc::new(found().map(|image| image?.frames).collect::<UInt32Array>()),
+        Arc::new(found().map(|image| image?.camera.as_deref()).collect::<StringArray>()),
+        Arc::new(found().map(|image| image?.taken).collect::<TimestampMicrosecondArray>()),
+        Arc::new(errors.collect::<StringArray>()),
+    ];
+    let nulls: NullBuffer = answers.iter().map(Option::is_some).collect::<Vec<_>>().into();
+    Ok(StructArray::try_new(fields().clone(), columns, Some(nulls))?)
+}

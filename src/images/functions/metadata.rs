@@ -1,0 +1,279 @@
+//! What an image file says of itself, without a look at its pixels.
+
+use std::io::Cursor;
+
+use gif::DecodeOptions;
+use image::metadata::Orientation;
+use image::{ExtendedColorType, ImageDecoder};
+
+use super::exif_data::ExifData;
+use crate::images::ImageError;
+use crate::images::decode::{JpegFrame, JpegHeader, contain_panic, open_decoder, upright_size};
+use crate::images::format::Format;
+
+/// Most images that are counted in one TIFF: a directory may be as short as six bytes.
+const MAX_TIFF_IMAGES: u32 = 65_535;
+
+/// What is known of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Metadata {
+    /// Width in pixels as displayed, with the EXIF orientation applied.
+    pub(super) width: u32,
+    /// Height in pixels as displayed.
+    pub(super) height: u32,
+    /// `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff`.
+    pub(super) format: &'static str,
+    /// `L` (grey), `LA`, `RGB`, `RGBA` or `CMYK`; a palette counts as the colours in it.
+    pub(super) color: &'static str,
+    /// Bits of a channel.
+    pub(super) bits: u8,
+    /// How the stored pixels must be turned, as EXIF numbers it: 1, upright, to 8.
+    pub(super) orientation: u8,
+    /// Frames of an animation or images of a TIFF; `None` where they can't be counted.
+    pub(super) frames: Option<u32>,
+    /// Maker and model of the camera.
+    pub(super) camera: Option<String>,
+    /// When the photo was taken by the camera's clock, which has no time zone: microseconds since 1970.
+    pub(super) taken: Option<i64>,
+}
+
+impl Metadata {
+    /// Reads the headers of `bytes`.
+    ///
+    /// # Errors
+    /// [`ImageError`] if they are no image's, or damaged.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, ImageError> {
+        if bytes.is_empty() {
+            return Err(ImageError::Empty);
+        }
+        let format = Format::of(bytes).ok_or(ImageError::NotAnImage)?;
+        contain_panic(|| Self::read_unguarded(bytes, format))
+            .unwrap_or_else(|| Err(ImageError::damaged(format, &"its parser gave up on it")))
+    }
+
+    fn read_unguarded(bytes: &[u8], format: Format) -> Result<Self, ImageError> {
+        let Pixels { size, color, bits, orientation } = match format {
+            Format::Jpeg => Pixels::of_jpeg(bytes),
+            _ => Pixels::of_other(bytes, format),
+        }?;
+        let (width, height) = upright_size(size, orientation);
+        if width == 0 || height == 0 {
+            return Err(ImageError::damaged(format, &"it has no pixels"));
+        }
+        let exif = ExifData::read(bytes, format);
+        Ok(Self {
+            width,
+            height,
+            format: format.name(),
+            color,
+            bits,
+            orientation: orientation.to_exif(),
+            frames: count_frames(bytes, format),
+            camera: exif.as_ref().and_then(ExifData::camera),
+            taken: exif.as_ref().and_then(ExifData::taken),
+        })
+    }
+}
+
+/// How the pixels are stored.
+struct Pixels {
+    size: (u32, u32),
+    color: &'static str,
+    bits: u8,
+    orientation: Orientation,
+}
+
+impl Pixels {
+    fn of_jpeg(bytes: &[u8]) -> Result<Self, ImageError> {
+        let damaged = |reason: &dyn ToString| ImageError::damaged(Format::Jpeg, &reason.to_string());
+        let header = JpegHeader::read(&mut Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+        let Some(JpegFrame { size, bits, components }) = header.frame else {
+            return Err(damaged(&"it does not tell its size"));
+        };
+        let color = match components {
+            1 => "L",
+            4 => "CMYK",
+            _ => "RGB",
+        };
+        Ok(Self { size, color, bits, orientation: header.orientation })
+    }
+
+    fn of_other(bytes: &[u8], format: Format) -> Result<Self, ImageError> {
+        let mut decoder =
+            open_decoder(Cursor::new(bytes), format).map_err(|error| ImageError::damaged(format, &error))?;
+        let (color, bits) = channels(decoder.original_color_type());
+        let bits = if format == Format::Png { png_bits(bytes).unwrap_or(bits) } else { bits };
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        Ok(Self { size: decoder.dimensions(), color, bits, orientation })
+    }
+}
+
+/// Names and bits of the channels that a decoder found.
+fn channels(found: ExtendedColorType) -> (&'static str, u8) {
+    let color = match (found, found.channel_count()) {
+        (ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16, _) => "CMYK",
+        (_, 1) => "L",
+        (_, 2) => "LA",
+        (_, 3) => "RGB",
+        _ => "RGBA",
+    };
+    let bits = found.bits_per_pixel() / u16::from(found.channel_count().max(1));
+    (color, u8::try_from(bits).unwrap_or(u8::MAX))
+}
+
+/// Bits of a PNG's channels, which its decoder widens to 8; the colours of a palette have these.
+fn png_bits(bytes: &[u8]) -> Option<u8> {
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    let info = decoder.read_header_info().ok()?;
+    Some(if info.color_type == png::ColorType::Indexed { 8 } else { info.bit_depth as u8 })
+}
+
+fn count_frames(bytes: &[u8], format: Format) -> Option<u32> {
+    match format {
+        Format::Jpeg | Format::Bmp => Some(1),
+        Format::Png => count_png(bytes),
+        Format::WebP => {
+            let decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).ok()?;
+            Some(decoder.num_frames().max(1))
+        }
+        Format::Gif => count_gif(bytes),
+        Format::Tiff => count_tiff(bytes),
+    }
+}
+
+/// The frames that an animated PNG announces.
+fn count_png(bytes: &[u8]) -> Option<u32> {
+    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().ok()?;
+    Some(reader.info().animation_control().map_or(1, |animation| animation.num_frames))
+}
+
+/// The frames of a GIF, which announces none: they are walked without being decoded.
+fn count_gif(bytes: &[u8]) -> Option<u32> {
+    let mut options = DecodeOptions::new();
+    options.skip_frame_decoding(true);
+    let mut decoder = options.read_info(Cursor::new(bytes)).ok()?;
+    let mut frames = 0;
+    while decoder.next_frame_info().ok()?.is_some() {
+        frames += 1;
+    }
+    Some(frames)
+}
+
+fn count_tiff(bytes: &[u8]) -> Option<u32> {
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).ok()?;
+    let mut images = 1;
+    while decoder.more_images() && images < MAX_TIFF_IMAGES {
+        decoder.next_image().ok()?;
+        images += 1;
+    }
+    Some(images)
+}
+
+#[cfg(test)]
+mod tests {
+    use exif::Tag;
+    use image::DynamicImage;
+
+    use super::super::exif_data::tests::with_exif;
+    use super::*;
+    use crate::images::samples;
+
+    #[test]
+    fn tells_size_colours_and_frames_of_every_format() {
+        let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
+        for format in Format::ALL {
+            let found = Metadata::read(&samples::encode(&image, format)).unwrap();
+            let expected = Metadata {
+                width: 64,
+                height: 32,
+                format: format.name(),
+                color: if format == Format::Gif { "RGBA" } else { "RGB" },
+                bits: 8,
+                orientation: 1,
+                frames: Some(1),
+                camera: None,
+                taken: None,
+            };
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn tells_channels_and_their_depth() {
+        let channels = |image: DynamicImage, format| {
+            let found = Metadata::read(&samples::encode(&image, format)).unwrap();
+            (found.color, found.bits)
+        };
+        let grey = || DynamicImage::ImageLuma8(image::GrayImage::new(8, 8));
+        for format in [Format::Jpeg, Format::Png, Format::Tiff] {
+            assert_eq!(channels(grey(), format), ("L", 8));
+        }
+        let deep = || DynamicImage::ImageRgb16(image::ImageBuffer::new(8, 8));
+        assert_eq!(channels(deep(), Format::Png), ("RGB", 16));
+        assert_eq!(
+            channels(DynamicImage::ImageLumaA8(image::ImageBuffer::new(8, 8)), Format::Png),
+            ("LA", 8)
+        );
+        assert_eq!(
+            channels(DynamicImage::ImageRgba8(image::ImageBuffer::new(8, 8)), Format::WebP),
+            ("RGBA", 8)
+        );
+        let cmyk = Metadata::read(samples::CMYK_TIFF).unwrap();
+        assert_eq!((cmyk.color, cmyk.bits), ("CMYK", 8));
+        let palette = Metadata::read(samples::PALETTE_PNG).unwrap();
+        assert_eq!((palette.color, palette.bits), ("RGBA", 8));
+    }
+
+    #[test]
+    fn sizes_are_those_displayed() {
+        for orientation in 1..=8 {
+            let bytes = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, orientation);
+            let found = Metadata::read(&bytes).unwrap();
+            let size = if orientation < 5 { (64, 32) } else { (32, 64) };
+            assert_eq!(((found.width, found.height), found.orientation), (size, orientation));
+        }
+    }
+
+    #[test]
+    fn counts_the_frames_of_an_animation() {
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+        for grey in [0, 100, 200] {
+            let frame = image::RgbaImage::from_pixel(8, 8, image::Rgba([grey, grey, grey, 255]));
+            encoder.encode_frame(image::Frame::new(frame)).unwrap();
+        }
+        drop(encoder);
+        assert_eq!(Metadata::read(&bytes).unwrap().frames, Some(3));
+        assert_eq!(Metadata::read(&bytes[..bytes.len() / 2]).unwrap().frames, None, "cut short");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
+        let png = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Png);
+        assert_eq!(Metadata::read(b""), Err(ImageError::Empty));
+        assert_eq!(Metadata::read(b"text"), Err(ImageError::NotAnImage));
+        for cut in [&jpeg[..20], &png[..20]] {
+            let error = Metadata::read(cut).unwrap_err().to_string();
+            assert!(error.starts_with("truncated or damaged"), "{error}");
+        }
+        assert!(Metadata::read(samples::HUGE_PNG).is_ok(), "no pixels are decoded");
+    }
+
+    #[test]
+    fn no_mutilation_of_a_file_panics() {
+        let photo = with_exif(&[(Tag::Make, "Leica"), (Tag::DateTimeOriginal, "2021:03:04 05:06:07")]);
+        let image = DynamicImage::ImageRgb8(samples::tiles(32, 32));
+        let files = Format::ALL.map(|format| samples::encode(&image, format));
+        for bytes in files.iter().chain([&photo]) {
+            for at in 0..bytes.len().min(250) {
+                for value in [0, 0x7F, 0xFF] {
+                    let mut mutilated = bytes.clone();
+                    mutilated[at] = value;
+                    // Whether it is still an image is up to the parser.
+                    let _ = Metadata::read(&mutilated);
+                }
+            }
+        }
+    }
+}

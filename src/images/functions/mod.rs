@@ -1,0 +1,59 @@
+//! SQL functions of images that need no model: one a file, each a [`ScalarUDFImpl`].
+//!
+//! ```text
+//!  image ─┬─ metadata.rs, exif_data.rs ───────────────────────────────► image_info
+//!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, transcode
+//!                                                  └─ hash.rs ─────────────► phash
+//! ```
+//!
+//! Functions see an image as models do: upright, RGB, 8 bits a channel, the first frame, without transparency. What
+//! they return is encoded again, so that it goes wherever an image goes: into another function, a model or a file.
+//! It is a JPEG where the image was one, else a PNG; metadata and colour profiles stay behind.
+//!
+//! **What can't be used.** A wrong argument in the query is an error of planning. Whatever a row brings, a damaged image
+//! or a box beside it, makes that row's result NULL, logs a warning, and fails the query only if
+//! `inference.on_error` is `fail`: see [`rows`]. `image_info` fails no row: it tells what is wrong with the headers.
+//!
+//! All are immutable: DataFusion evaluates them on literals while it plans, shares equal calls and moves them around.
+//!
+//! [`ScalarUDFImpl`]: datafusion::logical_expr::ScalarUDFImpl
+
+mod crop;
+mod encode;
+mod exif_data;
+mod hash;
+mod image_info;
+mod metadata;
+mod parameters;
+mod phash;
+mod pixels;
+mod resize;
+mod rows;
+mod thumbnail;
+mod transcode;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{DocSection, Documentation, DocumentationBuilder, ScalarUDF};
+
+/// All functions of images that need no model.
+#[must_use]
+pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        Arc::new(ScalarUDF::new_from_impl(crop::Crop::default())),
+        Arc::new(ScalarUDF::new_from_impl(image_info::ImageInfo::default())),
+        Arc::new(ScalarUDF::new_from_impl(phash::PerceptualHash::default())),
+        Arc::new(ScalarUDF::new_from_impl(resize::Resize::default())),
+        Arc::new(ScalarUDF::new_from_impl(thumbnail::Thumbnail::default())),
+        Arc::new(ScalarUDF::new_from_impl(transcode::Transcode::default())),
+    ]
+}
+
+/// The start of a function's documentation.
+fn documentation(description: &str, signature: &str) -> DocumentationBuilder {
+    let section = DocSection { include: true, label: "Image Functions", description: None };
+    Documentation::builder(section, description, signature).with_argument(
+        "image",
+        "The bytes of an image file: a binary column, or a struct with a field `bytes`.",
+    )
+}

@@ -1,0 +1,97 @@
+//! `resize(image, width, height)`: an image of exactly that size.
+
+use std::sync::LazyLock;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+use fast_image_resize::FilterType;
+
+use super::encode::{Encoding, encode};
+use super::parameters::{self, Kind, Parameter, SIDES};
+use super::pixels::{least_scale, scale};
+use super::rows::{Call, image_field};
+use crate::images::{Limits, decode};
+
+const SIGNATURE: &str = "resize(image, width, height)";
+const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "width", kind: Kind::Whole(SIDES) },
+    Parameter { name: "height", kind: Kind::Whole(SIDES) },
+];
+
+/// The function `resize(image, width, height)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Resize {
+    signature: Signature,
+}
+
+impl Default for Resize {
+    fn default() -> Self {
+        Self { signature: parameters::signature(&[PARAMETERS]) }
+    }
+}
+
+impl ScalarUDFImpl for Resize {
+    fn name(&self) -> &str {
+        "resize"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(parameters::coerce(arg_types))
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::BinaryView)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        parameters::check(SIGNATURE, &args, PARAMETERS)?;
+        Ok(image_field(self.name()))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
+        let [widths, heights] = call.arguments() else {
+            return internal_err!("{SIGNATURE} with other arguments passed planning");
+        };
+        call.to_images(|row, bytes, limits| {
+            let width = parameters::whole(widths, row, "width", &SIDES)?;
+            let height = parameters::whole(heights, row, "height", &SIDES)?;
+            width.zip(height).map(|size| resized(bytes, limits, |_| size)).transpose()
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
+            super::documentation("The image stretched to a size in pixels.", SIGNATURE)
+                .with_argument("width", "Width of the result in pixels, 1 to 65500.")
+                .with_argument("height", "Height of the result in pixels, 1 to 65500.")
+                .with_sql_example("SELECT path, resize(image, 640, 480) FROM read_images('photos/');")
+                .build()
+        });
+        Some(&DOCUMENTATION)
+    }
+}
+
+/// The image at the size that `size_for` makes of its own, encoded like it. Interpolation is bicubic, as Pillow's.
+pub(super) fn resized(
+    bytes: &[u8],
+    limits: &Limits<'_>,
+    size_for: impl Fn((u32, u32)) -> (u32, u32),
+) -> Result<Vec<u8>, String> {
+    let least = |width, height| least_scale((width, height), size_for((width, height)));
+    let image = decode(bytes, limits, least).map_err(|error| error.to_string())?;
+    let size = size_for((image.original_width, image.original_height));
+    let resized = scale(&image, size, FilterType::CatmullRom, limits)?;
+    encode(&resized, Encoding::like(bytes))
+}

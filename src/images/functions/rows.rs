@@ -1,0 +1,147 @@
+//! One rule for rows that can't be used, and the arrays that results go into.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, BinaryViewBuilder};
+use datafusion::arrow::buffer::Buffer;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use seequel_udfs::ImageArray;
+
+use super::parameters::Parameter;
+use crate::config::{InferenceOptions, OnError};
+use crate::images::{IMAGE_TYPE, Limits, TYPE_METADATA_KEY};
+
+/// The field of a function that returns encoded images.
+pub(super) fn image_field(name: &str) -> FieldRef {
+    let image_type = [(TYPE_METADATA_KEY.to_owned(), IMAGE_TYPE.to_owned())];
+    Arc::new(Field::new(name, DataType::BinaryView, true).with_metadata(image_type.into()))
+}
+
+/// A call under evaluation: its arguments as columns.
+#[derive(Debug)]
+pub(super) struct Call {
+    signature: &'static str,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+    is_scalar: bool,
+    config: Arc<ConfigOptions>,
+}
+
+impl Call {
+    /// The call of `signature` with `args`; a call of literals alone is evaluated on one row.
+    ///
+    /// Arguments after the image are cast to the types of `parameters`, if there are any.
+    pub(super) fn new(
+        signature: &'static str,
+        parameters: &[Parameter],
+        args: ScalarFunctionArgs,
+    ) -> Result<Self> {
+        let is_scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let rows = if is_scalar { 1 } else { args.number_rows };
+        let to_column = |(index, value): (usize, ColumnarValue)| {
+            let parameter = index.checked_sub(1).and_then(|index| parameters.get(index));
+            let value = match parameter {
+                Some(parameter) => value.cast_to(&parameter.kind.data_type(), None)?,
+                None => value,
+            };
+            value.into_array(rows)
+        };
+        let columns = args.args.into_iter().enumerate().map(to_column).collect::<Result<_>>()?;
+        Ok(Self { signature, columns, rows, is_scalar, config: args.config_options })
+    }
+
+    /// The arguments after the image.
+    pub(super) fn arguments(&self) -> &[ArrayRef] {
+        self.columns.get(1..).unwrap_or_default()
+    }
+
+    /// Applies `work` to each image that is not NULL; its `None` is a NULL of another argument.
+    ///
+    /// A row for which it fails becomes `None` too; they are counted and the first is logged.
+    ///
+    /// # Errors
+    /// The first failure, if `inference.on_error` is `fail`.
+    pub(super) fn each_image<T>(
+        &self,
+        mut work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<T>, String>,
+    ) -> Result<Vec<Option<T>>> {
+        let (signature, rows) = (self.signature, self.rows);
+        let images = self.images()?;
+        let options = InferenceOptions::of(&self.config);
+        let limits = Limits::pixels(options.max_image_pixels);
+        let mut failures = 0_usize;
+        let mut first_failure = None;
+        let mut results = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let result = images.get(row).map(|bytes| work(row, bytes, &limits)).transpose();
+            results.push(match (result, options.on_error) {
+                (Ok(result), _) => result.flatten(),
+                (Err(reason), OnError::Null) => {
+                    failures += 1;
+                    first_failure.get_or_insert((row + 1, reason));
+                    None
+                }
+                (Err(reason), OnError::Fail) => {
+                    let number = row + 1;
+                    return exec_err!(
+                        "{signature}: image {number} of the batch's {rows}: {reason} (inference.on_error is 'fail')"
+                    );
+                }
+            });
+        }
+        if let Some((number, reason)) = first_failure {
+            tracing::warn!(
+                function = signature,
+                failures,
+                rows,
+                first = number,
+                %reason,
+                "images of a batch could not be used; their results are NULL"
+            );
+        }
+        Ok(results)
+    }
+
+    /// [`Self::each_image`] for work whose results are encoded images.
+    pub(super) fn to_images(
+        &self,
+        work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<Vec<u8>>, String>,
+    ) -> Result<ColumnarValue> {
+        let mut builder = BinaryViewBuilder::with_capacity(self.rows);
+        for image in self.each_image(work)? {
+            let Some(image) = image else {
+                builder.append_null();
+                continue;
+            };
+            let length = u32::try_from(image.len())
+                .map_err(|_| exec_datafusion_err!("{}: the result is larger than 4 GiB", self.signature))?;
+            let block = builder.append_block(Buffer::from(image));
+            builder.try_append_view(block, 0, length)?;
+        }
+        self.output(Arc::new(builder.finish()))
+    }
+
+    /// How many rows there are to answer.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The results of all rows as DataFusion wants them.
+    pub(super) fn output(&self, results: ArrayRef) -> Result<ColumnarValue> {
+        Ok(match self.is_scalar {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&results, 0)?),
+            false => ColumnarValue::Array(results),
+        })
+    }
+
+    /// The images themselves.
+    pub(super) fn images(&self) -> Result<ImageArray<'_>> {
+        match self.columns.first() {
+            Some(images) => ImageArray::try_new(images),
+            None => internal_err!("{} without arguments passed planning", self.signature),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `thumbnail(image, max_side)`: a small image in the same proportions.
+
+use std::sync::LazyLock;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+
+use super::parameters::{self, Kind, Parameter, SIDES};
+use super::resize::resized;
+use super::rows::{Call, image_field};
+
+const SIGNATURE: &str = "thumbnail(image, max_side)";
+const PARAMETERS: &[Parameter] = &[Parameter { name: "max_side", kind: Kind::Whole(SIDES) }];
+
+/// The function `thumbnail(image, max_side)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Thumbnail {
+    signature: Signature,
+}
+
+impl Default for Thumbnail {
+    fn default() -> Self {
+        Self { signature: parameters::signature(&[PARAMETERS]) }
+    }
+}
+
+impl ScalarUDFImpl for Thumbnail {
+    fn name(&self) -> &str {
+        "thumbnail"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(parameters::coerce(arg_types))
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::BinaryView)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        parameters::check(SIGNATURE, &args, PARAMETERS)?;
+        Ok(image_field(self.name()))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let call = Call::new(SIGNATURE, PARAMETERS, args)?;
+        let [max_sides] = call.arguments() else {
+            return internal_err!("{SIGNATURE} with other arguments passed planning");
+        };
+        call.to_images(|row, bytes, limits| {
+            let max_side = parameters::whole(max_sides, row, "max_side", &SIDES)?;
+            max_side.map(|most| resized(bytes, limits, |size| fitted(size, most))).transpose()
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
+            super::documentation(
+                "The image in its proportions with no side longer than `max_side`; a smaller one keeps its size.",
+                SIGNATURE,
+            )
+            .with_argument("max_side", "Longest side of the result in pixels, 1 to 65500.")
+            .with_sql_example("SELECT path, thumbnail(image, 256) FROM read_images('photos/');")
+            .build()
+        });
+        Some(&DOCUMENTATION)
+    }
+}
+
+/// The largest size in the proportions of `size`, and no larger than it, whose sides are at most `most`.
+fn fitted((width, height): (u32, u32), most: u32) -> (u32, u32) {
+    let longest = width.max(height);
+    if longest <= most {
+        return (width, height);
+    }
+    let shrunk = |side: u32| {
+        let exact = f64::from(side) * f64::from(most) / f64::from(longest);
+        (exact.round() as u32).max(1)
+    };
+    (shrunk(width), shrunk(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proportions_are_kept_and_no_side_vanishes() {
+        assert_eq!(fitted((400, 200), 100), (100, 50));
+        assert_eq!(fitted((200, 400), 100), (50, 100));
+        assert_eq!(fitted((65_535, 1), 100), (100, 1));
+        assert_eq!(fitted((100, 99), 100), (100, 99));
+        assert_eq!(fitted((3, 2), 1), (1, 1));
+    }
+}
