@@ -1,8 +1,8 @@
 //! The stream behind a scan: files are listed, chosen, read side by side and packed into batches.
 //!
 //! ```text
-//! list ─► filter ─► limit ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
-//!         on batches of       ByteBudget       in listing order
+//! list ─► filter ─► limit ─► ahead ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
+//!         on batches of                ByteBudget       in listing order
 //!         metadata
 //! ```
 //!
@@ -21,6 +21,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
 
+use super::ahead::list_ahead;
 use super::budget::ByteBudget;
 use super::columns::{self, Row};
 use super::listing;
@@ -77,6 +78,7 @@ impl Scan {
         let scan = Arc::new(self);
 
         let files = choose(&scan, Arc::clone(&store), &counters);
+        let files = list_ahead(files, Arc::clone(context.memory_pool()), counters.chosen_files.clone());
         let reader = Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone()));
         let rows = read(files, reader, budget);
         Ok(pack(rows, scan, batch_size, counters.baseline))
