@@ -77,6 +77,12 @@ impl ModelRegistry {
         }
     }
 
+    /// The names of all models, in order. Reads no file.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.entries.read().keys().cloned().collect()
+    }
+
     /// Registers a model of the set-up, unless another use of it, or CREATE, was faster.
     fn register_found(&self, name: &str, model: Arc<Model>) -> Arc<Model> {
         match self.entries.write().get_mut(name) {
@@ -133,7 +139,7 @@ impl ModelRegistry {
     /// # Errors
     /// A bug: columns of unequal length.
     pub fn show(&self) -> Result<RecordBatch> {
-        let names: Vec<String> = self.entries.read().keys().cloned().collect();
+        let names = self.names();
         let models: Vec<_> = names.iter().map(|name| self.get(name)).collect();
         let column = |describe: &dyn Fn(&ModelSpec) -> String| -> ArrayRef {
             let values = models.iter().map(|model| model.as_ref().ok().map(|model| describe(model.spec())));
