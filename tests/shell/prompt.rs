@@ -49,6 +49,8 @@ fn tab_completes_names() {
     session.exp_string(PROMPT).unwrap();
     type_in(&mut session, "\\m eff\t\t");
     session.exp_string("efficientnet_lite0  efficientnet_lite2").unwrap();
+    // the entry is drawn again below the names
+    session.exp_string(PROMPT).unwrap();
     session.send_control('c').unwrap();
     session.exp_string(PROMPT).unwrap();
     leave(session);
