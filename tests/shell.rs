@@ -1,7 +1,10 @@
 //! The `seequel` command from the outside: arguments in; standard output, standard error and exit status out.
 
+mod commands;
 mod output;
+mod progress;
 mod prompt;
+mod terminal;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -6,7 +6,7 @@
 //!        ▼
 //!   ImagesTable ─ scan ─► ImagesExec ─ execute ─► list ─► filter ─► limit ─► read ─► batches
 //!   table.rs              scan.rs                 listing.rs   pipeline.rs    │ reader.rs
-//!   factory.rs, function.rs,                                                  ├ nothing: path, size, …
+//!   factory.rs, function.rs,                                ahead.rs          ├ nothing: path, size, …
 //!   url_table.rs                                                              ├ header.rs: width, height, format
 //!                                                                             └ whole files: image
 //! ```
@@ -17,6 +17,7 @@
 
 pub mod decode;
 
+mod ahead;
 mod budget;
 mod columns;
 mod factory;
@@ -42,6 +43,7 @@ pub use decode::{ImageError, Limits, RgbImage, decode};
 pub use factory::ImagesTableFactory;
 pub use function::ReadImages;
 pub use functions::image_functions;
+pub(crate) use header::Header;
 pub use location::Location;
 pub use scan::ImagesExec;
 pub use table::ImagesTable;

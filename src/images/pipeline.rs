@@ -1,8 +1,8 @@
 //! The stream behind a scan: files are listed, chosen, read side by side and packed into batches.
 //!
 //! ```text
-//! list ─► filter ─► limit ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
-//!         on batches of       ByteBudget       in listing order
+//! list ─► filter ─► limit ─► ahead ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
+//!         on batches of                ByteBudget       in listing order
 //!         metadata
 //! ```
 //!
@@ -21,6 +21,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
 
+use super::ahead::list_ahead;
 use super::budget::ByteBudget;
 use super::columns::{self, Reads, Row};
 use super::listing;
@@ -80,6 +81,8 @@ impl Scan {
         let rows = match Reads::of(&scan.projection) {
             Reads::None => files.map_ok(Row::listed).boxed(),
             Reads::Headers | Reads::Files => {
+                let pool = Arc::clone(context.memory_pool());
+                let files = list_ahead(files, pool, counters.chosen_files.clone());
                 read(files, Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone())), budget)
             }
         };

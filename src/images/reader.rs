@@ -8,7 +8,9 @@ use datafusion::arrow::buffer::Buffer;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::object_store::{self, ObjectMeta, ObjectStore, ObjectStoreExt};
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder,
+};
 
 use super::budget::Permit;
 use super::columns::{self, Reads, Row};
@@ -24,6 +26,7 @@ pub(super) struct Counters {
     pub(super) baseline: BaselineMetrics,
     pub(super) listed_files: Count,
     pub(super) skipped_files: Count,
+    pub(super) chosen_files: Gauge,
     opened_files: Count,
     unreadable_files: Count,
     bytes_read: Count,
@@ -36,6 +39,7 @@ impl Counters {
             baseline: BaselineMetrics::new(metrics, 0),
             listed_files: counter("listed_files"),
             skipped_files: counter("skipped_files"),
+            chosen_files: MetricBuilder::new(metrics).gauge("chosen_files", 0),
             opened_files: counter("opened_files"),
             unreadable_files: counter("unreadable_files"),
             bytes_read: counter("bytes_read"),

@@ -20,8 +20,9 @@ use super::pipeline::Scan;
 
 /// Scans the files of a location, as one partition in listing order.
 ///
-/// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `opened_files` (of
-/// which any byte was read), `bytes_read`, and `unreadable_files` (rows whose image is NULL for it).
+/// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `chosen_files` (that
+/// pass filter and limit; 0 until all are listed), `opened_files` (of which any byte was read), `bytes_read`, and
+/// `unreadable_files` (rows whose image is NULL for it).
 #[derive(Debug)]
 pub struct ImagesExec {
     scan: Scan,
@@ -39,6 +40,11 @@ impl ImagesExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Self { scan, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// Whether files are opened, for their headers or for all they hold.
+    pub(crate) fn opens_files(&self) -> bool {
+        Reads::of(&self.scan.projection) != Reads::None
     }
 }
 

@@ -95,6 +95,12 @@ impl ModelRegistry {
         }
     }
 
+    /// The names of all models, in order. Reads no file.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.entries.read().keys().cloned().collect()
+    }
+
     /// Registers a model of the set-up, unless another use of it, or CREATE, was faster.
     fn register_found(&self, name: &str, model: Arc<Model>) -> Predictor {
         let model = Predictor::Model(model);
@@ -204,11 +210,6 @@ impl ModelRegistry {
             return Err(self.unknown(name));
         }
         Ok(())
-    }
-
-    /// The names of all models and ensembles, in order.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.entries.read().keys().cloned().collect()
     }
 
     fn resolve(&self, name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Arc<Model>> {

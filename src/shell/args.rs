@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use datafusion::config::ConfigNonZeroUsize;
 
 use super::printer::{Format, MaxRows};
+use super::progress::{Progress, When};
 use super::size;
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,8 @@ Examples:
   For the next program in a pipe:
     echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format nd-json | wc -l
 
-Without -c and -f, SQL is read from standard input, or from a prompt if that is a terminal; \\? lists its commands.
+Without -c and -f, SQL is read from standard input, or from a prompt if that is a terminal. SQL may be mixed with the
+commands of the prompt, a line each: \\? lists them. ~/.seequelrc holds what is to be run at each start.
 SEEQUEL_LOG=info (or debug) logs to standard error.";
 
 /// What the user asked for.
@@ -48,9 +50,17 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE", num_args = 1..)]
     pub(super) rc: Option<Vec<PathBuf>>,
 
+    /// Leave ~/.seequelrc out
+    #[arg(long, conflicts_with = "rc")]
+    pub(super) no_rc: bool,
+
     /// How results are printed
     #[arg(long, value_enum, default_value_t = Format::Automatic)]
     pub(super) format: Format,
+
+    /// When the progress of a query is shown, on standard error
+    #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub(super) progress: When,
 
     /// Print results only
     #[arg(short, long)]
@@ -74,6 +84,12 @@ pub struct Args {
 }
 
 impl Args {
+    /// Where the progress of queries is shown. Whatever else goes to standard error while they run must go through it.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress::new(self.progress)
+    }
+
     /// Whether neither `--command` nor `--file` gives any SQL.
     pub(super) fn asks_for_sql(&self) -> bool {
         self.command.is_empty() && self.file.is_empty()
@@ -83,7 +99,7 @@ impl Args {
     pub(super) fn startup_files(&self) -> Vec<PathBuf> {
         match &self.rc {
             Some(files) => files.clone(),
-            None if self.asks_for_sql() => default_startup_file().into_iter().collect(),
+            None if self.asks_for_sql() && !self.no_rc => default_startup_file().into_iter().collect(),
             None => Vec::new(),
         }
     }
@@ -123,6 +139,7 @@ mod tests {
     fn start_up_files_can_be_named() -> Result<(), clap::Error> {
         let args = parse(&["--rc", "a.sql", "--command", "SELECT 1"])?;
         assert_eq!(args.startup_files(), [PathBuf::from("a.sql")]);
+        assert!(parse(&["--no-rc"])?.startup_files().is_empty());
         Ok(())
     }
 
@@ -144,6 +161,7 @@ mod tests {
             ["--maxrows", "few"],
             ["--batch-size", "0"],
             ["--format", "xml"],
+            ["--progress", "often"],
             ["--command", ""],
         ] {
             assert!(parse(&args).is_err(), "{args:?}");

@@ -1,26 +1,43 @@
-//! How values look in a table that would be unreadable in full: images and embeddings.
+//! How values look in a table that would be unreadable in full: images, embeddings, answers of models.
 
 use std::fmt::Write;
 
-use datafusion::arrow::array::{Array, ArrayAccessor, AsArray, FixedSizeListArray};
+use datafusion::arrow::array::{Array, ArrayAccessor, AsArray, FixedSizeListArray, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{
     ArrayFormatter, ArrayFormatterFactory, DisplayIndex, FormatOptions, FormatResult,
 };
 
-/// Bytes that are shown in full: as many as a SHA-256 digest has.
+use super::size;
+use crate::images::Header;
+
+/// Bytes of no image that are shown in full, in hexadecimal: as many as a SHA-256 digest has.
 const MAX_BYTES: usize = 32;
-/// Bytes shown of a longer value: enough to tell file formats apart.
-const FIRST_BYTES: usize = 8;
 /// Numbers of a vector that are shown in full.
 const MAX_NUMBERS: usize = 8;
 /// Numbers shown of a longer vector.
 const FIRST_NUMBERS: usize = 4;
 
-/// Shows long binary values and vectors by their beginning and their length, also inside structs and lists.
+/// Shows images by format and size, long vectors by their beginning, and structs without their fields that are NULL;
+/// also inside structs and lists.
 #[derive(Debug)]
 pub(super) struct ShortCells;
+
+impl ShortCells {
+    /// What shows the values of `array`.
+    pub(super) fn formatter<'a>(
+        array: &'a dyn Array,
+        options: &FormatOptions<'a>,
+        field: &'a Field,
+    ) -> Result<ArrayFormatter<'a>, ArrowError> {
+        let options = options.clone().with_formatter_factory(Some(&Self));
+        match Self.create_array_formatter(array, &options, Some(field))? {
+            Some(formatter) => Ok(formatter),
+            None => ArrayFormatter::try_new(array, &options),
+        }
+    }
+}
 
 impl ArrayFormatterFactory for ShortCells {
     fn create_array_formatter<'a>(
@@ -37,12 +54,14 @@ impl ArrayFormatterFactory for ShortCells {
             DataType::FixedSizeList(item, _) if item.data_type() == &DataType::Float32 => {
                 Box::new(VectorCells { vectors: array.as_fixed_size_list(), null })
             }
+            DataType::Struct(_) => Box::new(StructCells::try_new(array.as_struct(), options)?),
             _ => return Ok(None),
         };
         Ok(Some(ArrayFormatter::new(cells, options.safe())))
     }
 }
 
+/// `<jpeg 640×480, 83 kB>`, by the header alone.
 struct BinaryCells<'a, A> {
     values: A,
     null: &'a str,
@@ -54,14 +73,47 @@ impl<'a, A: ArrayAccessor<Item = &'a [u8]>> DisplayIndex for BinaryCells<'a, A> 
             return Ok(out.write_str(self.null)?);
         }
         let bytes = self.values.value(row);
-        let is_long = bytes.len() > MAX_BYTES;
-        for byte in if is_long { &bytes[..FIRST_BYTES] } else { bytes } {
-            write!(out, "{byte:02x}")?;
-        }
-        if is_long {
-            write!(out, "… ({} bytes)", bytes.len())?;
+        if let Some(Header { width, height, format }) = Header::of(bytes) {
+            write!(out, "<{} {width}×{height}, {}>", format.name(), size::describe(bytes.len()))?;
+        } else if bytes.len() > MAX_BYTES {
+            write!(out, "<{}>", size::describe(bytes.len()))?;
+        } else {
+            bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
         }
         Ok(())
+    }
+}
+
+/// `{label: lion, confidence: 0.9}`: of an answer, `error` is there only if there is one.
+struct StructCells<'a> {
+    rows: &'a StructArray,
+    fields: Vec<(&'a str, ArrayFormatter<'a>)>,
+    null: &'a str,
+}
+
+impl<'a> StructCells<'a> {
+    fn try_new(rows: &'a StructArray, options: &FormatOptions<'a>) -> Result<Self, ArrowError> {
+        let fields = rows.fields().iter().zip(rows.columns()).map(|(field, column)| {
+            Ok((field.name().as_str(), ShortCells::formatter(column, options, field)?))
+        });
+        Ok(Self { rows, fields: fields.collect::<Result<_, ArrowError>>()?, null: options.null() })
+    }
+}
+
+impl DisplayIndex for StructCells<'_> {
+    fn write(&self, row: usize, out: &mut dyn Write) -> FormatResult {
+        if self.rows.is_null(row) {
+            return Ok(out.write_str(self.null)?);
+        }
+        out.write_char('{')?;
+        let mut separator = "";
+        for ((name, value), column) in self.fields.iter().zip(self.rows.columns()) {
+            if column.is_valid(row) {
+                write!(out, "{separator}{name}: {}", value.value(row).try_to_string()?)?;
+                separator = ", ";
+            }
+        }
+        Ok(out.write_char('}')?)
     }
 }
 
@@ -96,29 +148,47 @@ impl DisplayIndex for VectorCells<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{ArrayRef, BinaryViewArray, StructArray};
+    use datafusion::arrow::array::{ArrayRef, BinaryViewArray, ListArray, StringArray};
+    use datafusion::arrow::buffer::OffsetBuffer;
+    use image::{DynamicImage, ImageFormat};
 
     use super::*;
 
     fn cells(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
-        let options = FormatOptions::new().with_null("NULL").with_formatter_factory(Some(&ShortCells));
-        let formatter = match ShortCells.create_array_formatter(array, &options, None)? {
-            Some(formatter) => formatter,
-            None => ArrayFormatter::try_new(array, &options)?,
-        };
+        let options = FormatOptions::new().with_null("NULL");
+        let field = Field::new("a", array.data_type().clone(), true);
+        let formatter = ShortCells::formatter(array, &options, &field)?;
         (0..array.len()).map(|row| formatter.value(row).try_to_string()).collect()
     }
 
+    fn structs(name: &str, values: ArrayRef) -> StructArray {
+        StructArray::from(vec![(Arc::new(Field::new(name, values.data_type().clone(), true)), values)])
+    }
+
     #[test]
-    fn images_are_shown_by_their_first_bytes_and_length() -> Result<(), ArrowError> {
-        let jpeg = [[0xff, 0xd8, 0xff, 0xe0].as_slice(), &[7; 60]].concat();
-        let images = BinaryViewArray::from(vec![Some(jpeg.as_slice()), None, Some(&[1, 2, 0xab]), Some(&[])]);
-        assert_eq!(cells(&images)?, ["ffd8ffe007070707… (64 bytes)", "NULL", "0102ab", ""]);
-        let field = Arc::new(Field::new("bytes", DataType::BinaryView, true));
-        let images = StructArray::from(vec![(field, Arc::new(images.slice(0, 1)) as ArrayRef)]);
-        assert_eq!(cells(&images)?, ["{bytes: ffd8ffe007070707… (64 bytes)}"]);
+    fn images_are_shown_by_format_and_size() -> Result<(), ArrowError> {
+        let mut png = Cursor::new(Vec::new());
+        DynamicImage::new_luma8(40, 30).write_to(&mut png, ImageFormat::Png).unwrap();
+        let png = png.into_inner();
+        let images =
+            BinaryViewArray::from(vec![Some(png.as_slice()), None, Some(&[7; 1234]), Some(&[1, 171])]);
+        let shown = format!("<png 40×30, {} B>", png.len());
+        assert_eq!(cells(&images)?, [shown.as_str(), "NULL", "<1 kB>", "01ab"]);
+        let images = structs("bytes", Arc::new(images.slice(0, 1)));
+        assert_eq!(cells(&images)?, [format!("{{bytes: {shown}}}")]);
+        Ok(())
+    }
+
+    #[test]
+    fn structs_are_shown_without_their_nulls() -> Result<(), ArrowError> {
+        let labels = structs("label", Arc::new(StringArray::from(vec![Some("cat"), None])));
+        assert_eq!(cells(&labels)?, ["{label: cat}", "{}"]);
+        let field = Arc::new(Field::new_list_field(labels.data_type().clone(), true));
+        let list = ListArray::new(field, OffsetBuffer::from_lengths([2]), Arc::new(labels), None);
+        assert_eq!(cells(&list)?, ["[{label: cat}, {}]"]);
         Ok(())
     }
 

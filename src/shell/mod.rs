@@ -2,25 +2,37 @@
 //!
 //! ```text
 //!  --rc, --file, --command, stdin ─► Source ─┐
-//!                                            ├─► Runner ─ sql::Script ─► statement ─► DataFrame ─► Printer ─► stdout
-//!  prompt (repl) ─► command, or ─► Source ───┘      │
+//!                                            ├─► Runner ─ sql::Script ─► statement ─► DataFrame ─► Printer ─┐
+//!  prompt (repl) ──────────────────► Source ─┘      │ │  │                        Output ─► stdout, or the file of \o
+//!                                                   │ │  └─ Command ─► settings, files, images
+//!                                                   │ └─ Progress ─► stderr
 //!                                                   └─ Stop: error with its place in the Source ─► stderr, exit status
 //! ```
 
 mod args;
 mod cells;
 mod command;
+mod completion;
 mod delimited;
 mod encoder;
+mod expanded;
+mod highlight;
 mod interrupt;
 mod json;
+mod keywords;
+mod names;
+mod output;
 mod printer;
+mod progress;
 mod prompt;
 mod repl;
 mod report;
 mod runner;
+mod show;
 mod size;
 mod source;
+mod stages;
+mod summary;
 mod table;
 
 use std::env;
@@ -28,6 +40,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 pub use args::Args;
+pub use progress::Progress;
 use tokio::runtime::Handle;
 
 use crate::Engine;
@@ -44,10 +57,11 @@ const INTERRUPTED: u8 = 130;
 ///
 /// Statements run on the threads of `queries`, which must not be those that poll this future: a query that keeps them
 /// busy would keep Ctrl-C from being noticed.
-pub async fn run(args: Args, queries: &Handle) -> ExitCode {
-    match run_args(&args, queries).await {
+/// `progress` comes from [`Args::progress`].
+pub async fn run(args: Args, progress: Progress, queries: &Handle) -> ExitCode {
+    match run_args(&args, progress, queries).await {
         // whoever reads our output has had enough, as `head` does: no fault
-        Ok(()) | Err(Stop::OutputClosed) => ExitCode::SUCCESS,
+        Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(Stop::Failed(message)) => fail(&message),
     }
@@ -68,16 +82,18 @@ fn to_stderr(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-async fn run_args(args: &Args, queries: &Handle) -> Result<(), Stop> {
+async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(), Stop> {
     let interactive = args.asks_for_sql() && io::stdin().is_terminal();
     // files are read before the working directory changes, and before anything runs: a wrong name costs no work
     let sources = read_sources(args, interactive)?;
     let runner = Runner::new(
         start_engine(args, queries)?,
-        Printer { format: args.format, max_rows: args.maxrows, quiet: args.quiet },
+        Printer { format: args.format, max_rows: args.maxrows, expanded: false },
+        !args.quiet,
+        progress,
     );
     let script_runner = runner.clone();
-    interruptible(queries, async move { script_runner.run(&sources).await }).await?;
+    interruptible(queries, runner.progress(), async move { script_runner.run(&sources).await }).await?;
     if interactive { repl::run(&runner, queries, args.quiet).await } else { Ok(()) }
 }
 

@@ -1,10 +1,11 @@
 //! Prints results as they stream in: no format but the table keeps rows, and that only as many as it shows.
 //!
 //! ```text
-//!  batches ─► Encoder (table, delimited, json) ─► text of one batch ─► output
-//!  rows, time ───────────────────────────────────► summary ──────────► output
+//!  batches ─► Encoder (table, expanded, delimited, json) ─► text of one batch ─► output
+//!  rows, time, metrics of the plan ──────────────────────────────────────────────► Summary
 //! ```
 
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -19,7 +20,11 @@ use futures::TryStreamExt;
 
 use super::delimited::DelimitedEncoder;
 use super::encoder::{Encoder, Nothing};
+use super::expanded::ExpandedEncoder;
 use super::json::JsonEncoder;
+use super::progress::Progress;
+use super::stages::inference;
+use super::summary::Summary;
 use super::table::TableEncoder;
 use crate::Error;
 
@@ -40,11 +45,35 @@ pub(super) enum Format {
     NdJson,
 }
 
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
 /// How many rows of a result a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MaxRows {
     Limited(usize),
     Unlimited,
+}
+
+impl MaxRows {
+    pub(super) fn count(self) -> usize {
+        match self {
+            Self::Limited(rows) => rows,
+            Self::Unlimited => usize::MAX,
+        }
+    }
+}
+
+impl fmt::Display for MaxRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limited(rows) => rows.fmt(f),
+            Self::Unlimited => f.write_str("unlimited"),
+        }
+    }
 }
 
 impl FromStr for MaxRows {
@@ -83,24 +112,25 @@ impl<E: Into<Error>> From<E> for PrintError {
 pub(super) struct Printer {
     pub(super) format: Format,
     pub(super) max_rows: MaxRows,
-    /// Whether to leave the summary out.
-    pub(super) quiet: bool,
+    /// Whether what would be a table has a line for each value.
+    pub(super) expanded: bool,
 }
 
 impl Printer {
-    /// Runs a query and prints its result, then how many rows it had and how long it took since it `started`.
+    /// Runs a query, prints its result, and says what it did since it `started`.
     pub(super) async fn print(
         &self,
         results: DataFrame,
         all_rows: bool,
         started: Instant,
+        progress: &Progress,
         output: &mut impl Write,
-    ) -> Result<(), PrintError> {
+    ) -> Result<Summary, PrintError> {
         let task = Arc::new(results.task_ctx());
         let plan = results.create_physical_plan().await?;
-        let max_rows = if all_rows { MaxRows::Unlimited } else { self.max_rows };
-        let mut encoder = encoder(self.format, max_rows, plan.as_ref(), &task);
-        let mut batches = execute_stream(plan, task)?;
+        let watch = progress.watch(&plan);
+        let mut encoder = self.encoder(all_rows, plan.as_ref(), &task);
+        let mut batches = execute_stream(Arc::clone(&plan), task)?;
         let mut rows = 0;
         let mut text = Vec::new();
         while let Some(batch) = batches.try_next().await? {
@@ -110,42 +140,47 @@ impl Printer {
             text.clear();
         }
         encoder.finish(&mut text)?;
-        if !self.quiet {
-            let seconds = started.elapsed().as_secs_f64();
-            text.extend_from_slice(format!("{rows} row(s) in set, {seconds:.3} seconds.\n\n").as_bytes());
+        drop(watch);
+        write(output, &text)?;
+        Ok(Summary { rows, elapsed: started.elapsed(), inference: inference(plan.as_ref()) })
+    }
+
+    fn encoder(
+        &self,
+        all_rows: bool,
+        plan: &dyn ExecutionPlan,
+        task: &Arc<TaskContext>,
+    ) -> Box<dyn Encoder + Send> {
+        let schema = plan.schema();
+        if schema.fields().is_empty() {
+            return Box::new(Nothing);
         }
-        write(output, &text)
+        let max_rows = if all_rows { MaxRows::Unlimited } else { self.max_rows };
+        match self.format {
+            Format::Automatic if plan.boundedness().is_unbounded() => {
+                Box::new(DelimitedEncoder::new(b',', schema))
+            }
+            Format::Automatic | Format::Table if self.expanded => {
+                Box::new(ExpandedEncoder::new(max_rows, &schema, task))
+            }
+            Format::Automatic | Format::Table => Box::new(TableEncoder::new(max_rows, &schema, task)),
+            Format::Csv => Box::new(DelimitedEncoder::new(b',', schema)),
+            Format::Tsv => Box::new(DelimitedEncoder::new(b'\t', schema)),
+            Format::Json => Box::new(JsonEncoder::<JsonArray>::new()),
+            Format::NdJson => Box::new(JsonEncoder::<LineDelimited>::new()),
+        }
     }
 }
 
 /// Writes all of `text` at once, so that whoever reads it need not wait for the next batch.
 pub(super) fn write(output: &mut impl Write, text: &[u8]) -> Result<(), PrintError> {
+    if text.is_empty() {
+        return Ok(());
+    }
     output.write_all(text).and_then(|()| output.flush()).map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => PrintError::OutputClosed,
         _ => PrintError::Output(error),
     })
-}
-
-fn encoder(
-    format: Format,
-    max_rows: MaxRows,
-    plan: &dyn ExecutionPlan,
-    task: &Arc<TaskContext>,
-) -> Box<dyn Encoder + Send> {
-    let schema = plan.schema();
-    if schema.fields().is_empty() {
-        return Box::new(Nothing);
-    }
-    match format {
-        Format::Automatic if plan.boundedness().is_unbounded() => {
-            Box::new(DelimitedEncoder::new(b',', schema))
-        }
-        Format::Automatic | Format::Table => Box::new(TableEncoder::new(max_rows, &schema, task)),
-        Format::Csv => Box::new(DelimitedEncoder::new(b',', schema)),
-        Format::Tsv => Box::new(DelimitedEncoder::new(b'\t', schema)),
-        Format::Json => Box::new(JsonEncoder::<JsonArray>::new()),
-        Format::NdJson => Box::new(JsonEncoder::<LineDelimited>::new()),
-    }
 }
 
 #[cfg(test)]
@@ -153,48 +188,46 @@ mod tests {
     use datafusion::prelude::SessionContext;
 
     use super::*;
+    use crate::shell::progress::When;
 
-    async fn print(sql: &str, format: Format, quiet: bool) -> crate::Result<String> {
+    async fn print_to(sql: &str, format: Format, output: &mut impl Write) -> Result<Summary, PrintError> {
         let results = SessionContext::new().sql(sql).await?;
-        let printer = Printer { format, max_rows: MaxRows::Limited(2), quiet };
+        let printer = Printer { format, max_rows: MaxRows::Limited(2), expanded: false };
+        printer.print(results, false, Instant::now(), &Progress::new(When::Never), output).await
+    }
+
+    async fn print(sql: &str, format: Format) -> crate::Result<(String, usize)> {
         let mut output = Vec::new();
-        match printer.print(results, false, Instant::now(), &mut output).await {
-            Ok(()) => Ok(String::from_utf8_lossy(&output).into_owned()),
+        match print_to(sql, format, &mut output).await {
+            Ok(summary) => Ok((String::from_utf8_lossy(&output).into_owned(), summary.rows)),
             Err(PrintError::Query(error)) => Err(error),
-            Err(error) => Ok(format!("{error:?}")),
+            Err(error) => Ok((format!("{error:?}"), 0)),
         }
     }
 
     #[tokio::test]
     async fn formats_other_than_the_table_print_every_row() -> crate::Result<()> {
         let sql = "SELECT value AS n FROM generate_series(1, 3)";
-        assert_eq!(print(sql, Format::Csv, true).await?, "n\n1\n2\n3\n");
-        assert_eq!(print(sql, Format::Tsv, true).await?, "n\n1\n2\n3\n");
-        assert_eq!(print(sql, Format::Json, true).await?, "[{\"n\":1},{\"n\":2},{\"n\":3}]\n");
-        assert_eq!(print(sql, Format::NdJson, true).await?, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
-        let table = print(sql, Format::Automatic, true).await?;
+        assert_eq!(print(sql, Format::Csv).await?.0, "n\n1\n2\n3\n");
+        assert_eq!(print(sql, Format::Tsv).await?.0, "n\n1\n2\n3\n");
+        assert_eq!(print(sql, Format::Json).await?.0, "[{\"n\":1},{\"n\":2},{\"n\":3}]\n");
+        assert_eq!(print(sql, Format::NdJson).await?.0, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+        let (table, rows) = print(sql, Format::Automatic).await?;
         assert!(table.ends_with("… 1 more rows, --maxrows shows more\n"), "{table}");
+        assert_eq!(rows, 3, "the summary counts all rows");
         Ok(())
     }
 
     #[tokio::test]
-    async fn the_summary_counts_all_rows() -> crate::Result<()> {
-        let text = print("SELECT * FROM generate_series(1, 3)", Format::Table, false).await?;
-        assert!(text.contains("\n3 row(s) in set, "), "{text}");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn statements_without_a_result_print_the_summary_alone() -> crate::Result<()> {
+    async fn statements_without_a_result_print_nothing() -> crate::Result<()> {
         let sql = "CREATE TABLE t AS SELECT 1";
-        assert_eq!(print(sql, Format::Json, true).await?, "");
-        let text = print(sql, Format::Table, false).await?;
-        assert!(text.starts_with("0 row(s) in set, "), "{text}");
+        assert_eq!(print(sql, Format::Json).await?, (String::new(), 0));
+        assert_eq!(print(sql, Format::Table).await?, (String::new(), 0));
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_reader_that_leaves_is_no_failure_of_the_query() -> crate::Result<()> {
+    async fn a_reader_that_leaves_is_no_failure_of_the_query() {
         struct Closed;
         impl Write for Closed {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -204,10 +237,7 @@ mod tests {
                 Ok(())
             }
         }
-        let results = SessionContext::new().sql("SELECT 1").await?;
-        let printer = Printer { format: Format::Csv, max_rows: MaxRows::Unlimited, quiet: true };
-        let printed = printer.print(results, false, Instant::now(), &mut Closed).await;
+        let printed = print_to("SELECT 1", Format::Csv, &mut Closed).await;
         assert!(matches!(printed, Err(PrintError::OutputClosed)), "{printed:?}");
-        Ok(())
     }
 }

@@ -1,23 +1,35 @@
-//! Decides whether what stands at the prompt is complete or goes on in the next line.
+//! What the line editor asks about an entry: whether it is complete, how it may go on, which colours it has.
+
+use std::borrow::Cow;
 
 use datafusion::config::Dialect;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use rustyline::completion::Completer;
-use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Helper, Result};
+use rustyline::{Context, Helper, Result};
 
 use super::command::Command;
+use super::completion::{Completion, complete};
+use super::highlight::highlight;
+use super::names::Names;
 
-/// Completes statements at a `;` that is in no string, name or comment of the dialect.
+/// Hints are grey, so that nobody takes them for what was typed.
+const HINT: &str = "\x1b[90m";
+const PROMPT: &str = "\x1b[1;32m";
+const RESET: &str = "\x1b[0m";
+
+/// What the line editor needs to know of the session.
 #[derive(Debug)]
-pub(super) struct StatementValidator {
+pub(super) struct Assistant {
     pub(super) dialect: Dialect,
+    pub(super) names: Names,
 }
 
-impl StatementValidator {
+impl Assistant {
+    /// Statements are complete at a `;` that is in no string, name or comment of the dialect.
     fn is_complete(&self, entry: &str) -> bool {
         if Command::is_command(entry) {
             return true;
@@ -33,9 +45,17 @@ impl StatementValidator {
         let last = tokens.iter().rfind(|token| !matches!(token, Token::Whitespace(_)));
         last.is_none_or(|token| *token == Token::SemiColon)
     }
+
+    /// The arguments of the function whose name and parenthesis were just typed.
+    fn arguments(&self, text: &str) -> Option<String> {
+        let call = text.strip_suffix('(')?;
+        let name = &call[call.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len()..];
+        let example = self.names.functions.get(&name.to_lowercase())?.as_ref()?;
+        Some(example.split_once('(')?.1.to_owned())
+    }
 }
 
-impl Validator for StatementValidator {
+impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> Result<ValidationResult> {
         if self.is_complete(context.input()) {
             Ok(ValidationResult::Valid(None))
@@ -45,24 +65,64 @@ impl Validator for StatementValidator {
     }
 }
 
-impl Completer for StatementValidator {
+impl Completer for Assistant {
     type Candidate = String;
+
+    fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> Result<(usize, Vec<String>)> {
+        let Completion { start, candidates } = complete(&line[..cursor], &self.names);
+        Ok((start, candidates))
+    }
 }
 
-impl Hinter for StatementValidator {
+impl Hinter for Assistant {
     type Hint = String;
+
+    /// The arguments of a function, or else the latest entry that began like this.
+    fn hint(&self, line: &str, cursor: usize, context: &Context<'_>) -> Option<String> {
+        if cursor < line.len() {
+            return None;
+        }
+        self.arguments(line).or_else(|| HistoryHinter::new().hint(line, cursor, context))
+    }
 }
 
-impl Highlighter for StatementValidator {}
+impl Highlighter for Assistant {
+    fn highlight<'l>(&self, line: &'l str, _cursor: usize) -> Cow<'l, str> {
+        highlight(line, self.dialect).into()
+    }
 
-impl Helper for StatementValidator {}
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
+        format!("{PROMPT}{prompt}{RESET}").into()
+    }
+
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        format!("{HINT}{hint}{RESET}").into()
+    }
+
+    /// Any character may change the colour of others.
+    fn highlight_char(&self, _line: &str, _cursor: usize, kind: CmdKind) -> bool {
+        kind != CmdKind::MoveCursor
+    }
+}
+
+impl Helper for Assistant {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn is_complete(entry: &str) -> bool {
-        StatementValidator { dialect: Dialect::Generic }.is_complete(entry)
+        Assistant { dialect: Dialect::Generic, names: Names::default() }.is_complete(entry)
+    }
+
+    #[test]
+    fn a_call_is_hinted_by_its_arguments() {
+        let example = "classify(image [, model])".to_owned();
+        let names = Names { functions: [("classify".to_owned(), Some(example))].into(), ..Names::default() };
+        let assistant = Assistant { dialect: Dialect::Generic, names };
+        assert_eq!(assistant.arguments("SELECT Classify(").as_deref(), Some("image [, model])"));
+        assert_eq!(assistant.arguments("SELECT sum("), None);
+        assert_eq!(assistant.arguments("SELECT classify(image"), None);
     }
 
     #[test]

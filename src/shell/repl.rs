@@ -1,22 +1,21 @@
 //! The prompt: reads an entry, runs it, prints what comes of it, and starts over.
 
 use std::env;
-use std::io;
 use std::path::PathBuf;
 
 use datafusion::DATAFUSION_VERSION;
-use datafusion::config::Dialect;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, Editor};
+use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Handle;
 
-use super::command::{self, Command};
+use super::command::Command;
 use super::interrupt::interruptible;
-use super::prompt::StatementValidator;
-use super::runner::{Runner, Stop};
+use super::names::Names;
+use super::prompt::Assistant;
+use super::runner::{Runner, Stop, say};
 use super::source::Source;
-use super::{printer, report_error, to_stderr};
+use super::{report_error, to_stderr};
 
 /// Runs what the user enters until they leave. Statements that fail are reported, and the session goes on.
 pub(super) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Result<(), Stop> {
@@ -26,33 +25,22 @@ pub(super) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Resul
         say(&format!("Seequel {version} on DataFusion {DATAFUSION_VERSION}; \\? lists commands\n"))?;
     }
     loop {
-        // SET may have changed how SQL is read
-        let dialect = runner.sql_options().dialect;
-        let Some(entry) = terminal.read_entry(dialect)? else {
+        // a statement may have changed what there is, and how SQL is read
+        let names = Names::of(runner.engine()).await;
+        let assistant = Assistant { dialect: runner.sql_options().dialect, names };
+        let Some(entry) = terminal.read_entry(assistant)? else {
             return Ok(());
         };
-        match Command::parse(&entry) {
-            Ok(Command::Nothing) => {}
-            Ok(Command::Quit) => return Ok(()),
-            Ok(Command::Help) => say(command::HELP)?,
-            Ok(Command::Sql(sql)) => run_sql(runner.clone(), queries, &sql).await?,
-            Err(message) => report_error(&message),
+        let text = Command::bare(&entry).unwrap_or(&entry);
+        let (source, entry_runner) = (Source::prompt(text), runner.clone());
+        let run = async move { entry_runner.run(&[source]).await };
+        match interruptible(queries, runner.progress(), run).await {
+            Err(Stop::Failed(message)) => report_error(&message),
+            Err(Stop::Interrupted) => to_stderr("Cancelled"),
+            Err(Stop::Quit) => return Ok(()),
+            result => result?,
         }
     }
-}
-
-async fn run_sql(runner: Runner, queries: &Handle, sql: &str) -> Result<(), Stop> {
-    let source = Source::prompt(sql);
-    match interruptible(queries, async move { runner.run(&[source]).await }).await {
-        Err(Stop::Failed(message)) => report_error(&message),
-        Err(Stop::Interrupted) => to_stderr("Cancelled"),
-        done_or_closed => return done_or_closed,
-    }
-    Ok(())
-}
-
-fn say(text: &str) -> Result<(), Stop> {
-    Ok(printer::write(&mut io::stdout(), text.as_bytes())?)
 }
 
 impl From<ReadlineError> for Stop {
@@ -63,13 +51,14 @@ impl From<ReadlineError> for Stop {
 
 /// The line editor, whose history outlives the session.
 struct Terminal {
-    editor: Editor<StatementValidator, DefaultHistory>,
+    editor: Editor<Assistant, DefaultHistory>,
     history: Option<PathBuf>,
 }
 
 impl Terminal {
     fn open() -> rustyline::Result<Self> {
-        let mut editor = Editor::with_config(Config::builder().auto_add_history(true).build())?;
+        let config = Config::builder().auto_add_history(true).completion_type(CompletionType::List);
+        let mut editor = Editor::with_config(config.build())?;
         let history = env::home_dir().map(|home| home.join(".seequel_history"));
         if let Some(file) = history.as_ref().filter(|file| file.exists()) {
             editor.load_history(file)?;
@@ -78,8 +67,8 @@ impl Terminal {
     }
 
     /// The next entry, or `None` if the user leaves by Ctrl-D.
-    fn read_entry(&mut self, dialect: Dialect) -> rustyline::Result<Option<String>> {
-        self.editor.set_helper(Some(StatementValidator { dialect }));
+    fn read_entry(&mut self, assistant: Assistant) -> rustyline::Result<Option<String>> {
+        self.editor.set_helper(Some(assistant));
         loop {
             match self.editor.readline("seequel> ") {
                 Ok(entry) => {

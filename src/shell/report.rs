@@ -16,6 +16,7 @@ use datafusion::common::Location;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::Location as TokenLocation;
 
 use super::source::Source;
 use crate::Error;
@@ -37,6 +38,16 @@ pub(super) fn render(error: &Error, source: &Source) -> String {
         text
     });
     errors.collect::<Vec<_>>().join("\n")
+}
+
+/// What is wrong with a place in `source`.
+pub(super) fn at(
+    TokenLocation { line, column }: TokenLocation,
+    mut message: String,
+    source: &Source,
+) -> String {
+    point_at(Location { line, column }, source, &mut message);
+    message
 }
 
 /// What is wrong, in a sentence without the names of the error types it travelled in.

@@ -1,22 +1,34 @@
-//! Runs texts of SQL, one statement after the other, up to the first that fails.
+//! Runs texts of SQL and commands, one after the other, up to the first that fails.
 
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::config::SqlParserOptions;
+use parking_lot::Mutex;
 
-use super::printer::{PrintError, Printer};
+use super::command::{self, Command};
+use super::output::Output;
+use super::printer::{self, PrintError, Printer};
+use super::progress::Progress;
 use super::report;
+use super::show;
 use super::source::Source;
 use crate::Engine;
 use crate::sql::{self, Script, Statement};
 use crate::{Error, Result};
+
+/// Files that may run each other by `\i`: more than anyone needs, fewer than a circle makes.
+const MAX_DEPTH: usize = 16;
 
 /// Why a run ended before its time.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// A message for the user.
     Failed(String),
+    /// `\q`.
+    Quit,
     /// Nobody reads the output any more.
     OutputClosed,
     /// Ctrl-C.
@@ -39,16 +51,35 @@ impl From<PrintError> for Stop {
     }
 }
 
-/// An engine, and how its results are printed to standard output.
+/// What commands change about a session.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) printer: Printer,
+    /// Whether a summary follows each result.
+    pub(super) timing: bool,
+    pub(super) output: Output,
+}
+
+/// An engine, and where its results go. Clones share both.
 #[derive(Debug, Clone)]
 pub(super) struct Runner {
     engine: Engine,
-    printer: Printer,
+    settings: Arc<Mutex<Settings>>,
+    progress: Progress,
 }
 
 impl Runner {
-    pub(super) fn new(engine: Engine, printer: Printer) -> Self {
-        Self { engine, printer }
+    pub(super) fn new(engine: Engine, printer: Printer, timing: bool, progress: Progress) -> Self {
+        let settings = Settings { printer, timing, output: Output::standard(&progress) };
+        Self { engine, settings: Arc::new(Mutex::new(settings)), progress }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// How the session wants SQL to be read at the moment.
@@ -56,31 +87,101 @@ impl Runner {
         self.engine.context().state_ref().read().config().options().sql_parser.clone()
     }
 
-    /// Runs all statements of all sources, in order.
+    /// Runs all statements and commands of all sources, in order.
     pub(super) async fn run(&self, sources: &[Source]) -> Result<(), Stop> {
         for source in sources {
-            self.run_source(source).await?;
+            self.run_source(source, 0).await?;
         }
         Ok(())
     }
 
-    async fn run_source(&self, source: &Source) -> Result<(), Stop> {
+    async fn run_source(&self, source: &Source, depth: usize) -> Result<(), Stop> {
         let located = |error| Stop::Failed(report::render(&error, source));
         let mut script = Script::new(&source.text);
-        while let Some(statement) = script.next_statement(&self.sql_options()).map_err(located)? {
-            self.execute(statement).await.map_err(|error| match error {
-                PrintError::Query(error) => located(error),
-                error => Stop::from(error),
-            })?;
+        loop {
+            let options = self.sql_options();
+            if let Some((place, line)) = script.next_command(&options).map_err(located)? {
+                let misread = |message: String| Stop::Failed(report::at(place, message, source));
+                self.perform(Command::parse(line).map_err(misread)?, source, depth).await?;
+            } else if let Some(statement) = script.next_statement(&options).map_err(located)? {
+                self.execute(statement).await.map_err(|error| match error {
+                    PrintError::Query(error) => located(error),
+                    error => Stop::from(error),
+                })?;
+            } else {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     async fn execute(&self, statement: Statement) -> Result<(), PrintError> {
         let started = Instant::now();
         // a plan or a description cut short would be of no use
         let all_rows = statement.is_introspection();
+        let Settings { printer, timing, mut output } = self.settings.lock().clone();
         let results = sql::plan(self.engine.context(), self.engine.models(), statement).await?;
-        self.printer.print(results, all_rows, started, &mut io::stdout()).await
+        let summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
+        if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }
+
+    async fn perform(&self, command: Command, source: &Source, depth: usize) -> Result<(), Stop> {
+        match command {
+            Command::Quit => return Err(Stop::Quit),
+            Command::Help => say(command::HELP)?,
+            Command::Sql(text) => {
+                let source = Source { name: source.name.clone(), text };
+                Box::pin(self.run_source(&source, depth)).await?;
+            }
+            Command::Include(file) => self.include(&file, depth + 1).await?,
+            Command::Show(path) => say(&show::draw(&self.engine, &path).await?)?,
+            Command::Settings => say(&self.settings_text())?,
+            Command::Expanded(switch) => {
+                let mut settings = self.settings.lock();
+                let expanded = switch.unwrap_or(!settings.printer.expanded);
+                settings.printer.expanded = expanded;
+                say(&format!("Expanded display is {}.\n", on_or_off(expanded)))?;
+            }
+            Command::Timing(switch) => {
+                let mut settings = self.settings.lock();
+                settings.timing = switch.unwrap_or(!settings.timing);
+                say(&format!("Timing is {}.\n", on_or_off(settings.timing)))?;
+            }
+            Command::Format(format) => self.settings.lock().printer.format = format,
+            Command::MaxRows(max_rows) => self.settings.lock().printer.max_rows = max_rows,
+            Command::Output(None) => self.settings.lock().output = Output::standard(&self.progress),
+            Command::Output(Some(file)) => self.settings.lock().output = Output::file(&file)?,
+        }
+        Ok(())
+    }
+
+    /// Runs a file; `\q` in it ends no more than that.
+    async fn include(&self, file: &Path, depth: usize) -> Result<(), Stop> {
+        if depth > MAX_DEPTH {
+            let reason = format!("\\i: {MAX_DEPTH} files run each other; is one of them its own?");
+            return Err(Stop::Failed(reason));
+        }
+        match Box::pin(self.run_source(&Source::file(file)?, depth)).await {
+            Err(Stop::Quit) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn settings_text(&self) -> String {
+        let Settings { printer: Printer { format, max_rows, expanded }, timing, .. } =
+            self.settings.lock().clone();
+        format!(
+            "format    {format}\nmaxrows   {max_rows}\nexpanded  {}\ntiming    {}\n",
+            on_or_off(expanded),
+            on_or_off(timing)
+        )
+    }
+}
+
+fn on_or_off(switch: bool) -> &'static str {
+    if switch { "on" } else { "off" }
+}
+
+/// What is no result goes to standard output whatever `\o` says.
+pub(super) fn say(text: &str) -> Result<(), PrintError> {
+    printer::write(&mut io::stdout(), text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Sizes as people write them: `512m`, `2g`.
+//! Sizes as people write and read them: `512m`, `83 kB`.
 
 /// Bytes of a whole number with an optional unit: `b`, `k`, `m`, `g` or `t` (powers of 1024), in either case and with an
 /// optional `b` or `ib` behind it.
@@ -31,9 +31,26 @@ pub(super) fn parse(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Bytes in the largest unit that leaves something before the point (powers of 1000): `512 B`, `83 kB`, `2.5 MB`.
+pub(super) fn describe(bytes: usize) -> String {
+    let number = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..999_500 => format!("{:.0} kB", number / 1e3),
+        999_500..999_950_000 => format!("{:.1} MB", number / 1e6),
+        _ => format!("{:.1} GB", number / 1e9),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_described_in_fitting_units() {
+        let described = [0, 999, 1_000, 83_499, 999_499, 999_500, 2_549_000, 3_200_000_000].map(describe);
+        assert_eq!(described, ["0 B", "999 B", "1 kB", "83 kB", "999 kB", "1.0 MB", "2.5 MB", "3.2 GB"]);
+    }
 
     #[test]
     fn units_are_powers_of_1024() {

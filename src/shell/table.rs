@@ -5,9 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, LargeStringArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::util::display::{
-    ArrayFormatter, ArrayFormatterFactory, FormatOptions as ArrowFormatOptions,
-};
+use datafusion::arrow::util::display::FormatOptions as ArrowFormatOptions;
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::config::FormatOptions;
 use datafusion::error::Result;
@@ -46,10 +44,7 @@ impl TableEncoder {
             schema: Arc::new(Schema::new(columns.collect::<Vec<_>>())),
             options,
             shown: Vec::new(),
-            rows_to_show: match max_rows {
-                MaxRows::Limited(rows) => rows,
-                MaxRows::Unlimited => usize::MAX,
-            },
+            rows_to_show: max_rows.count(),
             rows_left_out: 0,
             reservation: MemoryConsumer::new("table to print").register(task.memory_pool()),
         }
@@ -57,21 +52,24 @@ impl TableEncoder {
 
     fn to_text(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let columns = batch.schema_ref().fields().iter().zip(batch.columns());
-        let texts =
-            columns.map(|(field, column)| self.column_to_text(field, column)).collect::<Result<_>>()?;
+        let texts = columns
+            .map(|(field, column)| column_to_text(&self.options, field, column))
+            .collect::<Result<_>>()?;
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), texts)?)
     }
+}
 
-    fn column_to_text(&self, field: &Field, column: &dyn Array) -> Result<ArrayRef> {
-        let options = ArrowFormatOptions::try_from(&self.options)?;
-        let options = options.with_formatter_factory(Some(&ShortCells));
-        let formatter = match ShortCells.create_array_formatter(column, &options, Some(field))? {
-            Some(formatter) => formatter,
-            None => ArrayFormatter::try_new(column, &options)?,
-        };
-        let texts = (0..column.len()).map(|row| formatter.value(row).try_to_string());
-        Ok(Arc::new(LargeStringArray::from(texts.collect::<Result<Vec<_>, ArrowError>>()?)))
-    }
+/// The note below rows that are not all there are.
+pub(super) fn left_out(rows: usize) -> String {
+    format!("… {rows} more rows, --maxrows shows more\n")
+}
+
+/// The values of a column as a table shows them.
+pub(super) fn column_to_text(options: &FormatOptions, field: &Field, column: &dyn Array) -> Result<ArrayRef> {
+    let options = ArrowFormatOptions::try_from(options)?;
+    let formatter = ShortCells::formatter(column, &options, field)?;
+    let texts = (0..column.len()).map(|row| formatter.value(row).try_to_string());
+    Ok(Arc::new(LargeStringArray::from(texts.collect::<Result<Vec<_>, ArrowError>>()?)))
 }
 
 impl Encoder for TableEncoder {
@@ -93,8 +91,7 @@ impl Encoder for TableEncoder {
             text.extend_from_slice(format!("{table}\n").as_bytes());
         }
         if self.rows_left_out > 0 {
-            let note = format!("… {} more rows, --maxrows shows more\n", self.rows_left_out);
-            text.extend_from_slice(note.as_bytes());
+            text.extend_from_slice(left_out(self.rows_left_out).as_bytes());
         }
         Ok(())
     }

@@ -40,16 +40,40 @@ impl<'a> Script<'a> {
     /// # Errors
     /// A syntax error in that statement, with its position; the call after that goes on behind its `;`.
     pub fn next_statement(&mut self, options: &SqlParserOptions) -> Result<Option<Statement>> {
-        let name = options.dialect;
+        let dialect = self.read_by(options.dialect)?;
+        let Some(tokens) = self.next_tokens()? else {
+            return Ok(None);
+        };
+        Ok(Some(parser::parse(tokens, dialect.as_ref(), options.recursion_limit.get())?))
+    }
+
+    /// Takes the line that comes next if it starts with a backslash, as no statement does: a command for the shell.
+    /// Returns it with its place in the text.
+    ///
+    /// # Errors
+    /// A dialect that does not exist.
+    pub fn next_command(&mut self, options: &SqlParserOptions) -> Result<Option<(Location, &'a str)>> {
+        self.read_by(options.dialect)?;
+        let is_blank = |token: &Token| matches!(token, Token::Whitespace(_) | Token::SemiColon);
+        let start = match self.tokens.iter().find(|token| !is_blank(&token.token)) {
+            Some(TokenWithSpan { token: Token::Backslash, span }) => span.start,
+            _ => return Ok(None),
+        };
+        let line = behind(self.text, start).lines().next().unwrap_or_default();
+        // the line follows rules of its own: tokens, and quotes in it, mean nothing
+        self.position = Location { line: start.line + 1, column: 1 };
+        self.dialect = None;
+        Ok(Some((start, line.trim_end())))
+    }
+
+    /// Sees to it that `tokens` are those of this dialect.
+    fn read_by(&mut self, name: Dialect) -> Result<Box<dyn SqlDialect>> {
         let dialect = dialect_from_str(name)
             .ok_or_else(|| DataFusionError::Configuration(format!("there is no SQL dialect '{name}'")))?;
         if self.dialect.replace(name) != Some(name) {
             self.tokenize(dialect.as_ref());
         }
-        let Some(tokens) = self.next_tokens()? else {
-            return Ok(None);
-        };
-        Ok(Some(parser::parse(tokens, dialect.as_ref(), options.recursion_limit.get())?))
+        Ok(dialect)
     }
 
     /// Splits what is left of the text into tokens.
@@ -207,6 +231,24 @@ mod tests {
         let message =
             script.next_statement(&options).map_or_else(|error| error.to_string(), |s| format!("{s:?}"));
         assert!(message.contains("found: ; at Line: 4, Column: 8"), "{message}");
+        Ok(())
+    }
+
+    #[test]
+    fn commands_are_lines_of_their_own_between_statements() -> Result<()> {
+        let options = SqlParserOptions::default();
+        let mut script = Script::new("-- it's\n\\i it's.sql \nSELECT 1; \\x\nSELECT '\n\\x';\n\\q");
+        let mut found = Vec::new();
+        loop {
+            if let Some((start, line)) = script.next_command(&options)? {
+                found.push(format!("{}:{} {line}", start.line, start.column));
+            } else if let Some(statement) = script.next_statement(&options)? {
+                found.push(statement.to_string());
+            } else {
+                break;
+            }
+        }
+        assert_eq!(found, ["2:1 \\i it's.sql", "SELECT 1", "3:11 \\x", "SELECT '\n\\x'", "6:1 \\q"]);
         Ok(())
     }
 

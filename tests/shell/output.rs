@@ -63,11 +63,11 @@ fn a_classification_in_every_format() {
     let sql = "SELECT classify(NULL) AS nothing, classify(arrow_cast('x', 'Binary')) AS failed";
     let print = |format: &str| run(&["-q", "--format", format, "-c", sql]).answer();
     insta::assert_snapshot!(print("table"), @r#"
-    +---------+---------------------------------------------------------------------------------------------------------------------------------------+
-    | nothing | failed                                                                                                                                |
-    +---------+---------------------------------------------------------------------------------------------------------------------------------------+
-    |         | {label: , class: , confidence: , model: efficientnet_lite0, error: not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF} |
-    +---------+---------------------------------------------------------------------------------------------------------------------------------------+
+    +---------+-------------------------------------------------------------------------------------------------------+
+    | nothing | failed                                                                                                |
+    +---------+-------------------------------------------------------------------------------------------------------+
+    |         | {model: efficientnet_lite0, error: not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF} |
+    +---------+-------------------------------------------------------------------------------------------------------+
     "#);
     insta::assert_snapshot!(print("csv"), @r#"
     nothing,failed
@@ -77,14 +77,14 @@ fn a_classification_in_every_format() {
 }
 
 #[test]
-fn images_are_shown_by_their_first_bytes() {
+fn images_are_shown_by_format_and_size() {
     let sql = "SELECT image FROM 'photos/lion.jpg'";
     insta::assert_snapshot!(run(&["-q", "-c", sql]).answer(), @r#"
-    +---------------------------------+
-    | image                           |
-    +---------------------------------+
-    | ffd8ffe000104a46… (18489 bytes) |
-    +---------------------------------+
+    +-----------------------+
+    | image                 |
+    +-----------------------+
+    | <jpeg 256×256, 18 kB> |
+    +-----------------------+
     "#);
 }
 

@@ -1,41 +1,9 @@
 //! The prompt, on a terminal.
 
 use std::fs;
-use std::path::Path;
 
-use rexpect::reader::Options;
-use rexpect::session::{PtySession, spawn_with_options};
-
-use crate::support::process::seequel;
-use crate::support::{folder_of, photos};
-
-const PROMPT: &str = "seequel> ";
-const PATIENCE_MS: u64 = 120_000;
-
-/// A session whose prompt is waiting.
-fn start(folder: &Path, arguments: &[&str]) -> PtySession {
-    let mut command = seequel(folder, arguments);
-    command.env("TERM", "xterm");
-    let options = Options::new().timeout_ms(Some(PATIENCE_MS)).strip_ansi_escape_codes(true);
-    let mut session = spawn_with_options(command, options).unwrap();
-    session.exp_string(PROMPT).unwrap();
-    session
-}
-
-/// Enters a line and returns what is shown before the next prompt. Only then can the next line be typed: the terminal
-/// is not the prompt's while statements run.
-fn enter(session: &mut PtySession, line: &str) -> String {
-    session.send_line(line).unwrap();
-    session.exp_string(PROMPT).unwrap()
-}
-
-/// Leaves, and expects that to go well.
-fn leave(mut session: PtySession) {
-    session.send_control('d').unwrap();
-    session.exp_eof().unwrap();
-    let status = format!("{:?}", session.process().wait().unwrap());
-    assert!(status.starts_with("Exited(") && status.ends_with(", 0)"), "{status}");
-}
+use super::terminal::{PROMPT, enter, leave, start, type_in};
+use crate::support::folder_of;
 
 #[test]
 fn statements_take_as_many_lines_as_they_need() {
@@ -65,25 +33,43 @@ fn errors_leave_the_session_as_it_is() {
 }
 
 #[test]
-fn commands_begin_with_a_backslash() {
+fn tab_completes_names() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &["-q"]);
-    let describe = format!("\\d '{}/lion.jpg'", photos().display());
-    for (command, expected) in [
-        ("\\?", "Statements end with ;"),
-        ("help", "\\m NAME    settings of a model"),
-        ("\\m", "| efficientnet_lite0 |"),
-        ("\\m efficientnet_lite2", "| 260x260 "),
-        ("\\f classify", "| classify(image [, model]) | The most probable class of an image."),
-        ("\\d", "| information_schema |"),
-        (&describe, "| BinaryView "),
-        ("\\x", "Error: there is no command \\x; \\? lists those there are"),
-    ] {
-        let shown = enter(&mut session, command);
-        assert!(shown.contains(expected), "{command}: {shown}");
-    }
-    session.send_line("\\q").unwrap();
-    session.exp_eof().unwrap();
+    enter(&mut session, "CREATE TABLE numbers AS SELECT 42 AS answer;");
+    // keyword, column, table: each ends where nothing else fits
+    session.send("SELE\t answ\t FROM numb\t").unwrap();
+    session.send_line(";").unwrap();
+    session.exp_string("| answer |").unwrap();
+    session.exp_string("| 42     |").unwrap();
+    session.exp_string(PROMPT).unwrap();
+    session.send("SELECT classify(NULL, 'eff\t2')[").unwrap();
+    session.send_line("'model'] IS NULL AS nothing;").unwrap();
+    session.exp_string("| true    |").unwrap();
+    session.exp_string(PROMPT).unwrap();
+    type_in(&mut session, "\\m eff\t\t");
+    session.exp_string("efficientnet_lite0  efficientnet_lite2").unwrap();
+    // the entry is drawn again below the names
+    session.exp_string(PROMPT).unwrap();
+    session.send_control('c').unwrap();
+    session.exp_string(PROMPT).unwrap();
+    leave(session);
+}
+
+#[test]
+fn hints_show_arguments_and_earlier_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &["-q"]);
+    type_in(&mut session, "SELECT classify(");
+    session.exp_string("classify(image [, model])").unwrap();
+    session.send_control('c').unwrap();
+    session.exp_string(PROMPT).unwrap();
+    enter(&mut session, "SELECT 6 * 7;");
+    type_in(&mut session, "SELECT 6");
+    session.exp_string("SELECT 6 * 7;").unwrap();
+    session.send_control('c').unwrap();
+    session.exp_string(PROMPT).unwrap();
+    leave(session);
 }
 
 #[test]

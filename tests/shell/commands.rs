@@ -1,0 +1,140 @@
+//! Commands that start with a backslash, at the prompt and in files.
+
+use std::fs;
+
+use super::terminal::{end, enter, leave, start};
+use crate::support::photos;
+use crate::support::process::{Outcome, run_in, seequel};
+
+#[test]
+fn commands_tell_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &["-q"]);
+    let describe = format!("\\d '{}/lion.jpg'", photos().display());
+    for (command, expected) in [
+        ("\\?", "Statements end with ;"),
+        ("help", "\\m NAME    settings of a model"),
+        ("\\m", "| efficientnet_lite0 |"),
+        ("\\m efficientnet_lite2", "| 260x260 "),
+        ("\\f classify", "| classify(image [, model]) | The most probable class of an image."),
+        ("\\d", "| information_schema |"),
+        (&describe, "| BinaryView "),
+        ("\\y", "Error: there is no command \\y; \\? lists those there are"),
+        ("\\pset", "maxrows   40"),
+    ] {
+        let shown = enter(&mut session, command);
+        assert!(shown.contains(expected), "{command}: {shown}");
+    }
+    session.send_line("\\q").unwrap();
+    end(session);
+}
+
+#[test]
+fn tables_are_described_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &["-q"]);
+    enter(&mut session, "CREATE TABLE sizes AS SELECT 640 AS pixels;");
+    let shown = enter(&mut session, "\\d sizes");
+    assert!(shown.contains("| pixels      | Int64 "), "{shown}");
+    leave(session);
+}
+
+#[test]
+fn display_and_timing_can_be_switched() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &[]);
+    let shown = enter(&mut session, "\\x");
+    assert!(shown.contains("Expanded display is on."), "{shown}");
+    let shown = enter(&mut session, "SELECT 1 AS a, named_struct('b', 2) AS s;");
+    assert!(shown.contains("-[ row 1 ]-") && shown.contains("\ns.b | 2"), "{shown}");
+    assert!(shown.contains("1 row(s) in set"), "{shown}");
+    enter(&mut session, "\\x off");
+    let shown = enter(&mut session, "\\timing");
+    assert!(shown.contains("Timing is off."), "{shown}");
+    let shown = enter(&mut session, "SELECT 3 AS a;");
+    assert!(shown.contains("| 3 |") && !shown.contains("row(s)"), "{shown}");
+    enter(&mut session, "\\pset format csv");
+    let shown = enter(&mut session, "SELECT 4 AS a;");
+    assert!(shown.contains("a\r\n4"), "{shown}");
+    leave(session);
+}
+
+#[test]
+fn results_go_to_a_file_until_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &["--format", "csv"]);
+    enter(&mut session, "\\o results.csv");
+    let shown = enter(&mut session, "SELECT 1 AS a; SELECT 2 AS b;");
+    assert!(shown.contains("1 row(s) in set") && !shown.contains("\na\r"), "{shown}");
+    enter(&mut session, "\\o");
+    let shown = enter(&mut session, "SELECT 3 AS c;");
+    assert!(shown.contains("c\r\n3"), "{shown}");
+    leave(session);
+    assert_eq!(fs::read_to_string(folder.path().join("results.csv")).unwrap(), "a\n1\nb\n2\n");
+}
+
+#[test]
+fn files_run_at_the_prompt() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("set up.sql"), "CREATE TABLE t AS SELECT 42 AS a;\n\\q\nSELECT nope;")
+        .unwrap();
+    let mut session = start(folder.path(), &["-q"]);
+    enter(&mut session, "\\i 'set up.sql'");
+    let shown = enter(&mut session, "SELECT a FROM t;");
+    assert!(shown.contains("| 42 |"), "{shown}");
+    let shown = enter(&mut session, "\\i nowhere.sql");
+    assert!(shown.contains("Error: nowhere.sql: No such file"), "{shown}");
+    leave(session);
+}
+
+#[test]
+fn files_may_hold_commands_and_errors_point_at_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("a.sql", "SELECT 1 AS a;\n\\pset format csv\n\\i b.sql\nSELECT 3 AS c;\n  \\y\n");
+    write("b.sql", "SELECT 2 AS b");
+    let outcome = run_in(folder.path(), &["-q", "--format", "nd-json", "-f", "a.sql"]);
+    assert_eq!(outcome.stdout, "{\"a\":1}\nb\n2\nc\n3\n");
+    insta::assert_snapshot!(outcome.error(), @r"
+    Error: there is no command \y; \? lists those there are
+     --> a.sql:5:3
+      |
+    5 |   \y
+      |   ^
+    ");
+    write("c.sql", "\\i c.sql");
+    let error = run_in(folder.path(), &["-f", "c.sql"]).error();
+    assert!(error.contains("16 files run each other"), "{error}");
+}
+
+#[test]
+fn a_start_up_file_sets_the_shell_up() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join(".seequelrc"),
+        "\\pset format csv\n\\timing off\nCREATE TABLE t AS SELECT 7 AS a;",
+    )
+    .unwrap();
+    let mut session = start(folder.path(), &[]);
+    let shown = enter(&mut session, "SELECT a FROM t;");
+    assert!(shown.contains("a\r\n7") && !shown.contains("row(s)"), "{shown}");
+    leave(session);
+    let mut command = seequel(folder.path(), &["-q", "--no-rc"]);
+    let error = Outcome::with_input(&mut command, "SELECT a FROM t").error();
+    assert!(error.contains("'datafusion.public.t' not found"), "{error}");
+}
+
+/// `▀`, as the terminal's bytes are read here: each as a character.
+const HALF_BLOCK: &str = "\u{e2}\u{96}\u{80}";
+
+#[test]
+fn images_are_drawn_in_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &[]);
+    let shown = enter(&mut session, &format!("\\show {}/lion.jpg", photos().display()));
+    assert!(shown.contains(&HALF_BLOCK.repeat(8)), "{shown}");
+    assert!(shown.contains("lion.jpg <jpeg 256"), "{shown}");
+    let shown = enter(&mut session, "\\show nowhere.jpg");
+    assert!(shown.contains("nowhere.jpg': there is no such file or folder"), "{shown}");
+    leave(session);
+}

@@ -1,0 +1,62 @@
+//! What is shown of a query while it runs.
+
+use super::terminal::{PROMPT, end, enter, leave, spawn, start};
+use crate::support::folder_of;
+use crate::support::process::run_in;
+
+const COPY: &str = "COPY (SELECT path, classify(image, 'efficientnet_lite2') AS p FROM read_images('.')) TO 'results.parquet'";
+
+#[test]
+fn stages_are_redrawn_until_the_query_ends() {
+    let photos = folder_of(100);
+    let mut session = spawn(photos.path(), &["-c", COPY]);
+    for _ in 0..2 {
+        for stage in [
+            "listed         100  done",
+            " read ",
+            " decoded ",
+            " of 100 ",
+            " inferred ",
+            " left",
+            " written ",
+        ] {
+            session.exp_string(stage).unwrap();
+        }
+    }
+    session.exp_string("| 100   |").unwrap();
+    session.exp_string("1 row(s) in set").unwrap();
+    session.exp_string("; 100 image(s), ").unwrap();
+    end(session);
+}
+
+#[test]
+fn ctrl_c_clears_the_progress() {
+    let photos = folder_of(4000);
+    let mut session = start(photos.path(), &[]);
+    session.send_line(&format!("{COPY};")).unwrap();
+    session.exp_string(" inferred ").unwrap();
+    session.send_control('c').unwrap();
+    session.exp_string("Cancelled").unwrap();
+    session.exp_string(PROMPT).unwrap();
+    let shown = enter(&mut session, "SELECT 6 * 7;");
+    assert!(shown.contains("| 42 ") && !shown.contains("inferred"), "{shown}");
+    leave(session);
+}
+
+#[test]
+fn nothing_is_shown_where_nobody_looks() {
+    let photos = folder_of(3);
+    let answer = run_in(photos.path(), &["-q", "--format", "csv", "-c", COPY]).answer();
+    assert_eq!(answer, "count\n3\n");
+    let mut session = spawn(photos.path(), &["--progress", "never", "-c", COPY]);
+    let shown = session.exp_eof().unwrap();
+    assert!(shown.contains("| 3     |") && !shown.contains("inferred"), "{shown}");
+}
+
+#[test]
+fn a_log_has_lines_and_results_stay_clean() {
+    let photos = folder_of(3);
+    let outcome = run_in(photos.path(), &["-q", "--format", "csv", "--progress", "always", "-c", COPY]);
+    assert_eq!(outcome.stdout, "count\n3\n");
+    insta::assert_snapshot!(outcome.stderr, @"listed 3 done; read 3 done; decoded 3 done; inferred 3 done; written 3 done");
+}
