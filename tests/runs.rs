@@ -202,6 +202,20 @@ async fn an_ensemble_runs_each_member_once_on_one_decode() {
 }
 
 #[tokio::test]
+async fn images_without_an_answer_are_counted() {
+    let folder = folder_of(3);
+    std::fs::write(folder.path().join("text.jpg"), "text").unwrap();
+    let engine = engine().await;
+    let sql = format!(
+        "SELECT count(v) FROM (SELECT embed(image) AS v FROM read_images('{}'))",
+        folder.path().display()
+    );
+    let run = Run::new(&engine, &sql).await;
+    assert_eq!(run.batches[0].column(0).as_primitive::<Int64Type>().value(0), 3);
+    assert_eq!(run.metric("InferExec", "failed_rows"), 1);
+}
+
+#[tokio::test]
 async fn both_partitions_work() {
     let folder = folder_of(64);
     let engine = engine().await;

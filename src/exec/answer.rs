@@ -3,7 +3,8 @@
 use datafusion::arrow::array::ArrayRef;
 
 use crate::models::{
-    BatchOutput, Class, Detection, ModelSpec, Placement, best_class, confidences, detections, top_classes,
+    BatchOutput, Class, Detection, ModelSpec, Placement, Port, best_class, confidences, detections,
+    fixed_length, top_classes,
 };
 
 /// A way to read a model's outputs.
@@ -79,9 +80,7 @@ impl Reading {
                 Ok(Value::Objects(objects))
             }
             (Self::Objects, None) => Err("the model gives no boxes".to_owned()),
-            (Self::Outputs, _) => {
-                Ok(Value::Outputs(outputs.iter().map(|output| output.image(image)).collect()))
-            }
+            (Self::Outputs, _) => all_outputs(spec, outputs, image),
         }
     }
 }
@@ -102,6 +101,19 @@ fn embedding(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result
         return Err(no_number(&output.name));
     }
     Ok(Value::Numbers(vector.to_vec()))
+}
+
+fn all_outputs(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result<Value, String> {
+    let output = |(port, output): (&Port, &&BatchOutput)| {
+        let numbers = output.image(image);
+        match fixed_length(port) {
+            Some(expected) if numbers.len() != expected => {
+                Err(format!("output {port} has {} values for an image", numbers.len()))
+            }
+            _ => Ok(numbers),
+        }
+    };
+    spec.outputs.iter().zip(outputs).map(output).collect::<Result<_, _>>().map(Value::Outputs)
 }
 
 /// The numbers of an image in the only output that is read.

@@ -83,7 +83,7 @@ pub use spec::{
 };
 pub use tensor::{Tensor, TensorData};
 
-pub(crate) use batch_output::BatchOutput;
+pub(crate) use batch_output::{BatchOutput, fixed_length};
 pub(crate) use classification::{Class, best_class, confidences, top_classes};
 pub(crate) use detection::{Detection, detections};
 pub(crate) use geometry::{Placement, least_scale};

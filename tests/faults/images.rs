@@ -235,3 +235,15 @@ fn a_file_that_is_too_large_is_not_read() {
         outcome.stderr
     );
 }
+
+#[test]
+fn the_log_names_what_has_no_answer() {
+    let folder = folder_of_faults();
+    fs::write(folder.path().join("fake.jpg"), "text").unwrap();
+    for call in ["embed(image)", "classify_top_k(image, 2)", "predict('efficientnet_lite0', image)"] {
+        let outcome =
+            csv(folder.path(), &format!("SELECT {call} IS NULL AS lost FROM read_images('fake.jpg')"));
+        assert_eq!(outcome.stdout, "lost\ntrue\n", "{outcome:?}");
+        assert!(outcome.stderr.contains("fake.jpg: not an image: "), "{}", outcome.stderr);
+    }
+}
