@@ -19,7 +19,8 @@ demo: setup  ## Classifies the photos with the release build, into results.parqu
 	$(CARGO) build --release --locked
 	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/01_classify.sql | $(CARGO) run --quiet --release --locked
 
-test: setup  ## Runs every test.
+test: setup  ## Runs every test; fetches the S3 server that some of them start.
+	@$(PYTHON) scripts/setup_tests.py
 	$(CARGO) test --workspace --locked
 
 bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.

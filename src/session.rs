@@ -11,6 +11,7 @@ use datafusion::prelude::SessionConfig;
 use seequel_udfs::{Classify, Models};
 
 use crate::config::InferenceOptions;
+use crate::images::webdataset::WebDatasetFactory;
 use crate::images::{ImagesTableFactory, ReadImages};
 use crate::models::ModelRegistry;
 use crate::plan::{ExtractInference, LiftInference, PruneInference, SeequelQueryPlanner};
@@ -57,6 +58,7 @@ impl SeequelExt for SessionStateBuilder {
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));
         Arc::clone(&extract).insert_into(self.optimizer().get_or_insert_with(Optimizer::new));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
+            .with_table_factory("WEBDATASET".to_owned(), Arc::new(WebDatasetFactory))
             .with_analyzer_rule(extract)
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))

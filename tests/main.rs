@@ -11,4 +11,5 @@ mod reference;
 mod runs;
 mod shell;
 mod slt;
+mod stores;
 mod support;

@@ -17,6 +17,7 @@
 
 pub mod decode;
 
+mod braces;
 mod budget;
 mod columns;
 mod factory;
@@ -35,6 +36,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod url_table;
+pub mod webdataset;
 
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use decode::{ImageError, Limits, RgbImage, decode};

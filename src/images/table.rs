@@ -80,7 +80,7 @@ impl ImagesTable {
 
     /// The folder that holds every file which passes `filters`, if they fix the outer partition columns.
     fn only_folder(&self, filters: &[Expr]) -> Option<StorePath> {
-        if self.location.may_be_file() {
+        if self.location.may_be_file() || self.location.files().is_some() {
             return None;
         }
         let typed: Vec<_> =

@@ -20,7 +20,7 @@ use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
 
 pub use classify::{Classify, classification_fields, classification_type};
-pub use images::{ImageArray, check_image_type};
+pub use images::{ImageArray, check_image_type, image_column};
 
 /// The models of a session, as far as a function needs them.
 pub trait Models: Debug + Send + Sync {
