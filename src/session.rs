@@ -27,6 +27,9 @@ pub trait SeequelExt {
     /// planner: an application with extension nodes of its own makes a planner that has
     /// [`InferPlanner`](crate::plan::InferPlanner) among its extension planners, and sets that afterwards.
     ///
+    /// Buckets and web servers are read if the session's runtime has a
+    /// [`StoreRegistry`](crate::stores::StoreRegistry), or stores that the application registers.
+    ///
     /// ```
     /// # use std::sync::Arc;
     /// # use datafusion::execution::session_state::SessionStateBuilder;

@@ -90,9 +90,9 @@ fn files_over_http_are_named() {
             "SELECT {NAME}, width, classify(image)['label'] AS label FROM read_images('{http}/{location}')"
         ))
     };
-    assert_eq!(classified("lion.jpg").answer(), "file,width,label\nlion.jpg,800,lion\n");
+    assert_eq!(classified("lion.jpg").answer(), "file,width,label\nlion.jpg,256,lion\n");
     let several = classified("{lion.jpg,coffee.png}").answer();
-    assert_eq!(several, "file,width,label\nlion.jpg,800,lion\ncoffee.png,600,espresso\n");
+    assert_eq!(several, "file,width,label\nlion.jpg,256,lion\ncoffee.png,600,espresso\n");
     let error = classified("").error();
     assert!(error.contains("nothing can be listed over HTTP; name each file"), "{error}");
     let error = classified("tiger.jpg").error();

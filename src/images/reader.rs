@@ -19,6 +19,9 @@ use crate::stores::explain;
 /// Larger files are not read.
 pub(super) const MAX_FILE_BYTES: u64 = 256 << 20;
 
+/// The store that errors name which come from here.
+const OWN_ERRORS: &str = "images";
+
 /// What a scan counts.
 #[derive(Clone, Debug)]
 pub(super) struct Counters {
@@ -131,7 +134,7 @@ impl Reader {
             Err(reason) => {
                 self.counters.unreadable_files.add(1);
                 let path = self.scan.location.path_of(&file.location);
-                let reason = explain(&reason);
+                let reason = reason_of(&reason);
                 tracing::warn!(path, reason, "a file could not be read; its columns are NULL");
                 Ok(Row { unreadable: Some(format!("could not be read: {reason}")), ..Row::listed(file) })
             }
@@ -153,9 +156,16 @@ impl Reader {
     }
 }
 
+fn reason_of(error: &object_store::Error) -> String {
+    match error {
+        object_store::Error::Generic { store: OWN_ERRORS, source } => source.to_string(),
+        error => explain(error),
+    }
+}
+
 fn too_large(size: u64) -> object_store::Error {
     let reason = format!("its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file");
-    object_store::Error::Generic { store: "images", source: reason.into() }
+    object_store::Error::Generic { store: OWN_ERRORS, source: reason.into() }
 }
 
 fn read_file(path: &str) -> io::Result<Vec<u8>> {

@@ -21,7 +21,8 @@ use super::pipeline::Scan;
 /// Scans the files of a location, as one partition in listing order.
 ///
 /// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `opened_files` (of
-/// which any byte was read), `bytes_read`, and `unreadable_files` (rows whose image is NULL for it).
+/// which any byte was read), `bytes_read`, and `unreadable_files` (rows whose image is NULL for it, which is
+/// an error for inference).
 #[derive(Debug)]
 pub struct ImagesExec {
     scan: Scan,

@@ -15,6 +15,11 @@ use object_store::{
 
 use super::provider::Provider;
 
+/// Parts of the addresses at which machines in clouds ask for their own credentials, which is what is left to try where
+/// none are given.
+const INSTANCE_CREDENTIALS: [&str; 4] =
+    ["/latest/api/token", "/latest/meta-data", "computeMetadata", "/metadata/identity"];
+
 /// What went wrong in a store, and the way out.
 #[derive(Debug)]
 struct Explanation {
@@ -47,18 +52,12 @@ pub(super) struct ExplainedStore {
     inner: Arc<dyn ObjectStore>,
     provider: Provider,
     name: String,
-    has_credentials: bool,
 }
 
 impl ExplainedStore {
-    /// `name` is the store in error messages; `has_credentials` tells whether it was given any, or to do without.
-    pub(super) fn new(
-        inner: Arc<dyn ObjectStore>,
-        provider: Provider,
-        name: String,
-        has_credentials: bool,
-    ) -> Self {
-        Self { inner, provider, name, has_credentials }
+    /// `name` is the store in error messages.
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, provider: Provider, name: String) -> Self {
+        Self { inner, provider, name }
     }
 
     fn explained(&self, error: Error) -> Error {
@@ -102,7 +101,7 @@ impl ExplainedStore {
         if tells(&["incorrectly configured region"]) {
             return "the bucket is in another region; set AWS_REGION or OPTIONS ('aws.region' …)".to_owned();
         }
-        if !self.has_credentials {
+        if tells(&INSTANCE_CREDENTIALS) {
             let advice = self.provider.credentials_advice();
             return format!("no credentials were given, and this machine has none; {advice}");
         }

@@ -106,14 +106,11 @@ pub(super) fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Arc<
         Provider::Azure => open_azure(url, settings, retry),
         Provider::Http => open_http(url, settings, retry),
     };
-    let (store, has_credentials) = opened.map_err(fault)?;
-    Ok(Arc::new(ExplainedStore::new(store, provider, name_of(url), has_credentials)))
+    Ok(Arc::new(ExplainedStore::new(opened.map_err(fault)?, provider, name_of(url))))
 }
 
 /// Settings by the names they have within the provider's namespace.
 type Settings = Vec<(String, String)>;
-/// A store, and whether it was given credentials or told to do without.
-type Opened = (Arc<dyn ObjectStore>, bool);
 
 fn own_options(provider: Provider, options: &BTreeMap<String, String>) -> Result<Settings, String> {
     let own = |(option, value): (&String, &String)| match option.split_once('.') {
@@ -147,7 +144,7 @@ fn key<K: FromStr>(provider: Provider, name: &str) -> Result<K, String> {
     known.parse().map_err(|_| format!("unknown option '{}.{name}'", provider.namespace()))
 }
 
-fn open_s3(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Opened, String> {
+fn open_s3(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>, String> {
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket(url)?);
     for (name, value) in settings {
         let key = key(Provider::S3, &name)?;
@@ -169,58 +166,44 @@ fn open_s3(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Opened, 
             "the endpoint {endpoint} is not encrypted; if that is meant, set AWS_ALLOW_HTTP=true or 'aws.allow_http' 'true'"
         ));
     }
-    let given = is_set(AmazonS3ConfigKey::AccessKeyId)
-        || is_set(AmazonS3ConfigKey::SecretAccessKey)
-        || is_set(AmazonS3ConfigKey::WebIdentityTokenFile)
-        || is_set(AmazonS3ConfigKey::ContainerCredentialsRelativeUri)
-        || is_set(AmazonS3ConfigKey::ContainerCredentialsFullUri);
-    let has_credentials = given || is_set(AmazonS3ConfigKey::SkipSignature);
+    let has_credentials = [
+        AmazonS3ConfigKey::AccessKeyId,
+        AmazonS3ConfigKey::SecretAccessKey,
+        AmazonS3ConfigKey::WebIdentityTokenFile,
+        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+        AmazonS3ConfigKey::ContainerCredentialsFullUri,
+        AmazonS3ConfigKey::SkipSignature,
+    ]
+    .into_iter()
+    .any(is_set);
     if !has_credentials {
         let instance = RetryConfig { max_retries: INSTANCE_RETRIES, ..RetryConfig::default() };
         let asking = builder.clone().with_retry(instance).build().map_err(|error| error.to_string())?;
         builder = builder.with_credentials(Arc::clone(asking.credentials()));
     }
     let store = builder.with_retry(retry).build().map_err(|error| error.to_string())?;
-    Ok((Arc::new(store), has_credentials))
+    Ok(Arc::new(store))
 }
 
-fn open_gcs(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Opened, String> {
+fn open_gcs(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>, String> {
     let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket(url)?);
     for (name, value) in settings {
         builder = builder.with_config(key::<GoogleConfigKey>(Provider::Gcs, &name)?, value);
     }
-    let has_credentials = [
-        GoogleConfigKey::ServiceAccount,
-        GoogleConfigKey::ServiceAccountKey,
-        GoogleConfigKey::ApplicationCredentials,
-        GoogleConfigKey::SkipSignature,
-    ]
-    .iter()
-    .any(|key| builder.get_config_value(key).is_some_and(|value| value != "false"));
     let store = builder.with_retry(retry).build().map_err(|error| error.to_string())?;
-    Ok((Arc::new(store), has_credentials))
+    Ok(Arc::new(store))
 }
 
-fn open_azure(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Opened, String> {
+fn open_azure(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>, String> {
     let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str());
     for (name, value) in settings {
         builder = builder.with_config(key::<AzureConfigKey>(Provider::Azure, &name)?, value);
     }
-    let has_credentials = [
-        AzureConfigKey::AccessKey,
-        AzureConfigKey::SasKey,
-        AzureConfigKey::Token,
-        AzureConfigKey::ClientId,
-        AzureConfigKey::SkipSignature,
-        AzureConfigKey::UseEmulator,
-    ]
-    .iter()
-    .any(|key| builder.get_config_value(key).is_some_and(|value| value != "false"));
     let store = builder.with_retry(retry).build().map_err(|error| error.to_string())?;
-    Ok((Arc::new(store), has_credentials))
+    Ok(Arc::new(store))
 }
 
-fn open_http(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Opened, String> {
+fn open_http(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>, String> {
     let mut client = ClientOptions::new().with_allow_http(true);
     for (name, value) in settings {
         client = client.with_config(key::<ClientConfigKey>(Provider::Http, &name)?, value);
@@ -231,7 +214,7 @@ fn open_http(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Opened
         .with_retry(retry)
         .build()
         .map_err(|error| error.to_string())?;
-    Ok((Arc::new(store), true))
+    Ok(Arc::new(store))
 }
 
 fn bucket(url: &Url) -> Result<&str, String> {
