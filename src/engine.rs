@@ -13,6 +13,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::images::UrlTables;
 use crate::models::ModelRegistry;
+use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt, sql};
 
 /// Memory consumers that an error about exhausted memory names.
@@ -143,7 +144,7 @@ fn default_home() -> PathBuf {
 }
 
 fn runtime(memory_limit: Option<usize>) -> Result<Arc<RuntimeEnv>> {
-    let builder = RuntimeEnvBuilder::new();
+    let builder = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(StoreRegistry::default()));
     let builder = match memory_limit {
         Some(bytes) => {
             let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);

@@ -50,6 +50,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A bucket, container or server that can't be used as it was asked to be.
+    #[error("{store}: {reason}")]
+    Store {
+        /// Scheme and name: `s3://bucket`.
+        store: String,
+        /// What is wrong with it, and what to set.
+        reason: String,
+    },
+
     /// ONNX Runtime is missing, unusable, or refused a model or a batch.
     #[error("{0}")]
     Runtime(String),

@@ -16,6 +16,7 @@ pub mod plan;
 mod session;
 pub mod shell;
 pub mod sql;
+pub mod stores;
 
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Result};

@@ -10,6 +10,7 @@ use datafusion::prelude::SessionConfig;
 use seequel_udfs::{Inference, Models, plain_functions};
 
 use crate::config::InferenceOptions;
+use crate::images::webdataset::WebDatasetFactory;
 use crate::images::{ImagesTableFactory, ReadImages, image_functions};
 use crate::models::ModelRegistry;
 use crate::plan::{ExtractInference, ImageBatches, LiftInference, PruneInference, SeequelQueryPlanner};
@@ -25,6 +26,9 @@ pub trait SeequelExt {
     /// Call it after `with_default_features`, which replaces what was registered before it. It sets the query
     /// planner: an application with extension nodes of its own makes a planner that has
     /// [`InferPlanner`](crate::plan::InferPlanner) among its extension planners, and sets that afterwards.
+    ///
+    /// Buckets and web servers are read if the session's runtime has a
+    /// [`StoreRegistry`](crate::stores::StoreRegistry), or stores that the application registers.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -59,6 +63,7 @@ impl SeequelExt for SessionStateBuilder {
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));
         Arc::clone(&extract).insert_into(self.optimizer().get_or_insert_with(Optimizer::new));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
+            .with_table_factory("WEBDATASET".to_owned(), Arc::new(WebDatasetFactory))
             .with_analyzer_rule(extract)
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))

@@ -15,4 +15,5 @@ mod runs;
 mod schema;
 mod shell;
 mod slt;
+mod stores;
 mod support;

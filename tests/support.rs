@@ -1,6 +1,7 @@
 //! What the tests share: where the set-up put things, engines over it, and what a plan counted while it ran.
 
 pub(crate) mod process;
+pub(crate) mod s3;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};

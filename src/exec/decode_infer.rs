@@ -85,7 +85,12 @@ pub(crate) fn decode_infer(
     let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
     for row in 0..rows {
         check()?;
-        let Some(bytes) = images.get(row) else { continue };
+        let Some(bytes) = images.get(row) else {
+            if let Some(reason) = images.reason(row) {
+                lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_owned()));
+            }
+            continue;
+        };
         let timer = metrics.decode_time.timer();
         let decoded = decode(bytes, &limits, |width, height| {
             plans.iter().map(|plan| least_scale(plan.model.spec(), width, height)).fold(0.0, f64::max)

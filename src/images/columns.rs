@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BinaryViewBuilder, RecordBatch, RecordBatchOptions, StringArray, StringViewArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StringViewArray, TimestampMicrosecondArray,
+    UInt32Array, UInt64Array,
 };
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::Result;
 use datafusion::object_store::ObjectMeta;
+use seequel_udfs::image_column;
 
 use super::header::Header;
 use super::location::Location;
@@ -95,6 +96,8 @@ pub(crate) struct Row {
     pub(crate) file: ObjectMeta,
     /// Its bytes, where they were asked for and could be read.
     pub(crate) content: Option<Buffer>,
+    /// Why they could not be read.
+    pub(crate) unreadable: Option<String>,
     /// Its header, where it was asked for and could be read.
     pub(crate) header: Option<Header>,
 }
@@ -102,7 +105,7 @@ pub(crate) struct Row {
 impl Row {
     /// A row of which nothing has been read.
     pub(crate) fn listed(file: ObjectMeta) -> Self {
-        Self { file, content: None, header: None }
+        Self { file, content: None, unreadable: None, header: None }
     }
 }
 
@@ -132,7 +135,11 @@ fn to_array(rows: &[Row], location: &Location, column: usize, name: &str) -> Res
         PATH => {
             Arc::new(StringViewArray::from_iter_values(files.map(|file| location.path_of(&file.location))))
         }
-        IMAGE => images(rows)?,
+        // Every buffer becomes a block of the array, none is copied.
+        IMAGE => Arc::new(image_column(rows.iter().map(|row| match &row.unreadable {
+            Some(reason) => Err(reason.as_str()),
+            None => Ok(row.content.as_ref()),
+        }))?),
         SIZE => Arc::new(UInt64Array::from_iter_values(files.map(|file| file.size))),
         MODIFIED => {
             let times = files.map(|file| file.last_modified.timestamp_micros());
@@ -148,24 +155,4 @@ fn to_array(rows: &[Row], location: &Location, column: usize, name: &str) -> Res
             Arc::new(StringArray::from_iter(values))
         }
     })
-}
-
-/// The bytes of each file as they were read: every buffer becomes a block of the array, none is copied.
-fn images(rows: &[Row]) -> Result<ArrayRef> {
-    let mut builder = BinaryViewBuilder::with_capacity(rows.len());
-    for row in rows {
-        match &row.content {
-            // Twelve bytes fit into the view itself.
-            Some(content) if content.len() <= 12 => builder.append_value(content),
-            Some(content) => {
-                let length = u32::try_from(content.len()).map_err(|_| {
-                    datafusion::common::exec_datafusion_err!("'{}' is too large", row.file.location)
-                })?;
-                let block = builder.append_block(content.clone());
-                builder.try_append_view(block, 0, length)?;
-            }
-            None => builder.append_null(),
-        }
-    }
-    Ok(Arc::new(builder.finish()))
 }

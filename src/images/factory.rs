@@ -26,7 +26,7 @@ impl TableProviderFactory for ImagesTableFactory {
         statement: &CreateExternalTable,
     ) -> DataFusionResult<Arc<dyn TableProvider>> {
         let location = Location::parse(only_location(statement)?)?;
-        refuse_what_images_lack(statement, &location)?;
+        refuse_what_is_given(statement, &location)?;
         let table = match statement.table_partition_cols.as_slice() {
             [] => ImagesTable::open(session, location).await?,
             columns => ImagesTable::try_new(location, columns.to_vec())?,
@@ -35,23 +35,27 @@ impl TableProviderFactory for ImagesTableFactory {
     }
 }
 
-fn only_location(statement: &CreateExternalTable) -> Result<&str> {
+/// The location of a statement that must have one only.
+pub(super) fn only_location(statement: &CreateExternalTable) -> Result<&str> {
     match statement.locations.as_slice() {
         [location] => Ok(location),
         several => Err(Error::Images {
             location: several.join("', '"),
-            reason:
-                "STORED AS IMAGES takes one LOCATION; a pattern such as 'photos/*/*.jpg' names many files"
-                    .to_string(),
+            reason: format!(
+                "STORED AS {} takes one LOCATION; a pattern such as 'photos/*/*.jpg' names many files",
+                statement.file_type
+            ),
         }),
     }
 }
 
-fn refuse_what_images_lack(statement: &CreateExternalTable, location: &Location) -> Result<()> {
+/// Refuses options, an order, and columns other than string columns of partitions.
+pub(super) fn refuse_what_is_given(statement: &CreateExternalTable, location: &Location) -> Result<()> {
     if let Some(option) = statement.options.keys().min() {
         // DataFusion puts options without a namespace into that of file formats
         let option = option.strip_prefix("format.").unwrap_or(option);
-        return Err(location.fault(format!("unknown option '{option}'; STORED AS IMAGES takes none")));
+        return Err(location
+            .fault(format!("unknown option '{option}'; STORED AS {} takes none", statement.file_type)));
     }
     if !statement.order_exprs.is_empty() {
         return Err(location.fault("files have no order; leave out WITH ORDER and use ORDER BY in queries"));

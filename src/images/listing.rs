@@ -16,6 +16,9 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use super::location::Location;
 
+/// Files that are asked for at a time, where each is named.
+const CONCURRENT_REQUESTS: usize = 32;
+
 /// Lists the files of `location`, or only those below `folder` of it, and counts in `skipped` the ones of a folder
 /// that are hidden or no images by their names.
 ///
@@ -43,12 +46,16 @@ async fn open(
     if location.is_missing_folder() {
         return Err(not_found(&location));
     }
+    if let Some(files) = location.files() {
+        let files = files.to_vec();
+        return Ok(ask_each(location, files, store));
+    }
     if !location.may_be_file() {
         return Ok(list_folder(location, &prefix, &store, skipped));
     }
     match store.head(&prefix).await {
         Ok(file) => Ok(stream::iter([Ok(file)]).boxed()),
-        Err(StoreError::NotFound { .. }) => {
+        Err(StoreError::NotFound { .. }) if location.can_be_listed() => {
             // The name of a folder in an object store, written without its slash.
             let mut files = list_folder(location.clone(), &prefix, &store, skipped).peekable();
             match Pin::new(&mut files).peek().await {
@@ -56,8 +63,29 @@ async fn open(
                 None => Err(not_found(&location)),
             }
         }
+        Err(StoreError::NotFound { .. }) => Err(not_found(&location)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Asks for files by their names, several at a time, in their order.
+fn ask_each(
+    location: Location,
+    files: Vec<StorePath>,
+    store: Arc<dyn ObjectStore>,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let asked = stream::iter(files).map(move |file| {
+        let (store, location) = (Arc::clone(&store), location.clone());
+        async move {
+            match store.head(&file).await {
+                Err(StoreError::NotFound { .. }) => {
+                    Err(location.fault(format!("there is no file '{}'", location.path_of(&file))).into())
+                }
+                answer => Ok(answer?),
+            }
+        }
+    });
+    asked.buffered(CONCURRENT_REQUESTS).boxed()
 }
 
 fn list_folder(

@@ -5,7 +5,9 @@
 //! | `photos/` | every image below a folder |
 //! | `photos/a.jpg` | one file, whatever its name |
 //! | `photos/**/*.jpg` | the files that match: `*`, `?` and `[..]` stay within a name, `**` crosses folders |
+//! | `{cats,dogs}/*.jpg`, `{000..009}.tar` | each alternative; without wildcards, files that must all be there |
 //! | `s3://bucket/photos/`, `file:///data/*.png` | the same in an object store, or as a URL |
+//! | `https://host/{1..9}.jpg` | over HTTP nothing can be listed: files, one or several |
 //!
 //! A local path that exists is taken literally even if it looks like a pattern.
 
@@ -18,6 +20,7 @@ use datafusion::object_store::path::Path as StorePath;
 use glob::{MatchOptions, Pattern};
 use url::Url;
 
+use super::braces;
 use crate::{Error, Result};
 
 /// The characters that make a location a pattern.
@@ -25,6 +28,9 @@ const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 /// Files whose extension, in lower case, is one of these are taken from a folder.
 const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// The same for the tar files of WebDataset.
+const SHARD_EXTENSIONS: [&str; 1] = ["tar"];
 
 /// As a shell matches: names that begin with a dot must be asked for.
 const MATCH_OPTIONS: MatchOptions =
@@ -34,13 +40,33 @@ const MATCH_OPTIONS: MatchOptions =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     written: String,
+    /// The folder below which the files lie, or the only file.
     url: ListingTableUrl,
+    choice: Choice,
+    /// Of the files that are taken from a folder.
+    extensions: &'static [&'static str],
+}
+
+/// Which files below a URL are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Choice {
+    /// All, or the one that the URL names.
+    All,
+    /// Those that match one of these.
+    Patterns(Vec<Pattern>),
+    /// These.
+    Files(Vec<StorePath>),
 }
 
 impl Location {
     /// Whether a location ends as the name of an image file does: `a.jpg`, `photos/*.PNG`.
     pub(crate) fn names_images(written: &str) -> bool {
-        has_image_extension(written)
+        has_extension(written, &EXTENSIONS)
+    }
+
+    /// Whether files with this extension are images by their names.
+    pub(crate) fn is_image_extension(extension: &str) -> bool {
+        EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
     }
 
     /// Understands `written`; a relative path is meant from the current directory.
@@ -48,15 +74,28 @@ impl Location {
     /// # Errors
     /// [`Error::Images`] if a local file or folder does not exist, or the pattern or URL is malformed.
     pub fn parse(written: &str) -> Result<Self> {
+        Self::parse_for(written, &EXTENSIONS)
+    }
+
+    /// As [`Self::parse`], for the shards of a WebDataset: from a folder, tar files are taken.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub(crate) fn parse_shards(written: &str) -> Result<Self> {
+        Self::parse_for(written, &SHARD_EXTENSIONS)
+    }
+
+    fn parse_for(written: &str, extensions: &'static [&'static str]) -> Result<Self> {
         let fault = |reason: String| Error::Images { location: written.to_string(), reason };
-        let url = match Url::parse(written) {
+        let parsed = match Url::parse(written) {
             Ok(url) if !Path::new(written).is_absolute() => match url.scheme() {
                 "file" => parse_file_url(&url),
                 _ => parse_store_url(written),
             },
             _ => parse_path(written),
         };
-        Ok(Self { written: written.to_string(), url: url.map_err(fault)? })
+        let (url, choice) = parsed.map_err(fault)?;
+        Ok(Self { written: written.to_string(), url, choice, extensions })
     }
 
     /// The store that holds the files.
@@ -71,17 +110,32 @@ impl Location {
 
     /// Whether this may be a single file, to be asked for by its name.
     pub(crate) fn may_be_file(&self) -> bool {
-        self.url.get_glob().is_none() && !self.url.is_collection()
+        self.choice == Choice::All && !self.url.is_collection()
     }
 
     /// Whether files are picked by a pattern.
     pub(crate) fn is_pattern(&self) -> bool {
-        self.url.get_glob().is_some()
+        matches!(self.choice, Choice::Patterns(_))
+    }
+
+    /// The files, where each is named.
+    pub(crate) fn files(&self) -> Option<&[StorePath]> {
+        match &self.choice {
+            Choice::Files(files) => Some(files),
+            Choice::All | Choice::Patterns(_) => None,
+        }
+    }
+
+    /// Whether the store can say what it holds.
+    pub(crate) fn can_be_listed(&self) -> bool {
+        !is_http(self.url.scheme())
     }
 
     /// Whether this is a folder of the local file system that is not there (any more).
     pub(crate) fn is_missing_folder(&self) -> bool {
-        self.url.is_folder() && !self.is_pattern() && !Path::new(&self.path_of(self.prefix())).is_dir()
+        self.url.is_folder()
+            && self.choice == Choice::All
+            && !Path::new(&self.path_of(self.prefix())).is_dir()
     }
 
     /// Whether `file`, found below the prefix, is one of the images meant here.
@@ -89,11 +143,16 @@ impl Location {
         let Some(names) = self.names_below(file) else {
             return false;
         };
-        match self.url.get_glob() {
-            Some(pattern) => pattern.matches_with(&names.join("/"), MATCH_OPTIONS),
-            None => {
-                !names.iter().any(|name| name.starts_with(['.', '_'])) && has_image_extension(file.as_ref())
+        match &self.choice {
+            Choice::Patterns(patterns) => {
+                let path = names.join("/");
+                patterns.iter().any(|pattern| pattern.matches_with(&path, MATCH_OPTIONS))
             }
+            Choice::All => {
+                !names.iter().any(|name| name.starts_with(['.', '_']))
+                    && has_extension(file.as_ref(), self.extensions)
+            }
+            Choice::Files(files) => files.contains(file),
         }
     }
 
@@ -133,124 +192,88 @@ impl fmt::Display for Location {
     }
 }
 
-fn parse_path(written: &str) -> Result<ListingTableUrl, String> {
-    if Path::new(written).exists() {
-        return existing(Path::new(written));
+/// A URL, and which files below it are meant.
+type Parsed = (ListingTableUrl, Choice);
+
+fn parse_path(written: &str) -> Result<Parsed, String> {
+    let path = std::path::absolute(written).map_err(|error| error.to_string())?;
+    if path.exists() {
+        return Ok((local_url(&path, path.is_dir())?, Choice::All));
     }
-    if !written.contains(WILDCARDS) {
+    let Some((base, pattern)) = split(written, &WILDCARDS) else {
         return Err("there is no such file or folder".to_string());
-    }
-    ListingTableUrl::parse(written).map_err(|error| error.to_string())
+    };
+    let folder = std::path::absolute(Path::new(".").join(base)).map_err(|error| error.to_string())?;
+    let choice = choose(pattern, &WILDCARDS, |file| local_url(&folder.join(file), false))?;
+    Ok((local_url(&folder, true)?, choice))
 }
 
-/// The URL of a file or folder that exists, whatever characters its name has.
-fn existing(path: &Path) -> Result<ListingTableUrl, String> {
-    let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
-    let url = match absolute.is_dir() {
-        true => Url::from_directory_path(&absolute),
-        false => Url::from_file_path(&absolute),
+/// The URL of a local file or folder, whatever characters its name has.
+fn local_url(absolute: &Path, is_folder: bool) -> Result<ListingTableUrl, String> {
+    let url = match is_folder {
+        true => Url::from_directory_path(absolute),
+        false => Url::from_file_path(absolute),
     };
     let url = url.map_err(|()| "the path can't be written as a URL".to_string())?;
     // A second parse resolves `..`, which the first keeps.
-    let resolved = Url::parse(url.as_str()).map_err(|error| error.to_string())?;
-    ListingTableUrl::try_new(resolved, None).map_err(|error| error.to_string())
+    parse_url(url.as_str())
 }
 
-fn parse_file_url(url: &Url) -> Result<ListingTableUrl, String> {
+fn parse_file_url(url: &Url) -> Result<Parsed, String> {
     let path = url.to_file_path().map_err(|()| "a file URL must hold an absolute path".to_string())?;
     parse_path(&path.to_string_lossy())
 }
 
-/// Splits `scheme://store/folder/*.jpg` at the first folder with a wildcard.
-///
-/// Over HTTP there is nothing to list, and a `?` starts the query: such a URL is always one file or folder.
-fn parse_store_url(written: &str) -> Result<ListingTableUrl, String> {
-    let wildcard = written.find(WILDCARDS).filter(|_| !written.starts_with("http"));
-    let (base, pattern) = match wildcard.and_then(|at| written[..at].rfind('/')) {
-        Some(slash) => (&written[..=slash], Some(&written[slash + 1..])),
-        None => (written, None),
-    };
-    let url = Url::parse(base).map_err(|error| error.to_string())?;
-    let pattern = pattern.map(Pattern::new).transpose().map_err(|error| error.to_string())?;
-    ListingTableUrl::try_new(url, pattern).map_err(|error| error.to_string())
-}
-
-fn has_image_extension(name: &str) -> bool {
-    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whether a pattern, written for the folder `/no-such-folder`, matches a path below it.
-    fn matches(pattern: &str, path: &str) -> bool {
-        let location = Location::parse(&format!("/no-such-folder/{pattern}")).unwrap();
-        location.contains(&StorePath::from(format!("no-such-folder/{path}")))
-    }
-
-    #[test]
-    fn wildcards_match_as_in_a_shell() {
-        for (pattern, path, expected) in [
-            ("*.jpg", "a.jpg", true),
-            ("*.jpg", "a.JPG", false),
-            ("*.jpg", "sub/a.jpg", false),
-            ("*/*.jpg", "sub/a.jpg", true),
-            ("**/*.jpg", "a.jpg", true),
-            ("**/*.jpg", "sub/deep/a.jpg", true),
-            ("a?.jpg", "ab.jpg", true),
-            ("a?.jpg", "a/.jpg", false),
-            ("[ab].jpg", "b.jpg", true),
-            ("[!ab].jpg", "b.jpg", false),
-            ("*", "notes.txt", true),
-            ("*", ".hidden", false),
-            ("**/*", ".git/a.jpg", false),
-            (".*", ".hidden", true),
-        ] {
-            assert_eq!(matches(pattern, path), expected, "{pattern} on {path}");
-        }
-    }
-
-    #[test]
-    fn a_folder_holds_what_looks_like_an_image_and_is_not_hidden() {
-        let location = Location::parse("s3://bucket/photos/").unwrap();
-        for (path, expected) in [
-            ("photos/a.jpg", true),
-            ("photos/sub/A.JPEG", true),
-            ("photos/a.txt", false),
-            ("photos/a", false),
-            ("photos/.a.jpg", false),
-            ("photos/_tmp/a.jpg", false),
-            ("photographs/a.jpg", false),
-        ] {
-            assert_eq!(location.contains(&StorePath::from(path)), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_are_local_or_urls() {
-        let file = StorePath::from("data/a b.jpg");
-        assert_eq!(Location::parse("/data*/").unwrap().path_of(&file), "/data/a b.jpg");
-        assert_eq!(Location::parse("file:///data*/").unwrap().path_of(&file), "/data/a b.jpg");
-        let store = Location::parse("s3://bucket/data/*.jpg").unwrap();
-        assert_eq!(store.path_of(&file), "s3://bucket/data/a b.jpg");
-        assert_eq!(store.prefix(), &StorePath::from("data"));
-        assert!(store.contains(&file));
-    }
-
-    #[test]
-    fn faults_name_the_location() {
-        for (written, reason) in [
-            ("/no-such-folder/", "there is no such file or folder"),
-            ("no-such-file.jpg", "there is no such file or folder"),
-            ("file:///no-such-file.jpg", "there is no such file or folder"),
-        ] {
-            let error = Location::parse(written).unwrap_err().to_string();
-            assert_eq!(error, format!("images '{written}': {reason}"));
-        }
-        assert!(
-            Location::parse("/data/**.jpg").unwrap_err().to_string().starts_with("images '/data/**.jpg': ")
+/// Over HTTP there is nothing to list, and `[` and `*` are characters like others.
+fn parse_store_url(written: &str) -> Result<Parsed, String> {
+    let is_http = written.split_once(':').is_some_and(|(scheme, _)| is_http(scheme));
+    if is_http && written.contains('?') {
+        return Err(
+            "the query behind '?' can't be sent; download the file, or use the storage's own URL".to_string()
         );
     }
+    let wildcards = if is_http { &[][..] } else { &WILDCARDS[..] };
+    match split(written, wildcards) {
+        None => Ok((parse_url(written)?, Choice::All)),
+        Some((base, pattern)) => {
+            let choice = choose(pattern, wildcards, |file| parse_url(&format!("{base}{file}")))?;
+            Ok((parse_url(base)?, choice))
+        }
+    }
+}
+
+fn parse_url(url: &str) -> Result<ListingTableUrl, String> {
+    let url = Url::parse(url).map_err(|error| error.to_string())?;
+    ListingTableUrl::try_new(url, None).map_err(|error| error.to_string())
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+}
+
+/// Splits `folder/{a,b}/*.jpg` behind the last folder without wildcards or alternatives; `None` if it has neither.
+fn split<'a>(written: &'a str, wildcards: &[char]) -> Option<(&'a str, &'a str)> {
+    let first = [written.find(wildcards), braces::position(written)].into_iter().flatten().min()?;
+    let folder = written[..first].rfind('/').map_or(0, |slash| slash + 1);
+    Some(written.split_at(folder))
+}
+
+/// What `pattern` picks: files by their names, or, where one of its alternatives has wildcards, what matches.
+fn choose(
+    pattern: &str,
+    wildcards: &[char],
+    file: impl Fn(&str) -> Result<ListingTableUrl, String>,
+) -> Result<Choice, String> {
+    let alternatives = braces::expand(pattern)?;
+    if alternatives.iter().any(|alternative| alternative.contains(wildcards)) {
+        let patterns = alternatives.iter().map(|alternative| Pattern::new(alternative));
+        return Ok(Choice::Patterns(patterns.collect::<Result<_, _>>().map_err(|error| error.to_string())?));
+    }
+    let files = alternatives.iter().map(|name| Ok(file(name)?.prefix().clone()));
+    Ok(Choice::Files(files.collect::<Result<_, String>>()?))
+}
+
+fn has_extension(name: &str, extensions: &[&str]) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 'photos/**/*.jpg'
-//!        │ location.rs
+//!        │ location.rs, braces.rs
 //!        ▼
 //!   ImagesTable ─ scan ─► ImagesExec ─ execute ─► list ─► filter ─► limit ─► read ─► batches
 //!   table.rs              scan.rs                 listing.rs   pipeline.rs    │ reader.rs
@@ -14,10 +14,13 @@
 //! A query reads no more than it names: the listing answers `path`, `size`, `modified`, `etag` and partition columns,
 //! and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all. The
 //! bytes stay encoded from here to the operator that runs a model, which calls [`decode()`].
+//!
+//! Images in tar files are another table, in [`webdataset`]. Which stores there are is for [`crate::stores`] to say.
 
 pub mod decode;
 
 mod ahead;
+mod braces;
 mod budget;
 mod columns;
 mod factory;
@@ -37,6 +40,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod url_table;
+pub mod webdataset;
 
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use decode::{ImageError, Limits, RgbImage, decode};

@@ -16,9 +16,13 @@ use super::budget::Permit;
 use super::columns::{self, Reads, Row};
 use super::header::{Header, MAX_HEADER_BYTES};
 use super::pipeline::Scan;
+use crate::stores::explain;
 
 /// Larger files are not read.
-const MAX_FILE_BYTES: u64 = 256 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The store that errors name which come from here.
+const OWN_ERRORS: &str = "images";
 
 /// What a scan counts.
 #[derive(Clone, Debug)]
@@ -112,10 +116,11 @@ impl Reader {
         self.counters.opened_files.add(1);
         self.counters.bytes_read.add(content.len());
         let header = columns::needs_header(&self.scan.projection).then(|| Header::of(&content)).flatten();
-        Row { file, content: Some(content), header }
+        Row { file, content: Some(content), unreadable: None, header }
     }
 
-    /// Reads `file` as far as needed. What can't be read is logged, counted and left NULL: it costs no other row.
+    /// Reads `file` as far as needed. What can't be read is logged, counted and left NULL, with the reason for those
+    /// who ask: it costs no other row.
     ///
     /// # Errors
     /// A read that was given up, which happens when the runtime shuts down: the file is not to blame.
@@ -133,8 +138,9 @@ impl Reader {
             Err(reason) => {
                 self.counters.unreadable_files.add(1);
                 let path = self.scan.location.path_of(&file.location);
-                tracing::warn!(path, %reason, "a file could not be read; its columns are NULL");
-                Ok(Row::listed(file))
+                let reason = reason_of(&reason);
+                tracing::warn!(path, reason, "a file could not be read; its columns are NULL");
+                Ok(Row { unreadable: Some(format!("could not be read: {reason}")), ..Row::listed(file) })
             }
         }
     }
@@ -154,9 +160,16 @@ impl Reader {
     }
 }
 
+fn reason_of(error: &object_store::Error) -> String {
+    match error {
+        object_store::Error::Generic { store: OWN_ERRORS, source } => source.to_string(),
+        error => explain(error),
+    }
+}
+
 fn too_large(size: u64) -> object_store::Error {
     let reason = format!("its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file");
-    object_store::Error::Generic { store: "images", source: reason.into() }
+    object_store::Error::Generic { store: OWN_ERRORS, source: reason.into() }
 }
 
 fn read_file(path: &str) -> io::Result<Vec<u8>> {

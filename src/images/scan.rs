@@ -22,7 +22,7 @@ use super::pipeline::Scan;
 ///
 /// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `chosen_files` (that
 /// pass filter and limit; 0 until all are listed), `opened_files` (of which any byte was read), `bytes_read`, and
-/// `unreadable_files` (rows whose image is NULL for it).
+/// `unreadable_files` (rows whose image is NULL for it, which is an error for inference).
 #[derive(Debug)]
 pub struct ImagesExec {
     scan: Scan,

@@ -29,7 +29,7 @@ use crate::Result;
 /// | column | type | filled from |
 /// |---|---|---|
 /// | `path` | Utf8View | the listing: the absolute local path, or the URL |
-/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read |
+/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and then inference says why |
 /// | `size` | UInt64 | the listing: bytes |
 /// | `modified` | Timestamp(µs, UTC) | the listing |
 /// | `etag` | Utf8 | the listing; NULL where the store has none |
@@ -80,7 +80,7 @@ impl ImagesTable {
 
     /// The folder that holds every file which passes `filters`, if they fix the outer partition columns.
     fn only_folder(&self, filters: &[Expr]) -> Option<StorePath> {
-        if self.location.may_be_file() {
+        if self.location.may_be_file() || self.location.files().is_some() {
             return None;
         }
         let typed: Vec<_> =

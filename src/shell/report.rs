@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::Location as TokenLocation;
 
 use super::source::Source;
 use crate::Error;
+use crate::stores::explain;
 
 /// Characters of a line that are shown before and behind the faulty one: statements that programs write can be lines
 /// of megabytes.
@@ -69,7 +70,7 @@ fn query_message(error: &DataFusionError) -> String {
         DataFusionError::ParquetError(inner) => foreign_message(inner.as_ref()),
         DataFusionError::SchemaError(inner, _) => inner.to_string(),
         DataFusionError::IoError(inner) => inner.to_string(),
-        DataFusionError::ObjectStore(inner) => inner.to_string(),
+        DataFusionError::ObjectStore(inner) => explain(inner),
         DataFusionError::SQL(inner, hint) => {
             let hint = hint.as_deref().unwrap_or_default();
             format!("{}{hint}", split_position(inner).0)

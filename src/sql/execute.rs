@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 use super::statement::Statement;
 use crate::Result;
 use crate::models::ModelRegistry;
+use crate::stores::apply_store_options;
 
 /// Plans `statement` and, as DataFusion does for DDL, carries out what has no plan: the result is then empty.
 ///
@@ -44,6 +45,7 @@ pub async fn plan(
         Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
         Statement::DataFusion(statement) => {
             let plan = engine_ctx.state().statement_to_plan(*statement).await?;
+            let plan = apply_store_options(engine_ctx, plan)?;
             Ok(engine_ctx.execute_logical_plan(plan).await?)
         }
     }

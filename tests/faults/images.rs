@@ -71,6 +71,24 @@ fn a_row_that_fails_says_why_and_its_neighbours_are_classified() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_a_row_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(photos().join("lion.jpg"), folder.path().join("lion.jpg")).unwrap();
+    fs::File::create(folder.path().join("large.jpg")).unwrap().set_len(300 << 20).unwrap();
+    let sql = format!(
+        "SELECT image IS NULL AS gone, q.* FROM ({EACH}, image FROM (SELECT path, image, classify(image) AS p
+         FROM read_images('.'))) q ORDER BY file"
+    )
+    .replace("q.*", "file, label, error");
+    let outcome = csv(folder.path(), &sql);
+    insta::assert_snapshot!(outcome.stdout, @"");
+    assert!(outcome.stderr.contains("a file could not be read; its columns are NULL"), "{}", outcome.stderr);
+
+    let error = csv(folder.path(), &format!("SET inference.on_error = 'fail'; {sql}")).error();
+    assert!(error.contains("/large.jpg: could not be read: its 314572800 bytes are more than"), "{error}");
+}
+
+#[test]
 fn a_pattern_means_what_it_matches_whatever_it_is() {
     let folder = folder_of_faults();
     let sql =

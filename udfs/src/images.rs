@@ -1,12 +1,63 @@
 //! The image argument: which SQL types hold encoded images, and how to read them row by row.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, LargeBinaryArray};
-use datafusion::arrow::buffer::NullBuffer;
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BinaryViewBuilder, LargeBinaryArray,
+};
+use datafusion::arrow::buffer::{Buffer, NullBuffer};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 
 /// Name of the struct field that holds the bytes in the `{bytes, path}` columns of Hugging Face data sets.
 const BYTES_FIELD: &str = "bytes";
+
+/// What the bytes beneath a NULL begin with where they are the reason for it.
+const REASON_MARK: &[u8] = b"seequel: unreadable: ";
+
+/// A BinaryView column of images in which a NULL knows why it is one: `Err` holds the reason, `Ok(None)` is a plain NULL.
+///
+/// Arrow leaves it to the producer what lies beneath a NULL, and kernels move it along with the row. Nobody but
+/// [`ImageArray::reason`] reads it: to SQL the value is NULL like any other. What doesn't fit a view, 4 GiB, is an error.
+///
+/// ```
+/// # use datafusion::arrow::buffer::Buffer;
+/// use std::sync::Arc;
+/// use datafusion::arrow::array::{Array, ArrayRef};
+/// use seequel_udfs::{ImageArray, image_column};
+///
+/// # fn main() -> datafusion::error::Result<()> {
+/// let bytes = Buffer::from(b"an encoded image");
+/// let column: ArrayRef = Arc::new(image_column([Ok(Some(&bytes)), Err("permission denied")])?);
+/// assert!(column.is_null(1));
+/// assert_eq!(ImageArray::try_new(&column)?.reason(1), Some("permission denied"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// An image of 4 GiB or more.
+pub fn image_column<'a>(
+    images: impl IntoIterator<Item = Result<Option<&'a Buffer>, &'a str>>,
+) -> Result<BinaryViewArray> {
+    let mut builder = BinaryViewBuilder::new();
+    let mut is_valid = Vec::new();
+    for image in images {
+        is_valid.push(matches!(image, Ok(Some(_))));
+        match image {
+            // Twelve bytes fit into the view itself.
+            Ok(Some(bytes)) if bytes.len() <= 12 => builder.append_value(bytes),
+            Ok(Some(bytes)) => {
+                let length = u32::try_from(bytes.len())
+                    .map_err(|_| exec_datafusion_err!("an image of {} bytes is too large", bytes.len()))?;
+                let block = builder.append_block(bytes.clone());
+                builder.try_append_view(block, 0, length)?;
+            }
+            Ok(None) => builder.append_value([]),
+            Err(reason) => builder.append_value([REASON_MARK, reason.as_bytes()].concat()),
+        }
+    }
+    let (views, buffers, _) = builder.finish().into_parts();
+    Ok(BinaryViewArray::try_new(views, buffers, Some(NullBuffer::from(is_valid)))?)
+}
 
 /// Checks that a column of `data_type` can hold encoded images; `signature` starts the error.
 ///
@@ -91,13 +142,25 @@ impl<'a> ImageArray<'a> {
             Bytes::Null => None,
         }
     }
+
+    /// Why `row` is NULL, if it is a file of [`image_column`]'s that could not be read. `row` must be less than the
+    /// array's length.
+    #[must_use]
+    pub fn reason(&self, row: usize) -> Option<&'a str> {
+        let Bytes::View(array) = &self.bytes else { return None };
+        if array.is_valid(row) || self.outer_nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            return None;
+        }
+        std::str::from_utf8(array.value(row).strip_prefix(REASON_MARK)?).ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{NullArray, StringArray, StructArray};
+    use datafusion::arrow::array::{BooleanArray, NullArray, StringArray, StructArray, UInt32Array};
+    use datafusion::arrow::compute;
     use datafusion::arrow::datatypes::{Field, Fields};
 
     use super::*;
@@ -138,6 +201,40 @@ mod tests {
         )?);
         check_image_type("classify(image)", array.data_type())?;
         assert_eq!(rows(&array)?, vec![Some(b"a".to_vec()), None]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reason_travels_with_its_row() -> Result<()> {
+        let long = Buffer::from(vec![7; 100]);
+        let column = image_column([Err("gone"), Ok(Some(&long)), Ok(None), Err("no permission")])?;
+        assert_eq!(column.null_count(), 3);
+        let array: ArrayRef = Arc::new(column);
+        let reasons = |array: &ArrayRef| -> Result<Vec<Option<String>>> {
+            let images = ImageArray::try_new(array)?;
+            Ok((0..array.len()).map(|row| images.reason(row).map(ToOwned::to_owned)).collect())
+        };
+        let (gone, refused) = (Some("gone".to_owned()), Some("no permission".to_owned()));
+        assert_eq!(reasons(&array)?, [gone.clone(), None, None, refused.clone()]);
+        assert_eq!(reasons(&array.slice(3, 1))?, std::slice::from_ref(&refused));
+        let filtered = compute::filter(&array, &BooleanArray::from(vec![false, true, false, true]))?;
+        assert_eq!(reasons(&filtered)?, [None, refused.clone()]);
+        let taken = compute::take(&array, &UInt32Array::from(vec![3, 0]), None)?;
+        assert_eq!(reasons(&taken)?, [refused.clone(), gone.clone()]);
+        let joined = compute::concat(&[&array.slice(0, 1), &filtered])?;
+        assert_eq!(reasons(&joined)?, [gone.clone(), None, refused.clone()]);
+        let mixed = compute::interleave(&[&array, &filtered], &[(1, 1), (0, 0)])?;
+        assert_eq!(reasons(&mixed)?, [refused, gone]);
+        Ok(())
+    }
+
+    #[test]
+    fn an_image_that_was_made_null_has_no_reason() -> Result<()> {
+        let bytes = Buffer::from(vec![7; 100]);
+        let (views, buffers, _) = image_column([Ok(Some(&bytes))])?.into_parts();
+        let nulls = Some(NullBuffer::new_null(1));
+        let array: ArrayRef = Arc::new(BinaryViewArray::try_new(views, buffers, nulls)?);
+        assert_eq!(ImageArray::try_new(&array)?.reason(0), None);
         Ok(())
     }
 

@@ -44,7 +44,7 @@ pub use cosine_similarity::{Cosine, CosineSimilarity};
 pub use detect::{box_fields, detection_fields, detections_type};
 pub use embed::embedding_type;
 pub use hamming_distance::HammingDistance;
-pub use images::{ImageArray, check_image_type, decoded_image_type};
+pub use images::{ImageArray, check_image_type, decoded_image_type, image_column};
 pub use inference::Inference;
 pub use inner_product::{Inner, InnerProduct};
 pub use l2_distance::{L2, L2Distance};

@@ -1,6 +1,7 @@
 //! The table from the outside: SQL over folders of small images.
 
 mod choosing;
+mod location;
 mod reading;
 
 use std::fs;

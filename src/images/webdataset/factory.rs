@@ -1,0 +1,34 @@
+//! `CREATE EXTERNAL TABLE shards STORED AS WEBDATASET LOCATION 'shards/{000..009}.tar'`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
+use datafusion::error::Result;
+use datafusion::logical_expr::CreateExternalTable;
+
+use super::table::WebDatasetTable;
+use crate::images::factory::{only_location, refuse_what_is_given};
+use crate::images::location::Location;
+
+/// Makes a [`WebDatasetTable`] of a `CREATE EXTERNAL TABLE … STORED AS WEBDATASET`; registered as `WEBDATASET`.
+#[derive(Debug, Default)]
+pub struct WebDatasetFactory;
+
+#[async_trait]
+impl TableProviderFactory for WebDatasetFactory {
+    /// # Errors
+    /// [`crate::Error::Images`] if there is no such location, or the statement says what shards can't have.
+    async fn create(
+        &self,
+        _session: &dyn Session,
+        statement: &CreateExternalTable,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let location = Location::parse_shards(only_location(statement)?)?;
+        if !statement.table_partition_cols.is_empty() {
+            return Err(location.fault("shards are not partitioned; leave out PARTITIONED BY").into());
+        }
+        refuse_what_is_given(statement, &location)?;
+        Ok(Arc::new(WebDatasetTable::new(location)))
+    }
+}

@@ -1,0 +1,105 @@
+//! Stores that refuse, stumble, dawdle or lose things.
+
+use crate::support::home;
+use crate::support::process::{Outcome, seequel};
+use crate::support::s3::S3;
+
+#[test]
+fn refused_credentials_name_the_bucket_and_what_to_set() {
+    let mut server = S3::of_photos();
+    server.fault("denied", ".*", 100);
+    for sql in [
+        "SELECT count(*) FROM read_images('s3://photos/')",
+        "SELECT classify(image) FROM 's3://photos/lion.jpg'",
+        "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 's3://photos/t/'",
+        "COPY (SELECT 1) TO 's3://photos/t.parquet'",
+    ] {
+        let error = server.run(sql).error();
+        assert!(error.contains("s3://photos: access was denied; set AWS_ACCESS_KEY_ID"), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_not_there() {
+    let server = S3::of_photos();
+    let error = server.run("SELECT count(*) FROM read_images('s3://fotos/')").error();
+    assert!(error.contains("s3://fotos: there is no such bucket"), "{error}");
+}
+
+#[test]
+fn without_credentials_the_ways_to_give_them_are_told() {
+    let server = S3::of_photos();
+    let mut command = server.command(&home(), "SELECT count(*) FROM read_images('s3://photos/')");
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    // Where instances of clouds have their credentials; nobody listens here.
+    command.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9");
+    let error = Outcome::of(&mut command).error();
+    assert!(
+        error.contains(
+            "s3://photos: no credentials were given, and this machine has none; set AWS_ACCESS_KEY_ID"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_endpoint_without_encryption_must_be_meant() {
+    let server = S3::of_photos();
+    let mut command = server.command(&home(), "SELECT count(*) FROM read_images('s3://photos/')");
+    let error = Outcome::of(command.env_remove("AWS_ALLOW_HTTP")).error();
+    assert!(error.contains("is not encrypted; if that is meant, set AWS_ALLOW_HTTP=true"), "{error}");
+}
+
+#[test]
+fn requests_that_fail_hang_or_break_off_are_repeated() {
+    let mut server = S3::of_photos();
+    server.fault("busy", "GET /photos.*list-type.*", 2);
+    server.fault("busy", "GET /photos/lion.jpg.*", 1);
+    server.fault("hang", "GET /photos/lion.jpg.*", 1);
+    server.fault("cut", "GET /photos/lion.jpg.*", 1);
+    let sql = format!(
+        "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION 's3://photos/'
+         OPTIONS ({}, 'aws.timeout' '2 seconds');
+         SELECT classify(image)['label'] AS label FROM images WHERE path LIKE '%lion%'",
+        server.options()
+    );
+    assert_eq!(server.run(&sql).answer(), "label\nlion\n");
+    let reads = server.requests().iter().filter(|line| line.starts_with("GET /photos/lion.jpg")).count();
+    assert_eq!(reads, 4);
+}
+
+#[test]
+fn what_never_recovers_ends_with_the_number_of_retries() {
+    let mut server = S3::of_photos();
+    server.fault("busy", ".*", 100);
+    let sql = format!(
+        "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION 's3://photos/'
+         OPTIONS ({}, 'aws.max_retries' '1')",
+        server.options()
+    );
+    let error = seequel(&home(), &["-q", "-c", &sql]);
+    let error = Outcome::of(&mut { error }).error();
+    assert!(error.contains("s3://photos: the request failed"), "{error}");
+    assert!(error.contains("max_retries: 1"), "{error}");
+}
+
+#[test]
+fn an_object_that_is_gone_when_it_is_read_is_a_row_with_an_error() {
+    let sql = "SELECT regexp_replace(path, '.*/', '') AS file, p['label'] AS label, p['error'] AS error
+               FROM (SELECT path, classify(image) AS p FROM read_images('s3://photos/[cl]*') WHERE path LIKE '%lion%' OR path LIKE '%coffee%')
+               ORDER BY file";
+    let mut server = S3::of_photos();
+    server.lose("lion.jpg", "GET /photos.*list-type.*");
+    let outcome = server.run(sql);
+    assert!(outcome.stderr.contains("a file could not be read"), "{}", outcome.stderr);
+    let lines: Vec<_> = outcome.stdout.lines().collect();
+    assert_eq!(lines[1], "coffee.png,espresso,");
+    assert!(lines[2].contains("lion.jpg,,") && lines[2].contains("could not be read: "), "{lines:?}");
+    assert!(lines[2].contains("s3://photos: there is no such object"), "{lines:?}");
+    assert_eq!(outcome.status, Some(0));
+
+    let mut server = S3::of_photos();
+    server.lose("lion.jpg", "GET /photos.*list-type.*");
+    let error = server.run(&format!("SET inference.on_error = 'fail'; {sql}")).error();
+    assert!(error.contains("s3://photos/lion.jpg: could not be read"), "{error}");
+}

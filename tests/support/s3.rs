@@ -1,0 +1,113 @@
+//! A real S3 API on this machine: moto's server, with a bucket of photos, unreliable on request.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::process::{Outcome, seequel};
+use super::{home, photos};
+
+/// A server with the bucket `photos`; it ends when this is dropped.
+pub(crate) struct S3 {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    port: u16,
+}
+
+impl S3 {
+    /// Serves the set-up's photos.
+    pub(crate) fn of_photos() -> Self {
+        Self::of(&photos())
+    }
+
+    /// Serves the files below `folder`.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let packages = home().join("test-python");
+        assert!(packages.is_dir(), "{} is missing: run `make test`", packages.display());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/s3_server.py");
+        let mut child = Command::new("python3")
+            .arg(script)
+            .arg(folder)
+            .env("PYTHONPATH", packages)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let commands = child.stdin.take().unwrap();
+        let mut answers = BufReader::new(child.stdout.take().unwrap());
+        let mut port = String::new();
+        answers.read_line(&mut port).unwrap();
+        let port = port.trim().parse().unwrap_or_else(|_| panic!("the server did not start: {port:?}"));
+        Self { child, commands, answers, port }
+    }
+
+    /// The bucket's address for those who speak plain HTTP.
+    pub(crate) fn http(&self) -> String {
+        format!("http://127.0.0.1:{}/photos", self.port)
+    }
+
+    /// OPTIONS that lead here.
+    pub(crate) fn options(&self) -> String {
+        format!(
+            "'aws.endpoint' 'http://127.0.0.1:{}', 'aws.allow_http' 'true', 'aws.region' 'us-east-1',
+             'aws.access_key_id' 'test', 'aws.secret_access_key' 'test'",
+            self.port
+        )
+    }
+
+    /// Runs `sql` in `folder` with an environment that leads here.
+    pub(crate) fn run_in(&self, folder: &Path, sql: &str) -> Outcome {
+        Outcome::of(&mut self.command(folder, sql))
+    }
+
+    /// Runs `sql` with an environment that leads here.
+    pub(crate) fn run(&self, sql: &str) -> Outcome {
+        self.run_in(&home(), sql)
+    }
+
+    /// The command of [`Self::run_in`].
+    pub(crate) fn command(&self, folder: &Path, sql: &str) -> Command {
+        let mut command = seequel(folder, &["-q", "--format", "csv", "-c", sql]);
+        command
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+
+    /// Makes the next `times` requests that match a regular expression meet a fault: see `s3_server.py`.
+    pub(crate) fn fault(&mut self, kind: &str, request: &str, times: u32) {
+        self.tell(&json!({ "command": "fault", "kind": kind, "request": request, "times": times }));
+    }
+
+    /// Deletes the object `key` once a request that matches has been answered.
+    pub(crate) fn lose(&mut self, key: &str, request: &str) {
+        self.tell(&json!({ "command": "fault", "kind": "lose", "request": request, "times": 1, "key": key }));
+    }
+
+    /// The requests since the last call: method, path with query, and range.
+    pub(crate) fn requests(&mut self) -> Vec<String> {
+        let requests = self.tell(&json!({ "command": "requests" }));
+        requests.as_array().unwrap().iter().map(|request| request.as_str().unwrap().to_owned()).collect()
+    }
+
+    fn tell(&mut self, command: &Value) -> Value {
+        writeln!(self.commands, "{command}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

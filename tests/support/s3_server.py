@@ -1,0 +1,117 @@
+"""moto's S3 API on a free port of this machine, with a bucket of files, made unreliable on request.
+
+    python3 s3_server.py FOLDER
+
+serves the files below FOLDER as the bucket `photos` and prints the port. Then it reads commands, a line of JSON each,
+and answers each with a line; it ends with its standard input.
+
+    {"command": "requests"}     the requests since the last such command: method, path with query, range
+    {"command": "fault", "request": REGEX, "kind": KIND, "times": N}
+
+The next N requests that match, written as `GET /photos/a.jpg?query`, meet a fault: `busy` answers 503, `denied` 403,
+`hang` answers only once the next such request has come, `cut` ends the connection amid the body, and `lose` answers
+and then deletes the object `key`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import get_canned_acl, s3_backends
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+BUCKET = "photos"
+
+
+class Unreliable:
+    """A WSGI application in front of another, which logs requests and injects faults."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self.application = application
+        self.lock = threading.Lock()
+        self.faults: list[dict[str, Any]] = []
+        self.requests: list[str] = []
+        self.hanging: dict[str, threading.Event] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        query = environ.get("QUERY_STRING", "")
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}{'?' if query else ''}{query}"
+        with self.lock:
+            self.requests.append(f"{request} {environ.get('HTTP_RANGE', '')}".strip())
+            fault = self.fault_of(request)
+            earlier = self.hanging.pop(request, None)
+            if fault and fault["kind"] == "hang":
+                self.hanging[request] = hung = threading.Event()
+        if earlier:
+            earlier.set()
+        if fault is None:
+            return self.application(environ, start_response)
+        match fault["kind"]:
+            case "busy":
+                return Response("<Error><Code>SlowDown</Code></Error>", 503)(environ, start_response)
+            case "denied":
+                return Response("<Error><Code>AccessDenied</Code></Error>", 403)(environ, start_response)
+            case "hang":
+                hung.wait()
+                return self.application(environ, start_response)
+            case "cut":
+                body = b"".join(self.application(environ, start_response))
+                return [body[: len(body) // 2]]
+            case "lose":
+                body = list(self.application(environ, start_response))
+                backend().delete_object(BUCKET, fault["key"])
+                return body
+        raise ValueError(fault["kind"])
+
+    def fault_of(self, request: str) -> dict[str, Any] | None:
+        """Takes one of the times that a matching fault has left."""
+        for fault in self.faults:
+            if fault["times"] > 0 and re.fullmatch(fault["request"], request):
+                fault["times"] -= 1
+                return fault
+        return None
+
+    def obey(self, command: dict[str, Any]) -> Any:
+        """Carries out a command and returns its answer."""
+        with self.lock:
+            if command["command"] == "requests":
+                requests, self.requests = self.requests, []
+                return requests
+            self.faults.append(command)
+            return "ok"
+
+
+def backend() -> Any:
+    """Returns what moto keeps its buckets in."""
+    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+
+
+def main() -> None:
+    """Serves until standard input ends."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    folder = Path(sys.argv[1])
+    backend().create_bucket(BUCKET, "us-east-1")
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            key = backend().put_object(BUCKET, file.relative_to(folder).as_posix(), file.read_bytes())
+            key.acl = get_canned_acl("public-read")
+    application = Unreliable(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    print(server.server_port, flush=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for line in sys.stdin:
+        print(json.dumps(application.obey(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
