@@ -66,23 +66,20 @@ impl Reading {
         image: usize,
         placement: &Placement,
     ) -> Result<Value, String> {
-        match (self, &spec.detector) {
-            (Self::Best, _) => {
-                let scores = scores(spec, outputs, image)?;
-                let best = best_class(scores, spec.output.activation);
-                best.map(|class| Value::Class(class, None)).ok_or_else(|| no_number(&spec.output.name))
-            }
-            (Self::Top(k), _) => Ok(Value::Classes(top_classes(&all_confidences(spec, outputs, image)?, k))),
-            (Self::Confidences, _) => Ok(Value::Numbers(all_confidences(spec, outputs, image)?)),
-            (Self::Embedding, _) => embedding(spec, outputs, image),
-            (Self::Objects, Some(detector)) => {
-                let objects = detections(detector, &spec.input, outputs, image, placement)?;
-                Ok(Value::Objects(objects))
-            }
-            (Self::Objects, None) => Err("the model gives no boxes".to_owned()),
-            (Self::Outputs, _) => all_outputs(spec, outputs, image),
+        match self {
+            Self::Best => best(spec, outputs, image),
+            Self::Top(k) => Ok(Value::Classes(top_classes(&all_confidences(spec, outputs, image)?, k))),
+            Self::Confidences => Ok(Value::Numbers(all_confidences(spec, outputs, image)?)),
+            Self::Embedding => embedding(spec, outputs, image),
+            Self::Objects => objects(spec, outputs, image, placement),
+            Self::Outputs => all_outputs(spec, outputs, image),
         }
     }
+}
+
+fn best(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result<Value, String> {
+    let best = best_class(scores(spec, outputs, image)?, spec.output.activation);
+    best.map(|class| Value::Class(class, None)).ok_or_else(|| no_number(&spec.output.name))
 }
 
 fn scores<'a>(spec: &ModelSpec, outputs: &[&'a BatchOutput], image: usize) -> Result<&'a [f32], String> {
@@ -101,6 +98,16 @@ fn embedding(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result
         return Err(no_number(&output.name));
     }
     Ok(Value::Numbers(vector.to_vec()))
+}
+
+fn objects(
+    spec: &ModelSpec,
+    outputs: &[&BatchOutput],
+    image: usize,
+    placement: &Placement,
+) -> Result<Value, String> {
+    let Some(detector) = &spec.detector else { return Err("the model gives no boxes".to_owned()) };
+    detections(detector, &spec.input, outputs, image, placement).map(Value::Objects)
 }
 
 fn all_outputs(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result<Value, String> {
