@@ -29,7 +29,8 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     for outputs in [1, 2, 4] {
         group.bench_function(format!("morsels/1→{outputs}"), |bencher| {
             bencher.iter(|| {
-                let exchange = InferExchangeExec::new(photos(), outputs, MorselRows { most: MORSEL_ROWS, batch: 1 });
+                let exchange =
+                    InferExchangeExec::new(photos(), outputs, MorselRows { most: MORSEL_ROWS, batch: 1 });
                 let rows = runtime.block_on(drain(Arc::new(exchange)));
                 assert_eq!(rows, BATCHES * BATCH_ROWS);
             });

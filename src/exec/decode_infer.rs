@@ -71,12 +71,14 @@ pub(crate) fn decode_infer(
         key,
         context.reservation.new_empty(),
         rows.max(1),
-        |most| tensor_bytes(plans, most),
+        |most| tensor_bytes(plans, rows, most),
         || context.cancellation.check(),
     )?;
     let mut buffers = match kept {
         Some(kept) => kept,
-        None => plans.iter().map(|plan| buffers(plan, held.most)).collect::<Result<_>>()?,
+        None => {
+            plans.iter().map(|plan| buffers(plan, plans.len(), rows, held.most)).collect::<Result<_>>()?
+        }
     };
     let lanes = plans.iter().zip(&mut buffers).map(|(plan, buffers)| Lane::new(plan, rows, buffers, metrics));
     let mut lanes: Vec<_> = lanes.collect();
@@ -87,7 +89,7 @@ pub(crate) fn decode_infer(
         check()?;
         let Some(bytes) = images.get(row) else {
             if let Some(reason) = images.reason(row) {
-                lanes.iter_mut().for_each(|lane| lane.fail(row, reason.to_owned()));
+                lanes.iter_mut().for_each(|lane| lane.fail(row, reason));
             }
             continue;
         };
@@ -113,22 +115,38 @@ pub(crate) fn decode_infer(
     agenda.answers(&answers)
 }
 
-fn buffers(plan: &LanePlan, most: usize) -> Result<LaneBuffers> {
-    Ok(LaneBuffers::new(&plan.model, slots(&plan.model, most)?))
+fn buffers(plan: &LanePlan, lanes: usize, rows: usize, most: usize) -> Result<LaneBuffers> {
+    let Sizes { slots, batch } = Sizes::of(&plan.model, lanes, rows, most)?;
+    Ok(LaneBuffers::new(&plan.model, slots, batch))
 }
 
-/// Slots of a model's tensor where at most `most` images go in at once.
-fn slots(model: &Model, most: usize) -> Result<usize> {
-    match model.spec().input.fixed_batch {
-        Some(batch) => Ok(batch),
-        None => Ok(model.sizing()?.batch_rows.min(most)),
+/// Images that a model's tensor holds, and of these how many it runs on at once.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    slots: usize,
+    batch: usize,
+}
+
+impl Sizes {
+    /// The sizes for `model`, one of `lanes`, where a morsel has `rows` rows and memory is there for `most` images.
+    ///
+    /// A model alone runs as soon as it has a batch: what was just written is then in the processor's cache. Several
+    /// take turns after a whole morsel, so that each finds its weights in the cache for all but the first of its runs.
+    fn of(model: &Model, lanes: usize, rows: usize, most: usize) -> Result<Self> {
+        if let Some(batch) = model.spec().input.fixed_batch {
+            return Ok(Self { slots: batch, batch });
+        }
+        let batch = model.sizing()?.batch_rows.min(most);
+        let slots = if lanes == 1 { batch } else { rows.clamp(batch, most.max(batch)) };
+        Ok(Self { slots, batch })
     }
 }
 
-/// Bytes of all models' tensors where at most `most` images go in at once.
-fn tensor_bytes(plans: &[LanePlan], most: usize) -> Result<usize> {
-    let bytes = plans
-        .iter()
-        .map(|plan| Ok(slots(&plan.model, most)? * Tensor::image_bytes(&plan.model.spec().input)));
+/// Bytes of all models' tensors where a morsel has `rows` rows and memory is there for `most` images.
+fn tensor_bytes(plans: &[LanePlan], rows: usize, most: usize) -> Result<usize> {
+    let bytes = plans.iter().map(|plan| {
+        let Sizes { slots, .. } = Sizes::of(&plan.model, plans.len(), rows, most)?;
+        Ok(slots * Tensor::image_bytes(&plan.model.spec().input))
+    });
     bytes.sum()
 }

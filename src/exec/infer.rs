@@ -97,6 +97,15 @@ impl InferExec {
     pub fn calls(&self) -> &[PhysicalCall] {
         &self.calls
     }
+
+    /// Runs of a model for each row: one for each model and image, however many calls want it.
+    #[must_use]
+    pub fn runs_a_row(&self) -> usize {
+        let runs = self.calls.iter().flat_map(|call| {
+            call.predictor.members().iter().map(|model| (call.inputs.as_slice(), model.as_ref()))
+        });
+        runs.unique().count()
+    }
 }
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {

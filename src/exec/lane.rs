@@ -14,13 +14,14 @@ pub(crate) struct LaneBuffers {
     preprocessor: Preprocessor,
     tensor: Tensor,
     slots: usize,
+    batch: usize,
 }
 
 impl LaneBuffers {
-    /// Buffers for `model`, `slots` images at a time.
-    pub(crate) fn new(model: &Model, slots: usize) -> Self {
+    /// Buffers of `slots` images for `model`, which runs on at most `batch` of them at once.
+    pub(crate) fn new(model: &Model, slots: usize, batch: usize) -> Self {
         let tensor = Tensor::new(&model.spec().input, slots);
-        Self { preprocessor: Preprocessor::new(model.spec()), tensor, slots }
+        Self { preprocessor: Preprocessor::new(model.spec()), tensor, slots, batch: batch.max(1) }
     }
 }
 
@@ -50,7 +51,7 @@ impl<'a> Lane<'a> {
 
     /// Takes the image of `row`; runs the model if that fills the tensor.
     pub(crate) fn push(&mut self, row: usize, image: &RgbImage) -> Result<()> {
-        let LaneBuffers { preprocessor, tensor, slots } = &mut *self.buffers;
+        let LaneBuffers { preprocessor, tensor, slots, .. } = &mut *self.buffers;
         if let Err(reason) = preprocessor.write(image, tensor, self.filled.len()) {
             self.fail(row, &reason);
             return Ok(());
@@ -72,29 +73,36 @@ impl<'a> Lane<'a> {
         Ok(self.answers)
     }
 
+    /// Runs the model on the filled slots, batch after batch.
     fn run(&mut self) -> Result<()> {
-        let rows = std::mem::take(&mut self.filled);
-        if rows.is_empty() {
-            return Ok(());
+        let filled = std::mem::take(&mut self.filled);
+        for (number, rows) in filled.chunks(self.buffers.batch).enumerate() {
+            self.run_batch(number * self.buffers.batch, rows)?;
         }
+        Ok(())
+    }
+
+    /// Runs the model on the slots from `first` on, which belong to `rows`.
+    fn run_batch(&mut self, first: usize, rows: &[(usize, Placement)]) -> Result<()> {
         self.metrics.batches.add(1);
         self.metrics.inferred_rows.add(rows.len());
         let LanePlan { model, outputs, .. } = self.plan;
-        match model.run(&self.buffers.tensor, rows.len(), outputs, &self.metrics.run_times)? {
-            Ok(outputs) => self.answer(&rows, &outputs),
+        let slots = first..first + rows.len();
+        match model.run(&self.buffers.tensor, slots, outputs, &self.metrics.run_times)? {
+            Ok(outputs) => self.answer(rows, &outputs),
             Err(reason) if rows.len() == 1 => self.fail(rows[0].0, &reason),
-            Err(_) => self.run_one_by_one(&rows)?,
+            Err(_) => self.run_one_by_one(first, rows)?,
         }
         Ok(())
     }
 
     /// A batch that fails as a whole is run again image by image, so that only the culprit pays.
-    fn run_one_by_one(&mut self, rows: &[(usize, Placement)]) -> Result<()> {
+    fn run_one_by_one(&mut self, first: usize, rows: &[(usize, Placement)]) -> Result<()> {
         let LanePlan { model, outputs, .. } = self.plan;
-        for (slot, row) in rows.iter().enumerate() {
+        for (slot, row) in (first..).zip(rows) {
             let part = self.buffers.tensor.image(&model.spec().input, slot);
             self.metrics.batches.add(1);
-            match model.run(&part, 1, outputs, &self.metrics.run_times)? {
+            match model.run(&part, 0..1, outputs, &self.metrics.run_times)? {
                 Ok(outputs) => self.answer(&[*row], &outputs),
                 Err(reason) => self.fail(row.0, &reason),
             }

@@ -78,8 +78,7 @@ pub use settings::{ResolvedSetting, Source};
 pub use sizing::Sizing;
 pub use spec::{
     Activation, Background, Channels, Element, EmbeddingSpec, InputSpec, Interpolation, Layout, ModelSpec,
-    OutputSpec,
-    Preprocessing, Resize, Task,
+    OutputSpec, Preprocessing, Resize, Task,
 };
 pub use tensor::{Tensor, TensorData};
 

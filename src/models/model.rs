@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -93,7 +94,7 @@ impl Model {
         Ok(self.placed()?.sizing)
     }
 
-    /// Runs the first `rows` images of `tensor` on a session of the pool, which it waits for, or loads.
+    /// Runs the images `images` of `tensor` on a session of the pool, which it waits for, or loads.
     /// Returns the outputs of those names. Blocks: call it on a thread that may.
     ///
     /// # Errors
@@ -101,7 +102,7 @@ impl Model {
     pub(crate) fn run(
         &self,
         tensor: &Tensor,
-        rows: usize,
+        images: Range<usize>,
         outputs: &[String],
         times: &RunTimes,
     ) -> Result<Result<Vec<BatchOutput>, String>> {
@@ -114,8 +115,8 @@ impl Model {
             Session::load(&self.runtime, &self.spec, placed.provider, placed.sizing.threads, &self.weights)
         })?;
         let _timer = times.infer.timer();
-        self.inferred_rows.fetch_add(rows as u64, Relaxed);
-        Ok(session.run(tensor, rows, outputs))
+        self.inferred_rows.fetch_add(images.len() as u64, Relaxed);
+        Ok(session.run(tensor, images, outputs))
     }
 
     fn placed(&self) -> Result<&Placed> {

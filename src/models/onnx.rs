@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one file that names ort")]
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -169,17 +170,17 @@ impl Session {
         Ok(Self { session, input, fixed_batch, selections: vec![] })
     }
 
-    /// Runs the first `rows` images of `tensor`; returns the outputs of those names, and computes no others.
+    /// Runs the images `images` of `tensor`; returns the outputs of those names, and computes no others.
     ///
-    /// A model whose batch is fixed runs on the whole tensor: what it says of the rows past `rows` is padding.
+    /// A model whose batch is fixed runs on the whole of it: what it says of the images past `images` is padding.
     pub(super) fn run(
         &mut self,
         tensor: &Tensor,
-        rows: usize,
+        images: Range<usize>,
         outputs: &[String],
     ) -> Result<Vec<BatchOutput>, String> {
-        let batch = self.fixed_batch.unwrap_or(rows);
-        let input = input(tensor, batch).map_err(|error| error.to_string())?;
+        let batch = self.fixed_batch.unwrap_or(images.len());
+        let input = input(tensor, images.start, batch).map_err(|error| error.to_string())?;
         let selection = self.selection(outputs).map_err(|error| error.to_string())?;
         let options = &self.selections[selection].1;
         let given = self
@@ -204,14 +205,14 @@ impl Session {
     }
 }
 
-/// The first `batch` images of `tensor`, as they lie.
-fn input(tensor: &Tensor, batch: usize) -> ort::Result<SessionInputValue<'_>> {
+/// The `batch` images of `tensor` from `first` on, as they lie.
+fn input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<SessionInputValue<'_>> {
     let shape = tensor.shape(batch);
-    let length = tensor.image_len() * batch;
+    let values = tensor.image_len() * first..tensor.image_len() * (first + batch);
     Ok(match tensor.data() {
-        TensorData::F32(data) => TensorRef::from_array_view((shape, &data[..length]))?.into(),
-        TensorData::F16(data) => TensorRef::from_array_view((shape, &data[..length]))?.into(),
-        TensorData::U8(data) => TensorRef::from_array_view((shape, &data[..length]))?.into(),
+        TensorData::F32(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
+        TensorData::F16(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
+        TensorData::U8(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
     })
 }
 

@@ -90,7 +90,7 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
         let rows = total_rows(plan);
         add(Stage::Decoded, Count { done: metric(plan, "decoded_images"), total: rows });
         let done = metric(plan, "inferred_rows") + metric(plan, "failed_rows");
-        add(Stage::Inferred, Count { done, total: rows.map(|rows| rows * infer.calls().len() as u64) });
+        add(Stage::Inferred, Count { done, total: rows.map(|rows| rows * infer.runs_a_row() as u64) });
     } else if let Some(sink) = plan.downcast_ref::<DataSinkExec>() {
         let input = sink.input().as_ref();
         add(Stage::Written, Count { done: rows_out(input), total: total_rows(input) });
