@@ -11,7 +11,8 @@ use url::{Host, Url};
 
 use super::super::files::MAX_MODEL_BYTES;
 use super::super::registry::CreateModel;
-use super::download::{Download, digest, hex};
+use super::digest::{digest, hex};
+use super::download::Download;
 use crate::{Error, Result};
 
 /// Fetches the file, unless one of that digest is kept.
