@@ -83,7 +83,7 @@ fn serve(mut connection: &TcpStream, pages: &Mutex<HashMap<String, Page>>, log: 
         page.map(|page| Page { lost_after: page.lost_after.take(), ..page.clone() })
     };
     let (head, body) = answer(page.as_ref(), &request);
-    let cut = page.and_then(|page| page.lost_after).unwrap_or(body.len());
+    let cut = page.as_ref().and_then(|page| page.lost_after).unwrap_or(body.len());
     let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&body[..cut]));
 }

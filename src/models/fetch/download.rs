@@ -6,9 +6,8 @@
 //!               └── left by an earlier attempt: ask for the rest, if the digest will tell whether it fits
 //! ```
 
-use std::fmt::Write;
 use std::fs::{File, TryLockError};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,8 +16,9 @@ use datafusion::common::runtime::SpawnedTask;
 use futures::TryFutureExt;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt, SeekFrom};
+
+use super::digest::digest;
 
 /// Longest silence of a server before it counts as lost.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -78,6 +78,7 @@ impl Download<'_> {
             .map_err(|error| format!("can't be kept in {}: {error}", part.display()))?;
         // Whoever held the lock has fetched the file.
         if self.target.is_file() {
+            let _ = tokio::fs::remove_file(&part).await;
             return Ok(());
         }
         self.receive(tokio::fs::File::from_std(file)).await?;
@@ -97,14 +98,14 @@ impl Download<'_> {
             file.set_len(0).await.map_err(|error| format!("can't be kept: {error}"))?;
         }
         let mut reconnections = 0;
-        let mut had = Self::length(&file).await?;
+        let mut had = Self::length(&mut file).await?;
         loop {
             let reason = match self.attempt(&mut file).await {
                 Ok(()) => return Ok(()),
                 Err(Fault::Final(reason)) => return Err(reason),
                 Err(Fault::Lost(reason)) => reason,
             };
-            let has = Self::length(&file).await?;
+            let has = Self::length(&mut file).await?;
             // An attempt that brought nothing will not be followed by a better one.
             if has <= had || reconnections == RECONNECTIONS {
                 return Err(reason);
@@ -115,8 +116,12 @@ impl Download<'_> {
     }
 
     /// How much of the file is there.
-    async fn length(file: &tokio::fs::File) -> Result<u64, String> {
-        Ok(file.metadata().await.map_err(|error| format!("can't be kept: {error}"))?.len())
+    async fn length(file: &mut tokio::fs::File) -> Result<u64, String> {
+        let metadata = async {
+            file.flush().await?;
+            file.metadata().await
+        };
+        Ok(metadata.await.map_err(|error: io::Error| format!("can't be kept: {error}"))?.len())
     }
 
     /// Asks for what `file` lacks, and appends it.
@@ -212,41 +217,6 @@ pub(super) fn refusal(status: StatusCode) -> String {
         _ => "the server refused",
     };
     format!("can't be fetched: {meaning} (HTTP status {status})")
-}
-
-/// Computes the SHA-256 of a file in lower-case hex.
-///
-/// # Errors
-/// A reason, as the end of a sentence.
-pub(super) async fn digest(path: &Path) -> Result<String, String> {
-    let path = path.to_owned();
-    let hashed = SpawnedTask::spawn_blocking(move || {
-        let (mut hash, mut file) = (Sha256::new(), BufReader::with_capacity(1 << 18, File::open(&path)?));
-        loop {
-            let bytes = file.fill_buf()?;
-            if bytes.is_empty() {
-                break;
-            }
-            hash.update(bytes);
-            let taken = bytes.len();
-            file.consume(taken);
-        }
-        Ok::<_, io::Error>(hex(&hash.finalize()))
-    });
-    match hashed.join().await {
-        Ok(Ok(digest)) => Ok(digest),
-        Ok(Err(error)) => Err(format!("can't be read back: {error}")),
-        Err(error) => Err(format!("can't be read back: {error}")),
-    }
-}
-
-/// Bytes in lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn part_of(target: &Path) -> PathBuf {

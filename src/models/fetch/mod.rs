@@ -10,6 +10,7 @@
 //! A file that was fetched before is not fetched again, and one whose digest is known is verified. What is fetched, and
 //! from whom, is logged as it happens.
 
+mod digest;
 mod download;
 mod hub;
 mod listing;

@@ -11,7 +11,8 @@ use url::{Host, Url};
 
 use super::super::files::MAX_MODEL_BYTES;
 use super::super::registry::CreateModel;
-use super::download::{Download, digest, hex};
+use super::digest::{digest, hex};
+use super::download::Download;
 use crate::{Error, Result};
 
 /// Fetches the file, unless one of that digest is kept.
@@ -21,17 +22,17 @@ use crate::{Error, Result};
 /// or would come unencrypted from another machine.
 pub(super) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
     let faults = Faults(statement);
-    let url = checked(&statement.location).map_err(|reason| faults.of_model(reason))?;
+    let url = checked(&statement.location).map_err(|reason| faults.of_model(&reason))?;
     let downloads = home.join("downloads");
     match said_digest(statement) {
         Some(said) if !is_digest(&said) => Err(faults.of_sha256(format!("'{said}' is not 64 hex digits"))),
         Some(said) => {
             let file = downloads.join(&said).join("model.onnx");
-            fetch_to(&url, &file, Some(&said)).await.map_err(|reason| faults.of_model(reason))?;
+            fetch_to(&url, &file, Some(&said)).await.map_err(|reason| faults.of_model(&reason))?;
             Ok(file)
         }
         None => {
-            let kept = fetch_unknown(&url, &downloads).await.map_err(|reason| faults.of_model(reason))?;
+            let kept = fetch_unknown(&url, &downloads).await.map_err(|reason| faults.of_model(&reason))?;
             let location = &statement.location;
             Err(faults.of_sha256(format!(
                 "'{location}' may change, so its digest must be said; today that is sha256 '{kept}'"
@@ -104,7 +105,7 @@ fn is_digest(text: &str) -> bool {
 struct Faults<'a>(&'a CreateModel);
 
 impl Faults<'_> {
-    fn of_model(&self, reason: String) -> Error {
+    fn of_model(&self, reason: &str) -> Error {
         let reason = format!("'{}': {reason}", self.0.location);
         Error::Model { model: self.0.name.clone(), reason }
     }
