@@ -81,7 +81,11 @@ fn a_file_that_cannot_be_read_is_a_row_with_an_error() {
     )
     .replace("q.*", "file, label, error");
     let outcome = csv(folder.path(), &sql);
-    insta::assert_snapshot!(outcome.stdout, @"");
+    insta::assert_snapshot!(outcome.stdout, @"
+    gone,file,label,error
+    true,large.jpg,,could not be read: its 314572800 bytes are more than the 268435456 that are read of one file
+    false,lion.jpg,lion,
+    ");
     assert!(outcome.stderr.contains("a file could not be read; its columns are NULL"), "{}", outcome.stderr);
 
     let error = csv(folder.path(), &format!("SET inference.on_error = 'fail'; {sql}")).error();

@@ -193,13 +193,15 @@ fn key_and_kind(name: &str) -> Option<(&str, String)> {
 
 fn not_a_tar(error: &io::Error) -> io::Error {
     // Errors of the store come through here as well, and say what they are.
-    match error.kind() {
-        io::ErrorKind::Other if error.to_string().contains("EOF") => {
-            invalid("the tar is cut short".to_owned())
-        }
-        io::ErrorKind::Other => invalid(format!("the tar is damaged, or this is none: {error}")),
-        kind => io::Error::new(kind, error.to_string()),
+    if error.kind() != io::ErrorKind::Other {
+        return io::Error::new(error.kind(), error.to_string());
     }
+    let text = error.to_string();
+    let is_short = text.contains("unexpected EOF") || text.contains("failed to read entire block");
+    invalid(match is_short {
+        true => "the tar is cut short".to_owned(),
+        false => format!("the tar is damaged, or this is none: {text}"),
+    })
 }
 
 fn invalid(reason: String) -> io::Error {
