@@ -8,7 +8,7 @@
 //! | `do_normalize`, `image_mean`, `image_std` | `mean`, `std` |
 //! | `resample` (a number of Pillow's) | `interpolation` |
 //! | `size`, `do_center_crop`, `crop_size`, `crop_pct` | `input_size`, `resize`, `crop_fraction` |
-//! | `pretrained_cfg` | see [`timm`](super::timm) |
+//! | `pretrained_cfg` | see [`timm`] |
 //!
 //! Keys of other meaning or unexpected form are left to weaker sources: these files also describe models that are no
 //! business of ours. A value we understand but can't offer is passed on, so that it is refused unless a stronger source
