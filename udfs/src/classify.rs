@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
-use datafusion::logical_expr::Documentation;
+use datafusion::logical_expr::{Documentation, TypeSignatureClass};
 
 use crate::call::Request;
 use crate::inference::{Function, SECTION};
@@ -42,6 +42,8 @@ pub fn classification_type() -> DataType {
 pub(crate) static CLASSIFY: Function = Function {
     name: "classify",
     signature: SIGNATURE,
+    example: || vec![TypeSignatureClass::Binary],
+    example_type: || Some(classification_type()),
     read: |arguments| arguments.image_call(Request::Classify, 1),
     documentation: LazyLock::new(|| {
         Documentation::builder(

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::Documentation;
+use datafusion::logical_expr::{Documentation, TypeSignatureClass};
 
 use crate::call::{Arguments, ReadCall, Request};
 use crate::inference::{Function, SECTION};
@@ -40,6 +40,8 @@ pub fn ranked_classes_type() -> DataType {
 pub(crate) static CLASSIFY_TOP_K: Function = Function {
     name: "classify_top_k",
     signature: SIGNATURE,
+    example: || vec![TypeSignatureClass::Binary, TypeSignatureClass::Integer],
+    example_type: || Some(ranked_classes_type()),
     read,
     documentation: LazyLock::new(|| {
         Documentation::builder(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
-use datafusion::logical_expr::Documentation;
+use datafusion::logical_expr::{Documentation, TypeSignatureClass};
 
 use crate::call::Request;
 use crate::inference::{Function, SECTION};
@@ -51,6 +51,8 @@ pub fn detections_type() -> DataType {
 pub(crate) static DETECT: Function = Function {
     name: "detect",
     signature: SIGNATURE,
+    example: || vec![TypeSignatureClass::Binary],
+    example_type: || Some(detections_type()),
     read: |arguments| arguments.image_call(Request::Detect, 1),
     documentation: LazyLock::new(|| {
         Documentation::builder(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::logical_expr::Documentation;
+use datafusion::logical_expr::{Documentation, TypeSignatureClass};
 
 use crate::call::Request;
 use crate::inference::{Function, SECTION};
@@ -19,6 +19,8 @@ pub fn embedding_type(dimensions: i32) -> DataType {
 pub(crate) static EMBED: Function = Function {
     name: "embed",
     signature: SIGNATURE,
+    example: || vec![TypeSignatureClass::Binary],
+    example_type: || None,
     read: |arguments| arguments.image_call(Request::Embed, 1),
     documentation: LazyLock::new(|| {
         Documentation::builder(

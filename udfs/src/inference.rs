@@ -31,6 +31,10 @@ pub(crate) struct Function {
     pub(crate) name: &'static str,
     /// How it is called: the start of every error.
     pub(crate) signature: &'static str,
+    /// Types of a call's arguments, for `SHOW FUNCTIONS`.
+    pub(crate) example: fn() -> Vec<TypeSignatureClass>,
+    /// Type of the answer as far as it is known without a model, for `SHOW FUNCTIONS`.
+    pub(crate) example_type: fn() -> Option<DataType>,
     /// Reads a call's literals.
     pub(crate) read: fn(&Arguments<'_>) -> Result<ReadCall>,
     pub(crate) documentation: LazyLock<Documentation>,
@@ -63,7 +67,7 @@ impl Inference {
             function,
             models: Arc::clone(models),
             default_model: models.default_model(config),
-            signature: listed_signature(Volatility::Volatile, vec![arguments(&[TypeSignatureClass::Binary])]),
+            signature: listed_signature(Volatility::Volatile, vec![arguments(&(function.example)())]),
         };
         FUNCTIONS.iter().map(function).map(ScalarUDF::new_from_impl).collect()
     }
@@ -79,6 +83,24 @@ impl Inference {
         };
         let ReadCall { call, inputs } = self.read(args.iter().map(literal).collect())?;
         Ok((call, &args[inputs]))
+    }
+
+    fn answer_type(&self, args: &ReturnFieldArgs<'_>) -> Result<DataType> {
+        let ReadCall { call, inputs } = self.read(args.scalar_arguments.to_vec())?;
+        let inputs: Vec<_> = args.arg_fields[inputs]
+            .iter()
+            .map(|field| decoded_image_type(field.data_type()).clone())
+            .collect();
+        self.models.answer_type(&call, &inputs)
+    }
+
+    /// The type for a call without literals, such as `SHOW FUNCTIONS` makes up. A query with such a call gets no further
+    /// than the extraction of its calls, which says what is wrong.
+    fn example_type(&self, args: &ReturnFieldArgs<'_>) -> Option<DataType> {
+        let types: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let is_example = args.scalar_arguments.iter().all(Option::is_none)
+            && self.signature.type_signature.get_example_types().contains(&types);
+        (self.function.example_type)().filter(|_| is_example)
     }
 
     fn read(&self, literals: Vec<Option<&ScalarValue>>) -> Result<ReadCall> {
@@ -129,12 +151,10 @@ impl ScalarUDFImpl for Inference {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let ReadCall { call, inputs } = self.read(args.scalar_arguments.to_vec())?;
-        let inputs: Vec<_> = args.arg_fields[inputs]
-            .iter()
-            .map(|field| decoded_image_type(field.data_type()).clone())
-            .collect();
-        let data_type = self.models.answer_type(&call, &inputs)?;
+        let data_type = match self.answer_type(&args) {
+            Ok(data_type) => data_type,
+            Err(fault) => self.example_type(&args).ok_or(fault)?,
+        };
         Ok(Arc::new(Field::new(self.function.name, data_type, true)))
     }
 

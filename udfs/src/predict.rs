@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
+use datafusion::arrow::datatypes::{DataType, Fields};
+use datafusion::common::types::logical_string;
 use datafusion::common::{Result, plan_err};
-use datafusion::logical_expr::Documentation;
+use datafusion::logical_expr::{Documentation, TypeSignatureClass};
 
 use crate::call::{Arguments, Call, ReadCall, Request};
 use crate::inference::{Function, SECTION};
@@ -13,6 +15,8 @@ pub(crate) const SIGNATURE: &str = "predict(model, input, …)";
 pub(crate) static PREDICT: Function = Function {
     name: "predict",
     signature: SIGNATURE,
+    example: || vec![TypeSignatureClass::Native(logical_string()), TypeSignatureClass::Binary],
+    example_type: || Some(DataType::Struct(Fields::empty())),
     read,
     documentation: LazyLock::new(|| {
         Documentation::builder(
