@@ -179,7 +179,7 @@ impl Session {
         images: Range<usize>,
         outputs: &[String],
     ) -> Result<Vec<BatchOutput>, String> {
-        let batch = self.fixed_batch.unwrap_or(images.len());
+        let batch = self.fixed_batch.unwrap_or_else(|| images.len());
         let input = input(tensor, images.start, batch).map_err(|error| error.to_string())?;
         let selection = self.selection(outputs).map_err(|error| error.to_string())?;
         let options = &self.selections[selection].1;
