@@ -17,7 +17,7 @@ setup: system  ## Fetches ONNX Runtime, two models and photos into .seequel (SEE
 
 demo: setup  ## Classifies the photos with the release build, into results.parquet.
 	$(CARGO) build --release --locked
-	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/01_classify.sql | $(CARGO) run --quiet --release --locked
+	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/03_classify.sql | $(CARGO) run --quiet --release --locked
 
 test: system  ## Sets up, fetches a detector and an S3 server for the tests too, and runs them all.
 	@$(PYTHON) scripts/setup.py --tests

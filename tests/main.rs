@@ -10,6 +10,7 @@ mod fetch;
 mod functions;
 mod library;
 mod plans;
+mod queries;
 mod reference;
 mod runs;
 mod schema;

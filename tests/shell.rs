@@ -195,7 +195,7 @@ fn the_version_is_the_packages() {
 /// As `make demo` does it, but into a folder of its own.
 #[test]
 fn the_demo_says_what_is_on_the_photos() {
-    let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/queries/01_classify.sql")).unwrap();
+    let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/queries/03_classify.sql")).unwrap();
     let script = script.replace(".seequel/", &format!("{}/", home().display()));
     let folder = tempfile::tempdir().unwrap();
     let shown = Outcome::with_input(&mut seequel(folder.path(), &[]), &script).answer();

@@ -3,7 +3,7 @@
 -- The main job in three statements: a folder becomes a table, a model becomes a function, the answers become a
 -- Parquet file. Run it from Seequel's folder, after `make setup`:
 --
---     seequel -f queries/01_classify.sql
+--     seequel -f queries/03_classify.sql
 
 -- Every image in the folder and below it is a row. No file is opened yet.
 CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';

@@ -1,0 +1,24 @@
+-- Parquet in and out: images as a column, answers beside them.
+--
+--     seequel -f queries/08_parquet.sql
+
+CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
+
+-- Images travel as they are, in one file with whatever belongs to them.
+COPY (SELECT regexp_replace(path, '.*/', '') AS photo, image FROM images) TO 'photos.parquet';
+
+-- Any binary column is classified, on all cores, from one file too.
+COPY (SELECT photo, classify(image) AS prediction FROM 'photos.parquet') TO 'answers.parquet';
+
+-- Answers are columns like any other.
+SELECT prediction['label'] AS label, count(*) AS photos
+FROM 'answers.parquet' GROUP BY label ORDER BY photos DESC, label LIMIT 5;
+
+-- Join them with the images again: small pictures of what is surely an animal.
+COPY (
+  SELECT photo, prediction['label'] AS label, thumbnail(image, 128) AS image
+  FROM 'photos.parquet' JOIN 'answers.parquet' USING (photo)
+  WHERE prediction['confidence'] > 0.8
+) TO 'sure.parquet';
+
+SELECT photo, label, image_info(image)['width'] AS width FROM 'sure.parquet' ORDER BY photo;
