@@ -30,7 +30,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
         group.bench_function(format!("morsels/1→{outputs}"), |bencher| {
             bencher.iter(|| {
                 let exchange =
-                    InferExchangeExec::new(photos(), outputs, MorselRows { most: MORSEL_ROWS, batch: 1 });
+                    InferExchangeExec::new(photos(), outputs, MorselRows { most: MORSEL_ROWS, least: 1 });
                 let rows = runtime.block_on(drain(Arc::new(exchange)));
                 assert_eq!(rows, BATCHES * BATCH_ROWS);
             });

@@ -30,16 +30,16 @@ pub(crate) struct Morsel {
 pub struct MorselRows {
     /// At most.
     pub most: usize,
-    /// What a model runs on at once: a morsel is not split into less.
-    pub batch: usize,
+    /// A morsel is not split into less.
+    pub least: usize,
 }
 
 impl Morsel {
-    /// Takes the second half of the rows off, if both halves then have `batch` rows or more.
-    pub(crate) fn split_off(&mut self, batch: usize) -> Option<Self> {
+    /// Takes the second half of the rows off, if both halves then have `least` rows or more.
+    pub(crate) fn split_off(&mut self, least: usize) -> Option<Self> {
         let rows = self.batch.num_rows();
-        let kept = (rows / 2).next_multiple_of(batch.max(1));
-        if kept == 0 || rows < kept + batch {
+        let kept = (rows / 2).next_multiple_of(least.max(1));
+        if kept == 0 || rows < kept + least {
             return None;
         }
         let half = Self::of(self.batch.slice(kept, rows - kept));
@@ -192,10 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn a_morsel_is_halved_down_to_a_batch() {
-        let halves = |rows, batch| {
+    fn a_morsel_is_halved_down_to_the_least() {
+        let halves = |rows, least| {
             let mut morsel = cut(&numbers(0..rows), 64);
-            let half = morsel.split_off(batch)?;
+            let half = morsel.split_off(least)?;
             Some((morsel.batch.num_rows(), half.batch.num_rows()))
         };
         assert_eq!(halves(8, 1), Some((4, 4)));

@@ -32,7 +32,7 @@ pub(super) struct Queue {
     halves: Mutex<Vec<Queued>>,
     outputs: usize,
     /// Rows that are not split further.
-    batch_rows: usize,
+    least_rows: usize,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Queue {
             morsels,
             halves: Mutex::default(),
             outputs,
-            batch_rows: rows.batch,
+            least_rows: rows.least,
         }
     }
 
@@ -112,7 +112,7 @@ impl Queue {
     /// `queued`, or the first half of it if this is one of the last.
     fn split(&self, mut queued: Queued) -> Queued {
         let is_last = self.morsels.is_closed() && self.morsels.len() < self.outputs;
-        if is_last && let Some(half) = queued.split_off(self.batch_rows) {
+        if is_last && let Some(half) = queued.split_off(self.least_rows) {
             self.halves.lock().push(half);
         }
         queued
@@ -152,9 +152,9 @@ impl Queue {
 
 impl Queued {
     /// Takes the second half off, unless too little would be left.
-    fn split_off(&mut self, batch_rows: usize) -> Option<Self> {
+    fn split_off(&mut self, least_rows: usize) -> Option<Self> {
         let permit = self.permit.split(self.permit.num_permits() / 2)?;
-        let morsel = self.morsel.split_off(batch_rows)?;
+        let morsel = self.morsel.split_off(least_rows)?;
         let reservation = self.reservation.split(morsel.bytes.min(self.reservation.size()));
         Some(Self { morsel, permit, reservation })
     }

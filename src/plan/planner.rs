@@ -74,19 +74,19 @@ fn plan_inference(
     row: Option<Arc<dyn PhysicalExpr>>,
     target_partitions: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let (mut workers, mut batch_rows) = (1, 1);
+    let (mut workers, mut batch_rows, mut least) = (1, 1, 1);
     for model in calls.iter().flat_map(|call| call.predictor.members()) {
         let sizing = model.sizing()?;
         workers = workers.max(sizing.workers.min(target_partitions));
         batch_rows = batch_rows.max(sizing.batch_rows);
+        least = least.max(sizing.least_rows);
     }
     let rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
         return Ok(Arc::new(InferExec::try_new(input, calls, row, Morsels::Ordered { rows, in_flight })?));
     }
-    let exchange =
-        Arc::new(InferExchangeExec::new(input, workers, MorselRows { most: rows, batch: batch_rows }));
+    let exchange = Arc::new(InferExchangeExec::new(input, workers, MorselRows { most: rows, least }));
     Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged)?))
 }
 
