@@ -37,7 +37,7 @@ impl Sizing {
     ///
     /// On a CPU the best is one session a core, each on one thread: nothing is then waited for. Small models run image by
     /// image, whose tensor stays in the core's cache. Large ones run on a few, for each run reads all weights from memory:
-    /// see [`cpu_batch_rows`]. A worker decodes and runs in turn, so as many workers as threads keep
+    /// see `cpu_batch_rows` below. A worker decodes and runs in turn, so as many workers as threads keep
     /// the cores busy and no busier. On a GPU decoding is what all cores are needed for.
     #[must_use]
     pub fn new(spec: &ModelSpec, provider: Provider) -> Self {

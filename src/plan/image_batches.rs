@@ -2,7 +2,7 @@
 //!
 //! DataFusion's operators hand over 8,192 rows at once, and filters and repartitioning join small batches until there are
 //! as many. Of labels that is nothing; of photos it is gigabytes, and the models idle until the first such batch is
-//! complete. Below inference, operators that carry image bytes therefore work on a few rows at a time:
+//! complete. In plans with images or inference, operators that carry bytes therefore work on a few rows at a time:
 //!
 //! ```text
 //!  InferExec                             InferExec
@@ -12,13 +12,14 @@
 //!          DataSourceExec, 8,192 rows
 //! ```
 //!
-//! Dealing rows out to partitions is left to the exchange, which bounds what it holds. Operators without image bytes, the
-//! other side of a join for instance, stay as they are.
+//! Dealing rows out to partitions is left to our exchange, which bounds what it holds: the one below inference, or one in
+//! place of the `RepartitionExec` where functions of images are evaluated on several partitions. Operators without bytes,
+//! the other side of a join for instance, stay as they are.
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Schema};
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
@@ -26,23 +27,26 @@ use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
-use crate::exec::InferExec;
+use super::planner::MORSEL_ROWS;
+use crate::exec::{InferExchangeExec, InferExec, MorselRows};
+use crate::images::ImagesExec;
+use crate::images::webdataset::WebDatasetExec;
 
 /// Rows of a batch with image bytes: some morsels for every core of a large machine, and few megabytes of photos.
 const IMAGE_BATCH_ROWS: usize = 32;
 
-/// Physical rule, to run after DataFusion's own: bounds the batches with image bytes below inference.
+/// Physical rule, to run after DataFusion's own: bounds the batches with image bytes, in plans with images or inference.
 #[derive(Debug, Default)]
 pub struct ImageBatches {}
 
 impl PhysicalOptimizerRule for ImageBatches {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_down(|plan| {
-            if plan.is::<InferExec>() { below_inference(plan) } else { Ok(Transformed::no(plan)) }
-        })
-        .data()
+        let has_images = plan.exists(|plan| {
+            Ok(plan.is::<InferExec>() || plan.is::<ImagesExec>() || plan.is::<WebDatasetExec>())
+        })?;
+        if has_images { Ok(shrink(plan, false)?.data) } else { Ok(plan) }
     }
 
     fn name(&self) -> &'static str {
@@ -54,23 +58,37 @@ impl PhysicalOptimizerRule for ImageBatches {
     }
 }
 
-/// The same plan with small batches of images; inference further down is part of it.
-fn below_inference(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let mut plan = plan.transform_up(shrink)?;
-    plan.tnr = datafusion::common::tree_node::TreeNodeRecursion::Jump;
-    Ok(plan)
+/// The same plan with small batches of images. Below inference nothing else deals rows out to partitions.
+fn shrink(
+    plan: Arc<dyn ExecutionPlan>,
+    is_below_inference: bool,
+) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let are_children = is_below_inference || plan.is::<InferExec>();
+    let shrunk = plan.map_children(|child| shrink(child, are_children))?;
+    if !has_bytes(&shrunk.data.schema()) {
+        return Ok(shrunk);
+    }
+    let was_transformed = shrunk.transformed;
+    let own = shrink_node(shrunk.data, is_below_inference)?;
+    Ok(Transformed { transformed: own.transformed || was_transformed, ..own })
 }
 
-fn shrink(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    if !has_bytes(&plan.schema()) {
-        return Ok(Transformed::no(plan));
-    }
+fn shrink_node(
+    plan: Arc<dyn ExecutionPlan>,
+    is_below_inference: bool,
+) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
     if let Some(filter) = plan.downcast_ref::<FilterExec>() {
         return Ok(Transformed::yes(Arc::new(filter.with_batch_size(IMAGE_BATCH_ROWS)?)));
     }
     if let Some(repartition) = plan.downcast_ref::<RepartitionExec>() {
+        let input = Arc::clone(repartition.input());
         return Ok(match repartition.partitioning() {
-            Partitioning::RoundRobinBatch(_) => Transformed::yes(Arc::clone(repartition.input())),
+            Partitioning::RoundRobinBatch(_) if is_below_inference => Transformed::yes(input),
+            // The exchange would lose an order that operators above may count on.
+            Partitioning::RoundRobinBatch(partitions) if input.output_ordering().is_none() => {
+                let rows = MorselRows { most: MORSEL_ROWS, least: 1 };
+                Transformed::yes(Arc::new(InferExchangeExec::new(input, *partitions, rows)))
+            }
             _ => Transformed::no(plan),
         });
     }

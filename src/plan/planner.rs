@@ -26,7 +26,7 @@ use crate::exec::{InferExchangeExec, InferExec, MorselRows, Morsels, PhysicalCal
 
 /// Rows of a morsel, at least: enough to make passing it on cheap beside inferring it, few enough that partitions
 /// finish together and LIMIT stops early.
-const MORSEL_ROWS: usize = 8;
+pub(super) const MORSEL_ROWS: usize = 8;
 
 /// Plans `Infer` nodes; every other node is DataFusion's.
 #[derive(Debug, Default)]
