@@ -4,17 +4,16 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, FieldRef, Fields};
+use datafusion::arrow::datatypes::{DataType, Fields};
 use datafusion::common::{Result, exec_err, internal_err, plan_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs};
 use seequel_udfs::check_image_type;
 
 use super::encode::{Encoding, encode};
+use super::image_function::ToImage;
 use super::parameters::{self, Kind, Parameter};
 use super::pixels::cut;
-use super::rows::{Call, image_field};
+use super::rows::Call;
 use crate::images::decode;
 
 const SIGNATURE: &str = "crop(image, box)";
@@ -30,49 +29,24 @@ const PARAMETERS: &[Parameter] = &[
 
 /// The function `crop(image, box)`, also `crop(image, x0, y0, x1, y1)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Crop {
-    signature: Signature,
-}
+pub(super) struct Crop;
 
-impl Default for Crop {
-    fn default() -> Self {
-        Self { signature: parameters::signature(&[PARAMETERS]) }
-    }
-}
+impl ToImage for Crop {
+    const NAME: &'static str = "crop";
+    const WAYS: &'static [&'static [Parameter]] = &[PARAMETERS];
 
-impl ScalarUDFImpl for Crop {
-    fn name(&self) -> &str {
-        "crop"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types))
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::BinaryView)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+    fn check(args: &ReturnFieldArgs<'_>) -> Result<()> {
         match args.arg_fields {
             [image, edges] => {
                 check_image_type(SIGNATURE, image.data_type())?;
                 check_box(edges.data_type())?;
             }
-            _ => parameters::check(EDGES_SIGNATURE, &args, PARAMETERS)?,
+            _ => parameters::check(EDGES_SIGNATURE, args, PARAMETERS)?,
         }
-        Ok(image_field(self.name()))
+        Ok(())
     }
 
-    fn is_strict(&self) -> bool {
-        true
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn evaluate(args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let is_box = args.args.len() == 2;
         let call = Call::new(SIGNATURE, if is_box { &[] } else { PARAMETERS }, args)?;
         let boxes = Boxes::of(call.arguments())?;
@@ -84,7 +58,7 @@ impl ScalarUDFImpl for Crop {
         })
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
+    fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation("The part of the image inside a box.", SIGNATURE)
                 .with_alternative_syntax(EDGES_SIGNATURE)
@@ -97,7 +71,7 @@ impl ScalarUDFImpl for Crop {
                 )
                 .build()
         });
-        Some(&DOCUMENTATION)
+        &DOCUMENTATION
     }
 }
 

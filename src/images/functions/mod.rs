@@ -22,6 +22,7 @@ mod crop;
 mod encode;
 mod exif_data;
 mod hash;
+mod image_function;
 mod image_info;
 mod metadata;
 mod parameters;
@@ -36,16 +37,18 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{DocSection, Documentation, DocumentationBuilder, ScalarUDF};
 
+use image_function::ImageFunction;
+
 /// All functions of images that need no model.
 #[must_use]
 pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(ScalarUDF::new_from_impl(crop::Crop::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<crop::Crop>::default())),
         Arc::new(ScalarUDF::new_from_impl(image_info::ImageInfo::default())),
         Arc::new(ScalarUDF::new_from_impl(phash::PerceptualHash::default())),
-        Arc::new(ScalarUDF::new_from_impl(resize::Resize::default())),
-        Arc::new(ScalarUDF::new_from_impl(thumbnail::Thumbnail::default())),
-        Arc::new(ScalarUDF::new_from_impl(transcode::Transcode::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<resize::Resize>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<thumbnail::Thumbnail>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<transcode::Transcode>::default())),
     ]
 }
 

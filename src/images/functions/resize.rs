@@ -2,17 +2,15 @@
 
 use std::sync::LazyLock;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs};
 use fast_image_resize::FilterType;
 
 use super::encode::{Encoding, encode};
+use super::image_function::ToImage;
 use super::parameters::{self, Kind, Parameter, SIDES};
 use super::pixels::{least_scale, scale};
-use super::rows::{Call, image_field};
+use super::rows::Call;
 use crate::images::{Limits, decode};
 
 const SIGNATURE: &str = "resize(image, width, height)";
@@ -23,43 +21,17 @@ const PARAMETERS: &[Parameter] = &[
 
 /// The function `resize(image, width, height)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Resize {
-    signature: Signature,
-}
+pub(super) struct Resize;
 
-impl Default for Resize {
-    fn default() -> Self {
-        Self { signature: parameters::signature(&[PARAMETERS]) }
-    }
-}
+impl ToImage for Resize {
+    const NAME: &'static str = "resize";
+    const WAYS: &'static [&'static [Parameter]] = &[PARAMETERS];
 
-impl ScalarUDFImpl for Resize {
-    fn name(&self) -> &str {
-        "resize"
+    fn check(args: &ReturnFieldArgs<'_>) -> Result<()> {
+        parameters::check(SIGNATURE, args, PARAMETERS)
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types))
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::BinaryView)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        parameters::check(SIGNATURE, &args, PARAMETERS)?;
-        Ok(image_field(self.name()))
-    }
-
-    fn is_strict(&self) -> bool {
-        true
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn evaluate(args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let [widths, heights] = call.arguments() else {
             return internal_err!("{SIGNATURE} with other arguments passed planning");
@@ -71,7 +43,7 @@ impl ScalarUDFImpl for Resize {
         })
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
+    fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation("The image stretched to a size in pixels.", SIGNATURE)
                 .with_argument("width", "Width of the result in pixels, 1 to 65500.")
@@ -79,7 +51,7 @@ impl ScalarUDFImpl for Resize {
                 .with_sql_example("SELECT path, resize(image, 640, 480) FROM read_images('photos/');")
                 .build()
         });
-        Some(&DOCUMENTATION)
+        &DOCUMENTATION
     }
 }
 

@@ -2,58 +2,30 @@
 
 use std::sync::LazyLock;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs};
 
+use super::image_function::ToImage;
 use super::parameters::{self, Kind, Parameter, SIDES};
 use super::resize::resized;
-use super::rows::{Call, image_field};
+use super::rows::Call;
 
 const SIGNATURE: &str = "thumbnail(image, max_side)";
 const PARAMETERS: &[Parameter] = &[Parameter { name: "max_side", kind: Kind::Whole(SIDES) }];
 
 /// The function `thumbnail(image, max_side)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Thumbnail {
-    signature: Signature,
-}
+pub(super) struct Thumbnail;
 
-impl Default for Thumbnail {
-    fn default() -> Self {
-        Self { signature: parameters::signature(&[PARAMETERS]) }
-    }
-}
+impl ToImage for Thumbnail {
+    const NAME: &'static str = "thumbnail";
+    const WAYS: &'static [&'static [Parameter]] = &[PARAMETERS];
 
-impl ScalarUDFImpl for Thumbnail {
-    fn name(&self) -> &str {
-        "thumbnail"
+    fn check(args: &ReturnFieldArgs<'_>) -> Result<()> {
+        parameters::check(SIGNATURE, args, PARAMETERS)
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types))
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::BinaryView)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        parameters::check(SIGNATURE, &args, PARAMETERS)?;
-        Ok(image_field(self.name()))
-    }
-
-    fn is_strict(&self) -> bool {
-        true
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn evaluate(args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let [max_sides] = call.arguments() else {
             return internal_err!("{SIGNATURE} with other arguments passed planning");
@@ -64,7 +36,7 @@ impl ScalarUDFImpl for Thumbnail {
         })
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
+    fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation(
                 "The image in its proportions with no side longer than `max_side`; a smaller one keeps its size.",
@@ -74,7 +46,7 @@ impl ScalarUDFImpl for Thumbnail {
             .with_sql_example("SELECT path, thumbnail(image, 256) FROM read_images('photos/');")
             .build()
         });
-        Some(&DOCUMENTATION)
+        &DOCUMENTATION
     }
 }
 

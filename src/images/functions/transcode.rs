@@ -2,67 +2,36 @@
 
 use std::sync::LazyLock;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs};
 
 use super::encode::{DEFAULT_QUALITY, Encoding, encode};
+use super::image_function::ToImage;
 use super::parameters::{self, Kind, Parameter};
-use super::rows::{Call, image_field};
+use super::rows::Call;
 use crate::images::decode;
 use crate::images::format::Format;
 
 const SIGNATURE: &str = "transcode(image, format [, quality])";
-const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "format", kind: Kind::Word(&["jpeg", "png", "webp", "gif", "bmp", "tiff"]) },
-    Parameter { name: "quality", kind: Kind::Whole(1..=100) },
-];
-/// Those of a call that leaves the quality open.
-const REQUIRED: usize = 1;
+const FORMAT: Parameter =
+    Parameter { name: "format", kind: Kind::Word(&["jpeg", "png", "webp", "gif", "bmp", "tiff"]) };
+const PARAMETERS: &[Parameter] = &[FORMAT, Parameter { name: "quality", kind: Kind::Whole(1..=100) }];
 
 /// The function `transcode(image, format [, quality])`. SQL's `CONVERT` is a cast, which the parser keeps the name for.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Transcode {
-    signature: Signature,
-}
+pub(super) struct Transcode;
 
-impl Default for Transcode {
-    fn default() -> Self {
-        Self { signature: parameters::signature(&[&PARAMETERS[..REQUIRED], PARAMETERS]) }
-    }
-}
+impl ToImage for Transcode {
+    const NAME: &'static str = "transcode";
+    const WAYS: &'static [&'static [Parameter]] = &[&[FORMAT], PARAMETERS];
 
-impl ScalarUDFImpl for Transcode {
-    fn name(&self) -> &str {
-        "transcode"
+    fn check(args: &ReturnFieldArgs<'_>) -> Result<()> {
+        let has_quality = args.arg_fields.len() > 2;
+        let parameters = if has_quality { PARAMETERS } else { &[FORMAT] };
+        parameters::check(SIGNATURE, args, parameters)
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(parameters::coerce(arg_types))
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::BinaryView)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let has_quality = args.arg_fields.len() > 1 + REQUIRED;
-        let parameters = if has_quality { PARAMETERS } else { &PARAMETERS[..REQUIRED] };
-        parameters::check(SIGNATURE, &args, parameters)?;
-        Ok(image_field(self.name()))
-    }
-
-    fn is_strict(&self) -> bool {
-        true
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn evaluate(args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let (formats, qualities) = match call.arguments() {
             [formats] => (formats, None),
@@ -81,7 +50,7 @@ impl ScalarUDFImpl for Transcode {
         })
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
+    fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation("The image as a file of another format.", SIGNATURE)
                 .with_argument(
@@ -95,7 +64,7 @@ impl ScalarUDFImpl for Transcode {
                 .with_sql_example("SELECT path, transcode(image, 'jpeg', 80) FROM read_images('photos/');")
                 .build()
         });
-        Some(&DOCUMENTATION)
+        &DOCUMENTATION
     }
 }
 

@@ -1,0 +1,79 @@
+//! What the functions from an image to an image share: types, coercion, the field that is marked as an image.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::marker::PhantomData;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+
+use super::parameters::{self, Parameter};
+use super::rows::image_field;
+
+/// What sets one function from an image to an image apart from another.
+pub(super) trait ToImage: Debug + Eq + Hash + Send + Sync + 'static {
+    /// Name of the function in SQL.
+    const NAME: &'static str;
+    /// The parameters after the image, for each way to call the function.
+    const WAYS: &'static [&'static [Parameter]];
+
+    /// Refuses calls that the function does not take.
+    fn check(args: &ReturnFieldArgs<'_>) -> Result<()>;
+
+    /// The images of a batch.
+    fn evaluate(args: ScalarFunctionArgs) -> Result<ColumnarValue>;
+
+    /// What `SHOW FUNCTIONS` prints.
+    fn documentation() -> &'static Documentation;
+}
+
+/// The function that `F` describes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct ImageFunction<F> {
+    signature: Signature,
+    function: PhantomData<F>,
+}
+
+impl<F: ToImage> Default for ImageFunction<F> {
+    fn default() -> Self {
+        Self { signature: parameters::signature(F::WAYS), function: PhantomData }
+    }
+}
+
+impl<F: ToImage> ScalarUDFImpl for ImageFunction<F> {
+    fn name(&self) -> &str {
+        F::NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(parameters::coerce(arg_types))
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::BinaryView)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        F::check(&args)?;
+        Ok(image_field(F::NAME))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        F::evaluate(args)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(F::documentation())
+    }
+}
