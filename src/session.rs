@@ -13,7 +13,7 @@ use crate::config::InferenceOptions;
 use crate::images::webdataset::WebDatasetFactory;
 use crate::images::{ImagesTableFactory, ReadImages, image_functions};
 use crate::models::ModelRegistry;
-use crate::plan::{ExtractInference, ImageBatches, LiftInference, PruneInference, SeequelQueryPlanner};
+use crate::plan::{ExtractInference, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -67,6 +67,7 @@ impl SeequelExt for SessionStateBuilder {
             .with_analyzer_rule(extract)
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))
+            .with_optimizer_rule(Arc::new(RowGroups::default()))
             .with_physical_optimizer_rule(Arc::new(ImageBatches::default()))
             .with_query_planner(Arc::new(SeequelQueryPlanner::default()))
     }

@@ -87,12 +87,13 @@ fn files_over_http_are_named() {
     let http = server.http();
     let classified = |location: &str| {
         server.run(&format!(
-            "SELECT {NAME}, width, classify(image)['label'] AS label FROM read_images('{http}/{location}')"
+            "SELECT {NAME}, width, classify(image)['label'] AS label
+             FROM read_images('{http}/{location}') ORDER BY file"
         ))
     };
     assert_eq!(classified("lion.jpg").answer(), "file,width,label\nlion.jpg,256,lion\n");
     let several = classified("{lion.jpg,coffee.png}").answer();
-    assert_eq!(several, "file,width,label\nlion.jpg,256,lion\ncoffee.png,600,espresso\n");
+    assert_eq!(several, "file,width,label\ncoffee.png,600,espresso\nlion.jpg,256,lion\n");
     let error = classified("").error();
     assert!(error.contains("nothing can be listed over HTTP; name each file"), "{error}");
     let error = classified("tiger.jpg").error();

@@ -13,6 +13,7 @@ mod lift;
 mod node;
 mod planner;
 mod prune;
+mod row_groups;
 
 pub use extract::ExtractInference;
 pub use image_batches::ImageBatches;
@@ -20,3 +21,4 @@ pub use lift::LiftInference;
 pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};
 pub use prune::PruneInference;
+pub use row_groups::RowGroups;

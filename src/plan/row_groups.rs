@@ -1,0 +1,74 @@
+//! The optimizer rule that bounds what writing Parquet holds in memory where rows are large.
+//!
+//! A row group is written when it is complete, and read as a whole. DataFusion completes one after a million rows, which is
+//! little for labels, five gigabytes for embeddings and a hundred for photos. `COPY` of bytes and lists therefore closes a
+//! row group by its size. DataFusion's writer that encodes columns in parallel doesn't look at sizes; the other one does,
+//! and models take longer than either.
+
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::dml::CopyTo;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+/// Encoded bytes of a row group: some hundred photos, enough to read at a disk's speed, and far below a session's memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+const BYTES: &str = "max_row_group_bytes";
+const ROWS: &str = "max_row_group_size";
+const PARALLEL: &str = "allow_single_file_parallelism";
+
+/// Closes row groups by size in `COPY` of large rows, unless options or settings say how large they are.
+#[derive(Debug, Default)]
+pub struct RowGroups {}
+
+impl OptimizerRule for RowGroups {
+    fn name(&self) -> &'static str {
+        "row_groups"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let session = config.options();
+        plan.transform_down(|node| match node {
+            LogicalPlan::Copy(copy) if is_unbounded(&copy, &session) => {
+                Ok(Transformed::yes(LogicalPlan::Copy(bounded(copy))))
+            }
+            node => Ok(Transformed::no(node)),
+        })
+    }
+}
+
+/// Whether a row group may become as large as its rows are, and nobody has said that it may.
+fn is_unbounded(copy: &CopyTo, session: &ConfigOptions) -> bool {
+    let is_said = |option: &str| copy.options.keys().any(|key| key.ends_with(option));
+    let ours = &session.execution.parquet;
+    let default = ConfigOptions::default().execution.parquet;
+    let is_set =
+        ours.max_row_group_bytes.is_some() || ours.max_row_group_size != default.max_row_group_size;
+    copy.file_type.get_ext() == "parquet"
+        && has_large_values(copy.input.schema().as_arrow())
+        && !is_set
+        && ![BYTES, ROWS, PARALLEL].into_iter().any(is_said)
+}
+
+fn bounded(mut copy: CopyTo) -> CopyTo {
+    let added = [(BYTES, ROW_GROUP_BYTES.to_string()), (PARALLEL, false.to_string())];
+    copy.options.extend(added.map(|(option, value)| (format!("format.{option}"), value)));
+    copy
+}
+
+fn has_large_values(schema: &Schema) -> bool {
+    schema.fields().iter().any(|field| is_large(field.data_type()))
+}
+
+/// Whether a value may take kilobytes: bytes and lists, if only within a struct.
+fn is_large(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Dictionary(_, values) => is_large(values),
+        DataType::Struct(fields) => fields.iter().any(|field| is_large(field.data_type())),
+        data_type => data_type.is_list(),
+    }
+}
