@@ -138,6 +138,12 @@ plans! {
     /// What predict gives is a struct whose fields are read by name.
     predict: "SELECT predict('m', image)['logits'] FROM images";
 
+    /// Small rows are written as DataFusion does it.
+    copy_of_small_rows: "COPY (SELECT path, classify(image) FROM images) TO 'labels.parquet'";
+
+    /// So are rows whose options say how many make a group.
+    copy_with_options: "COPY (SELECT image FROM images) TO 'images.parquet' OPTIONS (max_row_group_size 100)";
+
     /// A call around another call: DataFusion's async functions refuse that; here two nodes stand on each other.
     nested: "SELECT classify(CASE classify(image)['label'] WHEN 'lion' THEN image END, 'n')['label'] FROM images";
 
@@ -156,6 +162,19 @@ plans! {
 
     /// What a lazy argument may not need stays; what is there anyway is used.
     coalesce: "SELECT coalesce(classify(image)['label'], classify(image, 'n')['label']) FROM images";
+}
+
+/// Large rows are written in row groups of a size, rather than of a million rows.
+#[tokio::test]
+async fn copy_of_large_rows() {
+    let engine = sized_engine().await;
+    let sql = "COPY (SELECT path, embed(image) AS vector FROM images ORDER BY path) TO 'vectors.parquet'";
+    let plan = explain(&engine, sql).await;
+    // Options have no order of their own.
+    let (size, parallel) =
+        ("format.max_row_group_bytes 33554432", "format.allow_single_file_parallelism false");
+    let plan = plan.replace(&format!("{parallel}, {size}"), &format!("{size}, {parallel}"));
+    assert_plan("copy_of_large_rows", &plan);
 }
 
 /// DataFusion would push a function of one column into a Parquet scan, and its rules for partitions would leave a file

@@ -45,8 +45,7 @@ fn is_unbounded(copy: &CopyTo, session: &ConfigOptions) -> bool {
     let is_said = |option: &str| copy.options.keys().any(|key| key.ends_with(option));
     let ours = &session.execution.parquet;
     let default = ConfigOptions::default().execution.parquet;
-    let is_set =
-        ours.max_row_group_bytes.is_some() || ours.max_row_group_size != default.max_row_group_size;
+    let is_set = ours.max_row_group_bytes.is_some() || ours.max_row_group_size != default.max_row_group_size;
     copy.file_type.get_ext() == "parquet"
         && has_large_values(copy.input.schema().as_arrow())
         && !is_set

@@ -1,5 +1,8 @@
 //! Memory that is short: work gets smaller or waits, and each row still has its answer.
 
+use std::fs::File;
+
+use datafusion::parquet::file::reader::{FileReader, SerializedFileReader};
 use image::imageops::FilterType::Nearest;
 
 use crate::support::process::run_in;
@@ -21,4 +24,21 @@ fn huge_photos_among_small_ones_fit_into_256_megabytes() {
     label,error,photos,widest
     lion,,42,6000
     ");
+}
+
+/// A row group is held in memory until it is complete, by who writes it and by who reads it.
+#[test]
+fn photos_are_written_in_row_groups_of_some_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = format!(
+        "COPY (SELECT path, image FROM read_images('{}'), generate_series(1, 20)) TO 'photos.parquet'
+         OPTIONS (compression 'uncompressed')",
+        photos().display()
+    );
+    run_in(folder.path(), &["--memory-limit", "256MB", "-q", "-c", &sql]).answer();
+    let file = SerializedFileReader::new(File::open(folder.path().join("photos.parquet")).unwrap()).unwrap();
+    let sizes: Vec<_> =
+        file.metadata().row_groups().iter().map(|group| group.compressed_size() >> 20).collect();
+    assert!(sizes.len() > 1 && sizes.iter().all(|megabytes| *megabytes < 40), "{sizes:?}");
+    assert_eq!(file.metadata().file_metadata().num_rows(), 400);
 }
