@@ -13,7 +13,9 @@ use crate::config::InferenceOptions;
 use crate::images::webdataset::WebDatasetFactory;
 use crate::images::{ImagesTableFactory, ReadImages, image_functions};
 use crate::models::ModelRegistry;
-use crate::plan::{ExtractInference, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner};
+use crate::plan::{
+    ExtractInference, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner,
+};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";

@@ -1,7 +1,7 @@
 //! SQL and what it answers: the files in `tests/slt`, each in an engine of its own.
 //!
-//! `$PHOTOS`, `$MODELS` and `$DETECTOR` are those of the set-up, `$TMP` is an empty folder, `$DATA` one with what [`write_data`]
-//! puts there. Types are `T` text, `I` whole numbers, `R` other numbers, `B` truth values and `?` the rest.
+//! `$PHOTOS`, `$MODELS` and `$DETECTOR` are those of the set-up, `$ONNX` has the models of `tests/data/models`, `$TMP` is an
+//! empty folder, `$DATA` one with what [`write_data`] puts there. Types are `T` text, `I` whole numbers, `R` other numbers, `B` truth values and `?` the rest.
 
 use std::fmt::Write;
 use std::fs;
@@ -48,6 +48,7 @@ async fn run(file: &str) {
         ("$PHOTOS", photos().as_path()),
         ("$MODELS", &home().join("models")),
         ("$DETECTOR", &home().join("tests/yolov3_tiny")),
+        ("$ONNX", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models")),
         ("$DATA", data.path()),
         ("$TMP", scratch.path()),
     ] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use criterion::{Criterion, Throughput};
 use seequel::images::{Limits, decode};
-use seequel::models::{ModelSpec, Preprocessor, Tensor};
+use seequel::models::{ImageSpec, ModelSpec, Preprocessor, Tensor};
 
 use crate::home;
 use crate::photo::{SIZES, jpeg, photo};
@@ -37,8 +37,9 @@ pub(crate) fn measure(criterion: &mut Criterion) {
 }
 
 /// Lite0's specification, with other options.
-fn spec(options: &[(&str, &str)]) -> ModelSpec {
+fn spec(options: &[(&str, &str)]) -> ImageSpec {
     let options: BTreeMap<_, _> =
         options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    ModelSpec::resolve("m", &home().join("models/efficientnet_lite0/model.onnx"), &options).unwrap()
+    let file = home().join("models/efficientnet_lite0/model.onnx");
+    ModelSpec::resolve("m", &file, &options).unwrap().image().unwrap().clone()
 }

@@ -1,4 +1,4 @@
-//! What the calls on one image need: which models run, once each, and what is read from each run.
+//! What the calls on one image, or on numbers alone, need: which models run, once each, and what is read from each run.
 //!
 //! ```text
 //!  classify(image, 'a')                        lane a: Best, Top(3), Embedding ─┬─► classify's column
@@ -30,6 +30,8 @@ pub(crate) struct Agenda {
 #[derive(Debug)]
 pub(crate) struct LanePlan {
     pub(crate) model: Arc<Model>,
+    /// For each input that takes numbers, the positions of its columns among those of [`Inputs`].
+    pub(crate) numbers: Vec<Vec<usize>>,
     /// Names of the outputs that are read.
     pub(crate) outputs: Vec<String>,
     /// Each with the positions among `outputs` of those it reads.
@@ -49,8 +51,15 @@ struct CallPlan {
 pub(crate) type LaneAnswers = Vec<Vec<Vec<Answer>>>;
 
 impl Agenda {
-    /// Adds a call whose answers are of type `data_type`.
-    pub(crate) fn add(&mut self, request: Request, predictor: &Predictor, data_type: &DataType) {
+    /// Adds a call whose answers are of type `data_type`. The columns at `numbers` are for the model's inputs that take
+    /// numbers.
+    pub(crate) fn add(
+        &mut self,
+        request: Request,
+        predictor: &Predictor,
+        numbers: &[Vec<usize>],
+        data_type: &DataType,
+    ) {
         let reading = match (request, predictor) {
             (Request::Classify | Request::ClassifyTopK { .. }, Predictor::Ensemble(ensemble))
                 if ensemble.averages() =>
@@ -63,7 +72,7 @@ impl Agenda {
             (Request::Detect, _) => Reading::Objects,
             (Request::Predict, _) => Reading::Outputs,
         };
-        let sources = predictor.members().iter().map(|model| self.source(model, reading)).collect();
+        let sources = predictor.members().iter().map(|model| self.source(model, numbers, reading)).collect();
         let (predictor, data_type) = (predictor.clone(), data_type.clone());
         self.calls.push(CallPlan { request, predictor, data_type, sources });
     }
@@ -82,9 +91,11 @@ impl Agenda {
     }
 
     /// Where `reading` of `model` will be found.
-    fn source(&mut self, model: &Arc<Model>, reading: Reading) -> (usize, usize) {
-        let lane = self.lanes.iter().position(|lane| lane.model == *model).unwrap_or_else(|| {
-            self.lanes.push(LanePlan { model: Arc::clone(model), outputs: vec![], readings: vec![] });
+    fn source(&mut self, model: &Arc<Model>, numbers: &[Vec<usize>], reading: Reading) -> (usize, usize) {
+        let known = |lane: &LanePlan| lane.model == *model && lane.numbers == numbers;
+        let lane = self.lanes.iter().position(known).unwrap_or_else(|| {
+            let (model, numbers) = (Arc::clone(model), numbers.to_vec());
+            self.lanes.push(LanePlan { model, numbers, outputs: vec![], readings: vec![] });
             self.lanes.len() - 1
         });
         (lane, self.lanes[lane].position(reading))

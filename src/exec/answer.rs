@@ -55,7 +55,7 @@ impl Reading {
         }
     }
 
-    /// Reads image `image` of a batch, which lies in the model's input as `placement` says.
+    /// Reads row `image` of a batch, whose image lies in the model's input as `placement` says.
     ///
     /// # Errors
     /// Outputs that are no numbers, or not as many as the specification says.
@@ -64,7 +64,7 @@ impl Reading {
         spec: &ModelSpec,
         outputs: &[&BatchOutput],
         image: usize,
-        placement: &Placement,
+        placement: Option<&Placement>,
     ) -> Result<Value, String> {
         match self {
             Self::Best => best(spec, outputs, image),
@@ -104,9 +104,11 @@ fn objects(
     spec: &ModelSpec,
     outputs: &[&BatchOutput],
     image: usize,
-    placement: &Placement,
+    placement: Option<&Placement>,
 ) -> Result<Value, String> {
-    let Some(detector) = &spec.detector else { return Err("the model gives no boxes".to_owned()) };
+    let (Some(detector), Some(spec), Some(placement)) = (&spec.detector, spec.image(), placement) else {
+        return Err("the model gives no boxes".to_owned());
+    };
     detections(detector, &spec.input, outputs, image, placement).map(Value::Objects)
 }
 

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use datafusion::arrow::array::ArrayRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use seequel_udfs::ImageArray;
@@ -21,7 +22,7 @@ use super::metrics::InferMetrics;
 use super::running::Running;
 use super::worker_memory::WorkerMemory;
 use crate::images::{Limits, decode};
-use crate::models::{Model, Tensor, least_scale};
+use crate::models::{Model, NumbersSpec, RowNumbers, Tensor, least_scale};
 
 /// Raised when the query is dropped; work stops before the next image.
 #[derive(Debug, Clone, Default)]
@@ -50,21 +51,31 @@ pub(crate) struct Context<'a> {
     pub(crate) cancellation: &'a Cancellation,
 }
 
-/// Runs the models of `agenda` on rows `0..rows` of `images`; returns the answers to its calls. `key` tells agendas apart
-/// that share the context's memory.
+/// What models look at: columns of equal length.
+#[derive(Debug)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) rows: usize,
+    /// If the models take an image.
+    pub(crate) images: Option<ImageArray<'a>>,
+    /// Numbers and lists of numbers.
+    pub(crate) numbers: &'a [ArrayRef],
+}
+
+/// Runs the models of `agenda` on the rows of `inputs`; returns the answers to its calls. `key` tells agendas apart that
+/// share the context's memory.
 ///
 /// Blocks for as long as it takes: for threads that may.
 ///
 /// # Errors
 /// A model that can't be loaded, memory that is refused, or cancellation. A bad image is an answer, not an error.
 pub(crate) fn decode_infer(
-    images: &ImageArray<'_>,
-    rows: usize,
+    inputs: &Inputs<'_>,
     agenda: &Agenda,
     key: usize,
     context: &Context<'_>,
 ) -> Result<Vec<Answers>> {
     let _running = Running::begin();
+    let rows = inputs.rows;
     let metrics = context.metrics;
     let plans = agenda.lanes();
     let (held, kept) = context.memory.hold(
@@ -80,13 +91,20 @@ pub(crate) fn decode_infer(
             plans.iter().map(|plan| buffers(plan, plans.len(), rows, held.most)).collect::<Result<_>>()?
         }
     };
-    let lanes = plans.iter().zip(&mut buffers).map(|(plan, buffers)| Lane::new(plan, rows, buffers, metrics));
-    let mut lanes: Vec<_> = lanes.collect();
+    let lanes = plans
+        .iter()
+        .zip(&mut buffers)
+        .map(|(plan, buffers)| Ok(Lane::new(plan, rows, inputs.numbers_of(plan)?, buffers, metrics)));
+    let mut lanes = lanes.collect::<Result<Vec<_>>>()?;
     let check = || context.cancellation.check();
     let admit = |bytes: u64| held.add_pixels(usize::try_from(bytes).unwrap_or(usize::MAX), check).is_ok();
     let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
     for row in 0..rows {
         check()?;
+        let Some(images) = &inputs.images else {
+            lanes.iter_mut().try_for_each(|lane| lane.push(row, None))?;
+            continue;
+        };
         let Some(bytes) = images.get(row) else {
             if let Some(reason) = images.reason(row) {
                 lanes.iter_mut().for_each(|lane| lane.fail(row, reason));
@@ -101,7 +119,7 @@ pub(crate) fn decode_infer(
         match decoded {
             Ok(image) => {
                 metrics.decoded_images.add(1);
-                lanes.iter_mut().try_for_each(|lane| lane.push(row, &image))?;
+                lanes.iter_mut().try_for_each(|lane| lane.push(row, Some(&image)))?;
             }
             Err(reason) => {
                 let reason = reason.to_string();
@@ -115,12 +133,25 @@ pub(crate) fn decode_infer(
     agenda.answers(&answers)
 }
 
+impl Inputs<'_> {
+    /// What the rows give to each of a model's inputs that take numbers.
+    fn numbers_of<'a>(&self, plan: &'a LanePlan) -> Result<Vec<RowNumbers<'a>>> {
+        let inputs = plan.model.spec().numbers().zip(&plan.numbers);
+        let numbers = inputs.map(|(input, positions)| {
+            let columns: Vec<_> =
+                positions.iter().map(|position| Arc::clone(&self.numbers[*position])).collect();
+            RowNumbers::try_new(input, &columns, self.rows)
+        });
+        numbers.collect()
+    }
+}
+
 fn buffers(plan: &LanePlan, lanes: usize, rows: usize, most: usize) -> Result<LaneBuffers> {
     let Sizes { slots, batch } = Sizes::of(&plan.model, lanes, rows, most)?;
     Ok(LaneBuffers::new(&plan.model, slots, batch))
 }
 
-/// Images that a model's tensor holds, and of these how many it runs on at once.
+/// Rows that a model's tensors hold, and of these how many it runs on at once.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     slots: usize,
@@ -133,7 +164,7 @@ impl Sizes {
     /// A model alone runs as soon as it has a batch: what was just written is then in the processor's cache. Several
     /// take turns after a whole morsel, so that each finds its weights in the cache for all but the first of its runs.
     fn of(model: &Model, lanes: usize, rows: usize, most: usize) -> Result<Self> {
-        if let Some(batch) = model.spec().input.fixed_batch {
+        if let Some(batch) = model.spec().fixed_batch {
             return Ok(Self { slots: batch, batch });
         }
         let batch = model.sizing()?.batch_rows.min(most);
@@ -146,7 +177,9 @@ impl Sizes {
 fn tensor_bytes(plans: &[LanePlan], rows: usize, most: usize) -> Result<usize> {
     let bytes = plans.iter().map(|plan| {
         let Sizes { slots, .. } = Sizes::of(&plan.model, plans.len(), rows, most)?;
-        Ok(slots * Tensor::image_bytes(&plan.model.spec().input))
+        let spec = plan.model.spec();
+        let image = spec.image().map_or(0, |image| Tensor::image_bytes(&image.input));
+        Ok(slots * (image + spec.numbers().map(NumbersSpec::row_bytes).sum::<usize>()))
     });
     bytes.sum()
 }

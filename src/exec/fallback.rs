@@ -16,11 +16,11 @@ use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::agenda::Agenda;
-use super::decode_infer::{Cancellation, Context, decode_infer};
+use super::decode_infer::{Cancellation, Context, Inputs, decode_infer};
 use super::metrics::InferMetrics;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
-use crate::models::ModelRegistry;
+use crate::models::{Assignment, ModelRegistry};
 
 impl Models for ModelRegistry {
     fn default_model(&self, config: &ConfigOptions) -> String {
@@ -35,8 +35,10 @@ impl Models for ModelRegistry {
         let options = InferenceOptions::of(config);
         let predictor = self.predictor(&call.model)?;
         let types: Vec<_> = inputs.iter().map(|input| input.data_type().clone()).collect();
+        let Assignment { image, numbers } = predictor.assign(call.request, &types)?;
+        let numbers: Vec<Vec<usize>> = numbers.into_iter().map(Iterator::collect).collect();
         let mut agenda = Agenda::default();
-        agenda.add(call.request, &predictor, &predictor.answer_type(call.request, &types)?);
+        agenda.add(call.request, &predictor, &numbers, &predictor.answer_type(call.request, &types)?);
         // An expression sees neither metrics nor the memory pool; its tensors are bounded by the model's batch size.
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let context = Context {
@@ -46,11 +48,14 @@ impl Models for ModelRegistry {
             memory: &WorkerMemory::default(),
             cancellation: &Cancellation::default(),
         };
-        let [images] = inputs else { return internal_err!("a model takes one input") };
-        let array = ImageArray::try_new(images)?;
-        let answers = blocking(|| decode_infer(&array, images.len(), &agenda, 0, &context))?;
+        let inputs = Inputs {
+            rows: inputs.first().map_or(0, |input| input.len()),
+            images: image.map(|position| ImageArray::try_new(&inputs[position])).transpose()?,
+            numbers: inputs,
+        };
+        let answers = blocking(|| decode_infer(&inputs, &agenda, 0, &context))?;
         match answers.into_iter().next() {
-            Some(answers) => answers.accept(options.on_error, context.metrics, |_| Ok("an image".to_owned())),
+            Some(answers) => answers.accept(options.on_error, context.metrics, |_| Ok("a row".to_owned())),
             None => internal_err!("one call gives one column"),
         }
     }

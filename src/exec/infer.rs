@@ -43,7 +43,8 @@ pub struct PhysicalCall {
     pub field: FieldRef,
     /// What is asked.
     pub request: Request,
-    /// Give what the model looks at: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`.
+    /// Give what the model looks at: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`; for
+    /// other inputs numbers and lists of numbers.
     pub inputs: Vec<Arc<dyn PhysicalExpr>>,
     /// The model that fills the column, or the models that do together.
     pub predictor: Predictor,
@@ -90,6 +91,10 @@ impl InferExec {
         let properties = Arc::new(properties(&input, &calls)?);
         let (memory, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
         Ok(Self { input, calls, row, morsels, memory, properties, metrics })
+    }
+
+    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
     }
 
     /// The columns that are added, in order.
@@ -225,7 +230,7 @@ impl ExecutionPlan for InferExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let metrics = InferMetrics::new(&self.metrics, partition);
         let baseline = metrics.baseline.clone();
-        let worker = Worker::new(self, metrics, &context);
+        let worker = Worker::try_new(self, metrics, &context)?;
         let batches = match self.morsels {
             Morsels::Exchanged => worker.run_alone(input),
             Morsels::Ordered { rows, in_flight } => worker.run_in_flight(morsels(input, rows), in_flight),

@@ -1,4 +1,4 @@
-//! One model's way through a morsel: its tensor filling up slot by slot, run whenever it is full.
+//! One model's way through a morsel: its tensors filling up row by row, run whenever they are full.
 
 use datafusion::error::Result;
 
@@ -6,22 +6,31 @@ use super::agenda::LanePlan;
 use super::answer::Answer;
 use super::metrics::InferMetrics;
 use crate::images::RgbImage;
-use crate::models::{BatchOutput, Model, Placement, Preprocessor, Tensor};
+use crate::models::{Batch, BatchOutput, Model, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
 
 /// What a lane works with, which outlives a morsel: making it anew costs more than a small model's run.
 #[derive(Debug)]
 pub(crate) struct LaneBuffers {
-    preprocessor: Preprocessor,
-    tensor: Tensor,
+    /// If the model takes an image.
+    image: Option<ImageBuffers>,
     slots: usize,
     batch: usize,
 }
 
+#[derive(Debug)]
+struct ImageBuffers {
+    preprocessor: Preprocessor,
+    tensor: Tensor,
+}
+
 impl LaneBuffers {
-    /// Buffers of `slots` images for `model`, which runs on at most `batch` of them at once.
+    /// Buffers of `slots` rows for `model`, which runs on at most `batch` of them at once.
     pub(crate) fn new(model: &Model, slots: usize, batch: usize) -> Self {
-        let tensor = Tensor::new(&model.spec().input, slots);
-        Self { preprocessor: Preprocessor::new(model.spec()), tensor, slots, batch: batch.max(1) }
+        let image = model.spec().image().map(|image| ImageBuffers {
+            preprocessor: Preprocessor::new(image),
+            tensor: Tensor::new(&image.input, slots),
+        });
+        Self { image, slots, batch: batch.max(1) }
     }
 }
 
@@ -31,33 +40,72 @@ pub(crate) struct Lane<'a> {
     plan: &'a LanePlan,
     metrics: &'a InferMetrics,
     buffers: &'a mut LaneBuffers,
-    /// The row that each filled slot belongs to, and how its image lies in the slot.
-    filled: Vec<(usize, Placement)>,
+    /// What the rows give to each input that takes numbers.
+    given: Vec<RowNumbers<'a>>,
+    filled: Filled,
     /// For each reading an answer a row.
     answers: Vec<Vec<Answer>>,
 }
 
+/// The rows that wait to be run.
+#[derive(Debug, Default)]
+struct Filled {
+    /// The row that each slot belongs to, and how its image lies in the slot.
+    rows: Vec<Slot>,
+    /// For each input that takes numbers, those of each slot: all of one shape.
+    numbers: Vec<Vec<Numbers>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    row: usize,
+    placement: Option<Placement>,
+}
+
 impl<'a> Lane<'a> {
-    /// A lane for `rows` rows.
+    /// A lane for `rows` rows, which give `given` to the inputs that take numbers.
     pub(crate) fn new(
         plan: &'a LanePlan,
         rows: usize,
+        given: Vec<RowNumbers<'a>>,
         buffers: &'a mut LaneBuffers,
         metrics: &'a InferMetrics,
     ) -> Self {
-        let filled = Vec::with_capacity(buffers.slots);
-        Self { plan, metrics, buffers, filled, answers: vec![vec![Answer::Null; rows]; plan.readings.len()] }
+        let filled = Filled::new(given.len());
+        let answers = vec![vec![Answer::Null; rows]; plan.readings.len()];
+        Self { plan, metrics, buffers, given, filled, answers }
     }
 
-    /// Takes the image of `row`; runs the model if that fills the tensor.
-    pub(crate) fn push(&mut self, row: usize, image: &RgbImage) -> Result<()> {
-        let LaneBuffers { preprocessor, tensor, slots, .. } = &mut *self.buffers;
-        if let Err(reason) = preprocessor.write(image, tensor, self.filled.len()) {
-            self.fail(row, &reason);
-            return Ok(());
+    /// Takes `row`, whose image is `image` if the model takes one; runs the model if that fills the tensors. A row without
+    /// numbers is answered with NULL.
+    pub(crate) fn push(&mut self, row: usize, image: Option<&RgbImage>) -> Result<()> {
+        let numbers =
+            match self.given.iter().map(|given| given.row(row)).collect::<Result<Option<Vec<_>>, _>>() {
+                Ok(Some(numbers)) => numbers,
+                Ok(None) => return Ok(()),
+                Err(reason) => {
+                    self.fail(row, &reason);
+                    return Ok(());
+                }
+            };
+        if !self.filled.takes(&numbers) {
+            self.run()?;
         }
-        self.filled.push((row, Placement::new(self.plan.model.spec(), image)));
-        if self.filled.len() == *slots { self.run() } else { Ok(()) }
+        match self.write(image) {
+            Ok(placement) => self.filled.push(Slot { row, placement }, numbers),
+            Err(reason) => self.fail(row, &reason),
+        }
+        if self.filled.rows.len() == self.buffers.slots { self.run() } else { Ok(()) }
+    }
+
+    /// Writes `image` into the next slot; returns how it lies there.
+    fn write(&mut self, image: Option<&RgbImage>) -> Result<Option<Placement>, String> {
+        let (Some(buffers), Some(spec)) = (&mut self.buffers.image, self.plan.model.spec().image()) else {
+            return Ok(None);
+        };
+        let image = image.ok_or("there is no image")?;
+        buffers.preprocessor.write(image, &mut buffers.tensor, self.filled.rows.len())?;
+        Ok(Some(Placement::new(spec, image)))
     }
 
     /// Answers `row` with an error.
@@ -75,51 +123,81 @@ impl<'a> Lane<'a> {
 
     /// Runs the model on the filled slots, batch after batch.
     fn run(&mut self) -> Result<()> {
-        let filled = std::mem::take(&mut self.filled);
-        for (number, rows) in filled.chunks(self.buffers.batch).enumerate() {
-            self.run_batch(number * self.buffers.batch, rows)?;
+        let filled = std::mem::replace(&mut self.filled, Filled::new(self.given.len()));
+        for first in (0..filled.rows.len()).step_by(self.buffers.batch) {
+            let slots = filled.rows.len().min(first + self.buffers.batch) - first;
+            self.run_batch(&filled, first, slots)?;
         }
         Ok(())
     }
 
-    /// Runs the model on the slots from `first` on, which belong to `rows`.
-    fn run_batch(&mut self, first: usize, rows: &[(usize, Placement)]) -> Result<()> {
+    /// Runs the model on so many slots from `first` on.
+    fn run_batch(&mut self, filled: &Filled, first: usize, slots: usize) -> Result<()> {
         self.metrics.batches.add(1);
-        self.metrics.inferred_rows.add(rows.len());
+        self.metrics.inferred_rows.add(slots);
         let LanePlan { model, outputs, .. } = self.plan;
-        let slots = first..first + rows.len();
-        match model.run(&self.buffers.tensor, slots, outputs, &self.metrics.run_times)? {
+        let images = self.buffers.image.as_ref().map(|image| (&image.tensor, first));
+        let rows = &filled.rows[first..first + slots];
+        match model.run(&filled.batch(images, first, slots), outputs, &self.metrics.run_times)? {
             Ok(outputs) => self.answer(rows, &outputs),
-            Err(reason) if rows.len() == 1 => self.fail(rows[0].0, &reason),
-            Err(_) => self.run_one_by_one(first, rows)?,
+            Err(reason) if slots == 1 => self.fail(rows[0].row, &reason),
+            Err(_) => (first..first + slots).try_for_each(|slot| self.run_alone(filled, slot))?,
         }
         Ok(())
     }
 
-    /// A batch that fails as a whole is run again image by image, so that only the culprit pays.
-    fn run_one_by_one(&mut self, first: usize, rows: &[(usize, Placement)]) -> Result<()> {
+    /// Runs the model on one slot. A batch that fails as a whole is run again row by row, so that only the culprit pays.
+    fn run_alone(&mut self, filled: &Filled, slot: usize) -> Result<()> {
         let LanePlan { model, outputs, .. } = self.plan;
-        for (slot, row) in (first..).zip(rows) {
-            let part = self.buffers.tensor.image(&model.spec().input, slot);
-            self.metrics.batches.add(1);
-            match model.run(&part, 0..1, outputs, &self.metrics.run_times)? {
-                Ok(outputs) => self.answer(&[*row], &outputs),
-                Err(reason) => self.fail(row.0, &reason),
-            }
+        let spec = model.spec();
+        let alone = spec
+            .image()
+            .zip(self.buffers.image.as_ref())
+            .map(|(image, buffers)| buffers.tensor.image(&image.input, slot, spec.fixed_batch.unwrap_or(1)));
+        let images = alone.as_ref().map(|tensor| (tensor, 0));
+        self.metrics.batches.add(1);
+        match model.run(&filled.batch(images, slot, 1), outputs, &self.metrics.run_times)? {
+            Ok(outputs) => self.answer(&filled.rows[slot..=slot], &outputs),
+            Err(reason) => self.fail(filled.rows[slot].row, &reason),
         }
         Ok(())
     }
 
-    fn answer(&mut self, rows: &[(usize, Placement)], outputs: &[BatchOutput]) {
+    fn answer(&mut self, rows: &[Slot], outputs: &[BatchOutput]) {
         let spec = self.plan.model.spec();
         for ((reading, positions), answers) in self.plan.readings.iter().zip(&mut self.answers) {
             let outputs: Vec<_> = positions.iter().filter_map(|position| outputs.get(*position)).collect();
-            for (image, (row, placement)) in rows.iter().enumerate() {
-                answers[*row] = match reading.read(spec, &outputs, image, placement) {
+            for (number, Slot { row, placement }) in rows.iter().enumerate() {
+                answers[*row] = match reading.read(spec, &outputs, number, placement.as_ref()) {
                     Ok(value) => Answer::Is(value),
                     Err(reason) => Answer::Failed(reason),
                 };
             }
         }
+    }
+}
+
+impl Filled {
+    fn new(inputs: usize) -> Self {
+        Self { rows: vec![], numbers: vec![vec![]; inputs] }
+    }
+
+    /// Whether `numbers` have the shape of those that wait.
+    fn takes(&self, numbers: &[Numbers]) -> bool {
+        let waiting = self.numbers.iter().zip(numbers);
+        waiting
+            .into_iter()
+            .all(|(waiting, next)| waiting.first().is_none_or(|first| first.shape == next.shape))
+    }
+
+    fn push(&mut self, slot: Slot, numbers: Vec<Numbers>) {
+        self.rows.push(slot);
+        self.numbers.iter_mut().zip(numbers).for_each(|(waiting, next)| waiting.push(next));
+    }
+
+    /// So many slots from `first` on, whose images are those.
+    fn batch<'a>(&'a self, images: Option<(&'a Tensor, usize)>, first: usize, slots: usize) -> Batch<'a> {
+        let numbers = self.numbers.iter().map(|numbers| &numbers[first..first + slots]).collect();
+        Batch { rows: slots, images, numbers }
     }
 }

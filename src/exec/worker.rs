@@ -23,14 +23,15 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::agenda::Agenda;
-use super::decode_infer::{Cancellation, Context, decode_infer};
+use super::decode_infer::{Cancellation, Context, Inputs, decode_infer};
 use super::failures::Answers;
-use super::infer::{InferExec, PhysicalCall};
+use super::infer::InferExec;
 use super::lane::LaneBuffers;
 use super::metrics::InferMetrics;
 use super::morsel::Morsel;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
+use crate::models::Assignment;
 
 /// Raises the flag that stops a partition's running work.
 #[derive(Debug)]
@@ -42,10 +43,12 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// The calls on one image.
+/// The calls on one image, or those on no image.
 #[derive(Debug)]
 struct Group {
-    image: Arc<dyn PhysicalExpr>,
+    image: Option<Arc<dyn PhysicalExpr>>,
+    /// What else the calls look at.
+    numbers: Vec<Arc<dyn PhysicalExpr>>,
     agenda: Agenda,
     /// Positions of the calls' columns, in the order of the agenda.
     columns: Vec<usize>,
@@ -65,18 +68,19 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(node: &InferExec, metrics: InferMetrics, context: &TaskContext) -> Self {
+    pub(super) fn try_new(node: &InferExec, metrics: InferMetrics, context: &TaskContext) -> Result<Self> {
+        let groups = groups(node)?;
         node.memory.join();
-        Self {
+        Ok(Self {
             schema: node.schema(),
-            groups: groups(&node.calls),
+            groups,
             row: node.row.clone(),
             options: InferenceOptions::of(context.session_config().options()),
             metrics,
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
             memory: Arc::clone(&node.memory),
             cancellation: Cancellation::default(),
-        }
+        })
     }
 
     /// One thread for the whole partition, which takes batch after batch as it comes.
@@ -162,7 +166,12 @@ impl Worker {
     }
 
     fn infer_group(&self, key: usize, group: &Group, batch: &RecordBatch) -> Result<Vec<Answers>> {
-        let images = group.image.evaluate(batch)?.into_array(batch.num_rows())?;
+        let rows = batch.num_rows();
+        let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(rows);
+        let images = group.image.as_ref().map(evaluate).transpose()?;
+        let images = images.as_ref().map(ImageArray::try_new).transpose()?;
+        let numbers = group.numbers.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let inputs = Inputs { rows, images, numbers: &numbers };
         let context = Context {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
@@ -170,11 +179,11 @@ impl Worker {
             memory: &self.memory,
             cancellation: &self.cancellation,
         };
-        decode_infer(&ImageArray::try_new(&images)?, batch.num_rows(), &group.agenda, key, &context)
+        decode_infer(&inputs, &group.agenda, key, &context)
     }
 
     fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {
-        let Some(name) = &self.row else { return Ok("an image".to_owned()) };
+        let Some(name) = &self.row else { return Ok("a row".to_owned()) };
         let names = name.evaluate(batch)?.into_array(batch.num_rows())?;
         Ok(array_value_to_string(&names, row)?)
     }
@@ -187,19 +196,36 @@ impl Drop for Worker {
 }
 
 /// The calls by the image they look at.
-fn groups(calls: &[PhysicalCall]) -> Vec<Group> {
+fn groups(node: &InferExec) -> Result<Vec<Group>> {
+    let schema = node.input().schema();
     let mut groups: Vec<Group> = vec![];
-    for (column, call) in calls.iter().enumerate() {
-        let [image] = call.inputs.as_slice() else { continue };
-        let known = groups.iter().position(|group| group.image.eq(image)).unwrap_or_else(|| {
-            let image = Arc::clone(image);
-            groups.push(Group { image, agenda: Agenda::default(), columns: vec![] });
+    for (column, call) in node.calls().iter().enumerate() {
+        let types = call.inputs.iter().map(|input| input.data_type(&schema)).collect::<Result<Vec<_>>>()?;
+        let Assignment { image, numbers } = call.predictor.assign(call.request, &types)?;
+        let image = image.map(|position| Arc::clone(&call.inputs[position]));
+        let known = groups.iter().position(|group| group.image == image).unwrap_or_else(|| {
+            groups.push(Group { image, numbers: vec![], agenda: Agenda::default(), columns: vec![] });
             groups.len() - 1
         });
-        groups[known].agenda.add(call.request, &call.predictor, call.field.data_type());
-        groups[known].columns.push(column);
+        let group = &mut groups[known];
+        let numbers: Vec<Vec<usize>> = numbers
+            .into_iter()
+            .map(|positions| call.inputs[positions].iter().map(|input| group.position(input)).collect())
+            .collect();
+        group.agenda.add(call.request, &call.predictor, &numbers, call.field.data_type());
+        group.columns.push(column);
     }
-    groups
+    Ok(groups)
+}
+
+impl Group {
+    /// The position of a column of numbers, which is added if it is new.
+    fn position(&mut self, column: &Arc<dyn PhysicalExpr>) -> usize {
+        self.numbers.iter().position(|known| known.eq(column)).unwrap_or_else(|| {
+            self.numbers.push(Arc::clone(column));
+            self.numbers.len() - 1
+        })
+    }
 }
 
 /// The end of a worker's answers is that of its input, unless it panicked.

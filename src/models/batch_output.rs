@@ -98,8 +98,9 @@ mod tests {
         assert_eq!(of(Some(&[0, 2, 3]), 11), Ok(DataType::FixedSizeList(item(DataType::Float64), 6)));
         assert_eq!(of(Some(&[0, 2, 0]), 9), Ok(DataType::List(item(DataType::Boolean))));
         assert_eq!(of(None, 1), Ok(DataType::List(item(DataType::Float32))));
-        let text = "output 'y' string of unknown shape is of a type that SQL has no numbers for";
-        assert_eq!(of(None, 8), Err(text.to_owned()));
+        assert_eq!(of(Some(&[0]), 8), Ok(DataType::Utf8));
+        let complex = "output 'y' complex64 of unknown shape is of a type that SQL has no numbers for";
+        assert_eq!(of(None, 14), Err(complex.to_owned()));
     }
 
     #[test]

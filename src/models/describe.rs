@@ -6,6 +6,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use itertools::Itertools;
 
 use super::ensemble::{Combine, Ensemble};
+use super::inputs::ModelInput;
 use super::model::Model;
 use super::predictor::Predictor;
 use super::registry::ModelRegistry;
@@ -39,7 +40,7 @@ impl ModelRegistry {
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("name", Arc::new(StringArray::from_iter_values(&names)) as ArrayRef, false),
             ("task", listed(&|spec| spec.task.to_string()), true),
-            ("input", listed(&|spec| format!("{}x{}", spec.input.width, spec.input.height)), true),
+            ("input", listed(&|spec| spec.inputs.iter().map(ModelInput::display).join(" and ")), true),
             ("classes", listed(&|spec| spec.output.classes.to_string()), true),
             ("device", listed(&|spec| spec.resources.device.to_string()), true),
             ("file", column(&file), true),

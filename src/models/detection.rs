@@ -192,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::images::RgbImage;
+    use crate::models::inputs::ImageSpec;
     use crate::models::spec::ModelSpec;
     use crate::models::testing::{Folder, Onnx};
 
@@ -220,8 +221,9 @@ mod tests {
         let output = BatchOutput::new("boxes", &[&[1], shape].concat(), numbers, 1)?;
         let image =
             RgbImage { width: 64, height: 64, pixels: vec![], original_width: 64, original_height: 64 };
-        let placement = Placement::new(spec, &image);
-        detections(spec.detector.as_ref().unwrap(), &spec.input, &[&output], 0, &placement)
+        let ImageSpec { input, .. } = spec.image().unwrap();
+        let placement = Placement::new(spec.image().unwrap(), &image);
+        detections(spec.detector.as_ref().unwrap(), input, &[&output], 0, &placement)
     }
 
     #[test]

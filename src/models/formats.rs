@@ -6,7 +6,7 @@ use datafusion::physical_plan::metrics::Time;
 use prost::Message;
 
 use super::model::{Model, RunTimes};
-use super::onnx::Runtime;
+use super::onnx::{Batch, Runtime};
 use super::preprocess::Preprocessor;
 use super::tensor::Tensor;
 use super::testing::{Folder, Onnx};
@@ -107,14 +107,16 @@ fn answers(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32
     let home = home.join(std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into()));
     let image =
         RgbImage { width: 6, height: 5, pixels: COLOUR.repeat(30), original_width: 6, original_height: 5 };
-    let mut tensor = Tensor::new(&spec.input, spec.input.fixed_batch.unwrap_or(rows));
-    let mut preprocessor = Preprocessor::new(&spec);
+    let image_spec = spec.image().unwrap();
+    let mut tensor = Tensor::new(&image_spec.input, spec.fixed_batch.unwrap_or(rows));
+    let mut preprocessor = Preprocessor::new(image_spec);
     for row in 0..rows {
         preprocessor.write(&image, &mut tensor, row).unwrap();
     }
     let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
     let outputs = [spec.output.name.clone()];
-    let given = Model::new(spec, Runtime::new(&home)).run(&tensor, 0..rows, &outputs, &times)?.unwrap();
+    let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
+    let given = Model::new(spec, Runtime::new(&home)).run(&batch, &outputs, &times)?.unwrap();
     Ok((0..rows).flat_map(|row| given[0].floats(row).unwrap().to_vec()).collect())
 }
 

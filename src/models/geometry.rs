@@ -7,6 +7,7 @@
 //!                                                             └──────────┘
 //! ```
 
+use super::inputs::ImageSpec;
 use super::spec::{InputSpec, ModelSpec, Preprocessing, Resize, Task};
 use crate::images::RgbImage;
 
@@ -45,14 +46,14 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    pub(crate) fn new(spec: &ModelSpec, image: &RgbImage) -> Self {
-        let input = &spec.input;
+    pub(crate) fn new(spec: &ImageSpec, image: &RgbImage) -> Self {
+        let ImageSpec { input, preprocessing } = spec;
         let (width, height) = (f64::from(image.original_width), f64::from(image.original_height));
         let (input_width, input_height) = (f64::from(input.width), f64::from(input.height));
-        let (scale, offset) = match spec.preprocessing.resize {
+        let (scale, offset) = match preprocessing.resize {
             Resize::Stretch => ([input_width / width, input_height / height], [0.0; 2]),
             Resize::Crop => {
-                let (crop_width, crop_height) = crop_size(input, &spec.preprocessing, width, height);
+                let (crop_width, crop_height) = crop_size(input, preprocessing, width, height);
                 let scale = [input_width / crop_width, input_height / crop_height];
                 let (left, top) = ((width - crop_width) / 2.0, (height - crop_height) / 2.0);
                 (scale, [-left * scale[0], -top * scale[1]])
@@ -83,17 +84,18 @@ impl Placement {
 /// the model's input: what a decoder may shrink it to without loss.
 ///
 /// A detector gets twice that: shrinking twice, by the decoder and then to the input, blurs edges enough to move boxes by
-/// several pixels, where a class changes in its last digits.
+/// several pixels, where a class changes in its last digits. A model that takes no image needs none of it.
 pub(crate) fn least_scale(spec: &ModelSpec, width: u32, height: u32) -> f64 {
+    let Some(ImageSpec { input, preprocessing }) = spec.image() else { return 0.0 };
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
-    let (input_width, input_height) = (f64::from(spec.input.width), f64::from(spec.input.height));
-    let scale = match spec.preprocessing.resize {
+    let (input_width, input_height) = (f64::from(input.width), f64::from(input.height));
+    let scale = match preprocessing.resize {
         Resize::Crop => {
-            let (crop_width, crop_height) = crop_size(&spec.input, &spec.preprocessing, width, height);
+            let (crop_width, crop_height) = crop_size(input, preprocessing, width, height);
             (input_width / crop_width).max(input_height / crop_height)
         }
         Resize::Stretch => (input_width / width).max(input_height / height),
-        Resize::Letterbox => letterbox_scale(&spec.input, width, height),
+        Resize::Letterbox => letterbox_scale(input, width, height),
     };
     let scale = if spec.task == Task::ObjectDetection { 2.0 * scale } else { scale };
     scale.min(1.0)
@@ -108,7 +110,7 @@ mod tests {
     fn a_box_in_the_input_is_found_in_the_original() {
         let place = |resize, image: &RgbImage| {
             let spec = Folder::classifier().unwrap().resolve(&[("resize", resize), ("crop_fraction", "0.5")]);
-            Placement::new(&spec.unwrap(), image)
+            Placement::new(spec.unwrap().image().unwrap(), image)
         };
         // 448 × 224 decoded at half size: the letterbox has bars of 56 rows above and below.
         let image =

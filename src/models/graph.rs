@@ -155,14 +155,28 @@ impl Port {
     /// Returns the type of a column that holds its numbers, if there is one. Float16 is read as Float32.
     #[must_use]
     pub fn arrow_type(&self) -> Option<DataType> {
+        match self.element_type()? {
+            DataType::Float16 => Some(DataType::Float32),
+            element => Some(element),
+        }
+    }
+
+    /// Returns Arrow's name for the type of its numbers, if there is one.
+    pub(super) fn element_type(&self) -> Option<DataType> {
         Some(match self.data_type {
-            1 | 10 => DataType::Float32,
+            1 => DataType::Float32,
             2 => DataType::UInt8,
             3 => DataType::Int8,
+            4 => DataType::UInt16,
+            5 => DataType::Int16,
             6 => DataType::Int32,
             7 => DataType::Int64,
+            8 => DataType::Utf8,
             9 => DataType::Boolean,
+            10 => DataType::Float16,
             11 => DataType::Float64,
+            12 => DataType::UInt32,
+            13 => DataType::UInt64,
             _ => return None,
         })
     }

@@ -20,29 +20,32 @@ impl InputSpec {
     /// Settles the options of the input.
     ///
     /// # Errors
-    /// If the graph takes no image or more than one, or an option contradicts it or is missing.
-    pub(super) fn settle(settings: &mut Settings<'_>, graph: &Graph) -> Result<Self> {
-        let image = Image::only_input(graph).map_err(|reason| settings.model_fault(reason))?;
+    /// If `port` can't be an image, or an option contradicts it or is missing.
+    pub(super) fn settle(settings: &mut Settings<'_>, port: &Port) -> Result<Self> {
+        let image = Image::new(port)
+            .ok_or_else(|| settings.model_fault(format!("input {port} can't be an image")))?;
         let layout = image.layout(settings)?;
         let channels = image.channels(settings, layout)?;
         let Size { width, height } = image.size(settings, layout)?;
-        let fixed_batch = image.dims[0].fixed();
-        if fixed_batch.is_some_and(|batch| batch > MAX_BATCH) {
-            return Err(settings.model_fault(format!("input {} has a batch above {MAX_BATCH}", image.port)));
-        }
-        Ok(Self {
-            name: image.port.name.clone(),
-            width,
-            height,
-            layout,
-            channels,
-            element: image.element,
-            fixed_batch,
-        })
+        Ok(Self { name: image.port.name.clone(), width, height, layout, channels, element: image.element })
     }
 }
 
-/// An input that can be an image.
+/// The input of a graph that is its image, if there is one.
+///
+/// # Errors
+/// If there are several.
+pub(super) fn image_port(graph: &Graph) -> Result<Option<&Port>, String> {
+    let mut images = graph.inputs.iter().filter(|port| Image::new(port).is_some());
+    match (images.next(), images.next()) {
+        (Some(image), Some(other)) => {
+            Err(format!("takes two images, {image} and {other}; a call can give one"))
+        }
+        (image, _) => Ok(image),
+    }
+}
+
+/// An input that can be an image: float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels.
 struct Image<'a> {
     port: &'a Port,
     dims: &'a [Dim; 4],
@@ -50,22 +53,6 @@ struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    fn only_input(graph: &'a Graph) -> Result<Self, String> {
-        let Some(image) = graph.inputs.iter().find_map(Self::new) else {
-            let inputs = listed(&graph.inputs);
-            return Err(format!(
-                "no input can be an image: that takes float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 \
-                 channels, but there {inputs}"
-            ));
-        };
-        match graph.inputs.iter().find(|port| **port != *image.port) {
-            Some(other) => {
-                Err(format!("takes input {other} besides the image {}; only the image is given", image.port))
-            }
-            None => Ok(image),
-        }
-    }
-
     fn new(port: &'a Port) -> Option<Self> {
         let dims = port.dims.as_deref()?.try_into().ok()?;
         let image = Self { port, dims, element: port.element()? };
@@ -159,7 +146,7 @@ mod tests {
     fn settle_onnx(onnx: &Onnx, pairs: &[(&str, &str)]) -> Result<(InputSpec, Vec<ResolvedSetting>), String> {
         let graph = Graph::read(&onnx.bytes())?;
         let settled = options(pairs).and_then(|mut settings| {
-            let input = InputSpec::settle(&mut settings, &graph)?;
+            let input = InputSpec::settle(&mut settings, &graph.inputs[0])?;
             Ok((input, settings.into_resolved()))
         });
         settled.map_err(|error| error.to_string())
@@ -183,7 +170,6 @@ mod tests {
             layout: Layout::Nhwc,
             channels: Channels::L,
             element: Element::F32,
-            fixed_batch: Some(8),
         };
         assert_eq!(input, expected);
         let lines = settings.iter().map(|line| format!("{} {} {}", line.name, line.value, line.source));
@@ -196,7 +182,7 @@ mod tests {
     fn an_open_graph_takes_what_is_said() -> Result<(), String> {
         let input = settle("batch,c,h,w", &[("input_size", "320x240"), ("channels", "BGR")])?;
         assert_eq!((input.width, input.height, input.layout), (320, 240, Layout::Nchw));
-        assert_eq!((input.channels, input.fixed_batch), (Channels::Bgr, None));
+        assert_eq!(input.channels, Channels::Bgr);
         let last = settle("batch,c,h,w", &[("input_size", "9"), ("layout", "nhwc")])?;
         assert_eq!(last.layout, Layout::Nhwc);
         Ok(())
@@ -231,28 +217,8 @@ mod tests {
 
     #[test]
     fn sizes_beyond_reason_are_refused() {
-        let faults = [fault("b,3,99999999999,224", &[]), fault("99999999999,3,224,224", &[])];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(fault("b,3,99999999999,224", &[]), @r"
         model 'm': input 'pixels' float32 [b, 3, 99999999999, 224]: 224x99999999999 is not from 1x1 to 16384x16384 with 67108864 pixels at most
-        model 'm': input 'pixels' float32 [99999999999, 3, 224, 224] has a batch above 65536
-        ");
-    }
-
-    #[test]
-    fn the_only_input_must_be_an_image() {
-        let base = || Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,10");
-        let graphs = [
-            base(),
-            base().input("ids", "int64", "b,77"),
-            base().input("x", "float32", "b,4,64,64"),
-            base().input("ids", "int64", "b,77").input("x", "float16", "b,3,64,64"),
-        ];
-        let faults = graphs.map(|onnx| settle_onnx(&onnx, &[]).err().unwrap_or_default());
-        insta::assert_snapshot!(faults.join("\n"), @r"
-        model 'm': no input can be an image: that takes float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels, but there are none
-        model 'm': no input can be an image: that takes float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels, but there is 'ids' int64 [b, 77]
-        model 'm': no input can be an image: that takes float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels, but there is 'x' float32 [b, 4, 64, 64]
-        model 'm': takes input 'ids' int64 [b, 77] besides the image 'x' float16 [b, 3, 64, 64]; only the image is given
         ");
     }
 }

@@ -2,19 +2,17 @@
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
-use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use datafusion::physical_plan::metrics::Time;
 
 use super::batch_output::BatchOutput;
-use super::onnx::{Provider, Runtime, Session, SharedWeights};
+use super::onnx::{Batch, Provider, Runtime, Session, SharedWeights};
 use super::pool::Pool;
 use super::resources::{Device, Precision};
 use super::sizing::Sizing;
 use super::spec::ModelSpec;
-use super::tensor::Tensor;
 use crate::{Error, Result};
 
 /// A registered model. Loading is lazy: making one reads nothing but its specification.
@@ -72,7 +70,7 @@ impl Model {
         &self.spec
     }
 
-    /// Images this model has run on since it was registered, by any query of the process.
+    /// Rows this model has run on since it was registered, by any query of the process.
     #[must_use]
     pub fn inferred_rows(&self) -> u64 {
         self.inferred_rows.load(Relaxed)
@@ -94,15 +92,14 @@ impl Model {
         Ok(self.placed()?.sizing)
     }
 
-    /// Runs the images `images` of `tensor` on a session of the pool, which it waits for, or loads.
+    /// Runs the rows of `batch` on a session of the pool, which it waits for, or loads.
     /// Returns the outputs of those names. Blocks: call it on a thread that may.
     ///
     /// # Errors
     /// The outer error is that of loading, and fails the query; the inner one is ONNX Runtime's word on this batch.
     pub(crate) fn run(
         &self,
-        tensor: &Tensor,
-        images: Range<usize>,
+        batch: &Batch<'_>,
         outputs: &[String],
         times: &RunTimes,
     ) -> Result<Result<Vec<BatchOutput>, String>> {
@@ -115,8 +112,8 @@ impl Model {
             Session::load(&self.runtime, &self.spec, placed.provider, placed.sizing.threads, &self.weights)
         })?;
         let _timer = times.infer.timer();
-        self.inferred_rows.fetch_add(images.len() as u64, Relaxed);
-        Ok(session.run(tensor, images, outputs))
+        self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
+        Ok(session.run(batch, outputs))
     }
 
     fn placed(&self) -> Result<&Placed> {

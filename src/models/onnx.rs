@@ -6,12 +6,16 @@
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one file that names ort")]
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array, UInt8Array,
+    ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
+    Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+use datafusion::arrow::datatypes::{
+    DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use half::f16;
 use ort::environment::Environment;
@@ -21,6 +25,7 @@ use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 use parking_lot::Mutex;
 
 use super::batch_output::BatchOutput;
+use super::numbers::Numbers;
 use super::spec::ModelSpec;
 use super::tensor::{Tensor, TensorData};
 use crate::{Error, Result};
@@ -133,11 +138,24 @@ impl Runtime {
 /// A loaded model. One thread uses it at a time: the pool hands it out.
 pub(super) struct Session {
     session: ort::session::Session,
-    input: String,
+    /// Name of the input that takes images.
+    image: Option<String>,
+    /// Names of those that take numbers.
+    numbers: Vec<String>,
     fixed_batch: Option<usize>,
     /// Sets of outputs that were asked for, with what asks ONNX Runtime for them and no others. Few queries ask for the
     /// same model's outputs in more than two ways.
     selections: Vec<(Vec<String>, RunOptions<HasSelectedOutputs>)>,
+}
+
+/// Rows for one run of a model.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    pub(crate) rows: usize,
+    /// The images, if the model takes any: those in the tensor from this slot on.
+    pub(crate) images: Option<(&'a Tensor, usize)>,
+    /// For each input that takes numbers, in the order of the graph, those of each row: all of one shape.
+    pub(crate) numbers: Vec<&'a [Numbers]>,
 }
 
 /// Weights in the layout the kernels want, made by the first session of a model and used by all.
@@ -166,29 +184,31 @@ impl Session {
             .and_then(|builder| with_provider(builder, provider, spec))
             .and_then(|mut builder| builder.commit_from_file(&spec.file))
             .map_err(refused)?;
-        let (input, fixed_batch) = (spec.input.name.clone(), spec.input.fixed_batch);
-        Ok(Self { session, input, fixed_batch, selections: vec![] })
+        let image = spec.image().map(|image| image.input.name.clone());
+        let numbers = spec.numbers().map(|numbers| numbers.port.name.clone()).collect();
+        Ok(Self { session, image, numbers, fixed_batch: spec.fixed_batch, selections: vec![] })
     }
 
-    /// Runs the images `images` of `tensor`; returns the outputs of those names, and computes no others.
+    /// Runs the rows of `batch`; returns the outputs of those names, and computes no others.
     ///
-    /// A model whose batch is fixed runs on the whole of it: what it says of the images past `images` is padding.
-    pub(super) fn run(
-        &mut self,
-        tensor: &Tensor,
-        images: Range<usize>,
-        outputs: &[String],
-    ) -> Result<Vec<BatchOutput>, String> {
-        let batch = self.fixed_batch.unwrap_or_else(|| images.len());
-        let input = input(tensor, images.start, batch).map_err(|error| error.to_string())?;
-        let selection = self.selection(outputs).map_err(|error| error.to_string())?;
+    /// A model whose batch is fixed runs on the whole of it: what it says of further rows is padding.
+    pub(super) fn run(&mut self, batch: &Batch<'_>, outputs: &[String]) -> Result<Vec<BatchOutput>, String> {
+        let fault = |error: ort::Error| error.to_string();
+        let rows = self.fixed_batch.unwrap_or(batch.rows);
+        let selection = self.selection(outputs).map_err(fault)?;
         let options = &self.selections[selection].1;
-        let given = self
-            .session
-            .run_with_options(ort::inputs![self.input.as_str() => input], options)
-            .map_err(|error| error.to_string())?;
+        let numbers = batch.numbers.iter().map(|given| Numbers::batched(given, rows));
+        let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
+        let mut inputs = Vec::with_capacity(1 + numbers.len());
+        if let (Some(name), Some((tensor, first))) = (&self.image, batch.images) {
+            inputs.push((name.as_str(), image_input(tensor, first, rows).map_err(fault)?));
+        }
+        for (name, numbers) in self.numbers.iter().zip(&numbers) {
+            inputs.push((name.as_str(), numbers_input(numbers).map_err(fault)?));
+        }
+        let given = self.session.run_with_options(inputs, options).map_err(fault)?;
         let output = |name: &String| match given.get(name) {
-            Some(value) => batch_output(name, value, batch),
+            Some(value) => batch_output(name, value, rows),
             None => Err(format!("the model gave no output '{name}'")),
         };
         outputs.iter().map(output).collect()
@@ -206,13 +226,41 @@ impl Session {
 }
 
 /// The `batch` images of `tensor` from `first` on, as they lie.
-fn input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<SessionInputValue<'_>> {
+fn image_input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<SessionInputValue<'_>> {
     let shape = tensor.shape(batch);
     let values = tensor.image_len() * first..tensor.image_len() * (first + batch);
     Ok(match tensor.data() {
         TensorData::F32(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
         TensorData::F16(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
         TensorData::U8(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
+    })
+}
+
+/// The numbers of a batch, as they lie.
+fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<'_>> {
+    let Numbers { values, shape } = numbers;
+    macro_rules! view {
+        ($type:ty) => {
+            TensorRef::from_array_view((shape.clone(), values.as_primitive::<$type>().values().as_ref()))?
+                .into()
+        };
+    }
+    Ok(match values.data_type() {
+        DataType::Float16 => view!(Float16Type),
+        DataType::Float64 => view!(Float64Type),
+        DataType::UInt8 => view!(UInt8Type),
+        DataType::UInt16 => view!(UInt16Type),
+        DataType::UInt32 => view!(UInt32Type),
+        DataType::UInt64 => view!(UInt64Type),
+        DataType::Int8 => view!(Int8Type),
+        DataType::Int16 => view!(Int16Type),
+        DataType::Int32 => view!(Int32Type),
+        DataType::Int64 => view!(Int64Type),
+        DataType::Boolean => {
+            let values: Vec<bool> = values.as_boolean().values().iter().collect();
+            ort::value::Tensor::from_array((shape.clone(), values))?.into()
+        }
+        _ => view!(Float32Type),
     })
 }
 
@@ -240,7 +288,14 @@ fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutpu
         TensorElementType::Int8 => numbers!(Int8Array, i8),
         TensorElementType::Int32 => numbers!(Int32Array, i32),
         TensorElementType::Int64 => numbers!(Int64Array, i64),
+        TensorElementType::Int16 => numbers!(Int16Array, i16),
+        TensorElementType::Uint16 => numbers!(UInt16Array, u16),
+        TensorElementType::Uint32 => numbers!(UInt32Array, u32),
+        TensorElementType::Uint64 => numbers!(UInt64Array, u64),
         TensorElementType::Bool => numbers!(BooleanArray, bool),
+        TensorElementType::String => {
+            Arc::new(StringArray::from(value.try_extract_strings().map_err(fault)?.1))
+        }
         other => return Err(format!("output '{name}' is of type {other}, which SQL has no numbers for")),
     };
     BatchOutput::new(name, &shape, numbers, batch)
@@ -276,6 +331,6 @@ fn with_provider(builder: SessionBuilder, _: Provider, _: &ModelSpec) -> ort::Re
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("input", &self.input).finish_non_exhaustive()
+        f.debug_struct("Session").field("image", &self.image).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `image-classification` | `[batch, classes]` or `[batch, classes, 1, 1]` of float32 or float16 |
 //! | `feature-extraction` | `[batch, dimensions]` or `[batch, dimensions, 1, 1]` of float32 or float16 |
-//! | others | any of float32, float16 or uint8 |
+//! | `object-detection` | any of float32, float16 or uint8 |
+//! | others | any of numbers or text |
 
 use serde_json::Value;
 
@@ -16,21 +17,35 @@ use super::spec::{Activation, Element, OutputSpec, Task};
 use super::values::{keyword, text};
 use crate::Result;
 
+/// The task of a graph without an image.
+const PREDICTION: &str = "prediction";
+
 /// Most numbers an image may give: 64 MiB of float32, beyond any set of classes or vector in use.
 pub(super) const MAX_CLASSES: usize = 1 << 24;
 
 impl Task {
-    /// Settles what the model is for; a graph with one score a class classifies, if nobody says otherwise.
-    pub(super) fn settle(settings: &mut Settings<'_>, graph: &Graph) -> Result<Self> {
+    /// Settles what the model is for, if nobody says it: a graph with an image and one score a class classifies, one
+    /// without an image is for `predict`.
+    pub(super) fn settle(settings: &mut Settings<'_>, graph: &Graph, has_image: bool) -> Result<Self> {
         let scores = graph.outputs.iter().any(|port| Self::ImageClassification.fits(port));
         let said = settings.get("task", |value, _| keyword(value))?;
-        let Some((task, source)) =
-            said.or_else(|| scores.then_some((Self::ImageClassification, Source::Graph)))
-        else {
+        let obvious = match has_image {
+            true => scores.then_some(Self::ImageClassification),
+            false => Some(Self::Other(PREDICTION.to_owned())),
+        };
+        let Some((task, source)) = said.or_else(|| obvious.map(|task| (task, Source::Graph))) else {
             let reason = "nothing says what the model is for; set it to image-classification, feature-extraction, \
                           object-detection, or to any other word for predict";
             return Err(settings.option_fault("task", reason));
         };
+        if !has_image && !matches!(task, Self::Other(_)) {
+            let inputs = listed(&graph.inputs);
+            let reason = format!(
+                "{task} takes an image, which is float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels; \
+                 but the model's input {inputs}"
+            );
+            return Err(settings.option_fault("task", &reason));
+        }
         settings.note("task", &task, source);
         settings.keep_to(&task);
         Ok(task)
@@ -39,7 +54,8 @@ impl Task {
     fn fits(&self, port: &Port) -> bool {
         match self {
             Self::ImageClassification | Self::FeatureExtraction => vector(port).is_some(),
-            Self::ObjectDetection | Self::Other(_) => port.element().is_some(),
+            Self::ObjectDetection => port.element().is_some(),
+            Self::Other(_) => port.arrow_type().is_some(),
         }
     }
 
@@ -48,7 +64,8 @@ impl Task {
         match self {
             Self::ImageClassification => "float32 or float16 [batch, classes]",
             Self::FeatureExtraction => "float32 or float16 [batch, dimensions]",
-            Self::ObjectDetection | Self::Other(_) => "float32, float16 or uint8",
+            Self::ObjectDetection => "float32, float16 or uint8",
+            Self::Other(_) => "numbers or text",
         }
     }
 }
@@ -170,7 +187,7 @@ mod tests {
         let labels = vec![String::new(); names].into();
         let labels = FoundLabels { labels, place: "labels.txt".to_string() };
         let settled = options(pairs).and_then(|mut settings| {
-            let task = Task::settle(&mut settings, &graph)?;
+            let task = Task::settle(&mut settings, &graph, true)?;
             let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
             Ok((task, output))
         });

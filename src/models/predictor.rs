@@ -4,7 +4,7 @@ use std::slice;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{Result, internal_err, plan_err};
 use seequel_udfs::{
     Request, check_image_type, classification_type, detections_type, embedding_type, ranked_classes_type,
 };
@@ -12,6 +12,7 @@ use seequel_udfs::{
 use super::batch_output::field_type;
 use super::ensemble::Ensemble;
 use super::graph::Port;
+use super::inputs::{Assignment, assign};
 use super::labels::Labels;
 use super::model::Model;
 use super::spec::{ModelSpec, Task};
@@ -57,25 +58,37 @@ impl Predictor {
     /// # Errors
     /// A plan error that starts with the function's signature: a request that this can't answer, or not on that.
     pub fn answer_type(&self, request: Request, inputs: &[DataType]) -> Result<DataType> {
+        self.assign(request, inputs)?;
         let answer = match self {
             Self::Model(model) => answer_type(model.spec(), request),
             Self::Ensemble(ensemble) => ensemble_answer_type(ensemble, request),
         };
-        let signature = request.signature();
-        let data_type = match answer {
-            Ok(data_type) => data_type,
-            Err(reason) => return plan_err!("{signature}: model '{}' {reason}", self.name()),
-        };
-        let [image] = inputs else {
-            return plan_err!("{signature}: model '{}' takes one input, not {}", self.name(), inputs.len());
-        };
-        check_image_type(signature, image)?;
-        Ok(data_type)
+        answer.or_else(|reason| plan_err!("{}: model '{}' {reason}", request.signature(), self.name()))
+    }
+
+    /// Which of a call's inputs, of types `inputs`, go to which of the model's.
+    ///
+    /// # Errors
+    /// A plan error that starts with the function's signature: inputs that are not the model's.
+    pub(crate) fn assign(&self, request: Request, inputs: &[DataType]) -> Result<Assignment> {
+        // The members of an ensemble are classifiers of images alone.
+        let spec = self.members()[0].spec();
+        match (request, inputs) {
+            (Request::Predict, _) => assign(&spec.inputs, request.signature(), self.name(), inputs),
+            (_, [image]) => {
+                check_image_type(request.signature(), image)?;
+                Ok(Assignment { image: Some(0), numbers: vec![] })
+            }
+            _ => internal_err!("{} looks at an image", request.signature()),
+        }
     }
 }
 
 fn answer_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
     let task = &spec.task;
+    if request != Request::Predict && spec.numbers().next().is_some() {
+        return Err("takes more than an image; predict gives it all".to_owned());
+    }
     match request {
         Request::Classify if *task == Task::ImageClassification => Ok(classification_type()),
         Request::ClassifyTopK { .. } if *task == Task::ImageClassification => Ok(ranked_classes_type()),

@@ -12,7 +12,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use half::f16;
 
 use super::geometry::{crop_size, fitted_size, margins};
-use super::spec::{Channels, InputSpec, Interpolation, Layout, ModelSpec, Preprocessing, Resize};
+use super::inputs::ImageSpec;
+use super::spec::{Channels, InputSpec, Interpolation, Layout, Preprocessing, Resize};
 use super::tensor::{Tensor, TensorData};
 use crate::images::RgbImage;
 
@@ -27,8 +28,9 @@ const LUMA: [u32; 3] = [19_595, 38_470, 7_471];
 ///
 /// let model = ModelRegistry::new(".seequel").get("efficientnet_lite0")?;
 /// let image = decode(&std::fs::read("lion.jpg")?, &Limits::pixels(100_000_000), |_, _| 1.0)?;
-/// let mut tensor = Tensor::new(&model.spec().input, 1);
-/// Preprocessor::new(model.spec()).write(&image, &mut tensor, 0)?;
+/// let spec = model.spec().image().ok_or("the model takes no image")?;
+/// let mut tensor = Tensor::new(&spec.input, 1);
+/// Preprocessor::new(spec).write(&image, &mut tensor, 0)?;
 /// assert!(matches!(tensor.data(), TensorData::F32(values) if values.len() == 3 * 224 * 224));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -42,21 +44,21 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
-    /// A preprocessor for the model of `spec`.
+    /// A preprocessor for a model's image.
     #[must_use]
-    pub fn new(spec: &ModelSpec) -> Self {
-        let rule = &spec.preprocessing;
+    pub fn new(image: &ImageSpec) -> Self {
+        let ImageSpec { input, preprocessing: rule } = image;
         let table = |channel: usize| {
             std::array::from_fn(|pixel| {
                 (pixel as f32 * rule.rescale - rule.mean[channel]) / rule.std[channel]
             })
         };
         Self {
-            input: spec.input.clone(),
+            input: input.clone(),
             rule: rule.clone(),
             tables: [table(0), table(1), table(2)],
             resizer: Resizer::new(),
-            resized: Image::new(spec.input.width, spec.input.height, PixelType::U8x3),
+            resized: Image::new(input.width, input.height, PixelType::U8x3),
         }
     }
 
@@ -173,8 +175,9 @@ mod tests {
             .node("Gemm", &["pixels"], "logits")
             .output("logits", "float32", "batch,2");
         let spec = Folder::with(&onnx).unwrap().resolve(options).unwrap();
+        let spec = spec.image().unwrap();
         let mut tensor = Tensor::new(&spec.input, 1);
-        Preprocessor::new(&spec).write(image, &mut tensor, 0).unwrap();
+        Preprocessor::new(spec).write(image, &mut tensor, 0).unwrap();
         std::mem::replace(tensor.data_mut(), TensorData::U8(vec![]))
     }
 
@@ -225,8 +228,9 @@ mod tests {
     #[test]
     fn a_slot_that_is_not_there_is_an_error() {
         let spec = Folder::classifier().unwrap().resolve(&[]).unwrap();
+        let spec = spec.image().unwrap();
         let image = plain(8, 8, [1, 2, 3]);
-        let write = |tensor: &mut Tensor, slot| Preprocessor::new(&spec).write(&image, tensor, slot);
+        let write = |tensor: &mut Tensor, slot| Preprocessor::new(spec).write(&image, tensor, slot);
         let mut tensor = Tensor::new(&spec.input, 2);
         assert_eq!(write(&mut tensor, 1), Ok(()));
         assert!(write(&mut tensor, 2).is_err());

@@ -9,11 +9,12 @@ use sha2::{Digest, Sha256};
 use super::detector::Detector;
 use super::files::{MAX_MODEL_BYTES, locate, read_bounded};
 use super::graph::Graph;
+use super::inputs::{ModelInput, fixed_batch};
 use super::labels::{self, FoundLabels};
 use super::resources::Resources;
 use super::settings::{Settings, Source};
 use super::sources::push_layers;
-use super::spec::{Background, EmbeddingSpec, InputSpec, ModelSpec, OutputSpec, Preprocessing, Task};
+use super::spec::{Background, EmbeddingSpec, ModelSpec, OutputSpec, Task};
 use super::values::{keyword, text};
 use crate::Result;
 
@@ -31,21 +32,25 @@ impl ModelSpec {
         let file = locate(file).map_err(|reason| settings.model_fault(reason))?;
         push_layers(&mut settings, &file, options)?;
         let (graph, sha256) = read_graph(&mut settings, &file)?;
-        let input = InputSpec::settle(&mut settings, &graph)?;
-        let preprocessing = Preprocessing::settle(&mut settings, input.channels, input.element)?;
-        let task = Task::settle(&mut settings, &graph)?;
+        let inputs = ModelInput::settle_all(&mut settings, &graph)?;
+        let fixed_batch = fixed_batch(&settings, &graph)?;
+        let task = Task::settle(
+            &mut settings,
+            &graph,
+            inputs.iter().any(|input| matches!(input, ModelInput::Image(_))),
+        )?;
         let labels = settle_labels(&mut settings, &file, &task)?;
         let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
         let embedding = EmbeddingSpec::settle(&mut settings, &graph, &task, &output)?;
         let detector = Detector::settle(&mut settings, &graph, &task, &output)?;
-        let resources = Resources::settle(&mut settings, input.fixed_batch)?;
+        let resources = Resources::settle(&mut settings, fixed_batch)?;
         Ok(Self {
             name: name.to_string(),
             file,
             sha256,
             task,
-            input,
-            preprocessing,
+            inputs,
+            fixed_batch,
             output,
             embedding,
             detector,
@@ -168,7 +173,7 @@ mod tests {
         ");
         assert_eq!(spec.file, folder.path().join("model.onnx"));
         assert_eq!((spec.labels.get(1).as_ref(), spec.output.classes), ("dog", 2));
-        assert_eq!(spec.preprocessing.mean, [0.485, 0.456, 0.406]);
+        assert_eq!(spec.image().unwrap().preprocessing.mean, [0.485, 0.456, 0.406]);
         Ok(())
     }
 
@@ -191,9 +196,10 @@ mod tests {
     #[test]
     fn a_bare_file_describes_itself() -> TestResult {
         let spec = Folder::classifier()?.resolve(&[])?;
-        assert_eq!((spec.task, spec.output.activation), (Task::ImageClassification, Activation::Softmax));
-        assert_eq!((spec.input.layout, spec.input.element), (Layout::Nchw, Element::F32));
-        assert_eq!((spec.input.width, spec.input.height, spec.labels.len()), (224, 224, 0));
+        let input = &spec.image().unwrap().input;
+        assert_eq!((&spec.task, spec.output.activation), (&Task::ImageClassification, Activation::Softmax));
+        assert_eq!((input.layout, input.element), (Layout::Nchw, Element::F32));
+        assert_eq!((input.width, input.height, spec.labels.len()), (224, 224, 0));
         let told = spec.settings.iter().filter(|setting| setting.source == Source::Graph);
         let told = told.map(|setting| setting.name).collect::<Vec<_>>();
         assert_eq!(told, ["task", "input_size", "layout", "output", "sha256"]);
@@ -213,7 +219,7 @@ mod tests {
             (spec.output.classes, spec.output.activation, spec.labels.len()),
             (64, Activation::None, 0)
         );
-        assert_eq!(spec.preprocessing.mean, [127.0; 3]);
+        assert_eq!(spec.image().unwrap().preprocessing.mean, [127.0; 3]);
         Ok(())
     }
 

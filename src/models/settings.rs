@@ -48,6 +48,20 @@ pub(super) const KEYS: [&str; 27] = [
     "provider_options",
 ];
 
+/// Those that say how a picture becomes a tensor.
+const IMAGE_KEYS: [&str; 10] = [
+    "input_size",
+    "layout",
+    "channels",
+    "rescale",
+    "mean",
+    "std",
+    "resize",
+    "padding",
+    "crop_fraction",
+    "interpolation",
+];
+
 /// A key that `seequel.json` may have for editors, which look there for the schema.
 const SCHEMA: &str = "$schema";
 
@@ -131,6 +145,18 @@ impl<'a> Settings<'a> {
                 });
             }
         }
+    }
+
+    /// Refuses options on a picture that the user wrote for a model without one; `reason` says so.
+    ///
+    /// # Errors
+    /// The first such option.
+    pub(super) fn refuse_image_options(&self, reason: &str) -> Result<()> {
+        let said = IMAGE_KEYS.iter().find(|key| {
+            self.strongest(key)
+                .is_some_and(|(_, source)| matches!(source, Source::Options | Source::SeequelJson))
+        });
+        said.map_or(Ok(()), |key| Err(self.option_fault(key, reason)))
     }
 
     fn strongest(&self, key: &str) -> Option<(&Value, &Source)> {

@@ -14,6 +14,9 @@ const WEIGHT_BYTES_AN_IMAGE: u64 = 12 << 20;
 /// Images in a batch on a processor when the model does not say, at most: activations grow with them.
 const CPU_BATCH_ROWS: u64 = 8;
 
+/// Rows in a batch of a model that takes numbers alone, when it does not say: a run's own cost is then little beside theirs.
+const NUMBERS_BATCH_ROWS: usize = 1024;
+
 /// Sessions on a GPU when the model does not say: one computes while the next batch is copied in.
 const GPU_SESSIONS: usize = 2;
 
@@ -54,10 +57,11 @@ impl Sizing {
             (cpu_batch_rows(weights), (cores / threads).max(1))
         };
         let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
-        let batch_rows = spec.input.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch);
+        let auto_batch = if spec.image().is_some() { auto_batch } else { NUMBERS_BATCH_ROWS };
+        let batch_rows = spec.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch);
         Self {
             batch_rows,
-            least_rows: if on_gpu { batch_rows } else { spec.input.fixed_batch.unwrap_or(1) },
+            least_rows: if on_gpu { batch_rows } else { spec.fixed_batch.unwrap_or(1) },
             sessions,
             threads,
             workers: if on_gpu { cores.max(sessions) } else { sessions * threads },

@@ -8,8 +8,10 @@ use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 
 use super::detector::Detector;
 use super::graph::Port;
+use super::inputs::{ImageSpec, ModelInput};
 use super::keyword::{UnknownKeyword, keywords};
 use super::labels::Labels;
+use super::numbers::NumbersSpec;
 use super::resources::Resources;
 use super::settings::ResolvedSetting;
 
@@ -24,10 +26,10 @@ pub struct ModelSpec {
     pub sha256: String,
     /// What the model is for.
     pub task: Task,
-    /// The tensor the model wants.
-    pub input: InputSpec,
-    /// How a picture becomes that tensor.
-    pub preprocessing: Preprocessing,
+    /// What the model is given, in the order of the graph.
+    pub inputs: Vec<ModelInput>,
+    /// Rows the graph demands in every batch; `None` if it takes any number.
+    pub fixed_batch: Option<usize>,
     /// The tensor the model gives, and how to read it.
     pub output: OutputSpec,
     /// The output that `embed` reads, if there is one for it.
@@ -42,6 +44,25 @@ pub struct ModelSpec {
     pub resources: Resources,
     /// Every setting with its value and source, in the order of the documentation, for `DESCRIBE MODEL`.
     pub settings: Vec<ResolvedSetting>,
+}
+
+impl ModelSpec {
+    /// The input that takes a picture, if there is one.
+    #[must_use]
+    pub fn image(&self) -> Option<&ImageSpec> {
+        self.inputs.iter().find_map(|input| match input {
+            ModelInput::Image(image) => Some(image),
+            ModelInput::Numbers(_) => None,
+        })
+    }
+
+    /// The inputs that take numbers of columns, in the order of the graph.
+    pub fn numbers(&self) -> impl Iterator<Item = &NumbersSpec> {
+        self.inputs.iter().filter_map(|input| match input {
+            ModelInput::Image(_) => None,
+            ModelInput::Numbers(numbers) => Some(numbers),
+        })
+    }
 }
 
 /// What a model is for, by the names Hugging Face gives to tasks.
@@ -109,8 +130,6 @@ pub struct InputSpec {
     pub channels: Channels,
     /// Type of the numbers.
     pub element: Element,
-    /// Images the graph demands in every batch; `None` if it takes any number.
-    pub fixed_batch: Option<usize>,
 }
 
 keywords! {

@@ -92,9 +92,9 @@ impl Tensor {
         }
     }
 
-    /// A copy of the image in `slot` as a batch of its own.
-    pub(crate) fn image(&self, input: &InputSpec, slot: usize) -> Self {
-        let mut part = Self::new(input, input.fixed_batch.unwrap_or(1));
+    /// A copy of the image in `slot` as the first of a tensor of `slots` images.
+    pub(crate) fn image(&self, input: &InputSpec, slot: usize, slots: usize) -> Self {
+        let mut part = Self::new(input, slots);
         let (from, to) = (slot * self.image_len()..(slot + 1) * self.image_len(), 0..self.image_len());
         match (&mut part.data, &self.data) {
             (TensorData::F32(part), TensorData::F32(data)) => part[to].copy_from_slice(&data[from]),

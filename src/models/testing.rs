@@ -117,10 +117,13 @@ fn port(name: &str, element: &str, shape: &str) -> ValueInfoProto {
         "float32" => 1,
         "uint8" => 2,
         "int64" => 7,
+        "string" => 8,
         "float16" => 10,
+        "complex64" => 14,
         _ => 0,
     };
-    let shape = TensorShapeProto { dim: shape.split(',').map(dimension).collect() };
+    let lengths = shape.split(',').filter(|length| !length.is_empty());
+    let shape = TensorShapeProto { dim: lengths.map(dimension).collect() };
     let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(shape) });
     ValueInfoProto { name: name.to_string(), r#type: Some(TypeProto { tensor_type }) }
 }

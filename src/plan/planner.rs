@@ -74,12 +74,17 @@ fn plan_inference(
     row: Option<Arc<dyn PhysicalExpr>>,
     target_partitions: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    let models: Vec<_> = calls.iter().flat_map(|call| call.predictor.members()).collect();
+    let any_image = models.iter().any(|model| model.spec().image().is_some());
     let (mut workers, mut batch_rows, mut least) = (1, 1, 1);
-    for model in calls.iter().flat_map(|call| call.predictor.members()) {
+    for model in models {
         let sizing = model.sizing()?;
         workers = workers.max(sizing.workers.min(target_partitions));
-        batch_rows = batch_rows.max(sizing.batch_rows);
-        least = least.max(sizing.least_rows);
+        // Numbers are light: what else goes with images goes in portions of images.
+        if model.spec().image().is_some() || !any_image {
+            batch_rows = batch_rows.max(sizing.batch_rows);
+            least = least.max(sizing.least_rows);
+        }
     }
     let rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
     if input.output_ordering().is_some() {

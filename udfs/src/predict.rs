@@ -21,12 +21,12 @@ pub(crate) static PREDICT: Function = Function {
     documentation: LazyLock::new(|| {
         Documentation::builder(
             SECTION,
-            "Every output of a model, as the fields of a struct. A field is one number, or a list of an image's numbers row by row; its length is fixed where the model's is. What can't be decoded, or is NULL, gives NULL.",
+            "Every output of a model, as the fields of a struct. A field is one number or text, or a list of a row's numbers; its length is fixed where the model's is. What can't be decoded, does not fit, or is NULL gives NULL.",
             SIGNATURE,
         )
         .with_argument("model", "Name of a model of any task, a literal.")
-        .with_argument("input", "What the model looks at: the bytes of an image file, a binary column or a struct with a field `bytes`.")
-        .with_sql_example("SELECT path, predict('efficientnet_lite0', image)['logits'] FROM read_images('photos/');")
+        .with_argument("input", "What the model looks at, in the order of its inputs. For an image the bytes of an image file, a binary column or a struct with a field `bytes`; for other inputs a list of numbers, or as many columns of numbers as a row has. Text is refused.")
+        .with_sql_example("SELECT path, predict('efficientnet_lite0', image)['logits'] FROM read_images('photos/');\nSELECT predict('churn', age, income, visits)['probabilities'] FROM 'customers.parquet';")
         .build()
     }),
 };

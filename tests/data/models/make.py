@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Makes the ONNX files beside it: models that take numbers, and one that takes an image and numbers.
+
+    pip install onnx==1.23.2 scikit-learn==1.9.1 skl2onnx==1.20.0
+    python3 make.py
+
+iris.onnx is a real classifier of Fisher's irises, exported as its users do; the test has what scikit-learn answers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+HERE = Path(__file__).parent
+OPSET = 17
+IR_VERSION = 8
+
+
+def main() -> None:
+    """Writes all files, and prints what scikit-learn says of three flowers."""
+    (HERE / "iris.onnx").write_bytes(iris())
+    (HERE / "tinted.onnx").write_bytes(tinted())
+    (HERE / "numbers.onnx").write_bytes(numbers())
+
+
+def iris() -> bytes:
+    """A logistic regression: 'X' float32 [batch, 4] to a name and three probabilities."""
+    data = load_iris()
+    names = np.array([str(name) for name in data.target_names])
+    model = LogisticRegression(max_iter=500).fit(data.data.astype(np.float32), names[data.target])
+    for flower in (0, 60, 120):
+        row = data.data[flower : flower + 1].astype(np.float32)
+        print(row.tolist(), model.predict(row), model.predict_proba(row).round(4).tolist())
+    exported = to_onnx(model, data.data[:1].astype(np.float32), options={"zipmap": False}, target_opset=OPSET)
+    return exported.SerializeToString(deterministic=True)
+
+
+def tinted() -> bytes:
+    """The mean of each channel of an image, times a factor, plus the sum of a list of any length."""
+    constants = {"flat": np.array([0, 3], np.int64), "last": np.array([1], np.int64)}
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("Mul", ["channels", "factor"], ["scaled"]),
+        helper.make_node("ReduceSum", ["shifts", "last"], ["shift"], keepdims=1),
+        helper.make_node("Cast", ["shift"], ["real_shift"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["scaled", "real_shift"], ["means"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8]),
+        helper.make_tensor_value_info("factor", TensorProto.FLOAT, ["batch", 1]),
+        helper.make_tensor_value_info("shifts", TensorProto.INT64, ["batch", "count"]),
+    ]
+    return model("tinted", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
+
+
+TYPES = {
+    "float16": TensorProto.FLOAT16,
+    "float64": TensorProto.DOUBLE,
+    "int8": TensorProto.INT8,
+    "int16": TensorProto.INT16,
+    "int32": TensorProto.INT32,
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+    "uint32": TensorProto.UINT32,
+    "uint64": TensorProto.UINT64,
+    "bool": TensorProto.BOOL,
+}
+
+
+def numbers() -> bytes:
+    """Every other type of number, handed on as it is, two rows at a time."""
+    nodes = [helper.make_node("Identity", [f"{name}_in"], [name]) for name in TYPES]
+    inputs = [helper.make_tensor_value_info(f"{name}_in", kind, [2]) for name, kind in TYPES.items()]
+    return model("numbers", nodes, inputs, [(name, kind, [2]) for name, kind in TYPES.items()], {})
+
+
+def model(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[tuple[str, int, list[int | str]]],
+    constants: dict[str, np.ndarray],
+) -> bytes:
+    """Returns the file of a checked graph."""
+    weights = [numpy_helper.from_array(value, constant) for constant, value in constants.items()]
+    ports = [helper.make_tensor_value_info(*output) for output in outputs]
+    graph = helper.make_graph(nodes, name, inputs, ports, weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(made, full_check=True)
+    return made.SerializeToString(deterministic=True)
+
+
+if __name__ == "__main__":
+    main()
