@@ -63,7 +63,7 @@ impl Engine {
     /// A text that is not one statement, a name that is not known, a model or location that can't be used.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
         let statement = sql::parse_statement(sql, &self.context.state().config_options().sql_parser)?;
-        sql::plan(&self.context, &self.models, statement).await
+        sql::plan(&self.context, &self.models, statement, |_| {}).await
     }
 }
 

@@ -18,7 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 
-use super::stages::{Count, Stage, stages};
+use super::stages::{Count, Inference, Stage, inference, stages};
 
 /// How often the lines are drawn.
 pub(super) const REDRAW: Duration = Duration::from_millis(250);
@@ -126,6 +126,13 @@ impl Progress {
     #[must_use]
     pub fn stderr(&self) -> impl Write + use<> {
         Stderr(self.clone())
+    }
+}
+
+impl Watch<'_> {
+    /// What models did for the query so far, if it has any.
+    pub(super) fn inference(&self) -> Option<Inference> {
+        inference(self.plan.as_ref())
     }
 }
 

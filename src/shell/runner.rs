@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::config::SqlParserOptions;
+use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
 use super::command::{self, Command};
@@ -119,8 +120,12 @@ impl Runner {
         // a plan or a description cut short would be of no use
         let all_rows = statement.is_introspection();
         let Settings { printer, timing, mut output } = self.settings.lock().clone();
-        let results = sql::plan(self.engine.context(), self.engine.models(), statement).await?;
-        let summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
+        let mut watch = None;
+        let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
+        let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
+        let made = watch.and_then(|watch| watch.inference());
+        let mut summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
+        summary.inference = summary.inference.or(made);
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }
 

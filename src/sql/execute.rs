@@ -6,8 +6,10 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
+use super::create_table;
 use super::statement::Statement;
 use crate::Result;
 use crate::models::ModelRegistry;
@@ -15,7 +17,7 @@ use crate::stores::apply_store_options;
 
 /// Plans `statement` and, as DataFusion does for DDL, carries out what has no plan: the result is then empty.
 ///
-/// Models that lie elsewhere are fetched first. Making and dropping models touches files, which happens off the async threads.
+/// `observe` is shown the plan of a `CREATE TABLE … AS` that is about to run. Models that lie elsewhere are fetched first. Making and dropping models touches files, which happens off the async threads.
 ///
 /// # Errors
 /// Whatever is wrong with the statement's names, types, options or files.
@@ -23,6 +25,7 @@ pub async fn plan(
     engine_ctx: &SessionContext,
     models: &Arc<ModelRegistry>,
     statement: Statement,
+    observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
 ) -> Result<DataFrame> {
     match statement {
         Statement::CreateModel(create) => {
@@ -46,6 +49,7 @@ pub async fn plan(
         Statement::DataFusion(statement) => {
             let plan = engine_ctx.state().statement_to_plan(*statement).await?;
             let plan = apply_store_options(engine_ctx, plan)?;
+            let plan = create_table::run_query(engine_ctx, plan, observe).await?;
             Ok(engine_ctx.execute_logical_plan(plan).await?)
         }
     }

@@ -6,6 +6,7 @@
 //!                                   DFParser ◄──┘ all but models       └─► ModelRegistry, SessionContext
 //! ```
 
+mod create_table;
 mod execute;
 mod options;
 mod parser;

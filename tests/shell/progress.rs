@@ -60,3 +60,20 @@ fn a_log_has_lines_and_results_stay_clean() {
     assert_eq!(outcome.stdout, "count\n3\n");
     insta::assert_snapshot!(outcome.stderr, @"listed 3 done; read 3 done; decoded 3 done; inferred 3 done; written 3 done");
 }
+
+#[test]
+fn a_table_in_memory_shows_what_fills_it() {
+    let photos = folder_of(3);
+    let sql = "CREATE TABLE t AS SELECT path, classify(image) AS p FROM read_images('.'); SELECT count(p) AS n FROM t;
+               CREATE TABLE IF NOT EXISTS t AS SELECT classify(image) AS p FROM read_images('.')";
+    let outcome = run_in(photos.path(), &["--format", "csv", "--progress", "always", "-c", sql]);
+    insta::assert_snapshot!(outcome.stderr, @"listed 3 done; read 3 done; decoded 3 done; inferred 3 done");
+    assert!(outcome.stdout.contains("n\n3\n"), "{}", outcome.stdout);
+    assert_eq!(outcome.stdout.matches("; 3 image(s), ").count(), 1, "{}", outcome.stdout);
+    let error = run_in(
+        photos.path(),
+        &["-q", "-c", "CREATE TABLE t AS SELECT 1 AS a; CREATE TABLE t AS SELECT 2 AS a"],
+    )
+    .error();
+    assert!(error.contains("Table 't' already exists"), "{error}");
+}
