@@ -21,7 +21,6 @@ demo: setup  ## Classifies the photos with the release build, into results.parqu
 
 test: system  ## Sets up, fetches a detector and an S3 server for the tests too, and runs them all.
 	@$(PYTHON) scripts/setup.py --tests
-	@$(PYTHON) scripts/setup_tests.py
 	$(CARGO) test --workspace --locked
 
 bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.

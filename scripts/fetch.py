@@ -101,8 +101,7 @@ def download_source(package: Package, options: list[str], lock: int) -> None:
 
 def install(requirements: Path, folder: Path, lock: int) -> None:
     """Installs the pinned `requirements` into `folder` for the Python that runs this, unless they are there."""
-    digest = home.sha256(requirements)
-    stamp = f"{sys.implementation.cache_tag} {os.uname().machine} {digest}\n"
+    stamp = stamp_of(requirements)
     if (folder / STAMP).is_file() and (folder / STAMP).read_text() == stamp:
         return
     partial = home.TEMPORARY / folder.name
@@ -110,6 +109,11 @@ def install(requirements: Path, folder: Path, lock: int) -> None:
     run_pip(f"install {requirements.name}", lock, "install", f"--target={partial}", *options)
     (partial / STAMP).write_text(stamp)
     home.place(partial, folder)
+
+
+def stamp_of(requirements: Path) -> str:
+    """Returns what the stamp of an installed folder says: for which Python and machine, and of which requirements."""
+    return f"{sys.implementation.cache_tag} {os.uname().machine} {home.sha256(requirements)}\n"
 
 
 def run_pip(purpose: str, lock: int, *arguments: str, packages: Path | None = None) -> None:

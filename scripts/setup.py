@@ -38,6 +38,7 @@ what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
   python/     onnx and numpy, which converted the models and may be deleted
 and with --tests, for the tests alone:
   tests/      yolov3_tiny, a detector like the models above, and photos/ with what it detects
+  test-python/  moto, an S3 server
   source-python/  setuptools, which pip wanted for source archives and may be deleted
 
 Whatever else is deleted comes back with the next run. Sources and licences: scripts/README.md."""
@@ -67,7 +68,7 @@ def main() -> int:
         print(f"\nsetup: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"\nsetup: {error}. Set-up needs to write about 400 MB into {HOME}.", file=sys.stderr)
+        print(f"\nsetup: {error}. Set-up needs to write about 400 MB into {HOME}, with --tests 520 MB.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nsetup: interrupted; run it again and it goes on from here", file=sys.stderr)
@@ -83,7 +84,8 @@ def steps() -> list[Step]:
 
 def test_steps() -> list[Step]:
     """What the tests need besides."""
-    return [detector_step(pins.DETECTOR), photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")]
+    photos = photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")
+    return [detector_step(pins.DETECTOR), photos, server_step()]
 
 
 def set_up(steps: list[Step]) -> None:
@@ -207,6 +209,13 @@ def detector_step(detector: pins.Detector) -> Step:
         folder / "seequel.json": hashlib.sha256(settings).hexdigest(),
     }
     return Step(detector.name, outputs, make)
+
+
+def server_step() -> Step:
+    """The S3 server that tests start."""
+    requirements, folder = home.SCRIPTS / "requirements-test.txt", HOME / "test-python"
+    stamp = hashlib.sha256(fetch.stamp_of(requirements).encode()).hexdigest()
+    return Step("moto", {folder / fetch.STAMP: stamp}, lambda lock: fetch.install(requirements, folder, lock))
 
 
 def as_json(settings: dict[str, object]) -> bytes:
