@@ -9,7 +9,7 @@ COPY (
   SELECT regexp_replace(path, '.*/', '') AS photo, embed(image) AS vector, phash(image) AS hash FROM images
   UNION ALL
   SELECT 'copy of ' || regexp_replace(path, '.*/', ''), embed(copy), phash(copy)
-  FROM (SELECT path, transcode(thumbnail(image, 320), 'jpeg') AS copy FROM images WHERE regexp_replace(path, '.*/', '') LIKE 'c%')
+  FROM (SELECT path, convert(thumbnail(image, 320), 'jpeg') AS copy FROM images WHERE regexp_replace(path, '.*/', '') LIKE 'c%')
 ) TO 'vectors.parquet';
 
 -- Pairs of like content: the copies, and the two pictures of one motorcycle.

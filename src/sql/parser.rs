@@ -26,6 +26,7 @@ pub(super) fn parse(
     dialect: &dyn Dialect,
     recursion_limit: usize,
 ) -> Result<Statement, DataFusionError> {
+    let tokens = tokens.into_iter().map(without_convert).collect::<Vec<_>>();
     let mut parser =
         DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
     let statement = parse_any(&mut parser)?;
@@ -34,6 +35,17 @@ pub(super) fn parse(
         return Ok(parser.parser.expected("end of statement", next)?);
     }
     Ok(statement)
+}
+
+/// The same token, but `CONVERT` as a word like any other: as a keyword it would be a cast that DataFusion does not have,
+/// and here it is a function.
+fn without_convert(mut token: TokenWithSpan) -> TokenWithSpan {
+    if let Token::Word(word) = &mut token.token
+        && word.keyword == Keyword::CONVERT
+    {
+        word.keyword = Keyword::NoKeyword;
+    }
+    token
 }
 
 fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {

@@ -199,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn tells_camera_and_time() {
+        let photo = with_exif(&[(Tag::Model, "M9"), (Tag::DateTimeOriginal, "2021:03:04 05:06:07")]);
+        let found = Metadata::read(&photo).unwrap();
+        assert_eq!((found.camera.as_deref(), found.taken), (Some("M9"), Some(1_614_834_367_000_000)));
+    }
+
+    #[test]
     fn tells_channels_and_their_depth() {
         let channels = |image: DynamicImage, format| {
             let found = Metadata::read(&samples::encode(&image, format)).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  image ─┬─ metadata.rs, exif_data.rs ───────────────────────────────► image_info
-//!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, transcode
+//!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, convert
 //!                                                  └─ hash.rs ─────────────► phash
 //! ```
 //!
@@ -18,6 +18,7 @@
 //!
 //! [`ScalarUDFImpl`]: datafusion::logical_expr::ScalarUDFImpl
 
+mod convert;
 mod crop;
 mod encode;
 mod exif_data;
@@ -31,7 +32,6 @@ mod pixels;
 mod resize;
 mod rows;
 mod thumbnail;
-mod transcode;
 
 use std::sync::Arc;
 
@@ -43,12 +43,12 @@ use image_function::ImageFunction;
 #[must_use]
 pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
     vec![
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<convert::Convert>::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<crop::Crop>::default())),
         Arc::new(ScalarUDF::new_from_impl(image_info::ImageInfo::default())),
         Arc::new(ScalarUDF::new_from_impl(phash::PerceptualHash::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<resize::Resize>::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<thumbnail::Thumbnail>::default())),
-        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<transcode::Transcode>::default())),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! `transcode(image, format [, quality])`: an image in another file format.
+//! `convert(image, format [, quality])`: an image in another file format.
 
 use std::sync::LazyLock;
 
@@ -12,17 +12,18 @@ use super::rows::Call;
 use crate::images::decode;
 use crate::images::format::Format;
 
-const SIGNATURE: &str = "transcode(image, format [, quality])";
+const SIGNATURE: &str = "convert(image, format [, quality])";
 const FORMAT: Parameter =
     Parameter { name: "format", kind: Kind::Word(&["jpeg", "png", "webp", "gif", "bmp", "tiff"]) };
 const PARAMETERS: &[Parameter] = &[FORMAT, Parameter { name: "quality", kind: Kind::Whole(1..=100) }];
 
-/// The function `transcode(image, format [, quality])`. SQL's `CONVERT` is a cast, which the parser keeps the name for.
+/// The function `convert(image, format [, quality])`. SQL's `CONVERT` is a cast, which DataFusion does not have; its parser
+/// keeps the name for it, so that Seequel's has to give it back. Elsewhere it is written `"convert"(…)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Transcode;
+pub(super) struct Convert;
 
-impl ToImage for Transcode {
-    const NAME: &'static str = "transcode";
+impl ToImage for Convert {
+    const NAME: &'static str = "convert";
     const WAYS: &'static [&'static [Parameter]] = &[&[FORMAT], PARAMETERS];
 
     fn check(args: &ReturnFieldArgs<'_>) -> Result<()> {
@@ -61,7 +62,7 @@ impl ToImage for Transcode {
                     "quality",
                     "Of a JPEG, 1 to 100; 90 if left out. Other formats take no notice.",
                 )
-                .with_sql_example("SELECT path, transcode(image, 'jpeg', 80) FROM read_images('photos/');")
+                .with_sql_example("SELECT path, convert(image, 'jpeg', 80) FROM read_images('photos/');")
                 .build()
         });
         &DOCUMENTATION
