@@ -122,12 +122,17 @@ impl<K: Kernel> ScalarUDFImpl for VectorFunction<K> {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let [a, b] = args.arg_fields else {
-            return plan_err!("{} takes two arguments, not {}", K::SIGNATURE, args.arg_fields.len());
+            let given = args.arg_fields.len();
+            return plan_err!("{}: {} function requires 2 arguments, got {given}", K::SIGNATURE, K::NAME);
         };
         for (name, field) in [("a", a), ("b", b)] {
             if !is_vector(&coerced(field.data_type())) {
                 let found = field.data_type();
-                return plan_err!("{}: {name} must be a list of numbers, not {found}", K::SIGNATURE);
+                return plan_err!(
+                    "{}: {name} must be a list of numbers; {} does not support type {found}",
+                    K::SIGNATURE,
+                    K::NAME
+                );
             }
         }
         if let (DataType::FixedSizeList(_, a), DataType::FixedSizeList(_, b)) = (a.data_type(), b.data_type())
@@ -211,7 +216,12 @@ where
 }
 
 fn different_lengths<K: Kernel>(a: impl Display, b: impl Display) -> String {
-    format!("{}: a has {a} elements and b has {b}; vectors of one model have equally many", K::SIGNATURE)
+    format!(
+        "{}: {} requires both list inputs to have the same length, as vectors of one model have; a has {a} elements and \
+         b has {b}",
+        K::SIGNATURE,
+        K::NAME
+    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! DataFusion's own sqllogictest files, run with Seequel's functions, rules and planner in the session.
+//!
+//! ```text
+//!  datafusion-sqllogictest (the crate's source) ── copied to a folder of its own ──► session with_seequel() ─► failures
+//!                                                                                    plain session, for these ─► failures
+//! ```
+//!
+//! What passes in a plain session must pass with Seequel in it: our rules change nothing that is not ours. `files.txt` lists
+//! the files that are run, with the reason where some of their records fail in both sessions; `ours.txt` has the records that
+//! show something of Seequel's.
+//!
+//! It is a package of its own, for DataFusion's test driver brings Avro and Spark functions into the build, and a process of
+//! its own, for the files name others relative to the working directory.
+
+#[cfg(test)]
+mod engine;
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod source;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::PathBuf;
+
+    use super::run::{Session, run};
+    use super::source;
+
+    /// A line for each file: its name, and if it does not pass whole, why.
+    const FILES: &str = include_str!("files.txt");
+    /// A line for each record that shows something of Seequel's: `file:line`, and what.
+    const OURS: &str = include_str!("ours.txt");
+
+    #[test]
+    fn what_passes_in_datafusion_passes_with_seequel() {
+        let folder = source::copy().unwrap();
+        std::env::set_current_dir(folder.path()).unwrap();
+        let listed: BTreeMap<_, _> = lines(FILES).collect();
+        let files = source::files().unwrap();
+        assert!(files.iter().map(|file| file.to_str().unwrap()).eq(listed.keys().copied()), "{files:#?}");
+
+        let mut failed = run(Session::Seequel, &files);
+        let ours: BTreeSet<_> = lines(OURS).map(|(record, _)| record).collect();
+        let passed: Vec<_> = ours.iter().filter(|record| !failed.contains_key(**record)).collect();
+        assert!(passed.is_empty(), "pass, but ours.txt has them: {passed:?}");
+        failed.retain(|record, _| !ours.contains(record.as_str()));
+        let doubtful: BTreeSet<_> = failed.keys().map(|record| source::file_of(record)).collect();
+        let plain = run(Session::Plain, &doubtful.into_iter().map(PathBuf::from).collect::<Vec<_>>());
+        failed.retain(|record, _| !plain.contains_key(record));
+        assert!(failed.is_empty(), "pass in DataFusion and fail with Seequel: {failed:#?}");
+
+        let incomplete: BTreeSet<_> = plain.keys().map(|record| source::file_of(record)).collect();
+        let explained = listed.iter().filter(|(_, reason)| !reason.is_empty()).map(|(file, _)| *file);
+        assert_eq!(incomplete, explained.collect(), "fail in DataFusion: {plain:#?}");
+    }
+
+    /// The entries of a list, each with the text behind it.
+    fn lines(list: &str) -> impl Iterator<Item = (&str, &str)> {
+        let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(|line| line.split_once(' ').unwrap_or((line, "")))
+    }
+}
