@@ -118,6 +118,19 @@ fn a_model_of_the_hub_comes_with_what_says_how_to_use_it() {
 }
 
 #[test]
+fn a_revision_and_a_file_may_be_named() {
+    let hub = Hub::new();
+    let tagged =
+        hub.pages().into_iter().map(|(path, page)| (path.replace("/revision/main", "/revision/v1"), page));
+    let (server, user) = (Server::new(tagged.collect::<Vec<_>>()), user());
+    let sql = format!("CREATE MODEL m FROM 'hf://org/lite0@v1/onnx/model.onnx'; {CLASSIFY}");
+    assert_eq!(run(user.path(), &server.url, &sql).answer(), "label\nlion\n");
+    assert!(server.paths().contains(&"/api/models/org/lite0/revision/v1".to_owned()));
+    let cache = user.path().join(".cache/huggingface/hub/models--org--lite0");
+    assert_eq!(fs::read_to_string(cache.join("refs/v1")).unwrap(), COMMIT);
+}
+
+#[test]
 fn what_is_in_the_cache_is_not_fetched_again_and_serves_without_a_hub() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let mut first = command(user.path(), &server.url, CREATE);

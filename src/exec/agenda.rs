@@ -30,7 +30,7 @@ pub(crate) struct Agenda {
 #[derive(Debug)]
 pub(crate) struct LanePlan {
     pub(crate) model: Arc<Model>,
-    /// For each input that takes numbers, the positions of its columns among those of [`Inputs`].
+    /// For each input that takes numbers, the positions of its columns among those of its group.
     pub(crate) numbers: Vec<Vec<usize>>,
     /// Names of the outputs that are read.
     pub(crate) outputs: Vec<String>,

@@ -33,7 +33,7 @@ impl Cancellation {
         self.0.store(true, Relaxed);
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.0.load(Relaxed) {
             return Err(DataFusionError::Execution("the query was cancelled".to_owned()));
         }
@@ -94,7 +94,7 @@ pub(crate) fn decode_infer(
     let lanes = plans
         .iter()
         .zip(&mut buffers)
-        .map(|(plan, buffers)| Ok(Lane::new(plan, rows, inputs.numbers_of(plan)?, buffers, metrics)));
+        .map(|(plan, buffers)| Ok(Lane::new(plan, rows, inputs.numbers_of(plan)?, buffers, context)));
     let mut lanes = lanes.collect::<Result<Vec<_>>>()?;
     let check = || context.cancellation.check();
     let admit = |bytes: u64| held.add_pixels(usize::try_from(bytes).unwrap_or(usize::MAX), check).is_ok();

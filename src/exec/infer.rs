@@ -103,6 +103,13 @@ impl InferExec {
         &self.calls
     }
 
+    /// Whether any of the models takes an image.
+    #[must_use]
+    pub fn has_images(&self) -> bool {
+        let members = self.calls.iter().flat_map(|call| call.predictor.members());
+        members.into_iter().any(|model| model.spec().image().is_some())
+    }
+
     /// Runs of a model for each row: one for each model and image, however many calls want it.
     #[must_use]
     pub fn runs_a_row(&self) -> usize {

@@ -4,7 +4,7 @@ use datafusion::error::Result;
 
 use super::agenda::LanePlan;
 use super::answer::Answer;
-use super::metrics::InferMetrics;
+use super::decode_infer::Context;
 use crate::images::RgbImage;
 use crate::models::{Batch, BatchOutput, Model, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
 
@@ -38,7 +38,7 @@ impl LaneBuffers {
 #[derive(Debug)]
 pub(crate) struct Lane<'a> {
     plan: &'a LanePlan,
-    metrics: &'a InferMetrics,
+    context: &'a Context<'a>,
     buffers: &'a mut LaneBuffers,
     /// What the rows give to each input that takes numbers.
     given: Vec<RowNumbers<'a>>,
@@ -69,11 +69,11 @@ impl<'a> Lane<'a> {
         rows: usize,
         given: Vec<RowNumbers<'a>>,
         buffers: &'a mut LaneBuffers,
-        metrics: &'a InferMetrics,
+        context: &'a Context<'a>,
     ) -> Self {
         let filled = Filled::new(given.len());
         let answers = vec![vec![Answer::Null; rows]; plan.readings.len()];
-        Self { plan, metrics, buffers, given, filled, answers }
+        Self { plan, context, buffers, given, filled, answers }
     }
 
     /// Takes `row`, whose image is `image` if the model takes one; runs the model if that fills the tensors. A row without
@@ -133,12 +133,14 @@ impl<'a> Lane<'a> {
 
     /// Runs the model on so many slots from `first` on.
     fn run_batch(&mut self, filled: &Filled, first: usize, slots: usize) -> Result<()> {
-        self.metrics.batches.add(1);
-        self.metrics.inferred_rows.add(slots);
+        let Context { metrics, cancellation, .. } = self.context;
+        cancellation.check()?;
+        metrics.batches.add(1);
+        metrics.inferred_rows.add(slots);
         let LanePlan { model, outputs, .. } = self.plan;
         let images = self.buffers.image.as_ref().map(|image| (&image.tensor, first));
         let rows = &filled.rows[first..first + slots];
-        match model.run(&filled.batch(images, first, slots), outputs, &self.metrics.run_times)? {
+        match model.run(&filled.batch(images, first, slots), outputs, &metrics.run_times)? {
             Ok(outputs) => self.answer(rows, &outputs),
             Err(reason) if slots == 1 => self.fail(rows[0].row, &reason),
             Err(_) => (first..first + slots).try_for_each(|slot| self.run_alone(filled, slot))?,
@@ -148,6 +150,8 @@ impl<'a> Lane<'a> {
 
     /// Runs the model on one slot. A batch that fails as a whole is run again row by row, so that only the culprit pays.
     fn run_alone(&mut self, filled: &Filled, slot: usize) -> Result<()> {
+        let Context { metrics, cancellation, .. } = self.context;
+        cancellation.check()?;
         let LanePlan { model, outputs, .. } = self.plan;
         let spec = model.spec();
         let alone = spec
@@ -155,8 +159,8 @@ impl<'a> Lane<'a> {
             .zip(self.buffers.image.as_ref())
             .map(|(image, buffers)| buffers.tensor.image(&image.input, slot, spec.fixed_batch.unwrap_or(1)));
         let images = alone.as_ref().map(|tensor| (tensor, 0));
-        self.metrics.batches.add(1);
-        match model.run(&filled.batch(images, slot, 1), outputs, &self.metrics.run_times)? {
+        metrics.batches.add(1);
+        match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times)? {
             Ok(outputs) => self.answer(&filled.rows[slot..=slot], &outputs),
             Err(reason) => self.fail(filled.rows[slot].row, &reason),
         }

@@ -149,16 +149,25 @@ fn row_bytes(column: &ArrayRef, row: usize) -> usize {
         DataType::BinaryView => size_of::<u128>() + column.as_binary_view().value(row).len(),
         DataType::Utf8View => size_of::<u128>() + column.as_string_view().value(row).len(),
         DataType::Struct(_) => column.as_struct().columns().iter().map(|field| row_bytes(field, row)).sum(),
-        _ => column.slice(row, 1).to_data().get_slice_memory_size().unwrap_or_default(),
+        DataType::List(_) => size_of::<i32>() + bytes(&column.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => size_of::<i64>() + bytes(&column.as_list::<i64>().value(row)),
+        DataType::ListView(_) => 2 * size_of::<i32>() + bytes(&column.as_list_view::<i32>().value(row)),
+        DataType::LargeListView(_) => 2 * size_of::<i64>() + bytes(&column.as_list_view::<i64>().value(row)),
+        _ => bytes(&column.slice(row, 1)),
     }
+}
+
+/// Bytes of an array's own part of its buffers.
+fn bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{BinaryViewArray, Int32Array};
-    use datafusion::arrow::datatypes::{Field, Int32Type, Schema};
+    use datafusion::arrow::array::{BinaryViewArray, Int32Array, ListArray};
+    use datafusion::arrow::datatypes::{Field, Float32Type, Int32Type, Schema};
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
     use futures::TryStreamExt;
 
@@ -222,6 +231,19 @@ mod tests {
         let morsels: Vec<_> = morsels(stream(vec![batch]), 8).try_collect().await?;
         assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [3, 1]);
         assert!(morsels.iter().all(|morsel| morsel.bytes <= MORSEL_BYTES));
+        Ok(())
+    }
+
+    /// A list's slice keeps the numbers of all rows.
+    #[tokio::test]
+    async fn a_list_weighs_what_its_own_numbers_do() -> Result<()> {
+        let vector = Some(vec![Some(0.5); 1 << 10]);
+        let column: ArrayRef =
+            Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vec![vector; 1 << 10]));
+        let schema = Arc::new(Schema::new(vec![Field::new("vector", column.data_type().clone(), true)]));
+        let batch = RecordBatch::try_new(schema, vec![column])?;
+        let morsels: Vec<_> = morsels(stream(vec![batch]), 512).try_collect().await?;
+        assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [512, 512]);
         Ok(())
     }
 }

@@ -77,7 +77,7 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let (provider, sizing) = (model.provider()?, model.sizing()?);
     let here = [
         ("runs on", provider.to_string()),
-        ("images a batch", sizing.batch_rows.to_string()),
+        ("rows a batch", sizing.batch_rows.to_string()),
         ("sessions", sizing.sessions.to_string()),
         ("threads a session", sizing.threads.to_string()),
     ];

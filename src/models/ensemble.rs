@@ -165,6 +165,12 @@ fn check_members(name: &str, members: &[Arc<Model>]) -> Result<()> {
         if spec.task != Task::ImageClassification {
             return fault(format!("member '{}' is for {}, and an ensemble classifies", spec.name, spec.task));
         }
+        if let Some(numbers) = spec.numbers().next() {
+            let (member, port) = (&spec.name, &numbers.port);
+            return fault(format!(
+                "member '{member}' takes input {port} beside an image, which an ensemble can't give"
+            ));
+        }
     }
     let first = members[0].spec();
     for member in members[1..].iter().map(|member| member.spec()) {

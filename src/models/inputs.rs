@@ -9,13 +9,14 @@
 //!
 //! Arguments follow the order of the graph's inputs.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use seequel_udfs::check_image_type;
 
-use super::graph::{Graph, Port};
+use super::graph::{Dim, Graph, Port};
 use super::input::{MAX_BATCH, image_port, listed};
 use super::numbers::NumbersSpec;
 use super::settings::Settings;
@@ -84,13 +85,16 @@ impl ModelInput {
     }
 }
 
-/// Rows that the inputs of a graph demand in every batch; `None` if they take any number.
+/// Rows that the inputs of a graph demand in every batch; `None` if they take any number. A graph that sets the rows of a
+/// batch against each other, as those of images against those of texts, gets one at a time.
 ///
 /// # Errors
 /// If they contradict each other, or it is too large.
 pub(super) fn fixed_batch(settings: &Settings<'_>, graph: &Graph) -> Result<Option<usize>> {
     let batch = |port: &Port| port.dims.as_deref()?.first()?.fixed();
-    let Some(first) = graph.inputs.iter().find(|port| batch(port).is_some()) else { return Ok(None) };
+    let Some(first) = graph.inputs.iter().find(|port| batch(port).is_some()) else {
+        return Ok(crosses_rows(graph).then_some(1));
+    };
     if let Some(other) =
         graph.inputs.iter().find(|port| batch(port).is_some_and(|other| Some(other) != batch(first)))
     {
@@ -102,6 +106,18 @@ pub(super) fn fixed_batch(settings: &Settings<'_>, graph: &Graph) -> Result<Opti
         }
         batch => Ok(batch),
     }
+}
+
+/// Whether inputs differ in the name of their first dimension, or an output has one of these names a second time.
+fn crosses_rows(graph: &Graph) -> bool {
+    let name = |dim: &Dim| match dim {
+        Dim::Dynamic(name) if name != "?" => Some(name.clone()),
+        Dim::Dynamic(_) | Dim::Fixed(_) => None,
+    };
+    let first = |port: &Port| port.dims.as_deref()?.first().and_then(name);
+    let batches: BTreeSet<_> = graph.inputs.iter().filter_map(first).collect();
+    let later = graph.outputs.iter().flat_map(|port| port.dims.iter().flatten().skip(1)).filter_map(name);
+    batches.len() > 1 || later.into_iter().any(|name| batches.contains(&name))
 }
 
 /// Says which of a call's inputs, of types `types`, go to which of a model's; `signature` starts errors.
@@ -166,6 +182,7 @@ mod tests {
             fault(image().input("ids", "string", "b,1")),
             fault(image().input("wave", "complex64", "b,1")),
             fault(Onnx::new().input("x", "float32", "")),
+            fault(Onnx::new().input("x", "float32", "4")),
             fault(Onnx::new().input("x", "float32", "b,n,m")),
             fault(Onnx::new().input("x", "float32", "b,9999999999,9999999999")),
             fault(Onnx::new().input("x", "float32", "99999999999,2")),
@@ -177,11 +194,25 @@ mod tests {
         model 'm': input 'ids' string [b, 1] is text, which has no numbers before a tokenizer or an encoder makes them; export the model without that step
         model 'm': input 'wave' complex64 [b, 1] is of a type that columns have no numbers for
         model 'm': input 'x' float32 [] has no dimension for the batch
+        model 'm': input 'x' float32 [4] is a row or a batch of rows, which its shape does not say; export it as [1, 4] or [batch, 4]
         model 'm': input 'x' float32 [b, n, m] leaves more than one length open
         model 'm': input 'x' float32 [b, 9999999999, 9999999999] is longer than 16777216 numbers a row
         model 'm': input 'x' float32 [99999999999, 2] has a batch above 65536
         model 'm': inputs 'ids' int64 [4, 77] and 'mask' int64 [2, 77] have different batches
         ");
+    }
+
+    #[test]
+    fn rows_that_meet_each_other_come_alone() {
+        let fixed_batch = |second: &str, output: &str| {
+            let onnx = Onnx::new().input("x", "float32", "n,4").input("z", "int64", second);
+            let onnx = onnx.node("Gemm", &["x"], "y").output("y", "float32", output);
+            Folder::with(&onnx).unwrap().resolve(&[]).unwrap().fixed_batch
+        };
+        assert_eq!(fixed_batch("n,7", "n,3"), None);
+        assert_eq!(fixed_batch("m,7", "m,n"), Some(1));
+        assert_eq!(fixed_batch("n,7", "n,n"), Some(1));
+        assert_eq!(fixed_batch("?,7", "n,3"), None);
     }
 
     #[test]

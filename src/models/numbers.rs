@@ -5,15 +5,18 @@
 //!  number columns   5.1 │ 3.5 │ 1.4 │ 0.2 ─ interleave ─► cast ───────────────┴─► 'x' float32 [batch, 4]
 //! ```
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericListArray, OffsetSizeTrait};
 use datafusion::arrow::buffer::NullBuffer;
-use datafusion::arrow::compute::{cast, concat, interleave};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::compute::{cast, concat, interleave, nullif};
+use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::Result;
 use itertools::Itertools;
 
 use super::graph::{Dim, Port};
 use super::output::MAX_CLASSES;
+
+/// Numbers in one run's tensor, at most: half a gigabyte of Float64.
+const MAX_NUMBERS: usize = 1 << 26;
 
 /// An input that numbers of columns are given to, row by row of the tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,10 @@ impl NumbersSpec {
             None => return Err(format!("input {port} is of a type that columns have no numbers for")),
         };
         match port.dims.as_deref() {
+            Some([Dim::Fixed(length @ 2..)]) => Err(format!(
+                "input {port} is a row or a batch of rows, which its shape does not say; export it as [1, {length}] or \
+                 [batch, {length}]"
+            )),
             None | Some([]) => Err(format!("input {port} has no dimension for the batch")),
             Some([_, lengths @ ..]) if length(lengths) > MAX_CLASSES => {
                 Err(format!("input {port} is longer than {MAX_CLASSES} numbers a row"))
@@ -87,12 +94,25 @@ impl NumbersSpec {
     /// In words, a column that is neither numbers nor a list of numbers.
     pub(super) fn columns(&self, next: &[DataType]) -> Result<usize, String> {
         if let Some(list) = next.first().filter(|column| column.is_list()) {
-            return self.check(item_type(list)).map(|()| 1);
+            self.check_list(list)?;
+            return Ok(1);
         }
         let numbers = next.iter().take_while(|column| !column.is_list());
         let taken = numbers.take(self.row_length().unwrap_or(next.len())).count();
         next[..taken].iter().try_for_each(|column| self.check(column))?;
         Ok(if self.row_length().is_some_and(|length| length > taken) { 0 } else { taken })
+    }
+
+    /// Checks that lists of this type can be rows of this input.
+    fn check_list(&self, list: &DataType) -> Result<(), String> {
+        self.check(item_type(list))?;
+        match list {
+            DataType::FixedSizeList(_, length) => self
+                .row_shape(usize::try_from(*length).unwrap_or(0))
+                .map(|_| ())
+                .map_err(|reason| format!("cannot take a list: {reason}")),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that numbers of `column` can be numbers of this input.
@@ -106,7 +126,7 @@ impl NumbersSpec {
                     return Ok(());
                 }
                 Err(format!(
-                    "takes whole numbers for input {port}, not {column}; CAST(… AS BIGINT) makes them"
+                    "takes whole numbers for input {port}, not {column}; arrow_cast(…, 'Int64') or 'List(Int64)' makes them"
                 ))
             }
             text if text.is_string() => Err(format!(
@@ -169,18 +189,28 @@ impl<'a> RowNumbers<'a> {
     }
 
     fn from_list(input: &'a NumbersSpec, list: &ArrayRef) -> Result<Self> {
-        let list = cast(list, &DataType::new_list(item_type(list.data_type()).clone(), true))?;
-        let list = list.as_list::<i32>();
-        let offsets = list.value_offsets().iter().map(|offset| usize::try_from(*offset).unwrap_or(0));
-        let values = cast(list.values(), &input.element)?;
-        Ok(Self { input, values, offsets: offsets.collect(), nulls: list.nulls().cloned() })
+        let (values, offsets) = match list.data_type() {
+            DataType::List(_) => own_values(list.as_list::<i32>()),
+            DataType::LargeList(_) => own_values(list.as_list::<i64>()),
+            // Views and lists of fixed length, whose slices hold what is theirs.
+            other => {
+                let list = cast(list, &DataType::new_large_list(item_type(other).clone(), true))?;
+                own_values(list.as_list::<i64>())
+            }
+        };
+        Ok(Self {
+            input,
+            values: cast_within(&values, &input.element)?,
+            offsets,
+            nulls: list.nulls().cloned(),
+        })
     }
 
     fn from_columns(input: &'a NumbersSpec, columns: &[ArrayRef], rows: usize) -> Result<Self> {
         let nulls = columns
             .iter()
             .fold(None, |nulls, column| NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref()));
-        let cast = columns.iter().map(|column| cast(column, &input.element));
+        let cast = columns.iter().map(|column| cast_within(column, &input.element));
         let columns = cast.collect::<Result<Vec<_>, _>>()?;
         let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
         let positions = (0..rows).cartesian_product(0..columns.len());
@@ -208,10 +238,43 @@ impl<'a> RowNumbers<'a> {
     }
 }
 
+/// The values of a list's rows, without those before and after it, and where each row's begin and the last's end.
+fn own_values<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> (ArrayRef, Vec<usize>) {
+    let offsets = list.value_offsets();
+    let (start, end) = (offsets[0].as_usize(), offsets[list.len()].as_usize());
+    let rebased = offsets.iter().map(|offset| offset.as_usize() - start).collect();
+    (list.values().slice(start, end - start), rebased)
+}
+
+/// The numbers in another type, NULL where they are out of its range.
+fn cast_within(numbers: &ArrayRef, element: &DataType) -> Result<ArrayRef> {
+    let cast_numbers = cast(numbers, element)?;
+    if !matches!(element, DataType::Float16 | DataType::Float32) {
+        return Ok(cast_numbers);
+    }
+    // Casts to floats don't fail: what is out of range is infinite.
+    let after = cast(&cast_numbers, &DataType::Float64)?;
+    let after = after.as_primitive::<Float64Type>();
+    if !after.values().iter().any(|number| number.is_infinite()) {
+        return Ok(cast_numbers);
+    }
+    let before = cast(numbers, &DataType::Float64)?;
+    let both = before.as_primitive::<Float64Type>().iter().zip(after);
+    let lost: BooleanArray = both
+        .map(|(before, after)| {
+            Some(before.is_some_and(f64::is_finite) && after.is_some_and(f64::is_infinite))
+        })
+        .collect();
+    Ok(nullif(&cast_numbers, &lost)?)
+}
+
 impl Numbers {
     /// The numbers of rows of one shape, filled up to `batch` rows with the last.
     pub(super) fn batched(rows: &[Self], batch: usize) -> Result<Self, String> {
         let Some(last) = rows.last() else { return Err("a batch without rows".to_owned()) };
+        if last.values.len().saturating_mul(batch) > MAX_NUMBERS {
+            return Err(format!("a batch of {batch} rows of {} numbers is too large", last.values.len()));
+        }
         let padding = std::iter::repeat_n(last, batch.saturating_sub(rows.len()));
         let arrays: Vec<&dyn Array> = rows.iter().chain(padding).map(|row| row.values.as_ref()).collect();
         let values = concat(&arrays).map_err(|error| error.to_string())?;

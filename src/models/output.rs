@@ -29,6 +29,9 @@ impl Task {
     pub(super) fn settle(settings: &mut Settings<'_>, graph: &Graph, has_image: bool) -> Result<Self> {
         let scores = graph.outputs.iter().any(|port| Self::ImageClassification.fits(port));
         let said = settings.get("task", |value, _| keyword(value))?;
+        // Hugging Face's files speak of text models in the words for image models.
+        let said =
+            said.filter(|(_, source)| has_image || matches!(source, Source::Options | Source::SeequelJson));
         let obvious = match has_image {
             true => scores.then_some(Self::ImageClassification),
             false => Some(Self::Other(PREDICTION.to_owned())),

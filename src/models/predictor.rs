@@ -86,8 +86,10 @@ impl Predictor {
 
 fn answer_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
     let task = &spec.task;
-    if request != Request::Predict && spec.numbers().next().is_some() {
-        return Err("takes more than an image; predict gives it all".to_owned());
+    match (request, spec.image(), spec.numbers().next()) {
+        (Request::Predict, ..) | (_, Some(_), None) => {}
+        (_, Some(_), Some(_)) => return Err("takes more than an image; predict gives it all".to_owned()),
+        (_, None, _) => return Err("takes no image; predict gives it numbers".to_owned()),
     }
     match request {
         Request::Classify if *task == Task::ImageClassification => Ok(classification_type()),

@@ -250,6 +250,40 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_keeps_all_and_loses_proportions() {
+        let mut image = plain(8, 4, [0, 0, 0]);
+        for row in image.pixels.chunks_exact_mut(24) {
+            row[12..].fill(200);
+        }
+        let options = [("rescale", "1"), ("resize", "stretch"), ("interpolation", "nearest")];
+        let values = floats(prepare("batch,3,4,4", "float32", &options, &image));
+        assert_eq!(values, [0.0, 0.0, 200.0, 200.0].repeat(12));
+    }
+
+    #[test]
+    fn interpolations_differ_at_an_edge() {
+        let mut image = plain(12, 4, [0, 0, 0]);
+        for row in image.pixels.chunks_exact_mut(36) {
+            row[15..].fill(200);
+        }
+        let row = |interpolation| {
+            let options = [("rescale", "1"), ("resize", "stretch"), ("interpolation", interpolation)];
+            floats(prepare("batch,3,4,4", "float32", &options, &image))[..4].to_vec()
+        };
+        let rows = ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"].map(row);
+        // The second of four pixels covers two black ones and a light one; the sharper curves overshoot beside it.
+        let expected: [[f32; 4]; 6] = [
+            [0.0, 0.0, 200.0, 200.0],
+            [0.0, 67.0, 200.0, 200.0],
+            [0.0, 66.0, 207.0, 200.0],
+            [0.0, 65.0, 214.0, 197.0],
+            [0.0, 67.0, 200.0, 200.0],
+            [0.0, 60.0, 200.0, 200.0],
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
     fn a_letterbox_keeps_all_and_pads_with_grey() {
         let options = [("rescale", "1"), ("resize", "letterbox")];
         let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));

@@ -54,7 +54,7 @@ impl ModelSpec {
             output,
             embedding,
             detector,
-            outputs: graph.outputs,
+            outputs: graph.outputs.into_iter().filter(|port| port.arrow_type().is_some()).collect(),
             labels: labels.labels,
             resources,
             settings: settings.into_resolved(),

@@ -2,6 +2,8 @@
 
 use std::thread::available_parallelism;
 
+use super::batch_output::fixed_length;
+use super::numbers::NumbersSpec;
 use super::onnx::Provider;
 use super::spec::ModelSpec;
 
@@ -14,8 +16,12 @@ const WEIGHT_BYTES_AN_IMAGE: u64 = 12 << 20;
 /// Images in a batch on a processor when the model does not say, at most: activations grow with them.
 const CPU_BATCH_ROWS: u64 = 8;
 
-/// Rows in a batch of a model that takes numbers alone, when it does not say: a run's own cost is then little beside theirs.
+/// Rows in a batch of a model that takes numbers alone, at most: a run's own cost is then little beside theirs.
 const NUMBERS_BATCH_ROWS: usize = 1024;
+
+/// Numbers that a model without an image takes and gives in one run when it does not say how many rows: a megabyte, and a
+/// limit to what it computes between them.
+const NUMBERS_A_RUN: usize = 1 << 18;
 
 /// Sessions on a GPU when the model does not say: one computes while the next batch is copied in.
 const GPU_SESSIONS: usize = 2;
@@ -57,7 +63,8 @@ impl Sizing {
             (cpu_batch_rows(weights), (cores / threads).max(1))
         };
         let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
-        let auto_batch = if spec.image().is_some() { auto_batch } else { NUMBERS_BATCH_ROWS };
+        let auto_batch =
+            if spec.image().is_some() { auto_batch } else { numbers_batch_rows(spec, auto_batch) };
         let batch_rows = spec.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch);
         Self {
             batch_rows,
@@ -67,6 +74,14 @@ impl Sizing {
             workers: if on_gpu { cores.max(sessions) } else { sessions * threads },
         }
     }
+}
+
+/// Rows in a batch of a model that takes numbers alone; `auto_batch` where the graph leaves open how many that are.
+fn numbers_batch_rows(spec: &ModelSpec, auto_batch: usize) -> usize {
+    let taken = spec.numbers().map(NumbersSpec::row_length);
+    let given = spec.outputs.iter().map(fixed_length);
+    let numbers = taken.chain(given).try_fold(1, |sum: usize, length| Some(sum.saturating_add(length?)));
+    numbers.map_or(auto_batch, |numbers| (NUMBERS_A_RUN / numbers).clamp(1, NUMBERS_BATCH_ROWS))
 }
 
 /// Images in a batch on a CPU for a model of so many bytes: a power of two, up to 8.
@@ -80,7 +95,7 @@ fn cpu_batch_rows(weights: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Folder;
+    use super::super::testing::{Folder, Onnx};
     use super::*;
 
     fn sizing(options: &[(&str, &str)], provider: Provider) -> Sizing {
@@ -100,6 +115,19 @@ mod tests {
     #[test]
     fn large_models_get_batches() {
         assert_eq!([1 << 10, 19 << 20, 25 << 20, 102 << 20, 2 << 30].map(cpu_batch_rows), [1, 1, 2, 8, 8]);
+    }
+
+    #[test]
+    fn numbers_go_by_the_thousand_unless_they_are_many() {
+        let batch = |input: &str, output: &str| {
+            let onnx = Onnx::new().input("x", "float32", input).node("Gemm", &["x"], "y");
+            let folder = Folder::with(&onnx.output("y", "float32", output)).unwrap();
+            Sizing::new(&folder.resolve(&[]).unwrap(), Provider::Cpu).batch_rows
+        };
+        assert_eq!(batch("b,4", "b,3"), 1024);
+        assert_eq!(batch("b,512", "b,511"), 256);
+        assert_eq!(batch("b,128", "b,3,512,512"), 1);
+        assert_eq!(batch("b,n", "b,768"), 1);
     }
 
     #[test]

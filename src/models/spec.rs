@@ -36,7 +36,7 @@ pub struct ModelSpec {
     pub embedding: Option<EmbeddingSpec>,
     /// How `detect` reads boxes, if it can.
     pub detector: Option<Detector>,
-    /// Every output of the graph, for `predict`.
+    /// Every output of the graph that is a tensor of numbers or text, for `predict`.
     pub outputs: Vec<Port>,
     /// Names of the classes; empty if nobody named them.
     pub labels: Labels,

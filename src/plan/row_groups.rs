@@ -1,9 +1,9 @@
 //! The optimizer rule that bounds what writing Parquet holds in memory where rows are large.
 //!
 //! A row group is written when it is complete, and read as a whole. DataFusion completes one after a million rows, which is
-//! little for labels, five gigabytes for embeddings and a hundred for photos. `COPY` of bytes and lists therefore closes a
-//! row group by its size. DataFusion's writer that encodes columns in parallel doesn't look at sizes; the other one does,
-//! and models take longer than either.
+//! little for labels, five gigabytes for embeddings and a hundred for photos. `COPY` of bytes therefore closes a
+//! row group by its size, as does `COPY` of lists that models made. DataFusion's writer that encodes columns in parallel
+//! doesn't look at sizes; the other one does, and models take longer than either.
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::Result;
@@ -12,6 +12,8 @@ use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use super::node::as_infer;
 
 /// Encoded bytes of a row group: some hundred photos, enough to read at a disk's speed, and far below a session's memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
@@ -47,7 +49,7 @@ fn is_unbounded(copy: &CopyTo, session: &ConfigOptions) -> bool {
     let default = ConfigOptions::default().execution.parquet;
     let is_set = ours.max_row_group_bytes.is_some() || ours.max_row_group_size != default.max_row_group_size;
     copy.file_type.get_ext() == "parquet"
-        && has_large_values(copy.input.schema().as_arrow())
+        && has_large_values(copy.input.schema().as_arrow(), infers(&copy.input))
         && !is_set
         && ![BYTES, ROWS, PARALLEL].into_iter().any(is_said)
 }
@@ -58,16 +60,21 @@ fn bounded(mut copy: CopyTo) -> CopyTo {
     copy
 }
 
-fn has_large_values(schema: &Schema) -> bool {
-    schema.fields().iter().any(|field| is_large(field.data_type()))
+fn infers(plan: &LogicalPlan) -> bool {
+    // The walk can't fail: nothing in it does.
+    plan.exists(|node| Ok(as_infer(node).is_some())).unwrap_or(false)
 }
 
-/// Whether a value may take kilobytes: bytes and lists, if only within a struct.
-fn is_large(data_type: &DataType) -> bool {
+fn has_large_values(schema: &Schema, are_lists_large: bool) -> bool {
+    schema.fields().iter().any(|field| is_large(field.data_type(), are_lists_large))
+}
+
+/// Whether a value may take kilobytes: bytes, and lists if they are a model's; if only within a struct.
+fn is_large(data_type: &DataType, are_lists_large: bool) -> bool {
     match data_type {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
-        DataType::Dictionary(_, values) => is_large(values),
-        DataType::Struct(fields) => fields.iter().any(|field| is_large(field.data_type())),
-        data_type => data_type.is_list(),
+        DataType::Dictionary(_, values) => is_large(values, are_lists_large),
+        DataType::Struct(fields) => fields.iter().any(|field| is_large(field.data_type(), are_lists_large)),
+        data_type => are_lists_large && data_type.is_list(),
     }
 }

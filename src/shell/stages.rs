@@ -88,7 +88,9 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
         add(Stage::Read, Count { done: rows_out(plan), total: total_rows(plan) });
     } else if let Some(infer) = plan.downcast_ref::<InferExec>() {
         let rows = total_rows(plan);
-        add(Stage::Decoded, Count { done: metric(plan, "decoded_images"), total: rows });
+        if infer.has_images() {
+            add(Stage::Decoded, Count { done: metric(plan, "decoded_images"), total: rows });
+        }
         let done = metric(plan, "inferred_rows") + metric(plan, "failed_rows");
         add(Stage::Inferred, Count { done, total: rows.map(|rows| rows * infer.runs_a_row() as u64) });
     } else if let Some(sink) = plan.downcast_ref::<DataSinkExec>() {
@@ -110,19 +112,23 @@ fn is_constant(plan: &dyn ExecutionPlan) -> bool {
 pub(super) struct Inference {
     /// Images decoded, whatever number of models saw them.
     pub(super) images: u64,
+    /// Rows that models of numbers ran on.
+    pub(super) rows: u64,
     /// Answers that are an error.
     pub(super) failed_rows: u64,
 }
 
 /// The sum over all operators that infer; `None` if there are none.
 pub(super) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
-    let own = plan.downcast_ref::<InferExec>().map(|_| Inference {
+    let own = plan.downcast_ref::<InferExec>().map(|infer| Inference {
         images: metric(plan, "decoded_images"),
+        rows: if infer.has_images() { 0 } else { metric(plan, "inferred_rows") },
         failed_rows: metric(plan, "failed_rows"),
     });
     let below = plan.children().into_iter().filter_map(|child| inference(child.as_ref()));
     own.into_iter().chain(below).reduce(|one, other| Inference {
         images: one.images + other.images,
+        rows: one.rows + other.rows,
         failed_rows: one.failed_rows + other.failed_rows,
     })
 }

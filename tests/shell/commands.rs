@@ -17,6 +17,7 @@ fn commands_tell_what_there_is() {
         ("\\m", "| efficientnet_lite0 |"),
         ("\\m efficientnet_lite2", "| 260x260 "),
         ("\\f classify", "| classify(image [, model]) | The most probable class of an image."),
+        ("\\f", "| hamming_distance(a, b) "),
         ("\\d", "| information_schema |"),
         (&describe, "| BinaryView "),
         ("\\y", "Error: there is no command \\y; \\? lists those there are"),

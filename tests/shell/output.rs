@@ -77,6 +77,13 @@ fn a_classification_in_every_format() {
 }
 
 #[test]
+fn a_summary_counts_rows_that_failed() {
+    let sql = "SELECT classify(arrow_cast('x', 'Binary'))['label'] AS label";
+    let shown = run(&["-c", sql]).answer();
+    assert!(shown.contains("1 row(s) in set, ") && shown.contains("; 1 failed."), "{shown}");
+}
+
+#[test]
 fn images_are_shown_by_format_and_size() {
     let sql = "SELECT image FROM 'photos/lion.jpg'";
     insta::assert_snapshot!(run(&["-q", "-c", sql]).answer(), @r#"

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::terminal::{PROMPT, enter, leave, start, type_in};
+use super::terminal::{PROMPT, enter, leave, spawn_on, start, type_in};
 use crate::support::folder_of;
 
 #[test]
@@ -97,5 +97,17 @@ fn ctrl_c_cancels_the_query_and_keeps_the_session() {
     session.exp_string(PROMPT).unwrap();
     let shown = enter(&mut session, "SELECT a * 7 FROM t;");
     assert!(shown.contains("\n42"), "{shown}");
+    leave(session);
+}
+
+#[test]
+fn keywords_are_coloured_as_they_are_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = spawn_on(folder.path(), &["-q"], true);
+    session.exp_string("seequel> ").unwrap();
+    type_in(&mut session, "SELECT 'lion'");
+    session.exp_string("\u{1b}[1;34mSELECT\u{1b}[0m \u{1b}[32m'lion'").unwrap();
+    type_in(&mut session, ";\r");
+    session.exp_string("| lion").unwrap();
     leave(session);
 }

@@ -18,11 +18,16 @@ pub(super) fn start(folder: &Path, arguments: &[&str]) -> PtySession {
     session
 }
 
-/// `seequel ARGUMENTS` on a terminal that knows colours.
+/// `seequel ARGUMENTS` on a terminal that knows colours, which are left out of what is shown.
 pub(super) fn spawn(folder: &Path, arguments: &[&str]) -> PtySession {
+    spawn_on(folder, arguments, false)
+}
+
+/// The same, with colours and movements of the cursor in what is shown if `with_escapes`.
+pub(super) fn spawn_on(folder: &Path, arguments: &[&str], with_escapes: bool) -> PtySession {
     let mut command = seequel(folder, arguments);
     command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").env_remove("NO_COLOR");
-    let options = Options::new().timeout_ms(Some(PATIENCE_MS)).strip_ansi_escape_codes(true);
+    let options = Options::new().timeout_ms(Some(PATIENCE_MS)).strip_ansi_escape_codes(!with_escapes);
     spawn_with_options(command, options).unwrap()
 }
 

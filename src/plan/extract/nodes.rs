@@ -242,7 +242,8 @@ impl Extraction<'_> {
         let row = calls.iter().find_map(|carried| {
             let is_named =
                 self.options.on_error == OnError::Fail || carried.call.request != Request::Classify;
-            if is_named { row_of(carried.call.inputs.first()?, input.plan.schema()) } else { None }
+            let mut inputs = carried.call.inputs.iter().filter(|_| is_named);
+            inputs.find_map(|expr| row_of(expr, input.plan.schema()))
         });
         let below = std::mem::take(&mut input.plan);
         let node = Arc::new(InferNode::try_new(below, columns, row)?);
@@ -252,10 +253,10 @@ impl Extraction<'_> {
     }
 }
 
-/// The column `path` beside an image: what to call the row in an error, or in the log where the answer has no place for
+/// The column `path` beside what a model looks at: what to call the row in an error, or in the log where the answer has no place for
 /// one.
-fn row_of(image: &Expr, schema: &DFSchema) -> Option<Expr> {
-    let relation = image.column_refs().into_iter().next()?.relation.clone();
+fn row_of(input: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let relation = input.column_refs().into_iter().next()?.relation.clone();
     let path = Column::new(relation, "path");
     schema.has_column(&path).then_some(Expr::Column(path))
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the ONNX files beside it: models that take numbers, and one that takes an image and numbers.
+"""Makes the ONNX files beside it: models that take numbers, alone and beside an image, and others that see what they are told.
 
     pip install onnx==1.23.2 scikit-learn==1.9.1 skl2onnx==1.20.0
     python3 make.py
@@ -28,6 +28,10 @@ def main() -> None:
     (HERE / "iris.onnx").write_bytes(iris())
     (HERE / "tinted.onnx").write_bytes(tinted())
     (HERE / "numbers.onnx").write_bytes(numbers())
+    (HERE / "shares.onnx").write_bytes(shares())
+    (HERE / "yolov5.onnx").write_bytes(boxes("yolov5", [[12, 12, 8, 8, 0.9, 0.1, 0.8], [12, 12, 8, 8, 0.1, 0.9, 0.9]]))
+    columns = np.array([[12, 12, 8, 8, 0.09, 0.72], [12, 12, 8, 8, 0.09, 0.09]]).T.tolist()
+    (HERE / "yolov8.onnx").write_bytes(boxes("yolov8", columns))
 
 
 def iris() -> bytes:
@@ -78,8 +82,37 @@ TYPES = {
 def numbers() -> bytes:
     """Every other type of number, handed on as it is, two rows at a time."""
     nodes = [helper.make_node("Identity", [f"{name}_in"], [name]) for name in TYPES]
-    inputs = [helper.make_tensor_value_info(f"{name}_in", kind, [2]) for name, kind in TYPES.items()]
-    return model("numbers", nodes, inputs, [(name, kind, [2]) for name, kind in TYPES.items()], {})
+    inputs = [helper.make_tensor_value_info(f"{name}_in", kind, [2, 1]) for name, kind in TYPES.items()]
+    return model("numbers", nodes, inputs, [(name, kind, [2, 1]) for name, kind in TYPES.items()], {})
+
+
+def shares() -> bytes:
+    """A classifier that ends in a softmax: every image is three quarters the first class."""
+    logits = np.log(np.array([[0.75, 0.2, 0.05]], np.float32))
+    nodes = [*nothing_of_pixels(), helper.make_node("Add", ["nothing", "logits"], ["sum"])]
+    nodes.append(helper.make_node("Softmax", ["sum"], ["shares"], axis=1))
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    constants = {"logits": logits, "zero": np.zeros(1, np.float32), "axes": np.array([1], np.int64)}
+    return model("shares", nodes, inputs, [("shares", TensorProto.FLOAT, ["batch", 3])], constants)
+
+
+def boxes(name: str, rows: list[list[float]]) -> bytes:
+    """A detector that sees the same in every image of 32 x 32 pixels."""
+    table = np.array([rows], np.float32)
+    nodes = [*nothing_of_pixels(), helper.make_node("Add", ["nothing", "rows"], ["boxes"])]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 32, 32])]
+    constants = {"rows": table, "zero": np.zeros(1, np.float32), "axes": np.array([1, 2], np.int64)}
+    outputs = [("boxes", TensorProto.FLOAT, ["batch", *table.shape[1:]])]
+    return model(name, nodes, inputs, outputs, constants)
+
+
+def nothing_of_pixels() -> list[onnx.NodeProto]:
+    """Nodes that give a zero for each image, with further dimensions at `axes`."""
+    return [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["zeros"]),
+        helper.make_node("Unsqueeze", ["zeros", "axes"], ["nothing"]),
+    ]
 
 
 def model(
