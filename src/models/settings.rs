@@ -48,20 +48,6 @@ pub(super) const KEYS: [&str; 27] = [
     "provider_options",
 ];
 
-/// Those that say how a picture becomes a tensor.
-const IMAGE_KEYS: [&str; 10] = [
-    "input_size",
-    "layout",
-    "channels",
-    "rescale",
-    "mean",
-    "std",
-    "resize",
-    "padding",
-    "crop_fraction",
-    "interpolation",
-];
-
 /// A key that `seequel.json` may have for editors, which look there for the schema.
 const SCHEMA: &str = "$schema";
 
@@ -152,7 +138,9 @@ impl<'a> Settings<'a> {
     /// # Errors
     /// The first such option.
     pub(super) fn refuse_image_options(&self, reason: &str) -> Result<()> {
-        let said = IMAGE_KEYS.iter().find(|key| {
+        let on_pictures =
+            KEYS.into_iter().skip_while(|key| *key != "input_size").take_while(|key| *key != "labels");
+        let said = on_pictures.into_iter().find(|key| {
             self.strongest(key)
                 .is_some_and(|(_, source)| matches!(source, Source::Options | Source::SeequelJson))
         });
