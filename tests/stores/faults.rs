@@ -7,16 +7,26 @@ use crate::support::s3::S3;
 #[test]
 fn refused_credentials_name_the_bucket_and_what_to_set() {
     let mut server = S3::of_photos();
-    server.fault("denied", ".*", 100);
+    let (key, secret) = server.lock();
+    let run = |key: &str, secret: &str, sql: &str| {
+        let mut command = server.command(&home(), sql);
+        Outcome::of(command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret))
+    };
     for sql in [
         "SELECT count(*) FROM read_images('s3://photos/')",
         "SELECT classify(image) FROM 's3://photos/lion.jpg'",
         "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 's3://photos/t/'",
         "COPY (SELECT 1) TO 's3://photos/t.parquet'",
     ] {
-        let error = server.run(sql).error();
-        assert!(error.contains("s3://photos: access was denied; set AWS_ACCESS_KEY_ID"), "{sql}: {error}");
+        for error in [run("AKIAUNKNOWN", &secret, sql).error(), run(&key, "wrong", sql).error()] {
+            assert!(
+                error.contains("s3://photos: access was denied; set AWS_ACCESS_KEY_ID"),
+                "{sql}: {error}"
+            );
+        }
     }
+    let counted = run(&key, &secret, "SELECT count(*) AS photos FROM read_images('s3://photos/')").answer();
+    assert_eq!(counted, "photos\n20\n");
 }
 
 #[test]

@@ -80,6 +80,12 @@ impl S3 {
         command
     }
 
+    /// Has the server check signatures from now on; returns a key and its secret.
+    pub(crate) fn lock(&mut self) -> (String, String) {
+        let answer = self.tell(&json!({ "command": "lock" }));
+        serde_json::from_value(answer).unwrap()
+    }
+
     /// Makes the next `times` requests that match a regular expression meet a fault: see `s3_server.py`.
     pub(crate) fn fault(&mut self, kind: &str, request: &str, times: u32) {
         self.tell(&json!({ "command": "fault", "kind": kind, "request": request, "times": times }));

@@ -7,10 +7,11 @@ and answers each with a line; it ends with its standard input.
 
     {"command": "requests"}     the requests since the last such command: method, path with query, range
     {"command": "fault", "request": REGEX, "kind": KIND, "times": N}
+    {"command": "lock"}         from now on requests need a signature; answers the key and the secret for it
 
-The next N requests that match, written as `GET /photos/a.jpg?query`, meet a fault: `busy` answers 503, `denied` 403,
-`hang` answers only once the next such request has come, `cut` ends the connection amid the body, and `lose` answers
-and then deletes the object `key`.
+The next N requests that match, written as `GET /photos/a.jpg?query`, meet a fault: `busy` answers 503, `hang`
+answers only once the next such request has come, `cut` ends the connection amid the body, and `lose` answers and then
+deletes the object `key`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from moto import settings
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
 from moto.s3.models import get_canned_acl, s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -59,8 +62,6 @@ class Unreliable:
         match fault["kind"]:
             case "busy":
                 return Response("<Error><Code>SlowDown</Code></Error>", 503)(environ, start_response)
-            case "denied":
-                return Response("<Error><Code>AccessDenied</Code></Error>", 403)(environ, start_response)
             case "hang":
                 hung.wait()
                 return self.application(environ, start_response)
@@ -87,8 +88,21 @@ class Unreliable:
             if command["command"] == "requests":
                 requests, self.requests = self.requests, []
                 return requests
+            if command["command"] == "lock":
+                return lock()
             self.faults.append(command)
             return "ok"
+
+
+def lock() -> list[str]:
+    """Has moto check signatures; returns a key and a secret that may do anything."""
+    users = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    users.create_user("us-east-1", "tester")
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    users.put_user_policy("tester", "anything", json.dumps(policy))
+    key = users.create_access_key("tester")
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+    return [key.access_key_id, key.secret_access_key]
 
 
 def backend() -> Any:
