@@ -67,7 +67,7 @@ pub enum Morsels {
 /// Appends to each row the answers of its calls. Keeps rows, order and partitions.
 #[derive(Debug, Clone)]
 pub struct InferExec {
-    input: Arc<dyn ExecutionPlan>,
+    pub(super) input: Arc<dyn ExecutionPlan>,
     pub(super) calls: Vec<PhysicalCall>,
     /// What errors and the log call a row.
     pub(super) row: Option<Arc<dyn PhysicalExpr>>,
@@ -93,10 +93,6 @@ impl InferExec {
         Ok(Self { input, calls, row, morsels, memory, properties, metrics })
     }
 
-    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.input
-    }
-
     /// The columns that are added, in order.
     #[must_use]
     pub fn calls(&self) -> &[PhysicalCall] {
@@ -106,8 +102,7 @@ impl InferExec {
     /// Whether any of the models takes an image.
     #[must_use]
     pub fn has_images(&self) -> bool {
-        let members = self.calls.iter().flat_map(|call| call.predictor.members());
-        members.into_iter().any(|model| model.spec().image().is_some())
+        self.calls.iter().any(|call| call.predictor.takes_image())
     }
 
     /// Runs of a model for each row: one for each model and image, however many calls want it.

@@ -197,7 +197,7 @@ impl Drop for Worker {
 
 /// The calls by the image they look at.
 fn groups(node: &InferExec) -> Result<Vec<Group>> {
-    let schema = node.input().schema();
+    let schema = node.input.schema();
     let mut groups: Vec<Group> = vec![];
     for (column, call) in node.calls().iter().enumerate() {
         let types = call.inputs.iter().map(|input| input.data_type(&schema)).collect::<Result<Vec<_>>>()?;

@@ -45,6 +45,12 @@ impl Predictor {
         }
     }
 
+    /// Whether any of the models takes an image.
+    #[must_use]
+    pub fn takes_image(&self) -> bool {
+        self.members().iter().any(|model| model.spec().image().is_some())
+    }
+
     /// Names of the classes: an ensemble's members agree on them.
     pub(crate) fn labels(&self) -> &Labels {
         match self {

@@ -104,14 +104,19 @@ fn shrink_node(
 
 /// Whether rows may hold the bytes of files, if only within a struct.
 fn has_bytes(schema: &Schema) -> bool {
-    schema.fields().iter().any(|field| is_bytes(field.data_type()))
+    schema.fields().iter().any(|field| contains(field.data_type(), &is_bytes))
 }
 
-fn is_bytes(data_type: &DataType) -> bool {
+pub(super) fn is_bytes(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+/// Whether values of `data_type` are of a type that `is_meant`, or are dictionaries or structs that have such values.
+pub(super) fn contains(data_type: &DataType, is_meant: &impl Fn(&DataType) -> bool) -> bool {
     match data_type {
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
-        DataType::Dictionary(_, values) => is_bytes(values),
-        DataType::Struct(fields) => fields.iter().any(|field| is_bytes(field.data_type())),
+        meant if is_meant(meant) => true,
+        DataType::Dictionary(_, values) => contains(values, is_meant),
+        DataType::Struct(fields) => fields.iter().any(|field| contains(field.data_type(), is_meant)),
         _ => false,
     }
 }

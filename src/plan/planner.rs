@@ -74,10 +74,9 @@ fn plan_inference(
     row: Option<Arc<dyn PhysicalExpr>>,
     target_partitions: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let models: Vec<_> = calls.iter().flat_map(|call| call.predictor.members()).collect();
-    let any_image = models.iter().any(|model| model.spec().image().is_some());
+    let any_image = calls.iter().any(|call| call.predictor.takes_image());
     let (mut workers, mut batch_rows, mut least) = (1, 1, 1);
-    for model in models {
+    for model in calls.iter().flat_map(|call| call.predictor.members()) {
         let sizing = model.sizing()?;
         workers = workers.max(sizing.workers.min(target_partitions));
         // Numbers are light: what else goes with images goes in portions of images.

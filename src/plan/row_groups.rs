@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::image_batches::{contains, is_bytes};
 use super::node::as_infer;
 
 /// Encoded bytes of a row group: some hundred photos, enough to read at a disk's speed, and far below a session's memory.
@@ -65,16 +66,8 @@ fn infers(plan: &LogicalPlan) -> bool {
     plan.exists(|node| Ok(as_infer(node).is_some())).unwrap_or(false)
 }
 
-fn has_large_values(schema: &Schema, are_lists_large: bool) -> bool {
-    schema.fields().iter().any(|field| is_large(field.data_type(), are_lists_large))
-}
-
 /// Whether a value may take kilobytes: bytes, and lists if they are a model's; if only within a struct.
-fn is_large(data_type: &DataType, are_lists_large: bool) -> bool {
-    match data_type {
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
-        DataType::Dictionary(_, values) => is_large(values, are_lists_large),
-        DataType::Struct(fields) => fields.iter().any(|field| is_large(field.data_type(), are_lists_large)),
-        data_type => are_lists_large && data_type.is_list(),
-    }
+fn has_large_values(schema: &Schema, are_lists_large: bool) -> bool {
+    let is_large = |data_type: &DataType| is_bytes(data_type) || are_lists_large && data_type.is_list();
+    schema.fields().iter().any(|field| contains(field.data_type(), &is_large))
 }

@@ -253,8 +253,8 @@ impl Extraction<'_> {
     }
 }
 
-/// The column `path` beside what a model looks at: what to call the row in an error, or in the log where the answer has no place for
-/// one.
+/// The column `path` beside what a model looks at: what to call the row in an error, or in the log where the answer has
+/// no place for one.
 fn row_of(input: &Expr, schema: &DFSchema) -> Option<Expr> {
     let relation = input.column_refs().into_iter().next()?.relation.clone();
     let path = Column::new(relation, "path");
