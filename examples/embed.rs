@@ -15,7 +15,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
-use seequel::models::{CreateModel, ModelRegistry};
+use seequel::model::{CreateModel, ModelRegistry};
 use seequel::{Engine, SeequelExt};
 
 #[tokio::main]

@@ -11,8 +11,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use crate::images::UrlTables;
-use crate::models::ModelRegistry;
+use crate::images::table::UrlTables;
+use crate::model::ModelRegistry;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt, sql};
 

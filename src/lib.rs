@@ -11,12 +11,13 @@ mod engine;
 mod error;
 pub mod exec;
 pub mod images;
-pub mod models;
+pub mod model;
 pub mod plan;
 mod session;
 pub mod shell;
 pub mod sql;
 pub mod stores;
+pub mod tasks;
 
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Result};

@@ -50,7 +50,7 @@ fn run(args: Args, progress: Progress) -> io::Result<ExitCode> {
 fn log_to_stderr(progress: &Progress) {
     let progress = progress.clone();
     let wanted =
-        std::env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::models::fetch=info".to_owned());
+        std::env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::model::fetch=info".to_owned());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(wanted);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || progress.stderr()).init();
 }

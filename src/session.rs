@@ -10,12 +10,12 @@ use datafusion::prelude::SessionConfig;
 use seequel_udfs::{Inference, Models, plain_functions};
 
 use crate::config::InferenceOptions;
+use crate::images::functions::image_functions;
+use crate::images::table::{ImagesTableFactory, ReadImages};
 use crate::images::webdataset::WebDatasetFactory;
-use crate::images::{ImagesTableFactory, ReadImages, image_functions};
-use crate::models::ModelRegistry;
-use crate::plan::{
-    ExtractInference, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner,
-};
+use crate::model::ModelRegistry;
+use crate::plan::extract::ExtractInference;
+use crate::plan::{ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -37,7 +37,7 @@ pub trait SeequelExt {
     /// # use datafusion::execution::session_state::SessionStateBuilder;
     /// # use datafusion::prelude::SessionContext;
     /// use seequel::SeequelExt;
-    /// use seequel::models::ModelRegistry;
+    /// use seequel::model::ModelRegistry;
     ///
     /// let models = Arc::new(ModelRegistry::new(".seequel"));
     /// let state = SessionStateBuilder::new().with_default_features().with_seequel(&models).build();

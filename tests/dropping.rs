@@ -7,7 +7,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use seequel::Engine;
-use seequel::models::Model;
+use seequel::model::Model;
 use tokio::task::yield_now;
 
 use crate::support::{Run, engine, folder_of, home};

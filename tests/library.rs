@@ -8,7 +8,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
 use seequel::SeequelExt;
-use seequel::models::ModelRegistry;
+use seequel::model::ModelRegistry;
 
 use crate::support::{home, photos};
 

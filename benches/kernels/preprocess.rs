@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use criterion::{Criterion, Throughput};
 use seequel::images::{Limits, decode};
-use seequel::models::{ImageSpec, ModelSpec, Preprocessor, Tensor};
+use seequel::model::{ImageSpec, ModelSpec, Preprocessor, Tensor};
 
 use crate::home;
 use crate::photo::{SIZES, jpeg, photo};

@@ -17,7 +17,8 @@ use seequel_udfs::Request;
 use super::answer::{Answer, Reading, Value};
 use super::columns::column;
 use super::failures::Answers;
-use crate::models::{Ensemble, Model, Predictor};
+use crate::model::runtime::Model;
+use crate::model::{Ensemble, Predictor};
 
 /// The models to run on an image, and how the calls are answered from their runs.
 #[derive(Debug, Default)]

@@ -2,10 +2,11 @@
 
 use datafusion::arrow::array::ArrayRef;
 
-use crate::models::{
-    BatchOutput, Class, Detection, ModelSpec, Placement, Port, best_class, confidences, detections,
-    fixed_length, top_classes,
-};
+use crate::model::onnx::{Port, fixed_length};
+use crate::model::spec::ModelSpec;
+use crate::model::tensor::{BatchOutput, Placement};
+use crate::tasks::detection::{Detection, detections};
+use crate::tasks::{Class, best_class, confidences, top_classes};
 
 /// A way to read a model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,9 @@ use datafusion::error::Result;
 use seequel_udfs::{Request, box_fields, classification_fields, detection_fields, ranked_class_fields};
 
 use super::answer::{Answer, Value};
-use crate::models::{Class, Detection, Labels, Predictor};
+use crate::model::Predictor;
+use crate::tasks::detection::Detection;
+use crate::tasks::{Class, Labels};
 
 /// The column of the answers to `request`, which is of type `data_type`.
 ///

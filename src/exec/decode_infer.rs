@@ -21,8 +21,11 @@ use super::lane::{Lane, LaneBuffers};
 use super::metrics::InferMetrics;
 use super::running::Running;
 use super::worker_memory::WorkerMemory;
-use crate::images::{Limits, decode};
-use crate::models::{Model, NumbersSpec, RowNumbers, Tensor, least_scale};
+use crate::images::decode;
+use crate::images::decode::Limits;
+use crate::model::input::NumbersSpec;
+use crate::model::runtime::Model;
+use crate::model::tensor::{RowNumbers, Tensor};
 
 /// Raised when the query is dropped; work stops before the next image.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +116,7 @@ pub(crate) fn decode_infer(
         };
         let timer = metrics.decode_time.timer();
         let decoded = decode(bytes, &limits, |width, height| {
-            plans.iter().map(|plan| least_scale(plan.model.spec(), width, height)).fold(0.0, f64::max)
+            plans.iter().map(|plan| plan.model.spec().least_scale(width, height)).fold(0.0, f64::max)
         });
         timer.done();
         match decoded {

@@ -20,7 +20,8 @@ use super::decode_infer::{Cancellation, Context, Inputs, decode_infer};
 use super::metrics::InferMetrics;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
-use crate::models::{Assignment, ModelRegistry};
+use crate::model::ModelRegistry;
+use crate::model::input::Assignment;
 
 impl Models for ModelRegistry {
     fn default_model(&self, config: &ConfigOptions) -> String {

@@ -31,10 +31,11 @@ use seequel_udfs::Request;
 
 use super::lane::LaneBuffers;
 use super::metrics::InferMetrics;
-use super::morsel::morsels;
 use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
-use crate::models::{Model, Predictor};
+use crate::exec::exchange::morsels;
+use crate::model::Predictor;
+use crate::model::runtime::Model;
 
 /// One output column: what is asked of a model, and what it looks at.
 #[derive(Debug, Clone)]
@@ -67,12 +68,12 @@ pub enum Morsels {
 /// Appends to each row the answers of its calls. Keeps rows, order and partitions.
 #[derive(Debug, Clone)]
 pub struct InferExec {
-    pub(super) input: Arc<dyn ExecutionPlan>,
-    pub(super) calls: Vec<PhysicalCall>,
+    pub(crate) input: Arc<dyn ExecutionPlan>,
+    pub(crate) calls: Vec<PhysicalCall>,
     /// What errors and the log call a row.
-    pub(super) row: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
-    pub(super) memory: Arc<WorkerMemory<Vec<LaneBuffers>>>,
+    pub(crate) memory: Arc<WorkerMemory<Vec<LaneBuffers>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }

@@ -5,8 +5,9 @@ use datafusion::error::Result;
 use super::agenda::LanePlan;
 use super::answer::Answer;
 use super::decode_infer::Context;
-use crate::images::RgbImage;
-use crate::models::{Batch, BatchOutput, Model, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
+use crate::images::decode::RgbImage;
+use crate::model::runtime::{Batch, Model};
+use crate::model::tensor::{BatchOutput, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
 
 /// What a lane works with, which outlives a morsel: making it anew costs more than a small model's run.
 #[derive(Debug)]

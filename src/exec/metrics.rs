@@ -4,7 +4,7 @@ use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time,
 };
 
-use crate::models::RunTimes;
+use crate::model::runtime::RunTimes;
 
 /// Metrics of one partition of inference.
 #[derive(Debug, Clone)]

@@ -28,10 +28,10 @@ use super::failures::Answers;
 use super::infer::InferExec;
 use super::lane::LaneBuffers;
 use super::metrics::InferMetrics;
-use super::morsel::Morsel;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
-use crate::models::Assignment;
+use crate::exec::exchange::Morsel;
+use crate::model::input::Assignment;
 
 /// Raises the flag that stops a partition's running work.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ struct Group {
 
 /// What one partition's work needs, on whatever thread it runs.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     schema: SchemaRef,
     groups: Vec<Group>,
     row: Option<Arc<dyn PhysicalExpr>>,
@@ -68,7 +68,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn try_new(node: &InferExec, metrics: InferMetrics, context: &TaskContext) -> Result<Self> {
+    pub(crate) fn try_new(node: &InferExec, metrics: InferMetrics, context: &TaskContext) -> Result<Self> {
         let groups = groups(node)?;
         node.memory.join();
         Ok(Self {
@@ -87,7 +87,7 @@ impl Worker {
     ///
     /// It waits for its input itself, rather than being woken for each batch: a thread that computes all the time keeps
     /// its core, while one that is woken lands on a busy core now and then, and the other core idles.
-    pub(super) fn run_alone(
+    pub(crate) fn run_alone(
         self,
         input: SendableRecordBatchStream,
     ) -> BoxStream<'static, Result<RecordBatch>> {
@@ -109,7 +109,7 @@ impl Worker {
     }
 
     /// Several morsels at once, each on a thread of its own, handed on in their order.
-    pub(super) fn run_in_flight(
+    pub(crate) fn run_in_flight(
         self,
         morsels: impl Stream<Item = Result<Morsel>> + Send + 'static,
         in_flight: usize,

@@ -19,36 +19,18 @@
 
 pub mod decode;
 
-mod ahead;
-mod braces;
-mod budget;
-mod columns;
-mod factory;
-mod format;
-mod function;
-mod functions;
-mod header;
-mod listing;
-mod location;
-mod partitions;
-mod pipeline;
-mod reader;
+pub(crate) mod functions;
+pub(crate) mod listing;
 #[cfg(test)]
-mod samples;
-mod scan;
-mod table;
+pub(crate) mod samples;
+pub(crate) mod scan;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
-mod url_table;
 pub mod webdataset;
 
-pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use decode::{ImageError, Limits, RgbImage, decode};
-pub use factory::ImagesTableFactory;
-pub use function::ReadImages;
 pub use functions::image_functions;
-pub(crate) use header::Header;
-pub use location::Location;
-pub use scan::ImagesExec;
-pub use table::ImagesTable;
-pub use url_table::UrlTables;
+pub use listing::Location;
+pub use scan::{IMAGE_TYPE, ImagesExec, TYPE_METADATA_KEY};
+pub use table::{ImagesTable, ImagesTableFactory, ReadImages, UrlTables};

@@ -8,7 +8,7 @@ use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
 
-use super::format::Format;
+use crate::images::decode::Format;
 
 pub(crate) const ALL_FORMATS: [Format; 6] = Format::ALL;
 

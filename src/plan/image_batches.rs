@@ -30,8 +30,9 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::planner::MORSEL_ROWS;
-use crate::exec::{InferExchangeExec, InferExec, MorselRows};
-use crate::images::ImagesExec;
+use crate::exec::InferExec;
+use crate::exec::exchange::{InferExchangeExec, MorselRows};
+use crate::images::scan::ImagesExec;
 use crate::images::webdataset::WebDatasetExec;
 
 /// Rows of a batch with image bytes: some morsels for every core of a large machine, and few megabytes of photos.

@@ -7,7 +7,7 @@
 //!
 //! Nothing here loads a model: planning asks a model for its sizes only.
 
-mod extract;
+pub(crate) mod extract;
 mod image_batches;
 mod lift;
 mod node;

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogi
 use itertools::Itertools;
 use seequel_udfs::Request;
 
-use crate::models::Predictor;
+use crate::model::Predictor;
 
 /// One distinct inference call of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]

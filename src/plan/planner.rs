@@ -22,7 +22,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Physical
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::node::InferNode;
-use crate::exec::{InferExchangeExec, InferExec, MorselRows, Morsels, PhysicalCall};
+use crate::exec::exchange::{InferExchangeExec, MorselRows};
+use crate::exec::{InferExec, Morsels, PhysicalCall};
 
 /// Rows of a morsel, at least: enough to make passing it on cheap beside inferring it, few enough that partitions
 /// finish together and LIMIT stops early.

@@ -7,9 +7,8 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use datafusion::config::ConfigNonZeroUsize;
 
-use super::printer::{Format, MaxRows};
-use super::progress::{Progress, When};
-use super::size;
+use crate::shell::print::{Format, MaxRows, size};
+use crate::shell::progress::{Progress, When};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,47 +39,47 @@ SEEQUEL_LOG=info (or debug) logs to standard error.";
 pub struct Args {
     /// Run these statements, then exit
     #[arg(short, long, value_name = "SQL", num_args = 1.., value_parser = NonEmptyStringValueParser::new())]
-    pub(super) command: Vec<String>,
+    pub(crate) command: Vec<String>,
 
     /// Run the statements of these files, then exit
     #[arg(short, long, value_name = "FILE", num_args = 1..)]
-    pub(super) file: Vec<PathBuf>,
+    pub(crate) file: Vec<PathBuf>,
 
     /// Run these files first, instead of ~/.seequelrc, which -c and -f leave out
     #[arg(short, long, value_name = "FILE", num_args = 1..)]
-    pub(super) rc: Option<Vec<PathBuf>>,
+    pub(crate) rc: Option<Vec<PathBuf>>,
 
     /// Leave ~/.seequelrc out
     #[arg(long, conflicts_with = "rc")]
-    pub(super) no_rc: bool,
+    pub(crate) no_rc: bool,
 
     /// How results are printed
     #[arg(long, value_enum, default_value_t = Format::Automatic)]
-    pub(super) format: Format,
+    pub(crate) format: Format,
 
     /// When the progress of a query is shown, on standard error
     #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
-    pub(super) progress: When,
+    pub(crate) progress: When,
 
     /// Print results only
     #[arg(short, long)]
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
 
     /// Memory that queries may use, such as 512m or 2g [default: no limit]
     #[arg(short, long, value_name = "SIZE", value_parser = size::parse)]
-    pub(super) memory_limit: Option<usize>,
+    pub(crate) memory_limit: Option<usize>,
 
     /// Folder that relative paths in SQL start from [default: the current one]
     #[arg(short = 'p', long, value_name = "FOLDER")]
-    pub(super) data_path: Option<PathBuf>,
+    pub(crate) data_path: Option<PathBuf>,
 
     /// Rows of a result that a table shows: a number, or unlimited
     #[arg(long, value_name = "ROWS", default_value = "40")]
-    pub(super) maxrows: MaxRows,
+    pub(crate) maxrows: MaxRows,
 
     /// Rows that operators pass on at a time [default: DataFusion's]
     #[arg(short, long, value_name = "ROWS")]
-    pub(super) batch_size: Option<ConfigNonZeroUsize>,
+    pub(crate) batch_size: Option<ConfigNonZeroUsize>,
 }
 
 impl Args {
@@ -91,12 +90,12 @@ impl Args {
     }
 
     /// Whether neither `--command` nor `--file` gives any SQL.
-    pub(super) fn asks_for_sql(&self) -> bool {
+    pub(crate) fn asks_for_sql(&self) -> bool {
         self.command.is_empty() && self.file.is_empty()
     }
 
     /// The files of `--rc`, else `~/.seequelrc` if SQL comes from standard input or a prompt.
-    pub(super) fn startup_files(&self) -> Vec<PathBuf> {
+    pub(crate) fn startup_files(&self) -> Vec<PathBuf> {
         match &self.rc {
             Some(files) => files.clone(),
             None if self.asks_for_sql() && !self.no_rc => default_startup_file().into_iter().collect(),

@@ -14,11 +14,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::{signal, time};
 
-use super::progress::{Progress, REDRAW};
 use super::runner::Stop;
+use crate::shell::progress::{Progress, REDRAW};
 
 /// Does `work` on the threads of `queries` unless Ctrl-C comes first, which cancels it.
-pub(super) async fn interruptible(
+pub(crate) async fn interruptible(
     queries: &Handle,
     progress: &Progress,
     work: impl Future<Output = Result<(), Stop>> + Send + 'static,

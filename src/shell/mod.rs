@@ -10,30 +10,16 @@
 //! ```
 
 mod args;
-mod cells;
-mod command;
-mod completion;
-mod delimited;
-mod encoder;
-mod expanded;
-mod highlight;
 mod interrupt;
-mod json;
-mod keywords;
-mod names;
 mod output;
-mod printer;
-mod progress;
-mod prompt;
+pub(crate) mod print;
+pub(crate) mod progress;
+pub(crate) mod prompt;
 mod repl;
 mod report;
 mod runner;
 mod show;
-mod size;
 mod source;
-mod stages;
-mod summary;
-mod table;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -46,7 +32,7 @@ use tokio::runtime::Handle;
 use crate::Engine;
 use crate::{Error, Result};
 use interrupt::interruptible;
-use printer::Printer;
+use print::Printer;
 use runner::{Runner, Stop};
 use source::Source;
 

@@ -5,24 +5,24 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::progress::Progress;
+use crate::shell::progress::Progress;
 use crate::{Error, Result};
 
 /// A place to write results to; clones write to the same.
 #[derive(Debug, Clone)]
-pub(super) enum Output {
+pub(crate) enum Output {
     /// Standard output, and the progress to clear before the first write, if both are on the same screen.
     Standard(Option<Progress>),
     File(Arc<File>),
 }
 
 impl Output {
-    pub(super) fn standard(progress: &Progress) -> Self {
+    pub(crate) fn standard(progress: &Progress) -> Self {
         Self::Standard(io::stdout().is_terminal().then(|| progress.clone()))
     }
 
     /// A new file, or an old one emptied.
-    pub(super) fn file(path: &Path) -> Result<Self> {
+    pub(crate) fn file(path: &Path) -> Result<Self> {
         let file = File::create(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         Ok(Self::File(Arc::new(file)))
     }

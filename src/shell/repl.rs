@@ -9,16 +9,15 @@ use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Handle;
 
-use super::command::Command;
 use super::interrupt::interruptible;
-use super::names::Names;
-use super::prompt::Assistant;
 use super::runner::{Runner, Stop, say};
 use super::source::Source;
-use super::{report_error, to_stderr};
+use crate::shell::prompt::command::Command;
+use crate::shell::prompt::{Assistant, Names};
+use crate::shell::{report_error, to_stderr};
 
 /// Runs what the user enters until they leave. Statements that fail are reported, and the session goes on.
-pub(super) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Result<(), Stop> {
+pub(crate) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Result<(), Stop> {
     let mut terminal = Terminal::open()?;
     if !quiet {
         let version = env!("CARGO_PKG_VERSION");

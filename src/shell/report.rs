@@ -27,7 +27,7 @@ use crate::stores::explain;
 const CONTEXT: usize = 60;
 
 /// What is wrong, with its place in `source` if the error knows it.
-pub(super) fn render(error: &Error, source: &Source) -> String {
+pub(crate) fn render(error: &Error, source: &Source) -> String {
     let Error::DataFusion(error) = error else {
         return message(error);
     };
@@ -42,7 +42,7 @@ pub(super) fn render(error: &Error, source: &Source) -> String {
 }
 
 /// What is wrong with a place in `source`.
-pub(super) fn at(
+pub(crate) fn at(
     TokenLocation { line, column }: TokenLocation,
     mut message: String,
     source: &Source,
@@ -52,7 +52,7 @@ pub(super) fn at(
 }
 
 /// What is wrong, in a sentence without the names of the error types it travelled in.
-pub(super) fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     match error {
         Error::DataFusion(error) => query_message(error),
         error => error.to_string(),

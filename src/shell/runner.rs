@@ -9,23 +9,22 @@ use datafusion::config::SqlParserOptions;
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
-use super::command::{self, Command};
 use super::output::Output;
-use super::printer::{self, PrintError, Printer};
-use super::progress::Progress;
-use super::report;
-use super::show;
 use super::source::Source;
-use crate::Engine;
-use crate::sql::{self, Script, Statement};
-use crate::{Error, Result};
+use super::{report, show};
+use crate::shell::print::{PrintError, Printer, printer};
+use crate::shell::progress::Progress;
+use crate::shell::prompt::command;
+use crate::shell::prompt::command::Command;
+use crate::sql::{Script, Statement};
+use crate::{Engine, Error, Result, sql};
 
 /// Files that may run each other by `\i`: more than anyone needs, fewer than a circle makes.
 const MAX_DEPTH: usize = 16;
 
 /// Why a run ended before its time.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// A message for the user.
     Failed(String),
     /// `\q`.
@@ -54,42 +53,42 @@ impl From<PrintError> for Stop {
 
 /// What commands change about a session.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) printer: Printer,
+pub(crate) struct Settings {
+    pub(crate) printer: Printer,
     /// Whether a summary follows each result.
-    pub(super) timing: bool,
-    pub(super) output: Output,
+    pub(crate) timing: bool,
+    pub(crate) output: Output,
 }
 
 /// An engine, and where its results go. Clones share both.
 #[derive(Debug, Clone)]
-pub(super) struct Runner {
+pub(crate) struct Runner {
     engine: Engine,
     settings: Arc<Mutex<Settings>>,
     progress: Progress,
 }
 
 impl Runner {
-    pub(super) fn new(engine: Engine, printer: Printer, timing: bool, progress: Progress) -> Self {
+    pub(crate) fn new(engine: Engine, printer: Printer, timing: bool, progress: Progress) -> Self {
         let settings = Settings { printer, timing, output: Output::standard(&progress) };
         Self { engine, settings: Arc::new(Mutex::new(settings)), progress }
     }
 
-    pub(super) fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    pub(super) fn progress(&self) -> &Progress {
+    pub(crate) fn progress(&self) -> &Progress {
         &self.progress
     }
 
     /// How the session wants SQL to be read at the moment.
-    pub(super) fn sql_options(&self) -> SqlParserOptions {
+    pub(crate) fn sql_options(&self) -> SqlParserOptions {
         self.engine.context().state_ref().read().config().options().sql_parser.clone()
     }
 
     /// Runs all statements and commands of all sources, in order.
-    pub(super) async fn run(&self, sources: &[Source]) -> Result<(), Stop> {
+    pub(crate) async fn run(&self, sources: &[Source]) -> Result<(), Stop> {
         for source in sources {
             self.run_source(source, 0).await?;
         }
@@ -187,6 +186,6 @@ fn on_or_off(switch: bool) -> &'static str {
 }
 
 /// What is no result goes to standard output whatever `\o` says.
-pub(super) fn say(text: &str) -> Result<(), PrintError> {
+pub(crate) fn say(text: &str) -> Result<(), PrintError> {
     printer::write(&mut io::stdout(), text.as_bytes())
 }

@@ -18,10 +18,11 @@ use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::{DataFusionError, Result};
 use image::imageops;
 
-use super::cells::ShortCells;
 use crate::Engine;
 use crate::config::InferenceOptions;
-use crate::images::{Limits, RgbImage, decode};
+use crate::images::decode;
+use crate::images::decode::{Limits, RgbImage};
+use crate::shell::print::ShortCells;
 
 /// Characters of a line, and lines, at most: a thumbnail, however large the terminal.
 const MAX_COLUMNS: u32 = 80;
@@ -40,7 +41,7 @@ enum Colours {
 ///
 /// # Errors
 /// No terminal or none with colours, a location without images, an image that can't be read or decoded.
-pub(super) async fn draw(engine: &Engine, location: &str) -> crate::Result<String> {
+pub(crate) async fn draw(engine: &Engine, location: &str) -> crate::Result<String> {
     let colours =
         colours(|name| env::var(name).ok()).filter(|_| io::stdout().is_terminal()).ok_or_else(|| {
             exec_datafusion_err!(

@@ -8,16 +8,16 @@ use crate::{Error, Result};
 
 /// A text of statements.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// A path, or a word for where else it comes from.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Statements separated by `;`.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
     /// A file of SQL; a first line that starts with `#!` is a comment, so that scripts can be made executable.
-    pub(super) fn file(path: &Path) -> Result<Self> {
+    pub(crate) fn file(path: &Path) -> Result<Self> {
         let mut text =
             fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         if text.starts_with("#!") {
@@ -27,12 +27,12 @@ impl Source {
     }
 
     /// An argument of `--command`.
-    pub(super) fn command(sql: &str) -> Self {
+    pub(crate) fn command(sql: &str) -> Self {
         Self { name: "--command".to_string(), text: sql.to_string() }
     }
 
     /// All of standard input.
-    pub(super) fn stdin() -> Result<Self> {
+    pub(crate) fn stdin() -> Result<Self> {
         let mut text = String::new();
         io::stdin()
             .read_to_string(&mut text)
@@ -41,7 +41,7 @@ impl Source {
     }
 
     /// What was entered at the prompt.
-    pub(super) fn prompt(sql: &str) -> Self {
+    pub(crate) fn prompt(sql: &str) -> Self {
         Self { name: "prompt".to_string(), text: sql.to_string() }
     }
 }

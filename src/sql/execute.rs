@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use super::create_table;
 use super::statement::Statement;
 use crate::Result;
-use crate::models::ModelRegistry;
+use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
 
 /// Plans `statement` and, as DataFusion does for DDL, carries out what has no plan: the result is then empty.

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::options;
 use super::statement::Statement;
-use crate::models::{CreateEnsemble, CreateModel};
+use crate::model::{CreateEnsemble, CreateModel};
 
 /// Parses the tokens of one statement, with or without its `;`.
 ///
@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::Result;
-    use crate::sql::parse_statement;
+    use crate::sql::script::parse_statement;
 
     fn statement(sql: &str) -> Result<Statement> {
         parse_statement(sql, &SqlParserOptions::default())

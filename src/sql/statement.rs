@@ -7,7 +7,7 @@ use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use crate::models::{CreateEnsemble, CreateModel};
+use crate::model::{CreateEnsemble, CreateModel};
 
 /// One statement. Its [`Display`](fmt::Display) is SQL that parses to the same statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

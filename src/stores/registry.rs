@@ -52,7 +52,7 @@ impl ObjectStoreRegistry for StoreRegistry {
     }
 
     /// # Errors
-    /// [`crate::Error::Store`] if no kind of store has this scheme, or the environment's settings contradict each other.
+    /// [`crate::Error`] if no kind of store has this scheme, or the environment's settings contradict each other.
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         if let Some(store) = self.stores.read().get(&key(url)) {
             return Ok(Arc::clone(store));

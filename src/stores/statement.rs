@@ -10,7 +10,8 @@ use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use url::Url;
 
-use super::provider::{self, Provider};
+use super::provider;
+use super::provider::Provider;
 
 /// Opens the stores of `CREATE EXTERNAL TABLE` and `COPY` anew where their OPTIONS have settings for them
 /// (`'aws.region' 'eu-central-1'`), and returns the plan without these.
@@ -18,7 +19,7 @@ use super::provider::{self, Provider};
 /// The settings hold for the whole bucket and all later statements of the session, as in DataFusion's own shell.
 ///
 /// # Errors
-/// [`crate::Error::Store`] for options that are unknown or not for the place.
+/// [`crate::Error`] for options that are unknown or not for the place.
 pub(crate) fn apply_store_options(context: &SessionContext, plan: LogicalPlan) -> Result<LogicalPlan> {
     let applied = plan.transform_down(|mut node| {
         match &mut node {

@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use datafusion_sqllogictest::{
     DFColumnType, DFOutput, DFSqlLogicTestError, convert_batches, convert_schema_to_types,
 };
-use seequel::models::ModelRegistry;
+use seequel::model::ModelRegistry;
 use seequel::sql;
 use sqllogictest::{AsyncDB, DBOutput};
 

@@ -12,7 +12,7 @@ use datafusion_sqllogictest::{
 };
 use futures::{StreamExt, stream};
 use seequel::SeequelExt;
-use seequel::models::ModelRegistry;
+use seequel::model::ModelRegistry;
 use sqllogictest::{Record, Runner, parse_file, strict_column_validator};
 
 use super::engine::Engine;

@@ -1,6 +1,6 @@
 //! Why bytes did not become pixels, in the words a row's `error` field shows.
 
-use crate::images::format::Format;
+use super::format::Format;
 
 /// A fault of one image; it concerns no other row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,8 +10,11 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::{ImageError, JpegHeader, Limits, RgbImage, raster, upright, upright_size};
-use crate::images::format::Format;
+use super::error::ImageError;
+use super::format::Format;
+use super::jpeg_header::JpegHeader;
+use super::raster;
+use super::rgb_image::{Limits, RgbImage, upright, upright_size};
 
 /// Scans a progressive file may have; real ones have some ten, hostile ones thousands, each a pass over all pixels.
 const MAX_SCANS: u32 = 500;
@@ -29,7 +32,7 @@ thread_local! {
 }
 
 /// Decodes a JPEG; see [`super::decode`] for the arguments.
-pub(super) fn decode(
+pub(crate) fn decode(
     bytes: &[u8],
     limits: &Limits<'_>,
     min_scale: impl FnOnce(u32, u32) -> f64,

@@ -12,14 +12,15 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageResult};
 
-use super::{ImageError, Limits, RgbImage, upright, upright_size};
-use crate::images::format::Format;
+use super::error::ImageError;
+use super::format::Format;
+use super::rgb_image::{Limits, RgbImage, upright, upright_size};
 
 /// What a decoder may allocate beside the pixels: palettes, metadata, a decompressor's windows.
 const SIDE_ALLOCATIONS: u64 = 64 << 20;
 
 /// Decodes `bytes`, whose signature is that of `format`.
-pub(super) fn decode(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Result<RgbImage, ImageError> {
+pub(crate) fn decode(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Result<RgbImage, ImageError> {
     contain_panic(|| decode_unguarded(bytes, format, allowed))
         .unwrap_or_else(|| Err(ImageError::damaged(format, &"its decoder gave up on it")))
 }

@@ -7,10 +7,11 @@ use datafusion::logical_expr::{ColumnarValue, Documentation, ReturnFieldArgs, Sc
 
 use super::encode::{DEFAULT_QUALITY, Encoding, encode};
 use super::image_function::ToImage;
-use super::parameters::{self, Kind, Parameter};
+use super::parameters;
+use super::parameters::{Kind, Parameter};
 use super::rows::Call;
 use crate::images::decode;
-use crate::images::format::Format;
+use crate::images::decode::Format;
 
 const SIGNATURE: &str = "convert(image, format [, quality])";
 const FORMAT: Parameter =
@@ -20,7 +21,7 @@ const PARAMETERS: &[Parameter] = &[FORMAT, Parameter { name: "quality", kind: Ki
 /// The function `convert(image, format [, quality])`. SQL's `CONVERT` is a cast, which DataFusion does not have; its parser
 /// keeps the name for it, so that Seequel's has to give it back. Elsewhere it is written `"convert"(…)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Convert;
+pub(crate) struct Convert;
 
 impl ToImage for Convert {
     const NAME: &'static str = "convert";
@@ -53,7 +54,7 @@ impl ToImage for Convert {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation("The image as a file of another format.", SIGNATURE)
+            super::documentation::documentation("The image as a file of another format.", SIGNATURE)
                 .with_argument(
                     "format",
                     "`jpeg`, `png`, `webp` (without loss), `gif` (256 colours), `bmp` or `tiff`.",

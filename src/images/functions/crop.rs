@@ -11,7 +11,8 @@ use seequel_udfs::check_image_type;
 
 use super::encode::{Encoding, encode};
 use super::image_function::ToImage;
-use super::parameters::{self, Kind, Parameter};
+use super::parameters;
+use super::parameters::{Kind, Parameter};
 use super::pixels::cut;
 use super::rows::Call;
 use crate::images::decode;
@@ -29,7 +30,7 @@ const PARAMETERS: &[Parameter] = &[
 
 /// The function `crop(image, box)`, also `crop(image, x0, y0, x1, y1)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Crop;
+pub(crate) struct Crop;
 
 impl ToImage for Crop {
     const NAME: &'static str = "crop";
@@ -60,7 +61,7 @@ impl ToImage for Crop {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation("The part of the image inside a box.", SIGNATURE)
+            super::documentation::documentation("The part of the image inside a box.", SIGNATURE)
                 .with_alternative_syntax(EDGES_SIGNATURE)
                 .with_argument(
                     "box",

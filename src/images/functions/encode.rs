@@ -5,23 +5,22 @@ use std::io::Cursor;
 use image::{ExtendedColorType, ImageFormat};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
-use crate::images::RgbImage;
-use crate::images::format::Format;
+use crate::images::decode::{Format, RgbImage};
 
 /// Quality of JPEGs, 1 to 100, where the query names none: high enough to be classified or compressed again.
-pub(super) const DEFAULT_QUALITY: u32 = 90;
+pub(crate) const DEFAULT_QUALITY: u32 = 90;
 
 /// How an image is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Encoding {
-    pub(super) format: Format,
+pub(crate) struct Encoding {
+    pub(crate) format: Format,
     /// Of a JPEG, 1 to 100; the other formats are written without loss, GIF with 256 colours.
-    pub(super) quality: u32,
+    pub(crate) quality: u32,
 }
 
 impl Encoding {
     /// JPEG for what was a JPEG, else PNG.
-    pub(super) fn like(bytes: &[u8]) -> Self {
+    pub(crate) fn like(bytes: &[u8]) -> Self {
         let format = match Format::of(bytes) {
             Some(Format::Jpeg) => Format::Jpeg,
             _ => Format::Png,
@@ -34,7 +33,7 @@ impl Encoding {
 ///
 /// # Errors
 /// What the encoder says, such as that the format has no images so large.
-pub(super) fn encode(image: &RgbImage, encoding: Encoding) -> Result<Vec<u8>, String> {
+pub(crate) fn encode(image: &RgbImage, encoding: Encoding) -> Result<Vec<u8>, String> {
     let format = match encoding.format {
         Format::Jpeg => return encode_jpeg(image, encoding.quality).map_err(|error| error.to_string()),
         Format::Png => ImageFormat::Png,

@@ -5,18 +5,18 @@ use std::io::Cursor;
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use exif::{DateTime, Exif, In, Tag, Value};
 
-use crate::images::format::Format;
+use crate::images::decode::Format;
 
 /// Characters that are kept of a text.
 const MAX_CHARACTERS: usize = 128;
 const NANOSECONDS_PER_MICROSECOND: i64 = 1_000;
 
 /// The EXIF data of an image, as far as it can be understood.
-pub(super) struct ExifData(Exif);
+pub(crate) struct ExifData(Exif);
 
 impl ExifData {
     /// Finds the data in a file; `None` if it has none, for a fault in it is no fault of the image.
-    pub(super) fn read(bytes: &[u8], format: Format) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8], format: Format) -> Option<Self> {
         if matches!(format, Format::Gif | Format::Bmp) {
             return None;
         }
@@ -27,7 +27,7 @@ impl ExifData {
     }
 
     /// Maker and model of the camera; the maker only once, where the model starts with its name.
-    pub(super) fn camera(&self) -> Option<String> {
+    pub(crate) fn camera(&self) -> Option<String> {
         let (Some(maker), Some(model)) = (self.text(Tag::Make), self.text(Tag::Model)) else {
             return self.text(Tag::Make).or_else(|| self.text(Tag::Model));
         };
@@ -36,7 +36,7 @@ impl ExifData {
     }
 
     /// When the photo was taken by the camera's clock, in microseconds since 1970.
-    pub(super) fn taken(&self) -> Option<i64> {
+    pub(crate) fn taken(&self) -> Option<i64> {
         let time = [Tag::DateTimeOriginal, Tag::DateTimeDigitized]
             .into_iter()
             .find_map(|tag| DateTime::from_ascii(self.ascii(tag)?).ok())?;
@@ -60,7 +60,7 @@ impl ExifData {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use exif::Field;
     use exif::experimental::Writer;
     use image::codecs::jpeg::JpegEncoder;

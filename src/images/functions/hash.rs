@@ -11,7 +11,7 @@
 use std::f64::consts::PI;
 
 /// Greys on a side that are transformed.
-pub(super) const SIDE: u32 = 32;
+pub(crate) const SIDE: u32 = 32;
 const GREYS: usize = SIDE as usize;
 /// Frequencies of each direction that are kept.
 const FREQUENCIES: usize = 8;
@@ -24,7 +24,7 @@ const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 const ROUNDING: f64 = 1e-6;
 
 /// The hash of `pixels`, 32 × 32 of RGB.
-pub(super) fn hash(pixels: &[u8]) -> u64 {
+pub(crate) fn hash(pixels: &[u8]) -> u64 {
     let coefficients = low_frequencies(&greys(pixels));
     let mut sorted = coefficients;
     sorted.sort_by(f64::total_cmp);

@@ -10,11 +10,12 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
 };
 
-use super::parameters::{self, Parameter};
+use super::parameters;
+use super::parameters::Parameter;
 use super::rows::image_field;
 
 /// What sets one function from an image to an image apart from another.
-pub(super) trait ToImage: Debug + Eq + Hash + Send + Sync + 'static {
+pub(crate) trait ToImage: Debug + Eq + Hash + Send + Sync + 'static {
     /// Name of the function in SQL.
     const NAME: &'static str;
     /// The parameters after the image, for each way to call the function.
@@ -32,7 +33,7 @@ pub(super) trait ToImage: Debug + Eq + Hash + Send + Sync + 'static {
 
 /// The function that `F` describes.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct ImageFunction<F> {
+pub(crate) struct ImageFunction<F> {
     signature: Signature,
     function: PhantomData<F>,
 }

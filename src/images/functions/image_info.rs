@@ -13,9 +13,10 @@ use datafusion::logical_expr::{
 };
 
 use super::metadata::Metadata;
-use super::parameters::{self, Parameter};
+use super::parameters;
+use super::parameters::Parameter;
 use super::rows::Call;
-use crate::images::ImageError;
+use crate::images::decode::ImageError;
 
 const SIGNATURE: &str = "image_info(image)";
 const PARAMETERS: &[Parameter] = &[];
@@ -41,7 +42,7 @@ fn fields() -> &'static Fields {
 
 /// The function `image_info(image)`. Its answers say what is wrong, so no row fails.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct ImageInfo {
+pub(crate) struct ImageInfo {
     signature: Signature,
 }
 
@@ -86,7 +87,7 @@ impl ScalarUDFImpl for ImageInfo {
 
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation(
+            super::documentation::documentation(
                 "What the headers of an image file tell: a struct of `width` and `height` as displayed, `format`, `color`, `bits`, `orientation`, `frames`, `camera`, `taken` and `error`. Pixels are not decoded, and a file whose headers can't be read says why in `error`.",
                 SIGNATURE,
             )

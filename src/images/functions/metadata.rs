@@ -7,34 +7,34 @@ use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder};
 
 use super::exif_data::ExifData;
-use crate::images::ImageError;
-use crate::images::decode::{JpegFrame, JpegHeader, contain_panic, open_decoder, upright_size};
-use crate::images::format::Format;
+use crate::images::decode::{
+    Format, ImageError, JpegFrame, JpegHeader, contain_panic, open_decoder, upright_size,
+};
 
 /// Most images that are counted in one TIFF: a directory may be as short as six bytes.
 const MAX_TIFF_IMAGES: u32 = 65_535;
 
 /// What is known of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     /// Width in pixels as displayed, with the EXIF orientation applied.
-    pub(super) width: u32,
+    pub(crate) width: u32,
     /// Height in pixels as displayed.
-    pub(super) height: u32,
+    pub(crate) height: u32,
     /// `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff`.
-    pub(super) format: &'static str,
+    pub(crate) format: &'static str,
     /// `L` (grey), `LA`, `RGB`, `RGBA` or `CMYK`; a palette counts as the colours in it.
-    pub(super) color: &'static str,
+    pub(crate) color: &'static str,
     /// Bits of a channel.
-    pub(super) bits: u8,
+    pub(crate) bits: u8,
     /// How the stored pixels must be turned, as EXIF numbers it: 1, upright, to 8.
-    pub(super) orientation: u8,
+    pub(crate) orientation: u8,
     /// Frames of an animation or images of a TIFF; `None` where they can't be counted.
-    pub(super) frames: Option<u32>,
+    pub(crate) frames: Option<u32>,
     /// Maker and model of the camera.
-    pub(super) camera: Option<String>,
+    pub(crate) camera: Option<String>,
     /// When the photo was taken by the camera's clock, which has no time zone: microseconds since 1970.
-    pub(super) taken: Option<i64>,
+    pub(crate) taken: Option<i64>,
 }
 
 impl Metadata {
@@ -42,7 +42,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`ImageError`] if they are no image's, or damaged.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, ImageError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, ImageError> {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }

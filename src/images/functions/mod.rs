@@ -20,6 +20,7 @@
 
 mod convert;
 mod crop;
+mod documentation;
 mod encode;
 mod exif_data;
 mod hash;
@@ -35,7 +36,7 @@ mod thumbnail;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{DocSection, Documentation, DocumentationBuilder, ScalarUDF};
+use datafusion::logical_expr::ScalarUDF;
 
 use image_function::ImageFunction;
 
@@ -50,13 +51,4 @@ pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<resize::Resize>::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<thumbnail::Thumbnail>::default())),
     ]
-}
-
-/// The start of a function's documentation.
-fn documentation(description: &str, signature: &str) -> DocumentationBuilder {
-    let section = DocSection { include: true, label: "Image Functions", description: None };
-    Documentation::builder(section, description, signature).with_argument(
-        "image",
-        "The bytes of an image file: a binary column, or a struct with a field `bytes`.",
-    )
 }

@@ -10,18 +10,18 @@ use datafusion::logical_expr::{ReturnFieldArgs, Signature, TypeSignature, TypeSi
 use seequel_udfs::{arguments, check_image_type, decoded_image_type, listed_signature};
 
 /// Pixels on a side of what a function makes: libjpeg-turbo writes no more.
-pub(super) const SIDES: RangeInclusive<i64> = 1..=65_500;
+pub(crate) const SIDES: RangeInclusive<i64> = 1..=65_500;
 
 /// An argument after the image.
 #[derive(Debug)]
-pub(super) struct Parameter {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
 }
 
 /// What an argument holds.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A whole number in a range, as Int64.
     Whole(RangeInclusive<i64>),
     /// Any number, as Float64.
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The type that its values are cast to for evaluation.
-    pub(super) fn data_type(&self) -> DataType {
+    pub(crate) fn data_type(&self) -> DataType {
         match self {
             Self::Whole(_) => DataType::Int64,
             Self::Real => DataType::Float64,
@@ -70,7 +70,7 @@ impl Kind {
 }
 
 /// A signature for an image followed by each of `ways` to give the rest.
-pub(super) fn signature(ways: &[&[Parameter]]) -> Signature {
+pub(crate) fn signature(ways: &[&[Parameter]]) -> Signature {
     let example = |parameters: &&[Parameter]| -> TypeSignature {
         let classes: Vec<_> = parameters.iter().map(|parameter| parameter.kind.class()).collect();
         arguments(&[&[TypeSignatureClass::Binary], classes.as_slice()].concat())
@@ -81,7 +81,7 @@ pub(super) fn signature(ways: &[&[Parameter]]) -> Signature {
 /// Types to cast the arguments to before they are evaluated: a dictionary of images becomes a column of them.
 ///
 /// The rest stays as it is, for [`check`] to refuse; what it lets pass is cast by [`Call`](super::rows::Call).
-pub(super) fn coerce(arg_types: &[DataType]) -> Vec<DataType> {
+pub(crate) fn coerce(arg_types: &[DataType]) -> Vec<DataType> {
     let mut coerced = arg_types.to_vec();
     if let Some(image) = coerced.first_mut() {
         *image = decoded_image_type(image).clone();
@@ -93,7 +93,7 @@ pub(super) fn coerce(arg_types: &[DataType]) -> Vec<DataType> {
 ///
 /// # Errors
 /// A plan error that starts with `signature` and says what would be right.
-pub(super) fn check(signature: &str, args: &ReturnFieldArgs<'_>, parameters: &[Parameter]) -> Result<()> {
+pub(crate) fn check(signature: &str, args: &ReturnFieldArgs<'_>, parameters: &[Parameter]) -> Result<()> {
     let found = args.arg_fields.len();
     let Some((image, rest)) =
         args.arg_fields.split_first().filter(|(_, rest)| rest.len() == parameters.len())
@@ -123,7 +123,7 @@ pub(super) fn check(signature: &str, args: &ReturnFieldArgs<'_>, parameters: &[P
 ///
 /// # Errors
 /// A reason for the row's failure.
-pub(super) fn whole(
+pub(crate) fn whole(
     column: &ArrayRef,
     row: usize,
     name: &str,
@@ -137,13 +137,13 @@ pub(super) fn whole(
 }
 
 /// The value of a Float64 argument in a row.
-pub(super) fn real(column: &ArrayRef, row: usize) -> Option<f64> {
+pub(crate) fn real(column: &ArrayRef, row: usize) -> Option<f64> {
     let column = column.as_primitive::<Float64Type>();
     column.is_valid(row).then(|| column.value(row))
 }
 
 /// The value of a Utf8 argument in a row.
-pub(super) fn text(column: &ArrayRef, row: usize) -> Option<&str> {
+pub(crate) fn text(column: &ArrayRef, row: usize) -> Option<&str> {
     let column = column.as_string::<i32>();
     column.is_valid(row).then(|| column.value(row))
 }

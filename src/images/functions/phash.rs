@@ -11,10 +11,12 @@ use datafusion::logical_expr::{
 use fast_image_resize::FilterType;
 
 use super::hash::{SIDE, hash};
-use super::parameters::{self, Parameter};
+use super::parameters;
+use super::parameters::Parameter;
 use super::pixels::{least_scale, scale};
 use super::rows::Call;
-use crate::images::{Limits, decode};
+use crate::images::decode;
+use crate::images::decode::Limits;
 
 const SIGNATURE: &str = "phash(image)";
 const PARAMETERS: &[Parameter] = &[];
@@ -24,7 +26,7 @@ const DECODED_SIDE: u32 = 2 * SIDE;
 
 /// The function `phash(image)`; see [`super::hash`] for what it is.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct PerceptualHash {
+pub(crate) struct PerceptualHash {
     signature: Signature,
 }
 
@@ -68,7 +70,7 @@ impl ScalarUDFImpl for PerceptualHash {
 
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation(
+            super::documentation::documentation(
                 "A perceptual hash, near (see hamming_distance) for images that look alike: 64 bits of the lowest frequencies of the image, equal to those of ImageHash for Python but for rounding.",
                 SIGNATURE,
             )

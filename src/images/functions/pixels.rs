@@ -3,10 +3,10 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::images::{Limits, RgbImage};
+use crate::images::decode::{Limits, RgbImage};
 
 /// The smallest scale, in (0, 1], at which an image of `from` pixels still has one for each pixel of `to`.
-pub(super) fn least_scale(from: (u32, u32), to: (u32, u32)) -> f64 {
+pub(crate) fn least_scale(from: (u32, u32), to: (u32, u32)) -> f64 {
     let ratio = |from: u32, to: u32| f64::from(to) / f64::from(from.max(1));
     ratio(from.0, to.0).max(ratio(from.1, to.1)).min(1.0)
 }
@@ -15,7 +15,7 @@ pub(super) fn least_scale(from: (u32, u32), to: (u32, u32)) -> f64 {
 ///
 /// # Errors
 /// More pixels than `limits` allow, before memory is taken for them.
-pub(super) fn scale(
+pub(crate) fn scale(
     image: &RgbImage,
     (width, height): (u32, u32),
     filter: FilterType,
@@ -42,7 +42,7 @@ pub(super) fn scale(
 }
 
 /// Columns `left..right` of rows `top..bottom`, which must be in the image.
-pub(super) fn cut(image: &RgbImage, (left, top, right, bottom): (u32, u32, u32, u32)) -> RgbImage {
+pub(crate) fn cut(image: &RgbImage, (left, top, right, bottom): (u32, u32, u32, u32)) -> RgbImage {
     let stride = image.width as usize * 3;
     let columns = left as usize * 3..right as usize * 3;
     let rows = image.pixels.chunks_exact(stride).take(bottom as usize).skip(top as usize);
@@ -57,11 +57,10 @@ pub(super) fn cut(image: &RgbImage, (left, top, right, bottom): (u32, u32, u32, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::{Encoding, encode};
-    use super::super::resize::resized;
     use super::*;
-    use crate::images::decode;
-    use crate::images::format::Format;
+    use crate::images::decode::{Format, decode};
+    use crate::images::functions::encode::{Encoding, encode};
+    use crate::images::functions::resize::resized;
     use crate::images::samples::{self, BLUE, GREEN, RED, WHITE};
 
     const LIMITS: Limits<'static> = Limits { max_pixels: 1_000_000, admit: &|_| true };

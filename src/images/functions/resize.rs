@@ -8,10 +8,12 @@ use fast_image_resize::FilterType;
 
 use super::encode::{Encoding, encode};
 use super::image_function::ToImage;
-use super::parameters::{self, Kind, Parameter, SIDES};
+use super::parameters;
+use super::parameters::{Kind, Parameter, SIDES};
 use super::pixels::{least_scale, scale};
 use super::rows::Call;
-use crate::images::{Limits, decode};
+use crate::images::decode;
+use crate::images::decode::Limits;
 
 const SIGNATURE: &str = "resize(image, width, height)";
 const PARAMETERS: &[Parameter] = &[
@@ -21,7 +23,7 @@ const PARAMETERS: &[Parameter] = &[
 
 /// The function `resize(image, width, height)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Resize;
+pub(crate) struct Resize;
 
 impl ToImage for Resize {
     const NAME: &'static str = "resize";
@@ -45,7 +47,7 @@ impl ToImage for Resize {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation("The image stretched to a size in pixels.", SIGNATURE)
+            super::documentation::documentation("The image stretched to a size in pixels.", SIGNATURE)
                 .with_argument("width", "Width of the result in pixels, 1 to 65500.")
                 .with_argument("height", "Height of the result in pixels, 1 to 65500.")
                 .with_sql_example("SELECT path, resize(image, 640, 480) FROM read_images('photos/');")
@@ -56,7 +58,7 @@ impl ToImage for Resize {
 }
 
 /// The image at the size that `size_for` makes of its own, encoded like it. Interpolation is bicubic, as Pillow's.
-pub(super) fn resized(
+pub(crate) fn resized(
     bytes: &[u8],
     limits: &Limits<'_>,
     size_for: impl Fn((u32, u32)) -> (u32, u32),

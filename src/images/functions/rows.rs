@@ -12,17 +12,18 @@ use seequel_udfs::ImageArray;
 
 use super::parameters::Parameter;
 use crate::config::{InferenceOptions, OnError};
-use crate::images::{IMAGE_TYPE, Limits, TYPE_METADATA_KEY};
+use crate::images::decode::Limits;
+use crate::images::scan::{IMAGE_TYPE, TYPE_METADATA_KEY};
 
 /// The field of a function that returns encoded images.
-pub(super) fn image_field(name: &str) -> FieldRef {
+pub(crate) fn image_field(name: &str) -> FieldRef {
     let image_type = [(TYPE_METADATA_KEY.to_owned(), IMAGE_TYPE.to_owned())];
     Arc::new(Field::new(name, DataType::BinaryView, true).with_metadata(image_type.into()))
 }
 
 /// A call under evaluation: its arguments as columns.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     signature: &'static str,
     columns: Vec<ArrayRef>,
     rows: usize,
@@ -34,7 +35,7 @@ impl Call {
     /// The call of `signature` with `args`; a call of literals alone is evaluated on one row.
     ///
     /// Arguments after the image are cast to the types of `parameters`, if there are any.
-    pub(super) fn new(
+    pub(crate) fn new(
         signature: &'static str,
         parameters: &[Parameter],
         args: ScalarFunctionArgs,
@@ -54,7 +55,7 @@ impl Call {
     }
 
     /// The arguments after the image.
-    pub(super) fn arguments(&self) -> &[ArrayRef] {
+    pub(crate) fn arguments(&self) -> &[ArrayRef] {
         self.columns.get(1..).unwrap_or_default()
     }
 
@@ -64,7 +65,7 @@ impl Call {
     ///
     /// # Errors
     /// The first failure, if `inference.on_error` is `fail`.
-    pub(super) fn each_image<T>(
+    pub(crate) fn each_image<T>(
         &self,
         mut work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<T>, String>,
     ) -> Result<Vec<Option<T>>> {
@@ -106,7 +107,7 @@ impl Call {
     }
 
     /// [`Self::each_image`] for work whose results are encoded images.
-    pub(super) fn to_images(
+    pub(crate) fn to_images(
         &self,
         work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<Vec<u8>>, String>,
     ) -> Result<ColumnarValue> {
@@ -125,12 +126,12 @@ impl Call {
     }
 
     /// How many rows there are to answer.
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
     /// The results of all rows as DataFusion wants them.
-    pub(super) fn output(&self, results: ArrayRef) -> Result<ColumnarValue> {
+    pub(crate) fn output(&self, results: ArrayRef) -> Result<ColumnarValue> {
         Ok(match self.is_scalar {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&results, 0)?),
             false => ColumnarValue::Array(results),
@@ -138,7 +139,7 @@ impl Call {
     }
 
     /// The images themselves.
-    pub(super) fn images(&self) -> Result<ImageArray<'_>> {
+    pub(crate) fn images(&self) -> Result<ImageArray<'_>> {
         match self.columns.first() {
             Some(images) => ImageArray::try_new(images),
             None => internal_err!("{} without arguments passed planning", self.signature),

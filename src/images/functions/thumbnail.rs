@@ -6,7 +6,8 @@ use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs};
 
 use super::image_function::ToImage;
-use super::parameters::{self, Kind, Parameter, SIDES};
+use super::parameters;
+use super::parameters::{Kind, Parameter, SIDES};
 use super::resize::resized;
 use super::rows::Call;
 
@@ -15,7 +16,7 @@ const PARAMETERS: &[Parameter] = &[Parameter { name: "max_side", kind: Kind::Who
 
 /// The function `thumbnail(image, max_side)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Thumbnail;
+pub(crate) struct Thumbnail;
 
 impl ToImage for Thumbnail {
     const NAME: &'static str = "thumbnail";
@@ -38,7 +39,7 @@ impl ToImage for Thumbnail {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation(
+            super::documentation::documentation(
                 "The image in its proportions with no side longer than `max_side`; a smaller one keeps its size.",
                 SIGNATURE,
             )

@@ -4,8 +4,10 @@ use datafusion::datasource::TableProvider;
 use datafusion::error::Result;
 use datafusion::physical_plan::collect;
 
-use super::{explain, fails, photos, plan, read_images, run, session, write_image};
-use crate::images::{IMAGE_TYPE, ImagesTable, Location, TYPE_METADATA_KEY};
+use crate::images::listing::Location;
+use crate::images::scan::{IMAGE_TYPE, TYPE_METADATA_KEY};
+use crate::images::table::ImagesTable;
+use crate::images::tests::{explain, fails, photos, plan, read_images, run, session, write_image};
 
 #[tokio::test]
 async fn limit_stops_listing_and_reading() -> Result<()> {

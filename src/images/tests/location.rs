@@ -2,7 +2,7 @@
 
 use datafusion::object_store::path::Path as StorePath;
 
-use crate::images::Location;
+use crate::images::listing::Location;
 
 /// Whether a pattern, written for the folder `/no-such-folder`, matches a path below it.
 fn matches(pattern: &str, path: &str) -> bool {

@@ -18,9 +18,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use image::DynamicImage;
 use tempfile::TempDir;
 
-use super::format::Format;
-use super::samples;
-use super::{ImagesTableFactory, ReadImages};
+use crate::images::decode::Format;
+use crate::images::samples;
+use crate::images::table::{ImagesTableFactory, ReadImages};
 
 fn session_with(config: SessionConfig, runtime: RuntimeEnvBuilder) -> SessionContext {
     let state = SessionStateBuilder::new_with_default_features()

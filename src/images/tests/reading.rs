@@ -12,9 +12,11 @@ use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
 use image::DynamicImage;
 
-use super::{Metrics, explain, photos, plan, read_images, run, session, session_with, write, write_image};
-use crate::images::format::Format;
+use crate::images::decode::Format;
 use crate::images::samples;
+use crate::images::tests::{
+    Metrics, explain, photos, plan, read_images, run, session, session_with, write, write_image,
+};
 
 #[tokio::test]
 async fn what_the_listing_knows_opens_no_file() -> Result<()> {

@@ -8,16 +8,16 @@ use datafusion::error::Result;
 use seequel_udfs::image_column;
 
 use super::samples::Sample;
-use crate::images::{IMAGE_TYPE, TYPE_METADATA_KEY};
+use crate::images::scan::{IMAGE_TYPE, TYPE_METADATA_KEY};
 
 const PATH: usize = 0;
-pub(super) const IMAGE: usize = 1;
-pub(super) const JSON: usize = 2;
-pub(super) const TXT: usize = 3;
-pub(super) const CLS: usize = 4;
+pub(crate) const IMAGE: usize = 1;
+pub(crate) const JSON: usize = 2;
+pub(crate) const TXT: usize = 3;
+pub(crate) const CLS: usize = 4;
 
 /// The schema of every WebDataset.
-pub(super) fn table_schema() -> SchemaRef {
+pub(crate) fn table_schema() -> SchemaRef {
     let image_type = [(TYPE_METADATA_KEY.to_string(), IMAGE_TYPE.to_string())];
     Arc::new(Schema::new(vec![
         Field::new("path", DataType::Utf8View, false),
@@ -32,7 +32,7 @@ pub(super) fn table_schema() -> SchemaRef {
 ///
 /// # Errors
 /// None in practice: arrays and schema are made for each other.
-pub(super) fn to_batch(samples: &[Sample], projection: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn to_batch(samples: &[Sample], projection: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = projection.iter().map(|column| to_array(samples, *column)).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(samples.len()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)

@@ -28,21 +28,21 @@ use super::columns::to_batch;
 use super::object_reader::{HELD_BYTES, ObjectReader};
 use super::samples::{Sample, read_samples};
 use crate::Error;
-use crate::images::location::Location;
+use crate::images::listing::Location;
 
 /// Bytes of samples that complete a batch of fewer than `batch_size` rows.
 const BATCH_BYTES: usize = 8 << 20;
 
 /// What a scan of shards is to do.
 #[derive(Clone, Debug)]
-pub(super) struct ShardScan {
-    pub(super) location: Location,
+pub(crate) struct ShardScan {
+    pub(crate) location: Location,
     /// Shards of each partition, in the order they are read.
-    pub(super) partitions: Vec<Vec<ObjectMeta>>,
-    pub(super) projection: Vec<usize>,
-    pub(super) schema: SchemaRef,
+    pub(crate) partitions: Vec<Vec<ObjectMeta>>,
+    pub(crate) projection: Vec<usize>,
+    pub(crate) schema: SchemaRef,
     /// Rows after which each partition ends.
-    pub(super) limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// Reads the shards of a WebDataset, a row a sample.
@@ -54,7 +54,7 @@ pub struct WebDatasetExec {
 }
 
 impl WebDatasetExec {
-    pub(super) fn new(scan: ShardScan) -> Self {
+    pub(crate) fn new(scan: ShardScan) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&scan.schema)),
             Partitioning::UnknownPartitioning(scan.partitions.len()),

@@ -8,8 +8,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::CreateExternalTable;
 
 use super::table::WebDatasetTable;
-use crate::images::factory::{only_location, refuse_what_is_given};
-use crate::images::location::Location;
+use crate::images::listing::Location;
+use crate::images::table::{only_location, refuse_what_is_given};
 
 /// Makes a [`WebDatasetTable`] of a `CREATE EXTERNAL TABLE … STORED AS WEBDATASET`; registered as `WEBDATASET`.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct WebDatasetFactory;
 #[async_trait]
 impl TableProviderFactory for WebDatasetFactory {
     /// # Errors
-    /// [`crate::Error::Images`] if there is no such location, or the statement says what shards can't have.
+    /// [`crate::Error`] if there is no such location, or the statement says what shards can't have.
     async fn create(
         &self,
         _session: &dyn Session,

@@ -15,11 +15,11 @@ use crate::stores::explain;
 /// Bytes of a request.
 const CHUNK_BYTES: u64 = 4 << 20;
 /// Bytes that a reader holds: what it reads from, and what is on its way.
-pub(super) const HELD_BYTES: usize = 2 * CHUNK_BYTES as usize;
+pub(crate) const HELD_BYTES: usize = 2 * CHUNK_BYTES as usize;
 
 /// Reads an object from its beginning to its end.
 #[derive(Debug)]
-pub(super) struct ObjectReader {
+pub(crate) struct ObjectReader {
     store: Arc<dyn ObjectStore>,
     object: ObjectMeta,
     runtime: Handle,
@@ -31,7 +31,7 @@ pub(super) struct ObjectReader {
 
 impl ObjectReader {
     /// A reader for threads outside of `runtime`, which carries out the requests.
-    pub(super) fn new(store: Arc<dyn ObjectStore>, object: ObjectMeta, runtime: Handle) -> Self {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, object: ObjectMeta, runtime: Handle) -> Self {
         Self { store, object, runtime, chunk: Bytes::new(), next: None, position: 0 }
     }
 

@@ -10,8 +10,8 @@ use datafusion::arrow::buffer::Buffer;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 use super::columns::{CLS, IMAGE, JSON, TXT};
-use crate::images::location::Location;
-use crate::images::reader::MAX_FILE_BYTES;
+use crate::images::listing::Location;
+use crate::images::scan::MAX_FILE_BYTES;
 
 /// Bytes of a text member beyond which it is not read.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
@@ -20,19 +20,19 @@ const MAX_NAME_BYTES: u64 = 64 << 10;
 
 /// A row.
 #[derive(Debug, Default)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// The shard and the key in it.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// The encoded image, or why it could not be read; `None` if it has none, or none was asked for.
-    pub(super) image: Option<Result<Buffer, String>>,
-    pub(super) json: Option<String>,
-    pub(super) txt: Option<String>,
-    pub(super) cls: Option<i64>,
+    pub(crate) image: Option<Result<Buffer, String>>,
+    pub(crate) json: Option<String>,
+    pub(crate) txt: Option<String>,
+    pub(crate) cls: Option<i64>,
 }
 
 impl Sample {
     /// Bytes of what the members hold.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let image = self.image.as_ref().and_then(|image| image.as_ref().ok());
         self.path.len() + image.map_or(0, Buffer::len) + text(&self.json) + text(&self.txt)
@@ -44,7 +44,7 @@ impl Sample {
 ///
 /// # Errors
 /// What is wrong with the tar, or with reading it.
-pub(super) fn read_samples(
+pub(crate) fn read_samples(
     reader: impl Read,
     shard: &str,
     projection: &[usize],

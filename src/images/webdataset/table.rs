@@ -15,8 +15,7 @@ use futures::TryStreamExt;
 
 use super::columns::table_schema;
 use super::exec::{ShardScan, WebDatasetExec};
-use crate::images::listing;
-use crate::images::location::Location;
+use crate::images::listing::{Location, list};
 
 /// The samples in the tar files of a [`Location`], one a row.
 ///
@@ -36,14 +35,14 @@ pub struct WebDatasetTable {
 
 impl WebDatasetTable {
     /// The table of a location, which nothing is read of.
-    pub(super) fn new(location: Location) -> Self {
+    pub(crate) fn new(location: Location) -> Self {
         Self { location, schema: table_schema() }
     }
 
     async fn shards(&self, session: &dyn Session) -> Result<Vec<ObjectMeta>> {
         let store = session.runtime_env().object_store(self.location.store_url())?;
         let mut shards: Vec<_> =
-            listing::list(self.location.clone(), None, store, Count::new()).try_collect().await?;
+            list::list(self.location.clone(), None, store, Count::new()).try_collect().await?;
         shards.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         Ok(shards)
     }

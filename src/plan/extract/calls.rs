@@ -8,8 +8,8 @@ use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use seequel_udfs::{Call, Inference};
 
-use super::super::node::InferCall;
-use crate::models::ModelRegistry;
+use crate::model::ModelRegistry;
+use crate::plan::InferCall;
 
 /// The made-up columns are named so, and numbered.
 const COLUMN_PREFIX: &str = "__infer_";

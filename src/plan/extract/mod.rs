@@ -36,7 +36,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{AnalyzerRule, Optimizer, OptimizerConfig, OptimizerRule};
 
 use crate::config::InferenceOptions;
-use crate::models::ModelRegistry;
+use crate::model::ModelRegistry;
 use calls::column_number;
 use nodes::Extraction;
 

@@ -13,10 +13,10 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
 use seequel_udfs::Request;
 
-use super::super::node::InferNode;
 use super::calls::{Carried, Pass, contains_calls};
 use crate::config::{InferenceOptions, OnError};
-use crate::models::ModelRegistry;
+use crate::model::ModelRegistry;
+use crate::plan::InferNode;
 
 /// Extraction of the calls of one query.
 #[derive(Debug)]

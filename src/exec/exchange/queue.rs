@@ -1,0 +1,205 @@
+//! The queue between the inputs of an exchange and its outputs: feeders, a bound in bytes, and a channel.
+//!
+//! Once the inputs have ended and little is left, an output takes half a morsel and leaves the other half to whoever is
+//! done first: outputs end together, even if one lags or a row takes long.
+
+use std::sync::Arc;
+
+use datafusion::common::exec_err;
+use datafusion::common::runtime::JoinSet;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::morsel::{Morsel, MorselRows, morsels};
+
+/// Bytes in the queue, at most, unless a single morsel has more.
+const QUEUE_BYTES: usize = 64 << 20;
+
+/// The queue's bound is counted in units of this many bytes, for a semaphore has 32 bits.
+const PERMIT_BYTES: usize = 1 << 10;
+
+/// The queue between the feeders and the outputs of one execution.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    feeders: Mutex<Feeders>,
+    morsels: async_channel::Receiver<Result<Queued>>,
+    /// Halves of morsels that were split at the end.
+    halves: Mutex<Vec<Queued>>,
+    outputs: usize,
+    /// Rows that are not split further.
+    least_rows: usize,
+}
+
+#[derive(Debug)]
+enum Feeders {
+    /// Nothing has been polled, so nothing runs.
+    Waiting { input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: Sender },
+    /// Dropping the set aborts them.
+    Running(JoinSet<()>),
+}
+
+/// What a feeder needs to pass a morsel on.
+#[derive(Debug, Clone)]
+struct Sender {
+    morsel_rows: usize,
+    queue: async_channel::Sender<Result<Queued>>,
+    budget: Arc<Semaphore>,
+    reservation: Arc<MemoryReservation>,
+}
+
+/// A morsel in the queue, with its share of the queue's bytes and of the memory pool.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) morsel: Morsel,
+    permit: OwnedSemaphorePermit,
+    pub(crate) reservation: MemoryReservation,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        rows: MorselRows,
+        outputs: usize,
+        context: &Arc<TaskContext>,
+    ) -> Self {
+        let (sender, morsels) = async_channel::bounded(outputs * 2);
+        let consumer = MemoryConsumer::new("InferExchangeExec");
+        let sender = Sender {
+            morsel_rows: rows.most,
+            queue: sender,
+            budget: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
+            reservation: Arc::new(consumer.register(context.memory_pool())),
+        };
+        Self {
+            feeders: Mutex::new(Feeders::Waiting { input, context: Arc::clone(context), sender }),
+            morsels,
+            halves: Mutex::default(),
+            outputs,
+            least_rows: rows.least,
+        }
+    }
+
+    /// The next morsel, for whichever output asks first; `None` at the end of all inputs.
+    ///
+    /// # Errors
+    /// Those of the inputs.
+    pub(crate) async fn next(&self) -> Result<Option<Queued>> {
+        self.start()?;
+        if let Some(half) = self.next_half() {
+            return Ok(Some(half));
+        }
+        if let Ok(queued) = self.morsels.recv().await {
+            return Ok(Some(self.split(queued?)));
+        }
+        // Another output may have split the last morsel meanwhile.
+        let half = self.next_half();
+        if half.is_none() {
+            self.end().await?;
+        }
+        Ok(half)
+    }
+
+    fn next_half(&self) -> Option<Queued> {
+        let half = self.halves.lock().pop()?;
+        Some(self.split(half))
+    }
+
+    /// `queued`, or the first half of it if this is one of the last.
+    fn split(&self, mut queued: Queued) -> Queued {
+        let is_last = self.morsels.is_closed() && self.morsels.len() < self.outputs;
+        if is_last && let Some(half) = queued.split_off(self.least_rows) {
+            self.halves.lock().push(half);
+        }
+        queued
+    }
+
+    /// Starts the feeders, on the first call. If an input can't be executed, the queue stays closed.
+    fn start(&self) -> Result<()> {
+        let mut feeders = self.feeders.lock();
+        if let Feeders::Running(_) = &*feeders {
+            return Ok(());
+        }
+        let waiting = std::mem::replace(&mut *feeders, Feeders::Running(JoinSet::new()));
+        let (Feeders::Waiting { input, context, sender }, Feeders::Running(tasks)) = (waiting, &mut *feeders)
+        else {
+            return Ok(());
+        };
+        for partition in 0..input.output_partitioning().partition_count() {
+            let stream = input.execute(partition, Arc::clone(&context))?;
+            let sender = sender.clone();
+            tasks.spawn(async move { sender.feed(stream).await });
+        }
+        Ok(())
+    }
+
+    /// The end of the queue is the end of the input, unless a feeder panicked. The first output to get here looks.
+    async fn end(&self) -> Result<()> {
+        let mut tasks = match &mut *self.feeders.lock() {
+            Feeders::Waiting { .. } => return Ok(()),
+            Feeders::Running(tasks) => std::mem::take(tasks),
+        };
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Queued {
+    /// Takes the second half off, unless too little would be left.
+    fn split_off(&mut self, least_rows: usize) -> Option<Self> {
+        let permit = self.permit.split(self.permit.num_permits() / 2)?;
+        let morsel = self.morsel.split_off(least_rows)?;
+        let reservation = self.reservation.split(morsel.bytes.min(self.reservation.size()));
+        Some(Self { morsel, permit, reservation })
+    }
+}
+
+impl Sender {
+    /// Sends morsel after morsel until the input ends, fails, or nobody listens.
+    async fn feed(&self, input: SendableRecordBatchStream) {
+        let mut morsels = std::pin::pin!(morsels(input, self.morsel_rows));
+        while let Some(morsel) = morsels.next().await {
+            let queued = match morsel {
+                Ok(morsel) => self.admit(morsel).await,
+                Err(error) => Err(error),
+            };
+            let failed = queued.is_err();
+            if self.queue.send(queued).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the queue has room for `morsel`'s bytes, and the memory pool too.
+    ///
+    /// If the pool has none even when the queue is empty, one morsel passes without: its bytes are there already, and
+    /// the workers it waits for may be what fills the pool.
+    async fn admit(&self, morsel: Morsel) -> Result<Queued> {
+        let all = QUEUE_BYTES / PERMIT_BYTES;
+        let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;
+        let reservation = self.reservation.new_empty();
+        if reservation.try_grow(morsel.bytes).is_ok() {
+            return Ok(Queued { morsel, permit, reservation });
+        }
+        drop(permit);
+        let permit = self.acquire(all).await?;
+        if let Err(refused) = reservation.try_grow(morsel.bytes) {
+            tracing::debug!("a morsel of {} bytes passes without a reservation: {refused}", morsel.bytes);
+        }
+        Ok(Queued { morsel, permit, reservation })
+    }
+
+    async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        match Arc::clone(&self.budget).acquire_many_owned(permits).await {
+            Ok(permit) => Ok(permit),
+            Err(closed) => exec_err!("the exchange's queue: {closed}"),
+        }
+    }
+}

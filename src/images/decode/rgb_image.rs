@@ -1,0 +1,99 @@
+//! Decoded pixels, turned upright, and what they may take.
+
+use image::DynamicImage;
+use image::metadata::Orientation;
+
+use super::error::ImageError;
+use super::format::Format;
+
+/// A decoded image: interleaved RGB, 8 bits a channel, rows from top to bottom without padding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RgbImage {
+    /// Width of `pixels`; less than the original's where a JPEG was decoded at a smaller scale.
+    pub width: u32,
+    /// Height of `pixels`.
+    pub height: u32,
+    /// `width × height × 3` bytes.
+    pub pixels: Vec<u8>,
+    /// Width of the full-size image as displayed, with the EXIF orientation applied.
+    pub original_width: u32,
+    /// Height of the full-size image as displayed.
+    pub original_height: u32,
+}
+
+impl std::fmt::Debug for RgbImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { width, height, pixels: _, original_width, original_height } = self;
+        write!(f, "RgbImage({width} × {height} of {original_width} × {original_height})")
+    }
+}
+
+/// What a decoder may allocate for pixels.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    /// Most pixels, width × height, of the full-size image.
+    pub max_pixels: u64,
+    /// Asked before so many bytes are allocated; `false` refuses the image.
+    pub admit: &'a dyn Fn(u64) -> bool,
+}
+
+impl std::fmt::Debug for Limits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").field("max_pixels", &self.max_pixels).finish_non_exhaustive()
+    }
+}
+
+impl Limits<'_> {
+    /// At most `max_pixels`, whatever memory they take.
+    #[must_use]
+    pub fn pixels(max_pixels: u64) -> Self {
+        Self { max_pixels, admit: &|_| true }
+    }
+
+    /// Refuses sizes of no pixels, or of too many, before anything is allocated for them.
+    pub(crate) fn check_size(&self, (width, height): (u32, u32), format: Format) -> Result<(), ImageError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 {
+            return Err(ImageError::damaged(format, &"it has no pixels"));
+        }
+        if pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { width, height, max_pixels: self.max_pixels });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_memory(&self, bytes: u64) -> Result<(), ImageError> {
+        if (self.admit)(bytes) {
+            Ok(())
+        } else {
+            Err(ImageError::NoMemory { megabytes: bytes.div_ceil(1 << 20) })
+        }
+    }
+}
+
+/// Size as displayed of an image stored as `(width, height)`: quarter turns swap the sides.
+pub(crate) fn upright_size((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (height, width),
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => (width, height),
+    }
+}
+
+/// Turns `stored` upright; `original` is the full size as displayed.
+pub(crate) fn upright(stored: image::RgbImage, orientation: Orientation, original: (u32, u32)) -> RgbImage {
+    let mut image = DynamicImage::ImageRgb8(stored);
+    image.apply_orientation(orientation);
+    RgbImage {
+        width: image.width(),
+        height: image.height(),
+        pixels: image.into_rgb8().into_raw(),
+        original_width: original.0,
+        original_height: original.1,
+    }
+}

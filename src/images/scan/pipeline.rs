@@ -1,0 +1,193 @@
+//! The stream behind a scan: files are listed, chosen, read side by side and packed into batches.
+//!
+//! ```text
+//! list ─► filter ─► limit ─► ahead ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
+//!         on batches of                ByteBudget       in listing order
+//!         metadata
+//! ```
+//!
+//! Nothing runs before the first poll; each stage pulls from the one before, and dropping the stream drops them all.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::buffer::Buffer;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::object_store::path::Path as StorePath;
+use datafusion::object_store::{ObjectMeta, ObjectStore};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
+
+use super::ahead::list_ahead;
+use super::budget::ByteBudget;
+use super::columns;
+use super::columns::{Reads, Row};
+use super::reader::{Counters, Reader};
+use crate::images::listing::{Location, list};
+
+/// Files that are read side by side; enough to hide the latency of an object store.
+const MAX_CONCURRENT_READS: usize = 32;
+/// Files of a local folder that one thread reads in one go: a hand-over to another thread and back takes longer than to
+/// read a file from the page cache, and disturbs the threads that infer.
+const LOCAL_GROUP: usize = 8;
+/// Bytes, by the listed sizes, that are being read at a time.
+const MAX_BYTES_IN_FLIGHT: usize = 64 << 20;
+/// Image bytes that complete a batch of fewer than `batch_size` rows, so that the first rows come early.
+const BATCH_BYTES: usize = 8 << 20;
+/// Files whose metadata is filtered as one batch.
+const FILTERED_FILES: usize = 1024;
+
+/// What a scan is to do; the part of the plan that its stream needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    /// Where the files are.
+    pub(crate) location: Location,
+    /// Folder below the location that alone can hold files which pass the filter.
+    pub(crate) folder: Option<StorePath>,
+    /// Columns of the table to produce.
+    pub(crate) projection: Vec<usize>,
+    /// Schema of these columns.
+    pub(crate) schema: SchemaRef,
+    /// Columns that the filter is evaluated on, all from the listing.
+    pub(crate) filter_columns: Vec<usize>,
+    /// Schema of these columns.
+    pub(crate) filter_schema: SchemaRef,
+    /// Files for which this is not true are left out unread.
+    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Rows after which the scan ends.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Scan {
+    /// The batches of this scan.
+    ///
+    /// # Errors
+    /// If the session knows no store for the location.
+    pub(crate) fn start(
+        self,
+        context: &TaskContext,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let store = context.runtime_env().object_store(self.location.store_url())?;
+        let budget = Arc::new(ByteBudget::new(MAX_BYTES_IN_FLIGHT, context.memory_pool()));
+        let batch_size = context.session_config().batch_size();
+        let counters = Counters::new(metrics);
+        let scan = Arc::new(self);
+
+        let files = choose(&scan, Arc::clone(&store), &counters);
+        let rows = match Reads::of(&scan.projection) {
+            Reads::None => files.map_ok(Row::listed).boxed(),
+            Reads::Headers | Reads::Files => {
+                let pool = Arc::clone(context.memory_pool());
+                let files = list_ahead(files, pool, counters.chosen_files.clone());
+                read(files, Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone())), budget)
+            }
+        };
+        Ok(pack(rows, scan, batch_size, counters.baseline))
+    }
+}
+
+/// The files to produce rows for.
+fn choose(
+    scan: &Arc<Scan>,
+    store: Arc<dyn ObjectStore>,
+    counters: &Counters,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let listed_files = counters.listed_files.clone();
+    let files =
+        list::list(scan.location.clone(), scan.folder.as_ref(), store, counters.skipped_files.clone())
+            .inspect_ok(move |_| listed_files.add(1));
+    let files = match &scan.filter {
+        Some(filter) => apply_filter(files, Arc::clone(scan), Arc::clone(filter)),
+        None => files.boxed(),
+    };
+    match scan.limit {
+        Some(limit) => files.take(limit).boxed(),
+        None => files,
+    }
+}
+
+fn apply_filter(
+    files: impl StreamExt<Item = Result<ObjectMeta>> + Send + 'static,
+    scan: Arc<Scan>,
+    filter: Arc<dyn PhysicalExpr>,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    files
+        .try_ready_chunks(FILTERED_FILES)
+        .map_err(|TryReadyChunksError(_, error)| error)
+        .and_then(move |chunk| std::future::ready(passing(chunk, &scan, filter.as_ref())))
+        .map_ok(|chunk| stream::iter(chunk).map(Ok))
+        .try_flatten()
+        .boxed()
+}
+
+/// The files for which `filter` is true, neither false nor NULL.
+fn passing(files: Vec<ObjectMeta>, scan: &Scan, filter: &dyn PhysicalExpr) -> Result<Vec<ObjectMeta>> {
+    let rows: Vec<Row> = files.into_iter().map(Row::listed).collect();
+    let batch = columns::to_batch(&rows, &scan.location, &scan.filter_columns, &scan.filter_schema)?;
+    let passes = filter.evaluate(&batch)?.into_array(rows.len())?;
+    let passes = passes.as_boolean().iter();
+    Ok(rows
+        .into_iter()
+        .zip(passes)
+        .filter(|(_, passes)| *passes == Some(true))
+        .map(|(row, _)| row.file)
+        .collect())
+}
+
+/// Reads `files` side by side; bytes are acquired in their order, so that the first in line never waits for a later.
+fn read(
+    files: BoxStream<'static, Result<ObjectMeta>>,
+    reader: Arc<Reader>,
+    budget: Arc<ByteBudget>,
+) -> BoxStream<'static, Result<Row>> {
+    let permits = {
+        let reader = Arc::clone(&reader);
+        files.and_then(move |file| {
+            let budget = Arc::clone(&budget);
+            let bytes = reader.bytes_of(&file);
+            async move { Ok((file, budget.acquire(bytes).await?)) }
+        })
+    };
+    // A permit comes back with its row: bytes that wait for their turn are still in flight.
+    let group = if reader.reads_local_files() { LOCAL_GROUP } else { 1 };
+    permits
+        .try_ready_chunks(group)
+        .map_err(|TryReadyChunksError(_, error)| error)
+        .map_ok(move |group| Arc::clone(&reader).read_group(group))
+        .try_buffered(MAX_CONCURRENT_READS / group)
+        .map_ok(|rows| stream::iter(rows).map(Ok))
+        .try_flatten()
+        .map_ok(|(row, _permit)| row)
+        .boxed()
+}
+
+/// Packs rows into batches.
+fn pack(
+    rows: BoxStream<'static, Result<Row>>,
+    scan: Arc<Scan>,
+    batch_size: usize,
+    baseline: BaselineMetrics,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    stream::try_unfold((rows, scan, baseline), move |(mut rows, scan, baseline)| async move {
+        let mut packed = Vec::new();
+        let mut bytes = 0;
+        while packed.len() < batch_size && bytes < BATCH_BYTES {
+            let Some(row) = rows.try_next().await? else { break };
+            bytes += row.content.as_ref().map_or(0, Buffer::len);
+            packed.push(row);
+        }
+        if packed.is_empty() {
+            return Ok(None);
+        }
+        let timer = baseline.elapsed_compute().timer();
+        let batch = columns::to_batch(&packed, &scan.location, &scan.projection, &scan.schema)?;
+        timer.done();
+        baseline.record_output(batch.num_rows());
+        Ok(Some((batch, (rows, scan, baseline))))
+    })
+    .boxed()
+}

@@ -1,0 +1,185 @@
+//! Reading the files of a scan: nothing, headers or all of each, and what can't be read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use datafusion::arrow::buffer::Buffer;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::object_store::{self, ObjectMeta, ObjectStore, ObjectStoreExt};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder,
+};
+
+use super::budget::Permit;
+use super::columns;
+use super::columns::{Reads, Row};
+use super::pipeline::Scan;
+use crate::images::decode::{Header, MAX_HEADER_BYTES};
+use crate::stores::explain;
+
+/// Larger files are not read.
+pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The store that errors name which come from here.
+const OWN_ERRORS: &str = "images";
+
+/// What a scan counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters {
+    pub(crate) baseline: BaselineMetrics,
+    pub(crate) listed_files: Count,
+    pub(crate) skipped_files: Count,
+    pub(crate) chosen_files: Gauge,
+    opened_files: Count,
+    unreadable_files: Count,
+    bytes_read: Count,
+}
+
+impl Counters {
+    pub(crate) fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
+        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+        Self {
+            baseline: BaselineMetrics::new(metrics, 0),
+            listed_files: counter("listed_files"),
+            skipped_files: counter("skipped_files"),
+            chosen_files: MetricBuilder::new(metrics).gauge("chosen_files", 0),
+            opened_files: counter("opened_files"),
+            unreadable_files: counter("unreadable_files"),
+            bytes_read: counter("bytes_read"),
+        }
+    }
+}
+
+/// Reads of each file as much as the query needs.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    scan: Arc<Scan>,
+    store: Arc<dyn ObjectStore>,
+    counters: Counters,
+}
+
+impl Reader {
+    pub(crate) fn new(scan: Arc<Scan>, store: Arc<dyn ObjectStore>, counters: Counters) -> Self {
+        Self { scan, store, counters }
+    }
+
+    /// Whether whole files of a local folder are what it reads.
+    pub(crate) fn reads_local_files(&self) -> bool {
+        self.scan.location.is_local() && Reads::of(&self.scan.projection) == Reads::Files
+    }
+
+    /// Bytes that reading `file` may hold in memory.
+    pub(crate) fn bytes_of(&self, file: &ObjectMeta) -> usize {
+        let bytes = match Reads::of(&self.scan.projection) {
+            Reads::None => 0,
+            Reads::Headers => file.size.min(MAX_HEADER_BYTES / 4),
+            Reads::Files => file.size.min(MAX_FILE_BYTES),
+        };
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Reads each file as far as needed; each takes its permit along.
+    ///
+    /// # Errors
+    /// Those of a runtime that shuts down.
+    pub(crate) async fn read_group(
+        self: Arc<Self>,
+        group: Vec<(ObjectMeta, Permit)>,
+    ) -> Result<Vec<(Row, Permit)>> {
+        let mut local = self.read_local(&group).await?.into_iter();
+        let mut rows = Vec::with_capacity(group.len());
+        for (file, permit) in group {
+            let row = match local.next().flatten() {
+                Some(content) => self.row(file, content),
+                None => self.read(file).await?,
+            };
+            rows.push((row, permit));
+        }
+        Ok(rows)
+    }
+
+    /// The content of local files, read by one thread. What it can't read is left to the store, which says why.
+    async fn read_local(&self, group: &[(ObjectMeta, Permit)]) -> Result<Vec<Option<Vec<u8>>>> {
+        if !self.reads_local_files() {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<_> =
+            group.iter().map(|(file, _)| self.scan.location.path_of(&file.location)).collect();
+        let reading =
+            SpawnedTask::spawn_blocking(move || paths.iter().map(|path| read_file(path).ok()).collect());
+        reading.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))
+    }
+
+    fn row(&self, file: ObjectMeta, content: impl Into<Buffer>) -> Row {
+        let content = content.into();
+        self.counters.opened_files.add(1);
+        self.counters.bytes_read.add(content.len());
+        let header = columns::needs_header(&self.scan.projection).then(|| Header::of(&content)).flatten();
+        Row { file, content: Some(content), unreadable: None, header }
+    }
+
+    /// Reads `file` as far as needed. What can't be read is logged, counted and left NULL, with the reason for those
+    /// who ask: it costs no other row.
+    ///
+    /// # Errors
+    /// A read that was given up, which happens when the runtime shuts down: the file is not to blame.
+    async fn read(&self, file: ObjectMeta) -> Result<Row> {
+        let read = match Reads::of(&self.scan.projection) {
+            Reads::None => Ok(Row::listed(file.clone())),
+            Reads::Headers => {
+                self.read_header(&file).await.map(|header| Row { header, ..Row::listed(file.clone()) })
+            }
+            Reads::Files => self.read_content(&file).await.map(|content| self.row(file.clone(), content)),
+        };
+        match read {
+            Ok(row) => Ok(row),
+            Err(given_up @ object_store::Error::JoinError { .. }) => Err(given_up.into()),
+            Err(reason) => {
+                self.counters.unreadable_files.add(1);
+                let path = self.scan.location.path_of(&file.location);
+                let reason = reason_of(&reason);
+                tracing::warn!(path, reason, "a file could not be read; its columns are NULL");
+                Ok(Row { unreadable: Some(format!("could not be read: {reason}")), ..Row::listed(file) })
+            }
+        }
+    }
+
+    async fn read_header(&self, file: &ObjectMeta) -> object_store::Result<Option<Header>> {
+        self.counters.opened_files.add(usize::from(file.size > 0));
+        Header::fetch(self.store.as_ref(), file, |bytes| self.counters.bytes_read.add(bytes)).await
+    }
+
+    async fn read_content(&self, file: &ObjectMeta) -> object_store::Result<Buffer> {
+        let response = self.store.get(&file.location).await?;
+        // The file may have grown since it was listed.
+        if response.meta.size > MAX_FILE_BYTES {
+            return Err(too_large(response.meta.size));
+        }
+        Ok(Buffer::from(response.bytes().await?))
+    }
+}
+
+fn reason_of(error: &object_store::Error) -> String {
+    match error {
+        object_store::Error::Generic { store: OWN_ERRORS, source } => source.to_string(),
+        error => explain(error),
+    }
+}
+
+fn too_large(size: u64) -> object_store::Error {
+    let reason = format!("its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file");
+    object_store::Error::Generic { store: OWN_ERRORS, source: reason.into() }
+}
+
+fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.by_ref().take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    Ok(content)
+}

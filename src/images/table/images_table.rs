@@ -1,0 +1,153 @@
+//! A folder, file or pattern of images as a table.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DFSchema;
+use datafusion::common::project_schema;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::datasource::listing::helpers::{evaluate_partition_prefix, expr_applicable_for_cols};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::object_store::path::Path as StorePath;
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::Count;
+
+use crate::Result;
+use crate::images::listing::{Location, list, partitions};
+use crate::images::scan::{ImagesExec, Scan, columns};
+
+/// The images of a [`Location`], one a row.
+///
+/// | column | type | filled from |
+/// |---|---|---|
+/// | `path` | Utf8View | the listing: the absolute local path, or the URL |
+/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and then inference says why |
+/// | `size` | UInt64 | the listing: bytes |
+/// | `modified` | Timestamp(µs, UTC) | the listing |
+/// | `etag` | Utf8 | the listing; NULL where the store has none |
+/// | `width`, `height` | UInt32 | the header: pixels as displayed; NULL if it can't be read |
+/// | `format` | Utf8 | the header: `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff` |
+/// | `key` of `key=value` folders | Utf8 | the path; NULL for files in other folders |
+///
+/// Files are listed anew by each scan; nothing is cached.
+#[derive(Debug)]
+pub struct ImagesTable {
+    location: Location,
+    partition_columns: Vec<String>,
+    schema: SchemaRef,
+}
+
+impl ImagesTable {
+    /// A table whose partition columns are known: the folder of the first lies outermost.
+    ///
+    /// # Errors
+    /// [`crate::Error`] if a partition column has the name of another column.
+    pub fn try_new(location: Location, partition_columns: Vec<String>) -> Result<Self> {
+        let schema = columns::table_schema(&partition_columns);
+        for (index, field) in schema.fields().iter().enumerate() {
+            if schema.fields().iter().skip(index + 1).any(|other| other.name() == field.name()) {
+                return Err(location.fault(format!(
+                    "the partition column '{}' has the name of another column; rename its folders",
+                    field.name()
+                )));
+            }
+        }
+        Ok(Self { location, partition_columns, schema })
+    }
+
+    /// A table whose partition columns are those of the first files listed.
+    ///
+    /// # Errors
+    /// Those of [`Self::try_new`] and of the listing.
+    pub async fn open(session: &dyn Session, location: Location) -> Result<Self> {
+        let store = session.runtime_env().object_store(location.store_url())?;
+        let files = list::list(location.clone(), None, store, Count::new());
+        let partition_columns = partitions::discover(&location, files).await?;
+        Self::try_new(location, partition_columns)
+    }
+
+    fn names(&self, columns: &[usize]) -> Vec<&str> {
+        columns.iter().map(|column| self.schema.field(*column).name().as_str()).collect()
+    }
+
+    /// The folder that holds every file which passes `filters`, if they fix the outer partition columns.
+    fn only_folder(&self, filters: &[Expr]) -> Option<StorePath> {
+        if self.location.may_be_file() || self.location.files().is_some() {
+            return None;
+        }
+        let typed: Vec<_> =
+            self.partition_columns.iter().map(|name| (name.clone(), DataType::Utf8)).collect();
+        // A percent sign shows a value that was encoded, and which a store may hold as it is.
+        evaluate_partition_prefix(&typed, filters).filter(|folder| !folder.as_ref().contains('%'))
+    }
+}
+
+#[async_trait]
+impl TableProvider for ImagesTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        let listing_columns = columns::listing_columns(&self.schema);
+        let names = self.names(&listing_columns);
+        let answer = |filter: &&Expr| {
+            if expr_applicable_for_cols(&names, filter) && !has_subquery(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(answer).collect())
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let projection = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let filter_columns = columns::listing_columns(&self.schema);
+        let filter_schema = project_schema(&self.schema, Some(&filter_columns))?;
+        let df_schema = DFSchema::try_from(Arc::clone(&filter_schema))?;
+        let predicates = filters
+            .iter()
+            .map(|filter| session.create_physical_expr(filter.clone(), &df_schema))
+            .collect::<DataFusionResult<Vec<Arc<dyn PhysicalExpr>>>>()?;
+        Ok(Arc::new(ImagesExec::new(Scan {
+            location: self.location.clone(),
+            folder: self.only_folder(filters),
+            schema: project_schema(&self.schema, Some(&projection))?,
+            projection,
+            filter_columns,
+            filter_schema,
+            filter: (!predicates.is_empty()).then(|| conjunction(predicates)),
+            limit,
+        })))
+    }
+}
+
+/// Whether `filter` needs another plan to be run first, which a scan can't do.
+fn has_subquery(filter: &Expr) -> bool {
+    let is_subquery = |expr: &Expr| {
+        matches!(
+            expr,
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
+        )
+    };
+    // The closure can't fail; were it to, the filter would stay above the scan, where it is always right.
+    filter.exists(|expr| Ok(is_subquery(expr))).unwrap_or(true)
+}

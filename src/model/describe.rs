@@ -1,0 +1,98 @@
+//! What `SHOW MODELS` and `DESCRIBE MODEL` answer.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use itertools::Itertools;
+
+use super::ensemble::{Combine, Ensemble};
+use super::predictor::Predictor;
+use super::registry::ModelRegistry;
+use crate::Result;
+use crate::model::input::ModelInput;
+use crate::model::runtime::Model;
+use crate::model::settings::Source;
+use crate::model::spec::ModelSpec;
+
+impl ModelRegistry {
+    /// `SHOW MODELS`: a row for each model, with what is wrong with it where that is so.
+    ///
+    /// # Errors
+    /// A bug: columns of unequal length.
+    pub fn show(&self) -> Result<RecordBatch> {
+        let names = self.names();
+        let predictors: Vec<_> = names.iter().map(|name| self.predictor(name)).collect();
+        let column = |describe: &dyn Fn(&Predictor) -> Option<String>| -> ArrayRef {
+            let values = predictors.iter().map(|predictor| predictor.as_ref().ok().and_then(describe));
+            Arc::new(values.collect::<StringArray>())
+        };
+        // Of an ensemble each column says what its members have in common, or lists what they have.
+        let listed = |describe: &dyn Fn(&ModelSpec) -> String| {
+            column(&|predictor| {
+                Some(predictor.members().iter().map(|member| describe(member.spec())).unique().join(", "))
+            })
+        };
+        let file = |predictor: &Predictor| match predictor {
+            Predictor::Model(model) => Some(model.spec().file.display().to_string()),
+            Predictor::Ensemble(_) => None,
+        };
+        let errors = predictors.iter().map(|predictor| predictor.as_ref().err().map(ToString::to_string));
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("name", Arc::new(StringArray::from_iter_values(&names)) as ArrayRef, false),
+            ("task", listed(&|spec| spec.task.to_string()), true),
+            ("input", listed(&|spec| spec.inputs.iter().map(ModelInput::display).join(" and ")), true),
+            ("classes", listed(&|spec| spec.output.classes.to_string()), true),
+            ("device", listed(&|spec| spec.resources.device.to_string()), true),
+            ("file", column(&file), true),
+            ("error", Arc::new(errors.collect::<StringArray>()), true),
+        ]);
+        Ok(batch.map_err(datafusion::error::DataFusionError::from)?)
+    }
+
+    /// `DESCRIBE MODEL`: each setting with its value and where that came from, then what follows for this machine. Of an
+    /// ensemble: how it combines its members, and what each is worth.
+    ///
+    /// # Errors
+    /// As [`Self::predictor`].
+    pub fn describe(&self, name: &str) -> Result<RecordBatch> {
+        let lines = match self.predictor(name)? {
+            Predictor::Model(model) => describe_model(&model)?,
+            Predictor::Ensemble(ensemble) => describe_ensemble(&ensemble),
+        };
+        let (names, values, sources): (Vec<_>, Vec<_>, Vec<_>) = lines.into_iter().multiunzip();
+        let column = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([
+            ("setting", column(names)),
+            ("value", column(values)),
+            ("source", column(sources)),
+        ]);
+        Ok(batch.map_err(datafusion::error::DataFusionError::from)?)
+    }
+}
+
+/// A line of `DESCRIBE MODEL`: setting, value, source.
+type Line = (String, String, String);
+
+fn describe_model(model: &Model) -> Result<Vec<Line>> {
+    let (provider, sizing) = (model.provider()?, model.sizing()?);
+    let here = [
+        ("runs on", provider.to_string()),
+        ("rows a batch", sizing.batch_rows.to_string()),
+        ("sessions", sizing.sessions.to_string()),
+        ("threads a session", sizing.threads.to_string()),
+    ];
+    let settings = model.spec().settings.iter();
+    let settings =
+        settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.source.to_string()));
+    let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
+    Ok(settings.chain(here).collect())
+}
+
+fn describe_ensemble(ensemble: &Ensemble) -> Vec<Line> {
+    let line = |name: &str, value: String| (name.to_owned(), value, Source::Options.to_string());
+    let members = ensemble.members().iter().map(|member| line("member", member.spec().name.clone()));
+    let weights = ensemble.weights().iter().map(f32::to_string).join(",");
+    let weights = (ensemble.combine() == Combine::Weights).then(|| line("weights", weights));
+    let combine = line("combine", ensemble.combine().to_string());
+    members.chain([combine]).chain(weights).collect()
+}

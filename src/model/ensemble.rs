@@ -1,0 +1,284 @@
+//! Ensembles: several classifiers that answer as one.
+//!
+//! | `combine` | the class | its confidence | `model` |
+//! |---|---|---|---|
+//! | `max_confidence` | of the member that is surest | that member's | that member |
+//! | `mean` | of the highest mean of all members' confidences | that mean | the ensemble |
+//! | `weights` | of the highest weighted mean | that mean | the ensemble |
+//! | `vote` | that most members find best; among equals the one of which they are surer | mean of those members' | the ensemble |
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::model::runtime::Model;
+use crate::model::settings::keywords;
+use crate::tasks::{Class, Task, top_classes};
+use crate::{Error, Result};
+
+/// Most members: each costs a run for every image, and weights stay numbers that mean something.
+const MAX_MEMBERS: usize = 64;
+
+keywords! {
+    /// How the members' answers become one.
+    pub enum Combine {
+        /// The surest member decides.
+        MaxConfidence = "max_confidence",
+        /// The mean of all members' confidences decides.
+        Mean = "mean",
+        /// The majority decides.
+        Vote = "vote",
+        /// The weighted mean of all members' confidences decides.
+        Weights = "weights",
+    }
+}
+
+/// Classifiers of the same classes that answer as one.
+///
+/// Two ensembles are equal if they are the same registration, as models are.
+#[derive(Debug)]
+pub struct Ensemble {
+    name: String,
+    members: Vec<Arc<Model>>,
+    combine: Combine,
+    /// One a member; they add up to 1. Empty unless confidences are averaged.
+    weights: Vec<f32>,
+    /// Number of the registration, unique in the process.
+    id: u64,
+}
+
+/// What `CREATE MODEL … AS ENSEMBLE` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateEnsemble {
+    /// Name of the ensemble in SQL.
+    pub name: String,
+    /// Replace a model of that name.
+    pub or_replace: bool,
+    /// Leave a model of that name as it is.
+    pub if_not_exists: bool,
+    /// Names of the members.
+    pub members: Vec<String>,
+    /// OPTIONS, as text.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Ensemble {
+    /// Checks that `members` can answer as one, and how OPTIONS say they should.
+    ///
+    /// # Errors
+    /// Fewer than two members, one named twice, one that is no classifier, labels that differ; an unknown or malformed
+    /// option.
+    pub(crate) fn new(
+        name: &str,
+        members: Vec<Arc<Model>>,
+        options: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        check_members(name, &members)?;
+        let fault = |option: &str, reason: String| Error::Option {
+            model: name.to_owned(),
+            option: option.to_owned(),
+            reason,
+        };
+        if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "combine" | "weights")) {
+            return Err(fault(key, "an ensemble has combine and weights, no other options".to_owned()));
+        }
+        let combine = match options.get("combine") {
+            Some(word) => word.parse().map_err(|error| fault("combine", format!("{error}")))?,
+            None => Combine::MaxConfidence,
+        };
+        let weights = weights(combine, options.get("weights"), members.len());
+        let weights = weights.map_err(|reason| fault("weights", reason))?;
+        Ok(Self { name: name.to_owned(), members, combine, weights, id: NEXT_ID.fetch_add(1, Relaxed) })
+    }
+
+    /// Name of the ensemble in SQL.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The models that answer, at least two.
+    #[must_use]
+    pub fn members(&self) -> &[Arc<Model>] {
+        &self.members
+    }
+
+    /// How their answers become one.
+    #[must_use]
+    pub fn combine(&self) -> Combine {
+        self.combine
+    }
+
+    /// What each member's confidences count, in the order of the members; empty unless confidences are averaged.
+    #[must_use]
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// Whether answers are made of the confidences of all classes, rather than of each member's best class.
+    pub(crate) fn averages(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
+    /// The best class where [`Self::averages`] is false, from each member's best; with the member that decided.
+    pub(crate) fn elect(&self, best: &[Class]) -> Option<(Class, Option<usize>)> {
+        let surest = |a: &(usize, &Class), b: &(usize, &Class)| b.1.confidence > a.1.confidence;
+        if self.combine != Combine::Vote {
+            let winner = best.iter().enumerate().reduce(|a, b| if surest(&a, &b) { b } else { a })?;
+            return Some((*winner.1, Some(winner.0)));
+        }
+        let mut votes: BTreeMap<usize, (usize, f32)> = BTreeMap::new();
+        for Class { class, confidence } in best {
+            let (voters, sum) = votes.entry(*class).or_default();
+            *voters += 1;
+            *sum += confidence;
+        }
+        let stronger = |a: &(usize, f32), b: &(usize, f32)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1));
+        let (class, (voters, sum)) = votes.into_iter().min_by(|(_, a), (_, b)| stronger(a, b))?;
+        Some((Class { class, confidence: sum / voters as f32 }, None))
+    }
+
+    /// The `k` best classes where [`Self::averages`] is true, from each member's confidences of all classes.
+    pub(crate) fn average(&self, confidences: &[&[f32]], k: usize) -> Vec<Class> {
+        let classes = confidences.iter().map(|member| member.len()).min().unwrap_or(0);
+        let mean = |class: usize| -> f32 {
+            confidences.iter().zip(&self.weights).map(|(member, weight)| member[class] * weight).sum()
+        };
+        top_classes(&(0..classes).map(mean).collect::<Vec<_>>(), k)
+    }
+}
+
+fn check_members(name: &str, members: &[Arc<Model>]) -> Result<()> {
+    let fault = |reason: String| Err(Error::Model { model: name.to_owned(), reason });
+    if !(2..=MAX_MEMBERS).contains(&members.len()) {
+        return fault(format!("an ensemble has from 2 to {MAX_MEMBERS} members, not {}", members.len()));
+    }
+    for (position, member) in members.iter().enumerate() {
+        let spec = member.spec();
+        if members[..position].contains(member) {
+            return fault(format!("member '{}' is named twice", spec.name));
+        }
+        if spec.task != Task::ImageClassification {
+            return fault(format!("member '{}' is for {}, and an ensemble classifies", spec.name, spec.task));
+        }
+        if let Some(numbers) = spec.numbers().next() {
+            let (member, port) = (&spec.name, &numbers.port);
+            return fault(format!(
+                "member '{member}' takes input {port} beside an image, which an ensemble can't give"
+            ));
+        }
+    }
+    let first = members[0].spec();
+    for member in members[1..].iter().map(|member| member.spec()) {
+        let (ours, theirs) = (first.output.classes, member.output.classes);
+        let of = format!("members '{}' and '{}'", first.name, member.name);
+        if ours != theirs {
+            return fault(format!("{of} disagree: {ours} classes and {theirs}"));
+        }
+        let differs = |class: &usize| first.labels.get(*class) != member.labels.get(*class);
+        if let Some(class) = (0..ours).find(differs) {
+            let (ours, theirs) = (first.labels.get(class), member.labels.get(class));
+            return fault(format!("{of} disagree on their labels: class {class} is '{ours}' and '{theirs}'"));
+        }
+    }
+    Ok(())
+}
+
+/// The weight of each member where confidences are averaged, else none.
+fn weights(combine: Combine, given: Option<&String>, members: usize) -> Result<Vec<f32>, String> {
+    match (combine, given) {
+        (Combine::MaxConfidence | Combine::Vote, None) => Ok(vec![]),
+        (Combine::Mean, None) => Ok(vec![1.0 / members as f32; members]),
+        (Combine::Weights, None) => Err("combine 'weights' needs them, as in weights '0.7,0.3'".to_owned()),
+        (Combine::Weights, Some(list)) => {
+            let weight = |text: &str| {
+                let weight =
+                    text.trim().parse::<f32>().ok().filter(|weight| weight.is_finite() && *weight >= 0.0);
+                weight.ok_or_else(|| format!("'{}' is no number from 0", text.trim()))
+            };
+            let weights = list.split(',').map(weight).collect::<Result<Vec<_>, _>>()?;
+            let sum = weights.iter().sum::<f32>();
+            if weights.len() != members {
+                return Err(format!("{} weights for {members} members", weights.len()));
+            }
+            if !sum.is_normal() {
+                return Err(format!("'{list}' adds up to {sum}"));
+            }
+            Ok(weights.into_iter().map(|weight| weight / sum).collect())
+        }
+        (other, Some(_)) => Err(format!("combine '{other}' has no weights; combine 'weights' has")),
+    }
+}
+
+impl PartialEq for Ensemble {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Ensemble {}
+
+impl Hash for Ensemble {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+impl PartialOrd for Ensemble {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.id.cmp(&other.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::runtime::Runtime;
+    use crate::model::testing::Folder;
+
+    fn ensemble(options: &[(&str, &str)]) -> Ensemble {
+        let member = || {
+            let spec = Folder::classifier().unwrap().resolve(&[]).unwrap();
+            Arc::new(Model::new(spec, Runtime::new("none".as_ref())))
+        };
+        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Ensemble::new("e", vec![member(), member(), member()], &options).unwrap()
+    }
+
+    fn class(class: usize, confidence: f32) -> Class {
+        Class { class, confidence }
+    }
+
+    #[test]
+    fn the_surest_member_wins_and_the_first_of_equals() {
+        let ensemble = ensemble(&[]);
+        assert_eq!(
+            ensemble.elect(&[class(0, 0.5), class(1, 0.9), class(2, 0.9)]),
+            Some((class(1, 0.9), Some(1)))
+        );
+    }
+
+    #[test]
+    fn a_majority_beats_a_surer_minority() {
+        let ensemble = ensemble(&[("combine", "vote")]);
+        assert_eq!(
+            ensemble.elect(&[class(0, 0.25), class(1, 0.9), class(0, 0.5)]),
+            Some((class(0, 0.375), None))
+        );
+        assert_eq!(
+            ensemble.elect(&[class(0, 0.25), class(1, 0.9), class(2, 0.5)]),
+            Some((class(1, 0.9), None))
+        );
+    }
+
+    #[test]
+    fn weights_are_shares_of_their_sum() {
+        let ensemble = ensemble(&[("combine", "weights"), ("weights", "2, 1,1")]);
+        assert_eq!(ensemble.weights(), [0.5, 0.25, 0.25]);
+        let ranked = ensemble.average(&[&[1.0, 0.0], &[0.0, 1.0], &[0.0, 1.0]], 2);
+        assert_eq!(ranked, [class(0, 0.5), class(1, 0.5)]);
+    }
+}

@@ -1,0 +1,296 @@
+//! One file over HTTP: within bounds, whole or not at all, and going on where an interrupted download stopped.
+//!
+//! ```text
+//!  request ─► target.part, locked ── size, sha256 right? ── rename ─► target
+//!               ▲      └── connection lost: ask for the rest
+//!               └── left by an earlier attempt: ask for the rest, if the digest will tell whether it fits
+//! ```
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use datafusion::common::runtime::SpawnedTask;
+use futures::TryFutureExt;
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt, SeekFrom};
+
+use super::digest::digest;
+
+/// Longest silence of a server before it counts as lost.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How often a lost connection is made again for one file.
+const RECONNECTIONS: usize = 4;
+
+/// Files of more bytes than this are logged for each tenth that has come.
+const LARGE: u64 = 64 << 20;
+
+/// A file to fetch.
+pub(crate) struct Download<'a> {
+    /// Asks for the whole file; can be cloned.
+    pub(crate) request: RequestBuilder,
+    /// What to call it in messages.
+    pub(crate) name: &'a str,
+    /// Where it comes to lie; the folder exists.
+    pub(crate) target: &'a Path,
+    /// Its bytes, if they are known.
+    pub(crate) size: Option<u64>,
+    /// Most bytes it may have.
+    pub(crate) limit: u64,
+    /// Its digest in lower-case hex, if that is known.
+    pub(crate) sha256: Option<&'a str>,
+}
+
+/// Why an attempt failed, as the end of a sentence.
+enum Fault {
+    /// Another attempt may get further.
+    Lost(String),
+    Final(String),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Final(format!("can't be kept: {error}"))
+    }
+}
+
+impl Download<'_> {
+    /// Fetches the file, unless another process does so meanwhile.
+    ///
+    /// # Errors
+    /// A reason that names the file and what the server or the disk said. What has come stays for the next attempt.
+    pub(crate) async fn run(self) -> Result<(), String> {
+        let name = self.name;
+        self.fetch().await.map_err(|reason| format!("{name} {reason}"))
+    }
+
+    async fn fetch(self) -> Result<(), String> {
+        if let Some(size) = self.size.filter(|size| *size > self.limit) {
+            return Err(format!("has {size} bytes, more than the {} that are taken", self.limit));
+        }
+        let part = part_of(self.target);
+        let file = lock(part.clone())
+            .await
+            .map_err(|error| format!("can't be kept in {}: {error}", part.display()))?;
+        // Whoever held the lock has fetched the file.
+        if self.target.is_file() {
+            let _ = tokio::fs::remove_file(&part).await;
+            return Ok(());
+        }
+        self.receive(tokio::fs::File::from_std(file)).await?;
+        if let Some(expected) = self.sha256 {
+            let digest = digest(&part).await?;
+            if digest != expected {
+                let _ = tokio::fs::remove_file(&part).await;
+                return Err(format!("has digest {digest}, not {expected}; it was not kept"));
+            }
+        }
+        tokio::fs::rename(&part, self.target).await.map_err(|error| format!("can't be kept: {error}"))
+    }
+
+    /// Fills `file`, which may have a beginning already.
+    async fn receive(&self, mut file: tokio::fs::File) -> Result<(), String> {
+        if self.sha256.is_none() {
+            file.set_len(0).await.map_err(|error| format!("can't be kept: {error}"))?;
+        }
+        let mut reconnections = 0;
+        let mut had = Self::length(&mut file).await?;
+        loop {
+            let reason = match self.attempt(&mut file).await {
+                Ok(()) => return Ok(()),
+                Err(Fault::Final(reason)) => return Err(reason),
+                Err(Fault::Lost(reason)) => reason,
+            };
+            let has = Self::length(&mut file).await?;
+            // An attempt that brought nothing will not be followed by a better one.
+            if has <= had || reconnections == RECONNECTIONS {
+                return Err(reason);
+            }
+            tracing::info!("asking for the rest of {}, since it {reason}", self.name);
+            (had, reconnections) = (has, reconnections + 1);
+        }
+    }
+
+    /// How much of the file is there.
+    async fn length(file: &mut tokio::fs::File) -> Result<u64, String> {
+        let metadata = async {
+            file.flush().await?;
+            file.metadata().await
+        };
+        Ok(metadata.await.map_err(|error: io::Error| format!("can't be kept: {error}"))?.len())
+    }
+
+    /// Asks for what `file` lacks, and appends it.
+    async fn attempt(&self, file: &mut tokio::fs::File) -> Result<(), Fault> {
+        let mut had = file.metadata().await?.len();
+        if self.size.is_some_and(|size| had > size) {
+            file.set_len(0).await?;
+            had = 0;
+        }
+        if had > 0 && self.size == Some(had) {
+            return Ok(());
+        }
+        let mut response = self.ask(had).await?;
+        // There is nothing after what is here; the digest tells whether that is the file.
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Ok(());
+        }
+        if response.status() != StatusCode::PARTIAL_CONTENT || starts_at(&response) != Some(had) {
+            file.set_len(0).await?;
+            had = 0;
+        }
+        let whole = self.size.or_else(|| Some(had + response.content_length()?));
+        if let Some(whole) = whole.filter(|whole| *whole > self.limit) {
+            return Err(Fault::Final(format!(
+                "has {whole} bytes, more than the {} that are taken",
+                self.limit
+            )));
+        }
+        log_start(self.name, response.url().host_str(), whole);
+        file.seek(SeekFrom::Start(had)).await?;
+        while let Some(bytes) = next(&mut response).await? {
+            let has = had + bytes.len() as u64;
+            if has > whole.unwrap_or(self.limit) {
+                return Err(Fault::Final(format!("is longer than {} bytes", whole.unwrap_or(self.limit))));
+            }
+            file.write_all(&bytes).await?;
+            log_progress(self.name, had, has, whole);
+            had = has;
+        }
+        file.flush().await?;
+        match whole {
+            Some(whole) if had < whole => Err(Fault::Lost(format!("ended after {had} of {whole} bytes"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends the request for everything from byte `start` on.
+    async fn ask(&self, start: u64) -> Result<Response, Fault> {
+        let request =
+            self.request.try_clone().ok_or_else(|| Fault::Final("can't be asked for twice".to_owned()))?;
+        let request = if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request };
+        let response = respond(request).await.map_err(Fault::Lost)?;
+        match response.status() {
+            StatusCode::RANGE_NOT_SATISFIABLE if start > 0 => Ok(response),
+            status if status.is_server_error() => Err(Fault::Lost(refusal(status))),
+            status if !status.is_success() => Err(Fault::Final(refusal(status))),
+            _ => Ok(response),
+        }
+    }
+}
+
+/// Sends a request and waits for the head of the answer.
+///
+/// # Errors
+/// A reason, as the end of a sentence, if there is no answer; whatever status it has is none.
+pub(crate) async fn respond(request: RequestBuilder) -> Result<Response, String> {
+    let sent = tokio::time::timeout(SILENCE, request.send().map_err(|error| described(&error)));
+    sent.await.unwrap_or_else(|_| Err(silent())).map_err(|reason| format!("can't be fetched: {reason}"))
+}
+
+/// Reads a whole answer of at most `limit` bytes.
+///
+/// # Errors
+/// A reason, as the end of a sentence.
+pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
+    let mut whole = Vec::new();
+    loop {
+        match next(&mut response).await {
+            Ok(None) => return Ok(whole),
+            Ok(Some(bytes)) if whole.len() + bytes.len() <= limit => whole.extend_from_slice(&bytes),
+            Ok(Some(_)) => return Err(format!("is longer than {limit} bytes")),
+            Err(Fault::Lost(reason) | Fault::Final(reason)) => return Err(reason),
+        }
+    }
+}
+
+/// What an HTTP status other than success means, as the end of a sentence.
+pub(crate) fn refusal(status: StatusCode) -> String {
+    let meaning = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "it is not for everybody, or not there",
+        StatusCode::NOT_FOUND => "it is not there",
+        StatusCode::TOO_MANY_REQUESTS => "the server has been asked too often; try again later",
+        _ => "the server refused",
+    };
+    format!("can't be fetched: {meaning} (HTTP status {status})")
+}
+
+fn part_of(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    target.with_file_name(name)
+}
+
+/// Opens the unfinished file for this download alone, waiting for another that has it.
+async fn lock(part: PathBuf) -> io::Result<File> {
+    let opened = SpawnedTask::spawn_blocking(move || {
+        let file = File::options().create(true).read(true).write(true).truncate(false).open(&part)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                tracing::info!("waiting for another download of {}", part.display());
+                file.lock()?;
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(file)
+    });
+    opened.join().await.map_err(io::Error::other)?
+}
+
+/// The next bytes of an answer, `None` at its end.
+async fn next(response: &mut Response) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Fault> {
+    match tokio::time::timeout(SILENCE, response.chunk()).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(Fault::Lost(format!("broke off: {}", described(&error)))),
+        Err(_) => Err(Fault::Lost(format!("broke off: {}", silent()))),
+    }
+}
+
+/// The first byte that a partial answer has, by its `Content-Range: bytes 5-9/10`.
+fn starts_at(response: &Response) -> Option<u64> {
+    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+}
+
+/// An error of reqwest with its causes, which it leaves out, and without the address, which messages have already.
+fn described(error: &reqwest::Error) -> String {
+    let mut cause = std::error::Error::source(error);
+    let mut last = None;
+    while let Some(inner) = cause {
+        last = Some(inner.to_string());
+        cause = inner.source();
+    }
+    last.unwrap_or_else(|| error.to_string())
+}
+
+fn silent() -> String {
+    format!("nothing came for {} seconds", SILENCE.as_secs())
+}
+
+fn log_start(name: &str, host: Option<&str>, whole: Option<u64>) {
+    let host = host.unwrap_or("the server");
+    match whole {
+        Some(bytes) => tracing::info!("fetching {name} from {host}, {:.1} MiB", mebibytes(bytes)),
+        None => tracing::info!("fetching {name} from {host}"),
+    }
+}
+
+/// Logs each tenth of a large file, when it is full.
+fn log_progress(name: &str, had: u64, has: u64, whole: Option<u64>) {
+    let Some(whole) = whole.filter(|whole| *whole > LARGE) else {
+        return;
+    };
+    let tenths = |bytes: u64| bytes / whole.div_ceil(10);
+    if tenths(has) > tenths(had) {
+        tracing::info!("fetching {name}: {} of {:.1} MiB", mebibytes(has).round(), mebibytes(whole));
+    }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,217 @@
+//! What a revision of a repository holds, as the hub answers `GET /api/models/<repository>/revision/<revision>?blobs=true`:
+//!
+//! ```json
+//! {"sha": "<commit>", "siblings": [
+//!   {"rfilename": "config.json", "size": 570, "blobId": "<Git's SHA-1>"},
+//!   {"rfilename": "onnx/model.onnx", "size": 89, "blobId": "…", "lfs": {"sha256": "<digest>"}}]}
+//! ```
+//!
+//! Nothing in it is trusted to be a path before it has been looked at.
+
+use std::time::Duration;
+
+use hf_hub::api::tokio::ApiRepo;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::download::{body, refusal, respond};
+
+/// Where a repository has its model if nobody says so: where `FROM 'folder'` looks too.
+pub(crate) const MODEL_FILES: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
+
+/// Files that say what a model is; they lie beside it, or above its `onnx` folder.
+pub(crate) const SIDE_FILES: [&str; 4] =
+    ["seequel.json", "preprocessor_config.json", "config.json", "labels.txt"];
+
+/// Most bytes of a list of files: a hundred thousand of them.
+const MAX_LIST_BYTES: usize = 32 << 20;
+
+/// Longest wait for a list of files.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The files of a commit.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// The commit that the revision is, 40 hex digits.
+    pub(crate) commit: String,
+    files: Vec<Listed>,
+}
+
+/// A file in a [`Listing`].
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Path in the repository, safe to be one in a folder.
+    pub(crate) path: String,
+    /// Its bytes.
+    pub(crate) size: u64,
+    /// Name of the file in the cache: the SHA-256 of large files, Git's SHA-1 of others.
+    pub(crate) blob: String,
+    /// Its digest in lower-case hex; the hub knows it of large files.
+    pub(crate) sha256: Option<String>,
+}
+
+/// Why there is no listing, as a reason.
+#[derive(Debug)]
+pub(crate) enum Unlisted {
+    /// The hub did not answer, or not well; the cache may do instead.
+    Unreachable(String),
+    /// The hub says no.
+    Refused(String),
+}
+
+impl Listing {
+    /// Asks the hub.
+    pub(crate) async fn ask(repository: &ApiRepo) -> Result<Self, Unlisted> {
+        let request = repository.info_request().query(&[("blobs", "true")]).timeout(LIST_TIMEOUT);
+        let response = respond(request).await.map_err(Unlisted::Unreachable)?;
+        match response.status() {
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Unlisted::Unreachable(refusal(status)));
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                return Err(Unlisted::Refused(format!(
+                    "{}; HF_TOKEN opens what you may read",
+                    refusal(status)
+                )));
+            }
+            status if !status.is_success() => return Err(Unlisted::Refused(refusal(status))),
+            _ => {}
+        }
+        let bytes = body(response, MAX_LIST_BYTES).await.map_err(Unlisted::Unreachable)?;
+        let answer = serde_json::from_slice(&bytes).ok().as_ref().and_then(Self::read);
+        answer.ok_or_else(|| Unlisted::Refused("the hub's list of files can't be understood".to_owned()))
+    }
+
+    /// Reads the answer; files without size or digest, or with an odd path, are left out.
+    fn read(answer: &Value) -> Option<Self> {
+        let commit = answer.get("sha")?.as_str().filter(|commit| is_hex(commit, 40))?.to_owned();
+        let files = answer.get("siblings")?.as_array()?.iter().filter_map(Listed::read).collect();
+        Some(Self { commit, files })
+    }
+
+    /// The path of the model: `wanted`, or where models usually are.
+    ///
+    /// # Errors
+    /// A reason that names the models there are.
+    pub(crate) fn model(&self, wanted: Option<&str>) -> Result<&str, String> {
+        let listed =
+            |path: &str| self.files.iter().map(|file| file.path.as_str()).find(|listed| *listed == path);
+        match wanted {
+            Some(path) => {
+                listed(path).ok_or_else(|| format!("there is no such file; there {}", self.models()))
+            }
+            None => MODEL_FILES.into_iter().find_map(listed).ok_or_else(|| {
+                format!("there is neither {}; there {}", MODEL_FILES.join(" nor "), self.models())
+            }),
+        }
+    }
+
+    /// The end of a sentence on the ONNX files.
+    fn models(&self) -> String {
+        let paths = self.files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".onnx"));
+        match paths.take(8).collect::<Vec<_>>().as_slice() {
+            [] => "is no ONNX file".to_owned(),
+            paths => format!("is {}", paths.join(", ")),
+        }
+    }
+
+    /// The model, the files of its weights, and those that say what it is.
+    pub(crate) fn belonging_to(&self, model: &str) -> impl Iterator<Item = &Listed> {
+        self.files.iter().filter(move |file| belongs(&file.path, model))
+    }
+}
+
+impl Listed {
+    fn read(sibling: &Value) -> Option<Self> {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let path = text(sibling.get("rfilename")).filter(|path| is_path(path))?;
+        let size = sibling.get("size")?.as_u64()?;
+        let sha256 = text(sibling.pointer("/lfs/sha256")).filter(|digest| is_hex(digest, 64));
+        let blob = sha256.clone().or_else(|| text(sibling.get("blobId")).filter(|id| is_hex(id, 40)))?;
+        Some(Self { path, size, blob, sha256 })
+    }
+}
+
+/// Exporters call the weights of `model.onnx` `model.onnx_data` or `model.onnx.data`, numbered if there are several.
+fn belongs(path: &str, model: &str) -> bool {
+    let split = |path: &str| match path.rsplit_once('/') {
+        Some((folder, name)) => (folder.to_owned(), name.to_owned()),
+        None => (String::new(), path.to_owned()),
+    };
+    let ((folder, model), (at, name)) = (split(model), split(path));
+    let above = if folder == "onnx" { Some("") } else { folder.strip_suffix("/onnx") };
+    let weights =
+        name.strip_prefix(&model).is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '.']));
+    let is_side = SIDE_FILES.contains(&name.as_str());
+    (at == folder && (weights || is_side)) || (is_side && above == Some(&at))
+}
+
+/// Whether a text is a relative path of plain names with `/` between them.
+pub(crate) fn is_path(text: &str) -> bool {
+    let is_name = |name: &str| !matches!(name, "" | "." | "..");
+    let is_plain = |letter: char| !letter.is_control() && !matches!(letter, '\\' | ':' | '?' | '#' | '%');
+    text.split('/').all(is_name) && text.chars().all(is_plain)
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn listing(paths: &[&str]) -> Listing {
+        let siblings =
+            paths.iter().map(|path| json!({"rfilename": path, "size": 1, "blobId": "a".repeat(40)}));
+        let answer = json!({"sha": "c".repeat(40), "siblings": siblings.collect::<Vec<_>>()});
+        Listing::read(&answer).unwrap()
+    }
+
+    #[test]
+    fn what_belongs_to_a_model_is_beside_it_or_above_its_onnx_folder() {
+        let files = [
+            "README.md",
+            "config.json",
+            "preprocessor_config.json",
+            "model.safetensors",
+            "onnx/model.onnx",
+            "onnx/model.onnx_data",
+            "onnx/model.onnx.data_1",
+            "onnx/model_fp16.onnx",
+            "other/config.json",
+        ];
+        let listing = listing(&files);
+        assert_eq!(listing.model(None), Ok("onnx/model.onnx"));
+        let belonging = listing.belonging_to("onnx/model.onnx").map(|file| file.path.as_str());
+        let expected = [
+            "config.json",
+            "preprocessor_config.json",
+            "onnx/model.onnx",
+            "onnx/model.onnx_data",
+            "onnx/model.onnx.data_1",
+        ];
+        assert_eq!(belonging.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_answered_with_those_there_are() {
+        let files = listing(&["int8.onnx", "README.md"]);
+        let expected = "there is no such file; there is int8.onnx";
+        assert_eq!(files.model(Some("fp16.onnx")), Err(expected.to_owned()));
+        let expected = "there is neither model.onnx nor onnx/model.onnx; there is no ONNX file";
+        assert_eq!(listing(&[]).model(None), Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn paths_and_digests_that_lead_elsewhere_are_left_out() {
+        let files = ["../model.onnx", "/model.onnx", "a//model.onnx", "a\\model.onnx"];
+        assert!(listing(&files).files.is_empty());
+        let answer = json!({"sha": "../../etc", "siblings": []});
+        assert!(Listing::read(&answer).is_none());
+        let odd = json!({"rfilename": "model.onnx", "size": 1, "blobId": "../x", "lfs": {"sha256": "../y"}});
+        assert!(Listed::read(&odd).is_none());
+    }
+}

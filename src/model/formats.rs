@@ -1,0 +1,165 @@
+//! Real runs of graphs that take pixels in every way that CREATE MODEL offers.
+//!
+//! The graphs average each channel, so that what ONNX Runtime answers shows what it was given.
+
+use datafusion::physical_plan::metrics::Time;
+use prost::Message;
+
+use super::testing::{Folder, Onnx};
+use crate::Result;
+use crate::images::decode::RgbImage;
+use crate::model::runtime::{Batch, Model, RunTimes, Runtime};
+use crate::model::tensor::{Preprocessor, Tensor};
+
+const COLOUR: [u8; 3] = [50, 100, 200];
+
+/// ONNX's `ModelProto` with what Seequel never reads: the operator set and attributes. Encoded messages that follow each
+/// other are one message of all their fields.
+#[derive(Clone, PartialEq, Message)]
+struct Rest {
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Nodes>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSet>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Nodes {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, tag = "1")]
+    input: String,
+    #[prost(string, tag = "2")]
+    output: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, optional, tag = "5")]
+    attribute: Option<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    int: i64,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    ints: Vec<i64>,
+    /// `AttributeProto.AttributeType`: 2 is an INT, 7 are INTS.
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+/// `pixels` as they are, averaged to `means` of `[batch, 3, 1, 1]`.
+fn averages(element: &str, shape: &str) -> Vec<u8> {
+    let batch = shape.split(',').next().unwrap();
+    let onnx = Onnx::new()
+        .input("pixels", element, shape)
+        .node("GlobalAveragePool", &["pixels"], "means")
+        .output("means", element, &format!("{batch},3,1,1"));
+    runnable(&onnx, vec![])
+}
+
+/// `pixels` of bytes and channels last, averaged in single precision.
+fn averages_of_bytes() -> Vec<u8> {
+    let node = |input: &str, op_type: &str, output: &str, attribute| Node {
+        input: input.to_owned(),
+        output: output.to_owned(),
+        op_type: op_type.to_owned(),
+        attribute: Some(attribute),
+    };
+    let float = Attribute { name: "to".to_owned(), int: 1, ints: vec![], kind: 2 };
+    let channels_first = Attribute { name: "perm".to_owned(), int: 0, ints: vec![0, 3, 1, 2], kind: 7 };
+    let nodes =
+        vec![node("pixels", "Cast", "floats", float), node("floats", "Transpose", "planes", channels_first)];
+    let onnx = Onnx::new()
+        .input("pixels", "uint8", "batch,height,width,3")
+        .node("GlobalAveragePool", &["planes"], "means")
+        .output("means", "float32", "batch,3,1,1");
+    runnable(&onnx, nodes)
+}
+
+fn runnable(onnx: &Onnx, nodes: Vec<Node>) -> Vec<u8> {
+    let opset_import = vec![OperatorSet { version: 13 }];
+    let rest = Rest { graph: Some(Nodes { node: nodes }), opset_import };
+    [rest.encode_to_vec(), onnx.bytes()].concat()
+}
+
+/// What the model answers to `rows` pictures of [`COLOUR`], three numbers a row.
+fn answers(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
+    let folder = Folder::classifier().unwrap();
+    std::fs::write(folder.path().join("model.onnx"), onnx).unwrap();
+    let options = [&[("rescale", "1"), ("device", "cpu")], options].concat();
+    let spec = folder.resolve(&options)?;
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = home.join(std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into()));
+    let image =
+        RgbImage { width: 6, height: 5, pixels: COLOUR.repeat(30), original_width: 6, original_height: 5 };
+    let image_spec = spec.image().unwrap();
+    let mut tensor = Tensor::new(&image_spec.input, spec.fixed_batch.unwrap_or(rows));
+    let mut preprocessor = Preprocessor::new(image_spec);
+    for row in 0..rows {
+        preprocessor.write(&image, &mut tensor, row).unwrap();
+    }
+    let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
+    let outputs = [spec.output.name.clone()];
+    let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
+    let given = Model::new(spec, Runtime::new(&home)).run(&batch, &outputs, &times)?.unwrap();
+    Ok((0..rows).flat_map(|row| given[0].floats(row).unwrap().to_vec()).collect())
+}
+
+#[test]
+fn single_and_half_precision_of_any_size_and_batch() -> Result<()> {
+    for element in ["float32", "float16"] {
+        let open = averages(element, "batch,3,height,width");
+        assert_eq!(answers(&open, &[("input_size", "4")], 2)?, [50.0, 100.0, 200.0].repeat(2));
+        assert_eq!(answers(&open, &[("input_size", "8x6")], 1)?, [50.0, 100.0, 200.0]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_fixed_batch_is_filled_up_and_cut() -> Result<()> {
+    let fixed = averages("float32", "4,3,4,4");
+    assert_eq!(answers(&fixed, &[], 3)?, [50.0, 100.0, 200.0].repeat(3));
+    Ok(())
+}
+
+#[test]
+fn blue_comes_first_if_said() -> Result<()> {
+    let open = averages("float32", "batch,3,4,4");
+    assert_eq!(answers(&open, &[("channels", "BGR")], 1)?, [200.0, 100.0, 50.0]);
+    Ok(())
+}
+
+#[test]
+fn means_and_deviations_of_bytes_and_of_shares_agree() -> Result<()> {
+    let open = averages("float32", "batch,3,4,4");
+    let shares = [("rescale", "1/255"), ("mean", "0.2,0.4,0.4"), ("std", "0.5")];
+    let bytes = [("mean", "51,102,102"), ("std", "127.5")];
+    let (shares, bytes) = (answers(&open, &shares, 1)?, answers(&open, &bytes, 1)?);
+    for (share, byte) in shares.iter().zip(&bytes) {
+        assert!((share - byte).abs() < 1e-5, "{shares:?} {bytes:?}");
+    }
+    assert!((bytes[2] - 98.0 / 127.5).abs() < 1e-5, "{bytes:?}");
+    Ok(())
+}
+
+#[test]
+fn bytes_with_channels_last() -> Result<()> {
+    let bytes = averages_of_bytes();
+    assert_eq!(answers(&bytes, &[("input_size", "5x3")], 2)?, [50.0, 100.0, 200.0].repeat(2));
+    let letterbox = [("input_size", "6x10"), ("resize", "letterbox"), ("padding", "0")];
+    assert_eq!(answers(&bytes, &letterbox, 1)?, [25.0, 50.0, 100.0]);
+    Ok(())
+}

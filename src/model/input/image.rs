@@ -1,0 +1,260 @@
+//! The image tensor a graph takes, settled between what the graph fixes and what the author says.
+//!
+//! ```text
+//!  'pixel_values' float32 [batch, 3, 224, 224]
+//!   name          element  │     │  └────┴── input_size, unless fixed here
+//!                          │     └────────── layout: the dimension of 1 or 3; channels
+//!                          └──────────────── fixed_batch
+//! ```
+
+use crate::Result;
+use crate::model::onnx::{Dim, Element, Graph, Port};
+use crate::model::settings::{Settings, Size, Source, keyword, keywords, size};
+
+/// The image tensor a model takes: four dimensions, one of them the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Name of the input in the graph.
+    pub name: String,
+    /// Pixels from left to right, 1 to 16,384.
+    pub width: u32,
+    /// Pixels from top to bottom, 1 to 16,384.
+    pub height: u32,
+    /// Order of the dimensions.
+    pub layout: Layout,
+    /// Number and order of the channels.
+    pub channels: Channels,
+    /// Type of the numbers.
+    pub element: Element,
+}
+
+keywords! {
+    /// Order of an image tensor's dimensions.
+    pub enum Layout {
+        /// Batch, channel, row, column.
+        Nchw = "NCHW",
+        /// Batch, row, column, channel.
+        Nhwc = "NHWC",
+    }
+}
+
+keywords! {
+    /// Number and order of an image tensor's channels.
+    pub enum Channels {
+        /// Red, green, blue.
+        Rgb = "RGB",
+        /// Blue, green, red, as OpenCV has it.
+        Bgr = "BGR",
+        /// Luminance alone: a grey picture.
+        L = "L",
+    }
+}
+
+impl Channels {
+    /// How many numbers a pixel has: 1 or 3.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::L => 1,
+        }
+    }
+}
+
+impl InputSpec {
+    /// Settles the options of the input.
+    ///
+    /// # Errors
+    /// If `port` can't be an image, or an option contradicts it or is missing.
+    pub(crate) fn settle(settings: &mut Settings<'_>, port: &Port) -> Result<Self> {
+        let image = Image::new(port)
+            .ok_or_else(|| settings.model_fault(format!("input {port} can't be an image")))?;
+        let layout = image.layout(settings)?;
+        let channels = image.channels(settings, layout)?;
+        let Size { width, height } = image.size(settings, layout)?;
+        Ok(Self { name: image.port.name.clone(), width, height, layout, channels, element: image.element })
+    }
+}
+
+/// The input of a graph that is its image, if there is one.
+///
+/// # Errors
+/// If there are several.
+pub(crate) fn image_port(graph: &Graph) -> Result<Option<&Port>, String> {
+    let mut images = graph.inputs.iter().filter(|port| Image::new(port).is_some());
+    match (images.next(), images.next()) {
+        (Some(image), Some(other)) => {
+            Err(format!("takes two images, {image} and {other}; a call can give one"))
+        }
+        (image, _) => Ok(image),
+    }
+}
+
+/// An input that can be an image: float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels.
+struct Image<'a> {
+    port: &'a Port,
+    dims: &'a [Dim; 4],
+    element: Element,
+}
+
+impl<'a> Image<'a> {
+    fn new(port: &'a Port) -> Option<Self> {
+        let dims = port.dims.as_deref()?.try_into().ok()?;
+        let image = Self { port, dims, element: port.element()? };
+        [Layout::Nchw, Layout::Nhwc].into_iter().any(|layout| image.may_be(layout)).then_some(image)
+    }
+
+    /// Returns the number of channels a layout would mean, unless the graph leaves it open.
+    fn channel_count(&self, layout: Layout) -> Option<usize> {
+        match layout {
+            Layout::Nchw => self.dims[1].fixed(),
+            Layout::Nhwc => self.dims[3].fixed(),
+        }
+    }
+
+    fn may_be(&self, layout: Layout) -> bool {
+        self.channel_count(layout).is_none_or(|count| matches!(count, 1 | 3))
+    }
+
+    /// The layout whose channels are fixed, else the one that isn't impossible; NCHW, ONNX's own, if both are alike.
+    fn layout(&self, settings: &mut Settings<'_>) -> Result<Layout> {
+        let both = [Layout::Nchw, Layout::Nhwc];
+        let possible = || both.into_iter().filter(|layout| self.may_be(*layout));
+        let fixed = possible().find(|layout| self.channel_count(*layout).is_some());
+        let only = possible().next().filter(|_| possible().count() == 1);
+        let layout = settings.settle_beside_graph("layout", keyword, fixed.or(only), Layout::Nchw)?;
+        if self.may_be(layout) { Ok(layout) } else { Err(self.contradicted(settings, "layout", &layout)) }
+    }
+
+    fn channels(&self, settings: &mut Settings<'_>, layout: Layout) -> Result<Channels> {
+        let count = self.channel_count(layout);
+        let grey = (count == Some(1)).then_some(Channels::L);
+        let channels = settings.settle_beside_graph("channels", keyword, grey, Channels::Rgb)?;
+        if count.is_none_or(|count| count == channels.count()) {
+            return Ok(channels);
+        }
+        Err(self.contradicted(settings, "channels", &channels))
+    }
+
+    fn size(&self, settings: &mut Settings<'_>, layout: Layout) -> Result<Size> {
+        let (height, width) = match layout {
+            Layout::Nchw => (self.dims[2].fixed(), self.dims[3].fixed()),
+            Layout::Nhwc => (self.dims[1].fixed(), self.dims[2].fixed()),
+        };
+        let fits =
+            |fixed: Option<usize>, side: u32| fixed.is_none_or(|fixed| u32::try_from(fixed) == Ok(side));
+        match (settings.get("input_size", |value, _| size(value))?, width, height) {
+            (Some((size, source)), ..) if fits(width, size.width) && fits(height, size.height) => {
+                settings.note("input_size", &size, source);
+                Ok(size)
+            }
+            (Some((size, _)), ..) => Err(self.contradicted(settings, "input_size", &size)),
+            (None, Some(width), Some(height)) => {
+                let size = Size::new(width, height);
+                let size =
+                    size.map_err(|reason| settings.model_fault(format!("input {}: {reason}", self.port)))?;
+                settings.note("input_size", &size, Source::Graph);
+                Ok(size)
+            }
+            (None, ..) => {
+                let reason = format!("input {} leaves it open; set it, as in input_size '224'", self.port);
+                Err(settings.option_fault("input_size", &reason))
+            }
+        }
+    }
+
+    fn contradicted(
+        &self,
+        settings: &Settings<'_>,
+        option: &str,
+        value: &impl std::fmt::Display,
+    ) -> crate::Error {
+        settings.option_fault(option, &format!("{value} contradicts input {}", self.port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::settings::ResolvedSetting;
+    use crate::model::{Onnx, options};
+
+    fn settle_onnx(onnx: &Onnx, pairs: &[(&str, &str)]) -> Result<(InputSpec, Vec<ResolvedSetting>), String> {
+        let graph = Graph::read(&onnx.bytes())?;
+        let settled = options(pairs).and_then(|mut settings| {
+            let input = InputSpec::settle(&mut settings, &graph.inputs[0])?;
+            Ok((input, settings.into_resolved()))
+        });
+        settled.map_err(|error| error.to_string())
+    }
+
+    fn settle(shape: &str, options: &[(&str, &str)]) -> Result<InputSpec, String> {
+        settle_onnx(&Onnx::classifier(shape, 10), options).map(|(input, _)| input)
+    }
+
+    fn fault(shape: &str, options: &[(&str, &str)]) -> String {
+        settle(shape, options).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_fixed_graph_needs_no_options() -> Result<(), String> {
+        let (input, settings) = settle_onnx(&Onnx::classifier("8,240,320,1", 10), &[])?;
+        let expected = InputSpec {
+            name: "pixels".to_string(),
+            width: 320,
+            height: 240,
+            layout: Layout::Nhwc,
+            channels: Channels::L,
+            element: Element::F32,
+        };
+        assert_eq!(input, expected);
+        let lines = settings.iter().map(|line| format!("{} {} {}", line.name, line.value, line.source));
+        let expected = ["input_size 320x240 ONNX file", "layout NHWC ONNX file", "channels L ONNX file"];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn an_open_graph_takes_what_is_said() -> Result<(), String> {
+        let input = settle("batch,c,h,w", &[("input_size", "320x240"), ("channels", "BGR")])?;
+        assert_eq!((input.width, input.height, input.layout), (320, 240, Layout::Nchw));
+        assert_eq!(input.channels, Channels::Bgr);
+        let last = settle("batch,c,h,w", &[("input_size", "9"), ("layout", "nhwc")])?;
+        assert_eq!(last.layout, Layout::Nhwc);
+        Ok(())
+    }
+
+    #[test]
+    fn the_layout_follows_from_the_channels() -> Result<(), String> {
+        let layout = |shape| settle(shape, &[("input_size", "3")]).map(|input| input.layout);
+        assert_eq!(layout("b,3,h,w")?, Layout::Nchw);
+        assert_eq!(layout("b,h,w,3")?, Layout::Nhwc);
+        assert_eq!(layout("b,3,3,3")?, Layout::Nchw);
+        Ok(())
+    }
+
+    #[test]
+    fn options_must_agree_with_what_is_fixed_and_say_what_is_open() {
+        let faults = [
+            fault("b,3,224,224", &[("input_size", "320x240")]),
+            fault("b,3,h,224", &[("input_size", "320")]),
+            fault("b,3,224,224", &[("layout", "NHWC")]),
+            fault("b,3,224,224", &[("channels", "L")]),
+            fault("b,3,h,w", &[]),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r"
+        model 'm': option 'input_size': 320x240 contradicts input 'pixels' float32 [b, 3, 224, 224]
+        model 'm': option 'input_size': 320x320 contradicts input 'pixels' float32 [b, 3, h, 224]
+        model 'm': option 'layout': NHWC contradicts input 'pixels' float32 [b, 3, 224, 224]
+        model 'm': option 'channels': L contradicts input 'pixels' float32 [b, 3, 224, 224]
+        model 'm': option 'input_size': input 'pixels' float32 [b, 3, h, w] leaves it open; set it, as in input_size '224'
+        ");
+    }
+
+    #[test]
+    fn sizes_beyond_reason_are_refused() {
+        insta::assert_snapshot!(fault("b,3,99999999999,224", &[]), @r"
+        model 'm': input 'pixels' float32 [b, 3, 99999999999, 224]: 224x99999999999 is not from 1x1 to 16384x16384 with 67108864 pixels at most
+        ");
+    }
+}

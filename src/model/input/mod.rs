@@ -1,0 +1,14 @@
+//! What a model takes: one image, numbers of columns, or both; how an image becomes its tensor; which arguments go where.
+
+mod image;
+mod model_input;
+mod numbers;
+mod preprocessing;
+
+pub use image::{Channels, InputSpec, Layout};
+pub use model_input::{ImageSpec, ModelInput};
+pub use numbers::NumbersSpec;
+pub use preprocessing::{Interpolation, Preprocessing, Resize};
+
+pub(crate) use model_input::{Assignment, MAX_BATCH, assign, fixed_batch};
+pub(crate) use numbers::item_type;

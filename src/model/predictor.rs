@@ -1,0 +1,140 @@
+//! What a name in a query stands for: a model, or an ensemble of models; and what either can answer.
+
+use std::slice;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::{Result, internal_err, plan_err};
+use seequel_udfs::{
+    Request, check_image_type, classification_type, detections_type, embedding_type, ranked_classes_type,
+};
+
+use super::ensemble::Ensemble;
+use crate::model::input::{Assignment, assign};
+use crate::model::onnx::Port;
+use crate::model::runtime::Model;
+use crate::model::spec::ModelSpec;
+use crate::tasks::{Labels, Task, field_type};
+
+/// A model or an ensemble.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
+pub enum Predictor {
+    /// One model.
+    Model(Arc<Model>),
+    /// Several that answer as one.
+    Ensemble(Arc<Ensemble>),
+}
+
+impl Predictor {
+    /// Its name in SQL.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Model(model) => &model.spec().name,
+            Self::Ensemble(ensemble) => ensemble.name(),
+        }
+    }
+
+    /// The models that run.
+    #[must_use]
+    pub fn members(&self) -> &[Arc<Model>] {
+        match self {
+            Self::Model(model) => slice::from_ref(model),
+            Self::Ensemble(ensemble) => ensemble.members(),
+        }
+    }
+
+    /// Whether any of the models takes an image.
+    #[must_use]
+    pub fn takes_image(&self) -> bool {
+        self.members().iter().any(|model| model.spec().image().is_some())
+    }
+
+    /// Names of the classes: an ensemble's members agree on them.
+    pub(crate) fn labels(&self) -> &Labels {
+        match self {
+            Self::Model(model) => &model.spec().labels,
+            Self::Ensemble(ensemble) => &ensemble.members()[0].spec().labels,
+        }
+    }
+
+    /// The type of the answers to `request` on inputs of such types. Looks at specifications only.
+    ///
+    /// # Errors
+    /// A plan error that starts with the function's signature: a request that this can't answer, or not on that.
+    pub fn answer_type(&self, request: Request, inputs: &[DataType]) -> Result<DataType> {
+        self.assign(request, inputs)?;
+        let answer = match self {
+            Self::Model(model) => answer_type(model.spec(), request),
+            Self::Ensemble(ensemble) => ensemble_answer_type(ensemble, request),
+        };
+        answer.or_else(|reason| plan_err!("{}: model '{}' {reason}", request.signature(), self.name()))
+    }
+
+    /// Which of a call's inputs, of types `inputs`, go to which of the model's.
+    ///
+    /// # Errors
+    /// A plan error that starts with the function's signature: inputs that are not the model's.
+    pub(crate) fn assign(&self, request: Request, inputs: &[DataType]) -> Result<Assignment> {
+        // The members of an ensemble are classifiers of images alone.
+        let spec = self.members()[0].spec();
+        match (request, inputs) {
+            (Request::Predict, _) => assign(&spec.inputs, request.signature(), self.name(), inputs),
+            (_, [image]) => {
+                check_image_type(request.signature(), image)?;
+                Ok(Assignment { image: Some(0), numbers: vec![] })
+            }
+            _ => internal_err!("{} looks at an image", request.signature()),
+        }
+    }
+}
+
+fn answer_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
+    let task = &spec.task;
+    match (request, spec.image(), spec.numbers().next()) {
+        (Request::Predict, ..) | (_, Some(_), None) => {}
+        (_, Some(_), Some(_)) => return Err("takes more than an image; predict gives it all".to_owned()),
+        (_, None, _) => return Err("takes no image; predict gives it numbers".to_owned()),
+    }
+    match request {
+        Request::Classify if *task == Task::ImageClassification => Ok(classification_type()),
+        Request::ClassifyTopK { .. } if *task == Task::ImageClassification => Ok(ranked_classes_type()),
+        Request::Classify | Request::ClassifyTopK { .. } => {
+            Err(format!("is for {task}, not for image-classification"))
+        }
+        Request::Embed => match &spec.embedding {
+            // Lengths are bounded where they are settled.
+            Some(output) => Ok(embedding_type(output.length as i32)),
+            None => {
+                Err("has no output that is a vector beside its scores; the option embedding names one"
+                    .to_owned())
+            }
+        },
+        Request::Detect => match &spec.detector {
+            Some(_) => Ok(detections_type()),
+            None if *task == Task::ObjectDetection => {
+                Err("has no output in one of the layouts of YOLO; predict gives its numbers as they are"
+                    .to_owned())
+            }
+            None => Err(format!("is for {task}, not for object-detection")),
+        },
+        Request::Predict => {
+            let field = |port: &Port| Ok(Field::new(&port.name, field_type(port)?, true));
+            Ok(DataType::Struct(spec.outputs.iter().map(field).collect::<Result<Fields, String>>()?))
+        }
+    }
+}
+
+fn ensemble_answer_type(ensemble: &Ensemble, request: Request) -> Result<DataType, String> {
+    match request {
+        Request::Classify => Ok(classification_type()),
+        Request::ClassifyTopK { .. } if ensemble.averages() => Ok(ranked_classes_type()),
+        Request::ClassifyTopK { .. } => Err(format!(
+            "combines by {}, which ranks no classes after the first; an ensemble by mean or weights does",
+            ensemble.combine()
+        )),
+        Request::Embed | Request::Detect | Request::Predict => {
+            Err("is an ensemble, which classifies; name one of its members".to_owned())
+        }
+    }
+}

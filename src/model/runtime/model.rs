@@ -1,0 +1,180 @@
+//! A model that queries can use: its specification, where it runs, and its pool of sessions.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use datafusion::physical_plan::metrics::Time;
+
+use super::pool::Pool;
+use super::session::{Batch, Provider, Runtime, Session, SharedWeights};
+use super::sizing::Sizing;
+use crate::model::spec::{Device, ModelSpec, Precision};
+use crate::model::tensor::BatchOutput;
+use crate::{Error, Result};
+
+/// A registered model. Loading is lazy: making one reads nothing but its specification.
+///
+/// Two models are equal if they are the same registration: replacing a model makes another one, and a query that
+/// was planned with the old one finishes with it.
+#[derive(Debug)]
+pub struct Model {
+    spec: ModelSpec,
+    /// Number of the registration, unique in the process.
+    id: u64,
+    runtime: Runtime,
+    placed: OnceLock<Placed>,
+    weights: SharedWeights,
+    inferred_rows: AtomicU64,
+}
+
+/// What is known once the device is.
+#[derive(Debug)]
+struct Placed {
+    provider: Provider,
+    sizing: Sizing,
+    pool: Pool,
+}
+
+/// Where the time of a run goes.
+#[derive(Debug, Clone)]
+pub(crate) struct RunTimes {
+    /// Waiting for a session.
+    pub(crate) queue: Time,
+    /// Loading sessions.
+    pub(crate) load: Time,
+    /// Computing.
+    pub(crate) infer: Time,
+}
+
+impl Model {
+    /// A model that will run on `runtime`.
+    #[must_use]
+    pub fn new(spec: ModelSpec, runtime: Runtime) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self {
+            spec,
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            runtime,
+            placed: OnceLock::new(),
+            weights: SharedWeights::default(),
+            inferred_rows: AtomicU64::new(0),
+        }
+    }
+
+    /// Everything that `CREATE MODEL` resolved.
+    #[must_use]
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Rows this model has run on since it was registered, by any query of the process.
+    #[must_use]
+    pub fn inferred_rows(&self) -> u64 {
+        self.inferred_rows.load(Relaxed)
+    }
+
+    /// Where the model runs. Asks the installed ONNX Runtime, if there is one, which providers it has.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if `device` asks for what the runtime has not.
+    pub fn provider(&self) -> Result<Provider> {
+        Ok(self.placed()?.provider)
+    }
+
+    /// Batch size, sessions and threads. Loads nothing.
+    ///
+    /// # Errors
+    /// As [`Self::provider`].
+    pub fn sizing(&self) -> Result<Sizing> {
+        Ok(self.placed()?.sizing)
+    }
+
+    /// Runs the rows of `batch` on a session of the pool, which it waits for, or loads.
+    /// Returns the outputs of those names. Blocks: call it on a thread that may.
+    ///
+    /// # Errors
+    /// The outer error is that of loading, and fails the query; the inner one is ONNX Runtime's word on this batch.
+    pub(crate) fn run(
+        &self,
+        batch: &Batch<'_>,
+        outputs: &[String],
+        times: &RunTimes,
+    ) -> Result<Result<Vec<BatchOutput>, String>> {
+        let placed = self.placed()?;
+        let timer = times.queue.timer();
+        let mut seat = placed.pool.take_seat();
+        drop(timer);
+        let session = seat.session(|| {
+            let _timer = times.load.timer();
+            Session::load(&self.runtime, &self.spec, placed.provider, placed.sizing.threads, &self.weights)
+        })?;
+        let _timer = times.infer.timer();
+        self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
+        Ok(session.run(batch, outputs))
+    }
+
+    fn placed(&self) -> Result<&Placed> {
+        if let Some(placed) = self.placed.get() {
+            return Ok(placed);
+        }
+        let provider = self.choose_provider()?;
+        let sizing = Sizing::new(&self.spec, provider);
+        Ok(self.placed.get_or_init(|| Placed { provider, sizing, pool: Pool::new(sizing.sessions) }))
+    }
+
+    fn choose_provider(&self) -> Result<Provider> {
+        let resources = &self.spec.resources;
+        if resources.precision != Precision::F32 {
+            let given = resources.precision;
+            return Err(
+                self.fault("precision", format!("'{given}' is not supported: the provider computes in f32"))
+            );
+        }
+        // Without a runtime nothing can be known of devices, and nothing will run.
+        let has_cuda = || Ok::<_, Error>(!self.runtime.is_installed() || self.runtime.has_cuda()?);
+        match resources.device {
+            Device::Cpu => Ok(Provider::Cpu),
+            Device::Auto if Runtime::sees_gpu() && has_cuda()? => Ok(Provider::Cuda(0)),
+            Device::Auto => Ok(Provider::Cpu),
+            Device::Cuda(number) if has_cuda()? => Ok(Provider::Cuda(number)),
+            Device::Cuda(_) | Device::Other(_) => {
+                let offers = if self.runtime.is_installed() && self.runtime.has_cuda()? {
+                    "cpu, cuda:0, …"
+                } else {
+                    "cpu"
+                };
+                let given = &resources.device;
+                Err(self.fault(
+                    "device",
+                    format!("'{given}' is not to be had; the installed ONNX Runtime offers {offers}"),
+                ))
+            }
+        }
+    }
+
+    fn fault(&self, option: &str, reason: String) -> Error {
+        Error::Option { model: self.spec.name.clone(), option: option.to_owned(), reason }
+    }
+}
+
+impl PartialEq for Model {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Model {}
+
+impl Hash for Model {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+impl PartialOrd for Model {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.id.cmp(&other.id))
+    }
+}

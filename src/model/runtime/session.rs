@@ -1,0 +1,334 @@
+//! ONNX Runtime: finding the library, loading sessions, running batches. The only file that names `ort`.
+//!
+//! The library is opened at run time, on the first model that is loaded, so that a program without it starts,
+//! plans and runs plain SQL. It is looked for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home,
+//! `./.seequel/lib`, and where the system's loader looks.
+
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one file that names ort")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
+    Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+use datafusion::arrow::datatypes::{
+    DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
+use half::f16;
+use ort::environment::Environment;
+use ort::session::builder::{PrepackedWeights, SessionBuilder};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
+use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
+use parking_lot::Mutex;
+
+use crate::model::spec::ModelSpec;
+use crate::model::tensor::{BatchOutput, Numbers, Tensor, TensorData};
+use crate::{Error, Result};
+
+/// File name under which the system's loader knows ONNX Runtime.
+const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+
+/// Environment variable that names the library's file.
+const LIBRARY_PATH: &str = "ORT_DYLIB_PATH";
+
+/// The process's ONNX Runtime. The library can be opened once only, so neither can this be made twice.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+/// The installed ONNX Runtime, opened when first asked for.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    home: PathBuf,
+}
+
+/// Where a session computes, once `auto` has been decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// The processor.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(u32),
+}
+
+impl std::fmt::Display for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl Runtime {
+    /// The runtime whose library lies in `home/lib`, if nowhere closer.
+    #[must_use]
+    pub fn new(home: &Path) -> Self {
+        Self { home: home.to_owned() }
+    }
+
+    /// Whether the library is where this process would look first, without opening it.
+    #[must_use]
+    pub fn is_installed(&self) -> bool {
+        ENVIRONMENT.lock().is_some() || self.library().is_some()
+    }
+
+    /// Whether the runtime was built for CUDA, as this program was. Opens the library.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if the library is missing or unusable.
+    pub fn has_cuda(&self) -> Result<bool> {
+        self.environment()?;
+        #[cfg(feature = "cuda")]
+        {
+            use ort::ep::ExecutionProvider;
+            ort::ep::CUDA::is_available().map_err(|error| Error::Runtime(error.to_string()))
+        }
+        #[cfg(not(feature = "cuda"))]
+        Ok(false)
+    }
+
+    /// Whether the machine has an NVIDIA device, by the files its driver makes.
+    #[must_use]
+    pub fn sees_gpu() -> bool {
+        ["/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
+    }
+
+    fn environment(&self) -> Result<Environment> {
+        let mut environment = ENVIRONMENT.lock();
+        if let Some(environment) = environment.as_ref() {
+            return Ok(environment.clone());
+        }
+        let opened = ort::init_from(self.library().unwrap_or_else(|| LIBRARY.into()))
+            .map_err(|error| self.not_installed(&error.to_string()))?
+            .with_name("seequel")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| Error::Runtime(format!("ONNX Runtime does not start: {error}")))?;
+        Ok(environment.insert(opened).clone())
+    }
+
+    /// The library's file: the first that exists, but for the system's loader, which has paths of its own.
+    fn library(&self) -> Option<PathBuf> {
+        if let Some(path) = std::env::var_os(LIBRARY_PATH) {
+            return Some(path.into());
+        }
+        [self.home.join("lib"), PathBuf::from(".seequel/lib")]
+            .iter()
+            .map(|folder| folder.join(LIBRARY))
+            .find(|file| file.exists())
+            .and_then(|file| std::path::absolute(file).ok())
+    }
+
+    fn not_installed(&self, reason: &str) -> Error {
+        let places = match std::env::var_os(LIBRARY_PATH) {
+            Some(file) => format!("{LIBRARY_PATH}, which names {}", file.display()),
+            None => format!("{}, .seequel/lib and the system's folders", self.home.join("lib").display()),
+        };
+        Error::Runtime(format!(
+            "ONNX Runtime could not be opened, and models need it. `make setup` in Seequel's folder installs it; \
+             a library you have is used when {LIBRARY_PATH} names its file. (Looked in {places}: {reason})"
+        ))
+    }
+}
+
+/// A loaded model. One thread uses it at a time: the pool hands it out.
+pub(crate) struct Session {
+    session: ort::session::Session,
+    /// Name of the input that takes images.
+    image: Option<String>,
+    /// Names of those that take numbers.
+    numbers: Vec<String>,
+    fixed_batch: Option<usize>,
+    /// Sets of outputs that were asked for, with what asks ONNX Runtime for them and no others. Few queries ask for the
+    /// same model's outputs in more than two ways.
+    selections: Vec<(Vec<String>, RunOptions<HasSelectedOutputs>)>,
+}
+
+/// Rows for one run of a model.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    pub(crate) rows: usize,
+    /// The images, if the model takes any: those in the tensor from this slot on.
+    pub(crate) images: Option<(&'a Tensor, usize)>,
+    /// For each input that takes numbers, in the order of the graph, those of each row: all of one shape.
+    pub(crate) numbers: Vec<&'a [Numbers]>,
+}
+
+/// Weights in the layout the kernels want, made by the first session of a model and used by all.
+#[derive(Debug, Default)]
+pub(crate) struct SharedWeights(Mutex<Option<PrepackedWeights>>);
+
+impl Session {
+    /// Loads the model's file for `provider`, computing on `threads` threads. Blocks for as long as that takes.
+    pub(crate) fn load(
+        runtime: &Runtime,
+        spec: &ModelSpec,
+        provider: Provider,
+        threads: usize,
+        weights: &SharedWeights,
+    ) -> Result<Self> {
+        let environment = runtime.environment()?;
+        let refused = |error: ort::Error| Error::Model {
+            model: spec.name.clone(),
+            reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
+        };
+        let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
+        let session = SessionBuilder::new(&environment)
+            .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
+            .and_then(|builder| Ok(builder.with_intra_op_spinning(threads > 1)?))
+            .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
+            .and_then(|builder| with_provider(builder, provider, spec))
+            .and_then(|mut builder| builder.commit_from_file(&spec.file))
+            .map_err(refused)?;
+        let image = spec.image().map(|image| image.input.name.clone());
+        let numbers = spec.numbers().map(|numbers| numbers.port.name.clone()).collect();
+        Ok(Self { session, image, numbers, fixed_batch: spec.fixed_batch, selections: vec![] })
+    }
+
+    /// Runs the rows of `batch`; returns the outputs of those names, and computes no others.
+    ///
+    /// A model whose batch is fixed runs on the whole of it: what it says of further rows is padding.
+    pub(crate) fn run(&mut self, batch: &Batch<'_>, outputs: &[String]) -> Result<Vec<BatchOutput>, String> {
+        let fault = |error: ort::Error| error.to_string();
+        let rows = self.fixed_batch.unwrap_or(batch.rows);
+        let selection = self.selection(outputs).map_err(fault)?;
+        let options = &self.selections[selection].1;
+        let numbers = batch.numbers.iter().map(|given| Numbers::batched(given, rows));
+        let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
+        let mut inputs = Vec::with_capacity(1 + numbers.len());
+        if let (Some(name), Some((tensor, first))) = (&self.image, batch.images) {
+            inputs.push((name.as_str(), image_input(tensor, first, rows).map_err(fault)?));
+        }
+        for (name, numbers) in self.numbers.iter().zip(&numbers) {
+            inputs.push((name.as_str(), numbers_input(numbers).map_err(fault)?));
+        }
+        let given = self.session.run_with_options(inputs, options).map_err(fault)?;
+        let output = |name: &String| match given.get(name) {
+            Some(value) => batch_output(name, value, rows),
+            None => Err(format!("the model gave no output '{name}'")),
+        };
+        outputs.iter().map(output).collect()
+    }
+
+    /// The position among the selections of the one for `outputs`.
+    fn selection(&mut self, outputs: &[String]) -> ort::Result<usize> {
+        if let Some(known) = self.selections.iter().position(|(names, _)| names == outputs) {
+            return Ok(known);
+        }
+        let selector = outputs.iter().fold(OutputSelector::no_default(), |all, name| all.with(name.as_str()));
+        self.selections.push((outputs.to_vec(), RunOptions::new()?.with_outputs(selector)));
+        Ok(self.selections.len() - 1)
+    }
+}
+
+/// The `batch` images of `tensor` from `first` on, as they lie.
+fn image_input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<SessionInputValue<'_>> {
+    let shape = tensor.shape(batch);
+    let values = tensor.image_len() * first..tensor.image_len() * (first + batch);
+    Ok(match tensor.data() {
+        TensorData::F32(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
+        TensorData::F16(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
+        TensorData::U8(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
+    })
+}
+
+/// The numbers of a batch, as they lie.
+fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<'_>> {
+    let Numbers { values, shape } = numbers;
+    macro_rules! view {
+        ($type:ty) => {
+            TensorRef::from_array_view((shape.clone(), values.as_primitive::<$type>().values().as_ref()))?
+                .into()
+        };
+    }
+    Ok(match values.data_type() {
+        DataType::Float16 => view!(Float16Type),
+        DataType::Float64 => view!(Float64Type),
+        DataType::UInt8 => view!(UInt8Type),
+        DataType::UInt16 => view!(UInt16Type),
+        DataType::UInt32 => view!(UInt32Type),
+        DataType::UInt64 => view!(UInt64Type),
+        DataType::Int8 => view!(Int8Type),
+        DataType::Int16 => view!(Int16Type),
+        DataType::Int32 => view!(Int32Type),
+        DataType::Int64 => view!(Int64Type),
+        DataType::Boolean => {
+            let values: Vec<bool> = values.as_boolean().values().iter().collect();
+            ort::value::Tensor::from_array((shape.clone(), values))?.into()
+        }
+        _ => view!(Float32Type),
+    })
+}
+
+/// A copy of an output's numbers.
+fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutput, String> {
+    let fault = |error: ort::Error| error.to_string();
+    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+        return Err(format!("output '{name}' is no tensor"));
+    };
+    let shape: Vec<_> = shape.iter().map(|length| usize::try_from(*length).unwrap_or(0)).collect();
+    macro_rules! numbers {
+        ($array:ty, $number:ty) => {
+            Arc::new(<$array>::from(value.try_extract_tensor::<$number>().map_err(fault)?.1.to_vec()))
+                as ArrayRef
+        };
+    }
+    let numbers = match ty {
+        TensorElementType::Float32 => numbers!(Float32Array, f32),
+        TensorElementType::Float16 => {
+            let (_, halves) = value.try_extract_tensor::<f16>().map_err(fault)?;
+            Arc::new(Float32Array::from_iter_values(halves.iter().map(|half| half.to_f32())))
+        }
+        TensorElementType::Float64 => numbers!(Float64Array, f64),
+        TensorElementType::Uint8 => numbers!(UInt8Array, u8),
+        TensorElementType::Int8 => numbers!(Int8Array, i8),
+        TensorElementType::Int32 => numbers!(Int32Array, i32),
+        TensorElementType::Int64 => numbers!(Int64Array, i64),
+        TensorElementType::Int16 => numbers!(Int16Array, i16),
+        TensorElementType::Uint16 => numbers!(UInt16Array, u16),
+        TensorElementType::Uint32 => numbers!(UInt32Array, u32),
+        TensorElementType::Uint64 => numbers!(UInt64Array, u64),
+        TensorElementType::Bool => numbers!(BooleanArray, bool),
+        TensorElementType::String => {
+            Arc::new(StringArray::from(value.try_extract_strings().map_err(fault)?.1))
+        }
+        other => return Err(format!("output '{name}' is of type {other}, which SQL has no numbers for")),
+    };
+    BatchOutput::new(name, &shape, numbers, batch)
+}
+
+#[cfg(feature = "cuda")]
+fn with_provider(
+    builder: SessionBuilder,
+    provider: Provider,
+    spec: &ModelSpec,
+) -> ort::Result<SessionBuilder> {
+    use ort::ep::ArbitrarilyConfigurableExecutionProvider;
+    match provider {
+        Provider::Cpu => Ok(builder),
+        Provider::Cuda(number) => {
+            // The exhaustive search, ort's default, costs seconds for each new batch size.
+            let mut cuda = ort::ep::CUDA::default()
+                .with_device_id(number.cast_signed())
+                .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)
+                .with_arena_extend_strategy(ort::ep::ArenaExtendStrategy::SameAsRequested);
+            for (key, value) in &spec.resources.provider_options {
+                cuda = cuda.with_arbitrary_config(key, value);
+            }
+            Ok(builder.with_execution_providers([cuda.build().error_on_failure()])?)
+        }
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn with_provider(builder: SessionBuilder, _: Provider, _: &ModelSpec) -> ort::Result<SessionBuilder> {
+    Ok(builder)
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("image", &self.image).finish_non_exhaustive()
+    }
+}

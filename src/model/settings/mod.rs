@@ -1,0 +1,20 @@
+//! The settings of one model, from OPTIONS and the files beside it, in layers; and readers of single values.
+
+mod create_model;
+mod files;
+mod hugging_face;
+mod keyword;
+mod layers;
+mod sources;
+mod timm;
+mod values;
+
+pub use create_model::CreateModel;
+pub use keyword::UnknownKeyword;
+pub use layers::{ResolvedSetting, Source};
+
+pub(crate) use files::{MAX_MODEL_BYTES, MAX_SIDE_BYTES, locate, read_bounded, side_folders};
+pub(crate) use keyword::keywords;
+pub(crate) use layers::Settings;
+pub(crate) use sources::push_layers;
+pub(crate) use values::{PerChannel, Size, channels, count, keyword, number, share, size, text};

@@ -1,0 +1,85 @@
+//! The layers of settings that a model comes with: OPTIONS, and the JSON files beside the ONNX file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::files::{MAX_SIDE_BYTES, read_bounded, side_folders};
+use super::hugging_face;
+use super::layers::{Layer, Settings, Source};
+use crate::Result;
+
+/// Adds the layers of one model, strongest first.
+///
+/// # Errors
+/// If a file can't be read, is no JSON object, or a key of OPTIONS or `seequel.json` is unknown.
+pub(crate) fn push_layers(
+    settings: &mut Settings<'_>,
+    file: &Path,
+    options: &BTreeMap<String, String>,
+) -> Result<()> {
+    let options = options.iter().map(|(key, value)| (key.to_ascii_lowercase(), Value::from(value.as_str())));
+    settings.push(Source::Options, options.collect())?;
+    push_file(settings, file, "seequel.json", Source::SeequelJson, |object| {
+        object.clone().into_iter().collect()
+    })?;
+    let (pixels, network) = ("preprocessor_config.json", "config.json");
+    push_file(settings, file, pixels, Source::HuggingFace(pixels), hugging_face::preprocessor)?;
+    push_file(settings, file, network, Source::HuggingFace(network), hugging_face::config)
+}
+
+/// Adds the layer of a JSON file that may lie beside the model.
+fn push_file(
+    settings: &mut Settings<'_>,
+    model: &Path,
+    name: &str,
+    source: Source,
+    translate: impl FnOnce(&Map<String, Value>) -> Layer,
+) -> Result<()> {
+    let Some(path) = side_folders(model).map(|folder| folder.join(name)).find(|path| path.is_file()) else {
+        return Ok(());
+    };
+    let bytes = read_bounded(&path, MAX_SIDE_BYTES).map_err(|reason| settings.model_fault(reason))?;
+    let object = serde_json::from_slice::<Map<String, Value>>(&bytes);
+    let object = object.map_err(|error| {
+        settings.model_fault(format!("'{}' is not a JSON object: {error}", path.display()))
+    })?;
+    settings.push(source, translate(&object))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Folder;
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn faults_in_files_name_the_file() -> TestResult {
+        let labels = r#"{"labels": "labels.txt"}"#;
+        let faults = [
+            Folder::classifier()?.put("config.json", "[]")?.fault(&[]),
+            Folder::classifier()?.put("seequel.json", "{")?.fault(&[]),
+            Folder::classifier()?.put("seequel.json", r#"{"lables": 1}"#)?.fault(&[]),
+            Folder::classifier()?.put("seequel.json", labels)?.fault(&[]),
+            Folder::classifier()?.put("seequel.json", labels)?.put("labels.txt", "cat\ndog\nfox")?.fault(&[]),
+            Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?.fault(&[]),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r"
+        model 'm': 'config.json' is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
+        model 'm': 'seequel.json' is not a JSON object: EOF while parsing an object at line 1 column 1
+        model 'm': option 'lables': there is no such option; did you mean 'labels'? (from seequel.json)
+        model 'm': option 'labels': there is no file 'labels.txt' (from seequel.json)
+        model 'm': option 'labels': labels.txt has 3 labels but output 'logits' has 2 classes (from seequel.json)
+        model 'm': option 'rescale': 0 makes all pixels alike (from preprocessor_config.json)
+        ");
+        Ok(())
+    }
+
+    #[test]
+    fn a_stronger_source_repairs_a_faulty_one() -> TestResult {
+        let faulty = Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?;
+        assert!(faulty.resolve(&[("rescale", "1/255")]).is_ok());
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! What a model is once `CREATE MODEL` has resolved and checked it: plain data, no ONNX Runtime.
+//!
+//! ```text
+//!  settings (layers) ─┐
+//!  ONNX graph ────────┼─ resolve ─► ModelSpec: inputs, task, output, labels, resources
+//!  labels files ──────┘
+//! ```
+
+mod model_spec;
+mod resolve;
+mod resources;
+
+pub use model_spec::ModelSpec;
+pub use resources::{Device, Precision, Resources, UnknownDevice};

@@ -1,0 +1,284 @@
+//! From the words of `CREATE MODEL` to a [`ModelSpec`]: reads the files, settles every option, checks the whole.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::model_spec::ModelSpec;
+use super::resources::Resources;
+use crate::Result;
+use crate::model::input::{ModelInput, fixed_batch};
+use crate::model::onnx::Graph;
+use crate::model::settings::{
+    MAX_MODEL_BYTES, Settings, Source, keyword, locate, push_layers, read_bounded, text,
+};
+use crate::tasks::detection::Detector;
+use crate::tasks::{Background, EmbeddingSpec, FoundLabels, OutputSpec, Task, labels};
+
+impl ModelSpec {
+    /// Reads an ONNX file and the files beside it, and settles every option.
+    ///
+    /// `file` is the ONNX file or its folder; `options` are the OPTIONS of the statement, which are stronger than the
+    /// files. Nothing is loaded into ONNX Runtime.
+    ///
+    /// # Errors
+    /// [`Error::Model`](crate::Error) or [`Error::Option`](crate::Error) if the model could not run:
+    /// a file is missing or is something else, an option is unknown, malformed or contradicts the graph.
+    pub fn resolve(name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Self> {
+        let mut settings = Settings::new(name);
+        let file = locate(file).map_err(|reason| settings.model_fault(reason))?;
+        push_layers(&mut settings, &file, options)?;
+        let (graph, sha256) = read_graph(&mut settings, &file)?;
+        let inputs = ModelInput::settle_all(&mut settings, &graph)?;
+        let fixed_batch = fixed_batch(&settings, &graph)?;
+        let task = Task::settle(
+            &mut settings,
+            &graph,
+            inputs.iter().any(|input| matches!(input, ModelInput::Image(_))),
+        )?;
+        let labels = settle_labels(&mut settings, &file, &task)?;
+        let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
+        let embedding = EmbeddingSpec::settle(&mut settings, &graph, &task, &output)?;
+        let detector = Detector::settle(&mut settings, &graph, &task, &output)?;
+        let resources = Resources::settle(&mut settings, fixed_batch)?;
+        Ok(Self {
+            name: name.to_string(),
+            file,
+            sha256,
+            task,
+            inputs,
+            fixed_batch,
+            output,
+            embedding,
+            detector,
+            outputs: graph.outputs.into_iter().filter(|port| port.arrow_type().is_some()).collect(),
+            labels: labels.labels,
+            resources,
+            settings: settings.into_resolved(),
+        })
+    }
+}
+
+/// Reads the ONNX file's outline and digest, and checks both.
+fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String)> {
+    let bytes = read_bounded(file, MAX_MODEL_BYTES).map_err(|reason| settings.model_fault(reason))?;
+    let sha256 = settle_sha256(settings, file, &bytes)?;
+    let graph = Graph::read(&bytes).map_err(|reason| {
+        settings.model_fault(format!("'{}' is not an ONNX file: {reason}", file.display()))
+    })?;
+    let missing = graph.weight_files.iter().find(|name| !file.with_file_name(name).is_file());
+    match missing {
+        Some(name) => {
+            let reason =
+                format!("there is no file '{name}' beside '{}', which keeps weights there", file.display());
+            Err(settings.model_fault(reason))
+        }
+        None => Ok((graph, sha256)),
+    }
+}
+
+/// Computes the digest of the ONNX file in lower-case hex and compares it with the one that is demanded.
+fn settle_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Result<String> {
+    let mut actual = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string never fails.
+        let _ = write!(actual, "{byte:02x}");
+    }
+    let demanded = settings.get("sha256", |value, _| text(value))?;
+    let (demanded, source) = demanded.unwrap_or_else(|| (actual.clone(), Source::Graph));
+    if !demanded.eq_ignore_ascii_case(&actual) {
+        let reason = format!("'{}' has digest {actual}, not {demanded}", file.display());
+        return Err(settings.option_fault("sha256", &reason));
+    }
+    settings.note("sha256", &actual, source);
+    Ok(actual)
+}
+
+/// Reads the labels, unless the task has no classes, and names the background among them.
+fn settle_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Result<FoundLabels> {
+    if *task == Task::FeatureExtraction {
+        settings.note("labels", &"none, vectors have no classes", Source::Default);
+        return Ok(FoundLabels::default());
+    }
+    let found = settings.get("labels", |value, source| labels::read(value, source, file))?;
+    let background = settings.settle("background", keyword, Background::None)?;
+    let Some((found, source)) = found else {
+        settings.note("labels", &"class numbers", Source::Default);
+        return Ok(FoundLabels::default());
+    };
+    settings.note("labels", &format!("{} in {}", found.labels.len(), found.place), source);
+    Ok(found.beside(background))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::Layout;
+    use crate::model::onnx::Element;
+    use crate::model::{Folder, Onnx};
+    use crate::tasks::Activation;
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    /// `DESCRIBE MODEL` as lines.
+    fn describe(spec: &ModelSpec) -> String {
+        let lines =
+            spec.settings.iter().map(|line| format!("{:17}{:26}{}", line.name, line.value, line.source));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_setting_is_described_with_its_source() -> TestResult {
+        let folder = Folder::classifier()?
+            .put("labels.txt", "cat\ndog\n")?
+            .put(
+                "seequel.json",
+                r#"{"$schema": "x", "labels": "labels.txt", "mean": null, "concurrency": 2}"#,
+            )?
+            .put(
+                "preprocessor_config.json",
+                r#"{"image_mean": [0.485, 0.456, 0.406], "resample": 2, "size": 224}"#,
+            )?
+            .put(
+                "config.json",
+                r#"{"architectures": ["ViTForImageClassification"], "id2label": {"0": "a"}}"#,
+            )?;
+        let digest = folder.resolve(&[])?.sha256;
+        let spec = folder.resolve(&[("Interpolation", "nearest"), ("sha256", &digest.to_uppercase())])?;
+        insta::assert_snapshot!(describe(&spec).replace(&digest, &format!("{:26}", "<digest>")), @r"
+        task             image-classification      config.json
+        input_size       224x224                   preprocessor_config.json
+        layout           NCHW                      ONNX file
+        channels         RGB                       default
+        rescale          0.003921569               default
+        mean             0.485,0.456,0.406         preprocessor_config.json
+        std              1                         default
+        resize           stretch                   preprocessor_config.json
+        padding          114                       default
+        crop_fraction    0.875                     default
+        interpolation    nearest                   OPTIONS
+        labels           2 in labels.txt           seequel.json
+        background       none                      default
+        activation       softmax                   default
+        output           logits                    ONNX file
+        sha256           <digest>                  OPTIONS
+        device           auto                      default
+        batch_size       auto                      default
+        concurrency      2                         seequel.json
+        num_cpus         auto                      default
+        num_gpus         auto                      default
+        precision        f32                       default
+        provider_options {}                        default
+        ");
+        assert_eq!(spec.file, folder.path().join("model.onnx"));
+        assert_eq!((spec.labels.get(1).as_ref(), spec.output.classes), ("dog", 2));
+        assert_eq!(spec.image().unwrap().preprocessing.mean, [0.485, 0.456, 0.406]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_background_class_has_a_place_among_the_labels() -> TestResult {
+        let folder = Folder::with(&Onnx::classifier("b,3,224,224", 3))?.put("labels.txt", "cat\ndog")?;
+        let names = |background| -> Result<Vec<String>> {
+            let spec = folder.resolve(&[("labels", "labels.txt"), ("background", background)])?;
+            Ok((0..3).map(|class| spec.labels.get(class).into_owned()).collect())
+        };
+        assert_eq!(names("first")?, ["background", "cat", "dog"]);
+        assert_eq!(names("last")?, ["cat", "dog", "background"]);
+        let fault = Folder::classifier()?.put("labels.txt", "cat\ndog")?;
+        let fault = fault.fault(&[("labels", "labels.txt"), ("background", "first")]);
+        let expected = "labels.txt with the background has 3 labels but output 'logits' has 2 classes";
+        assert_eq!(fault, format!("model 'm': option 'labels': {expected}"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_bare_file_describes_itself() -> TestResult {
+        let spec = Folder::classifier()?.resolve(&[])?;
+        let input = &spec.image().unwrap().input;
+        assert_eq!((&spec.task, spec.output.activation), (&Task::ImageClassification, Activation::Softmax));
+        assert_eq!((input.layout, input.element), (Layout::Nchw, Element::F32));
+        assert_eq!((input.width, input.height, spec.labels.len()), (224, 224, 0));
+        let told = spec.settings.iter().filter(|setting| setting.source == Source::Graph);
+        let told = told.map(|setting| setting.name).collect::<Vec<_>>();
+        assert_eq!(told, ["task", "input_size", "layout", "output", "sha256"]);
+        Ok(())
+    }
+
+    #[test]
+    fn an_embedding_takes_nothing_from_the_classifier_it_shares_a_file_with() -> TestResult {
+        let onnx = Onnx::classifier("batch,3,224,224", 2).output("features", "float32", "batch,64");
+        let classifier = r#"{
+            "task": "image-classification", "labels": ["cat", "dog"], "activation": "softmax", "output": "logits",
+            "mean": 127
+        }"#;
+        let folder = Folder::with(&onnx)?.put("seequel.json", classifier)?;
+        let spec = folder.resolve(&[("task", "feature-extraction"), ("output", "features")])?;
+        assert_eq!(
+            (spec.output.classes, spec.output.activation, spec.labels.len()),
+            (64, Activation::None, 0)
+        );
+        assert_eq!(spec.image().unwrap().preprocessing.mean, [127.0; 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_refused() -> TestResult {
+        let missing = ModelSpec::resolve("m", Path::new("no/such.onnx"), &BTreeMap::new());
+        let expected = "model 'm': there is no file 'no/such.onnx'";
+        assert_eq!(missing.map_err(|error| error.to_string()), Err(expected.to_string()));
+        let empty = tempfile::tempdir()?;
+        let missing = ModelSpec::resolve("m", empty.path(), &BTreeMap::new());
+        let (folder, hint) = (empty.path().display(), "name the file");
+        let expected =
+            format!("model 'm': folder '{folder}' has neither model.onnx nor onnx/model.onnx; {hint}");
+        assert_eq!(missing.map_err(|error| error.to_string()), Err(expected));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_is_refused() -> TestResult {
+        let pointer = "version https://git-lfs.example/spec/v1\noid sha256:00\nsize 1\n";
+        let faults = [
+            Folder::classifier()?.put("model.onnx", "<html></html>")?.fault(&[]),
+            Folder::classifier()?.put("model.onnx", pointer)?.fault(&[]),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r"
+        model 'm': 'model.onnx' is not an ONNX file: failed to decode Protobuf message: ModelProto.graph: invalid wire type: EndGroup (expected LengthDelimited)
+        model 'm': 'model.onnx' is not an ONNX file: it only points to one; fetch that with 'git lfs pull'
+        ");
+        Ok(())
+    }
+
+    #[test]
+    fn weights_in_another_file_must_be_there() -> TestResult {
+        let folder =
+            Folder::with(&Onnx::classifier("b,3,224,224", 2).weight_in_file("w", "model.onnx_data"))?;
+        let expected =
+            "model 'm': there is no file 'model.onnx_data' beside 'model.onnx', which keeps weights there";
+        assert_eq!(folder.fault(&[]), expected);
+        assert!(folder.put("model.onnx_data", "")?.resolve(&[]).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn options_are_checked_against_the_file() -> TestResult {
+        let folder = Folder::classifier()?;
+        let digest = folder.resolve(&[])?.sha256;
+        let faults = [
+            folder.fault(&[("sha256", "00")]).replace(&digest, "<digest>"),
+            folder.fault(&[("batchsize", "8")]),
+            folder.fault(&[("labels", r#"["cat"]"#)]),
+            folder.fault(&[("task", "image-clasification")]),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r"
+        model 'm': option 'sha256': 'model.onnx' has digest <digest>, not 00
+        model 'm': option 'batchsize': there is no such option; did you mean 'batch_size'?
+        model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'
+        model 'm': option 'task': 'image-clasification' is not one of image-classification, feature-extraction, object-detection
+        ");
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! Where a model runs and in what portions: the options of the planner rather than of the model.
+//!
+//! What is `auto`, and so `None` here, is measured later; a value that is given binds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::model::input::MAX_BATCH;
+use crate::model::settings::{Settings, count, keyword, keywords, share, text};
+
+/// Most sessions of one model, or threads of one session: more than any machine has cores.
+const MAX_PARALLEL: usize = 1024;
+
+/// Where and in what portions a model runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resources {
+    /// The execution provider that runs it.
+    pub device: Device,
+    /// Images in a batch; `None` leaves it to the planner.
+    pub batch_size: Option<usize>,
+    /// Fewest and most sessions in the pool, at least 1; `None` leaves it to the planner.
+    pub concurrency: Option<(usize, usize)>,
+    /// Threads a session may use; `None` leaves it to the planner.
+    pub num_cpus: Option<usize>,
+    /// Share of its device that a session takes, above 0 and at most 1; `None` leaves it to the planner.
+    pub num_gpus: Option<f32>,
+    /// What the provider may compute in.
+    pub precision: Precision,
+    /// Passed to the provider as they are.
+    pub provider_options: BTreeMap<String, String>,
+}
+
+/// What ONNX Runtime runs a model on; which there are depends on the library that is loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// The fastest there is.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// An Nvidia device, by number.
+    Cuda(u32),
+    /// Another execution provider, in lower case, such as `openvino` or `tensorrt:0`.
+    Other(String),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Cpu => f.pad("cpu"),
+            Self::Cuda(number) => f.pad(&format!("cuda:{number}")),
+            Self::Other(provider) => f.pad(provider),
+        }
+    }
+}
+
+/// A text that can't be the name of a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a device such as auto, cpu, cuda:0, tensorrt:0 or openvino")]
+pub struct UnknownDevice(String);
+
+/// Any provider's name is taken: only the loaded library knows whether it is there.
+impl FromStr for Device {
+    type Err = UnknownDevice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDevice> {
+        let word = text.to_ascii_lowercase();
+        let unknown = || UnknownDevice(text.to_string());
+        let (provider, device) = word.split_once(':').unwrap_or((&word, "0"));
+        match provider {
+            "auto" | "cpu" if word.contains(':') => Err(unknown()),
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => device.parse().map(Self::Cuda).map_err(|_| unknown()),
+            _ if is_name(provider) && is_name(device) => Ok(Self::Other(word)),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+keywords! {
+    /// What an execution provider may compute in, whatever the types of the model's tensors.
+    pub enum Precision {
+        /// IEEE 754 single precision.
+        F32 = "f32",
+        /// The upper half of single precision.
+        Bf16 = "bf16",
+        /// IEEE 754 half precision.
+        F16 = "f16",
+    }
+}
+
+impl Resources {
+    /// Settles the options of resources; `fixed_batch` is the only batch size that the graph takes.
+    pub(crate) fn settle(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Self> {
+        Ok(Self {
+            device: settings.settle("device", keyword, Device::Auto)?,
+            batch_size: batch_size(settings, fixed_batch)?,
+            concurrency: settings
+                .settle("concurrency", |value| auto(value, sessions), Auto(None))?
+                .0
+                .map(Into::into),
+            num_cpus: settings.settle("num_cpus", |value| auto(value, threads), Auto(None))?.0,
+            num_gpus: settings.settle("num_gpus", |value| auto(value, share), Auto(None))?.0,
+            precision: settings.settle("precision", keyword, Precision::F32)?,
+            provider_options: settings
+                .settle("provider_options", provider_options, ProviderOptions::default())?
+                .0,
+        })
+    }
+}
+
+fn batch_size(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Option<usize>> {
+    let size = settings.settle(
+        "batch_size",
+        |value| auto(value, |value| count(value, 1..=MAX_BATCH)),
+        Auto(None),
+    )?;
+    match (size.0, fixed_batch) {
+        (Some(size), Some(fixed)) if size != fixed => {
+            let reason = format!("the graph takes batches of {fixed} and no other; leave the option out");
+            Err(settings.option_fault("batch_size", &reason))
+        }
+        (size, _) => Ok(size),
+    }
+}
+
+/// A value, or `auto`.
+struct Auto<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Auto<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("auto"),
+        }
+    }
+}
+
+fn auto<T>(value: &Value, read: impl FnOnce(&Value) -> Result<T, String>) -> Result<Auto<T>, String> {
+    let is_auto = value.as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case("auto"));
+    if is_auto { Ok(Auto(None)) } else { Ok(Auto(Some(read(value)?))) }
+}
+
+/// Fewest and most sessions.
+struct Sessions(usize, usize);
+
+impl fmt::Display for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == self.1 { write!(f, "{}", self.0) } else { write!(f, "{}..{}", self.0, self.1) }
+    }
+}
+
+impl From<Sessions> for (usize, usize) {
+    fn from(Sessions(fewest, most): Sessions) -> Self {
+        (fewest, most)
+    }
+}
+
+fn sessions(value: &Value) -> Result<Sessions, String> {
+    let text = text(value)?;
+    let (fewest, most) = text.split_once("..").unwrap_or((&text, &text));
+    let side = |text: &str| text.trim().parse().ok().filter(|count| (1..=MAX_PARALLEL).contains(count));
+    match (side(fewest), side(most)) {
+        (Some(fewest), Some(most)) if fewest <= most => Ok(Sessions(fewest, most)),
+        _ => Err(format!("'{text}' is not a number of sessions such as 2 or 1..4, from 1 to {MAX_PARALLEL}")),
+    }
+}
+
+fn threads(value: &Value) -> Result<usize, String> {
+    count(value, 1..=MAX_PARALLEL)
+}
+
+/// Printed as the JSON object it is read from.
+#[derive(Default)]
+struct ProviderOptions(BTreeMap<String, String>);
+
+impl fmt::Display for ProviderOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        serde_json::json!(self.0).fmt(f)
+    }
+}
+
+fn provider_options(value: &Value) -> Result<ProviderOptions, String> {
+    let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let Value::Object(object) = parsed.as_ref().unwrap_or(value) else {
+        return Err(format!("{value} is not a JSON object such as {{\"num_streams\": 1}}"));
+    };
+    let pairs = object.iter().map(|(key, value)| Ok((key.clone(), text(value)?)));
+    Ok(ProviderOptions(pairs.collect::<Result<_, String>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::options;
+
+    fn settle(pairs: &[(&str, &str)], fixed_batch: Option<usize>) -> Result<Resources, String> {
+        let settled = options(pairs).and_then(|mut settings| Resources::settle(&mut settings, fixed_batch));
+        settled.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_is_left_to_the_planner_unless_said() {
+        let auto = Resources {
+            device: Device::Auto,
+            batch_size: None,
+            concurrency: None,
+            num_cpus: None,
+            num_gpus: None,
+            precision: Precision::F32,
+            provider_options: BTreeMap::new(),
+        };
+        assert_eq!(settle(&[], None), Ok(auto.clone()));
+        assert_eq!(settle(&[("batch_size", "AUTO"), ("concurrency", "auto")], Some(1)), Ok(auto));
+    }
+
+    #[test]
+    fn what_is_said_binds() -> Result<(), String> {
+        let resources = settle(
+            &[
+                ("device", "CUDA:1"),
+                ("batch_size", "8"),
+                ("concurrency", "1..4"),
+                ("num_cpus", "2"),
+                ("num_gpus", "0.5"),
+                ("precision", "BF16"),
+                ("provider_options", r#"{"num_streams": 1, "cache": "/c"}"#),
+            ],
+            Some(8),
+        )?;
+        let provider_options =
+            [("num_streams", "1"), ("cache", "/c")].map(|(k, v)| (k.to_string(), v.to_string()));
+        let expected = Resources {
+            device: Device::Cuda(1),
+            batch_size: Some(8),
+            concurrency: Some((1, 4)),
+            num_cpus: Some(2),
+            num_gpus: Some(0.5),
+            precision: Precision::Bf16,
+            provider_options: provider_options.into(),
+        };
+        assert_eq!(resources, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_device_is_auto_cpu_or_any_provider() {
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        assert_eq!("OpenVINO".parse(), Ok(Device::Other("openvino".to_string())));
+        assert_eq!("tensorrt:0".parse(), Ok(Device::Other("tensorrt:0".to_string())));
+        for text in ["", "cpu:1", "auto:0", "cuda:x", "cuda:-1", "tensorrt:", "a b"] {
+            assert_eq!(text.parse::<Device>(), Err(UnknownDevice(text.to_string())));
+        }
+    }
+
+    #[test]
+    fn faults_name_the_option() {
+        let fault = |key, value| settle(&[(key, value)], Some(4)).err().unwrap_or_default();
+        let faults = [
+            fault("batch_size", "0"),
+            fault("batch_size", "8"),
+            fault("concurrency", "4..1"),
+            fault("num_cpus", "many"),
+            fault("num_gpus", "2"),
+            fault("precision", "int8"),
+            fault("device", "gpu 0"),
+            fault("provider_options", "num_streams=1"),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r#"
+        model 'm': option 'batch_size': '0' is not a whole number from 1 to 65536
+        model 'm': option 'batch_size': the graph takes batches of 4 and no other; leave the option out
+        model 'm': option 'concurrency': '4..1' is not a number of sessions such as 2 or 1..4, from 1 to 1024
+        model 'm': option 'num_cpus': 'many' is not a whole number from 1 to 1024
+        model 'm': option 'num_gpus': 2 is not above 0 and at most 1
+        model 'm': option 'precision': 'int8' is not one of f32, bf16, f16
+        model 'm': option 'device': 'gpu 0' is not a device such as auto, cpu, cuda:0, tensorrt:0 or openvino
+        model 'm': option 'provider_options': "num_streams=1" is not a JSON object such as {"num_streams": 1}
+        "#);
+    }
+}

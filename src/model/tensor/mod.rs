@@ -1,0 +1,19 @@
+//! Tensors: images and numbers on their way into a model, and what comes out of it.
+//!
+//! ```text
+//!  RgbImage ─ preprocess ─► ImageTensor ─┐
+//!  columns ─ row_numbers ─► Numbers ─────┴─► run ─► BatchOutput
+//! ```
+
+mod batch_output;
+mod geometry;
+mod image_tensor;
+mod preprocess;
+mod row_numbers;
+
+pub use image_tensor::{Tensor, TensorData};
+pub use preprocess::Preprocessor;
+
+pub(crate) use batch_output::BatchOutput;
+pub(crate) use geometry::{Placement, least_scale};
+pub(crate) use row_numbers::{Numbers, RowNumbers};

@@ -1,0 +1,136 @@
+//! Small ONNX files, folders and settings for tests; files are built from the protobuf schema that reads them.
+
+use std::path::Path;
+
+use prost::Message;
+use serde_json::Value;
+
+use crate::Result;
+use crate::model::onnx::{
+    DimensionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
+};
+use crate::model::settings::{Settings, Source};
+use crate::model::spec::ModelSpec;
+
+/// An ONNX file under construction.
+#[derive(Debug, Default)]
+pub(crate) struct Onnx(GraphProto);
+
+impl Onnx {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A classifier: `pixels` of the given shape to `logits` of `[batch, classes]`, by way of one operator.
+    pub(crate) fn classifier(shape: &str, classes: usize) -> Self {
+        Self::new().input("pixels", "float32", shape).node("Gemm", &["pixels"], "logits").output(
+            "logits",
+            "float32",
+            &format!("batch,{classes}"),
+        )
+    }
+
+    /// Adds an input; `shape` is a list such as `batch,3,224,224`.
+    pub(crate) fn input(mut self, name: &str, element: &str, shape: &str) -> Self {
+        self.0.input.push(port(name, element, shape));
+        self
+    }
+
+    pub(crate) fn output(mut self, name: &str, element: &str, shape: &str) -> Self {
+        self.0.output.push(port(name, element, shape));
+        self
+    }
+
+    pub(crate) fn node(mut self, op_type: &str, input: &[&str], output: &str) -> Self {
+        let input = input.iter().map(ToString::to_string).collect();
+        self.0.node.push(NodeProto { input, output: vec![output.to_string()], op_type: op_type.to_string() });
+        self
+    }
+
+    pub(crate) fn weight(mut self, name: &str) -> Self {
+        self.0.initializer.push(TensorProto { name: name.to_string(), external_data: Vec::new() });
+        self
+    }
+
+    pub(crate) fn weight_in_file(mut self, name: &str, file: &str) -> Self {
+        let location = StringStringEntryProto { key: "location".to_string(), value: file.to_string() };
+        self.0.initializer.push(TensorProto { name: name.to_string(), external_data: vec![location] });
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        ModelProto { ir_version: 8, graph: Some(self.0.clone()) }.encode_to_vec()
+    }
+}
+
+/// A folder with `model.onnx` in it, deleted in the end.
+#[derive(Debug)]
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn with(onnx: &Onnx) -> std::io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("model.onnx"), onnx.bytes())?;
+        Ok(Self(folder))
+    }
+
+    /// A classifier of 224 × 224 pixels and 2 classes.
+    pub(crate) fn classifier() -> std::io::Result<Self> {
+        Self::with(&Onnx::classifier("batch,3,224,224", 2))
+    }
+
+    pub(crate) fn put(self, file: &str, text: &str) -> std::io::Result<Self> {
+        std::fs::write(self.path().join(file), text)?;
+        Ok(self)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Resolves the folder as model `m`.
+    pub(crate) fn resolve(&self, options: &[(&str, &str)]) -> Result<ModelSpec> {
+        let options = options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        ModelSpec::resolve("m", self.path(), &options)
+    }
+
+    /// The error of `resolve`, with the folder's path left out.
+    pub(crate) fn fault(&self, options: &[(&str, &str)]) -> String {
+        let error = self.resolve(options).err().map(|error| error.to_string()).unwrap_or_default();
+        error.replace(&format!("{}/", self.path().display()), "")
+    }
+}
+
+/// The settings of a model `m` that has OPTIONS and nothing else.
+pub(crate) fn options(pairs: &[(&str, &str)]) -> Result<Settings<'static>> {
+    let mut settings = Settings::new("m");
+    settings.push(
+        Source::Options,
+        pairs.iter().map(|(key, value)| (key.to_string(), Value::from(*value))).collect(),
+    )?;
+    Ok(settings)
+}
+
+fn port(name: &str, element: &str, shape: &str) -> ValueInfoProto {
+    let elem_type = match element {
+        "float32" => 1,
+        "uint8" => 2,
+        "int64" => 7,
+        "string" => 8,
+        "float16" => 10,
+        "complex64" => 14,
+        _ => 0,
+    };
+    let lengths = shape.split(',').filter(|length| !length.is_empty());
+    let shape = TensorShapeProto { dim: lengths.map(dimension).collect() };
+    let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(shape) });
+    ValueInfoProto { name: name.to_string(), r#type: Some(TypeProto { tensor_type }) }
+}
+
+fn dimension(text: &str) -> DimensionProto {
+    match text.parse() {
+        Ok(dim_value) => DimensionProto { dim_value, dim_param: String::new() },
+        Err(_) => DimensionProto { dim_value: 0, dim_param: text.to_string() },
+    }
+}

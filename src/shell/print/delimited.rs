@@ -1,0 +1,114 @@
+//! Comma- and tab-separated values, with a header line.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, LargeStringBuilder, RecordBatch};
+use datafusion::arrow::csv::WriterBuilder;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json::writer::{EncoderOptions, make_encoder};
+use datafusion::error::Result;
+
+use super::encoder::Encoder;
+
+/// A line a row. Structs, lists and maps, which these formats do not know, become JSON.
+pub(crate) struct DelimitedEncoder {
+    delimiter: u8,
+    schema: SchemaRef,
+    has_header: bool,
+}
+
+impl DelimitedEncoder {
+    pub(crate) fn new(delimiter: u8, schema: SchemaRef) -> Self {
+        Self { delimiter, schema, has_header: false }
+    }
+
+    fn write(&mut self, batch: &RecordBatch, text: &mut Vec<u8>) -> Result<()> {
+        let mut writer =
+            WriterBuilder::new().with_header(!self.has_header).with_delimiter(self.delimiter).build(text);
+        writer.write(&with_nested_as_json(batch)?)?;
+        self.has_header = true;
+        Ok(())
+    }
+}
+
+impl Encoder for DelimitedEncoder {
+    fn encode(&mut self, batch: &RecordBatch, text: &mut Vec<u8>) -> Result<()> {
+        self.write(batch, text)
+    }
+
+    fn finish(&mut self, text: &mut Vec<u8>) -> Result<()> {
+        if self.has_header {
+            return Ok(());
+        }
+        let empty = RecordBatch::new_empty(Arc::clone(&self.schema));
+        self.write(&empty, text)
+    }
+}
+
+fn with_nested_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if field.data_type().is_nested() {
+            fields.push(Arc::new(Field::new(field.name(), DataType::LargeUtf8, true)));
+            columns.push(json_texts(field, column)?);
+        } else {
+            fields.push(Arc::clone(field));
+            columns.push(Arc::clone(column));
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn json_texts(field: &FieldRef, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = EncoderOptions::default();
+    let mut encoder = make_encoder(field, column, &options)?;
+    let mut texts = LargeStringBuilder::new();
+    let mut json = Vec::new();
+    for row in 0..column.len() {
+        if encoder.is_null(row) {
+            texts.append_null();
+            continue;
+        }
+        json.clear();
+        encoder.encode(row, &mut json);
+        texts.append_value(String::from_utf8_lossy(&json));
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::print::encoder::tests::{encode, sample};
+
+    #[test]
+    fn csv_quotes_and_writes_structs_as_json() -> Result<()> {
+        let batch = sample();
+        let text =
+            encode(DelimitedEncoder::new(b',', batch.schema()), &[batch.slice(0, 1), batch.slice(1, 1)])?;
+        assert_eq!(
+            text,
+            "name,tags\n\"a,b\",\"{\"\"label\"\":\"\"cat\"\"}\"\n,\"{\"\"label\"\":\"\"dog\"\"}\"\n"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn tsv_is_delimited_by_tabs() -> Result<()> {
+        let batch = sample().project(&[0])?;
+        let batch = RecordBatch::try_from_iter([
+            ("a", Arc::clone(batch.column(0))),
+            ("b", Arc::clone(batch.column(0))),
+        ])?;
+        assert_eq!(encode(DelimitedEncoder::new(b'\t', batch.schema()), &[batch])?, "a\tb\na,b\ta,b\n\t\n");
+        Ok(())
+    }
+
+    #[test]
+    fn a_result_without_rows_still_has_its_header() -> Result<()> {
+        assert_eq!(encode(DelimitedEncoder::new(b',', sample().schema()), &[])?, "name,tags\n");
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! What every output format can do.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::Result;
+
+/// Turns the batches of one result into text, as they come.
+pub(crate) trait Encoder {
+    /// Appends what can be printed of the result so far.
+    fn encode(&mut self, batch: &RecordBatch, text: &mut Vec<u8>) -> Result<()>;
+
+    /// Appends what is left when there are no more batches.
+    fn finish(&mut self, text: &mut Vec<u8>) -> Result<()>;
+}
+
+/// Prints nothing: for statements that only do something.
+pub(crate) struct Nothing;
+
+impl Encoder for Nothing {
+    fn encode(&mut self, _: &RecordBatch, _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, StringArray, StructArray};
+    use datafusion::arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    /// Two rows: text with a comma and NULL, beside a struct.
+    pub(in crate::shell) fn sample() -> RecordBatch {
+        let names = Arc::new(StringArray::from(vec![Some("a,b"), None])) as ArrayRef;
+        let labels = Arc::new(StringArray::from(vec!["cat", "dog"])) as ArrayRef;
+        let label = Arc::new(Field::new("label", DataType::Utf8, true));
+        let tags = Arc::new(StructArray::from(vec![(label, labels)])) as ArrayRef;
+        RecordBatch::from(StructArray::from(vec![
+            (Arc::new(Field::new("name", DataType::Utf8, true)), names),
+            (Arc::new(Field::new("tags", tags.data_type().clone(), true)), tags),
+        ]))
+    }
+
+    /// All that is printed for a result of these batches.
+    pub(in crate::shell) fn encode(mut encoder: impl Encoder, batches: &[RecordBatch]) -> Result<String> {
+        let mut text = Vec::new();
+        for batch in batches {
+            encoder.encode(batch, &mut text)?;
+        }
+        encoder.finish(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}

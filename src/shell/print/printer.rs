@@ -1,0 +1,202 @@
+//! Prints results as they stream in: no format but the table keeps rows, and that only as many as it shows.
+//!
+//! ```text
+//!  batches ─► Encoder (table, expanded, delimited, json) ─► text of one batch ─► output
+//!  rows, time, metrics of the plan ──────────────────────────────────────────────► Summary
+//! ```
+
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use datafusion::arrow::json::writer::{JsonArray, LineDelimited};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
+use futures::TryStreamExt;
+
+use super::delimited::DelimitedEncoder;
+use super::encoder::{Encoder, Nothing};
+use super::expanded::ExpandedEncoder;
+use super::json::JsonEncoder;
+use super::max_rows::MaxRows;
+use super::table::TableEncoder;
+use crate::Error;
+use crate::shell::progress::{Progress, Summary, inference};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table, or csv if the source has no end
+    Automatic,
+    /// For human eyes
+    Table,
+    /// Comma-separated values
+    Csv,
+    /// Tab-separated values
+    Tsv,
+    /// One array of objects
+    Json,
+    /// An object a line
+    NdJson,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
+/// Why a result was not printed, or not to its end.
+#[derive(Debug)]
+pub(crate) enum PrintError {
+    /// The query failed.
+    Query(Error),
+    /// Nobody reads the output any more.
+    OutputClosed,
+    /// The output can't be written for another reason, such as a full disk.
+    Output(io::Error),
+}
+
+impl<E: Into<Error>> From<E> for PrintError {
+    fn from(error: E) -> Self {
+        Self::Query(error.into())
+    }
+}
+
+/// Prints results in one way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    pub(crate) format: Format,
+    pub(crate) max_rows: MaxRows,
+    /// Whether what would be a table has a line for each value.
+    pub(crate) expanded: bool,
+}
+
+impl Printer {
+    /// Runs a query, prints its result, and says what it did since it `started`.
+    pub(crate) async fn print(
+        &self,
+        results: DataFrame,
+        all_rows: bool,
+        started: Instant,
+        progress: &Progress,
+        output: &mut impl Write,
+    ) -> Result<Summary, PrintError> {
+        let task = Arc::new(results.task_ctx());
+        let plan = results.create_physical_plan().await?;
+        let watch = progress.watch(&plan);
+        let mut encoder = self.encoder(all_rows, plan.as_ref(), &task);
+        let mut batches = execute_stream(Arc::clone(&plan), task)?;
+        let mut rows = 0;
+        let mut text = Vec::new();
+        while let Some(batch) = batches.try_next().await? {
+            rows += batch.num_rows();
+            encoder.encode(&batch, &mut text)?;
+            write(output, &text)?;
+            text.clear();
+        }
+        encoder.finish(&mut text)?;
+        drop(watch);
+        write(output, &text)?;
+        Ok(Summary { rows, elapsed: started.elapsed(), inference: inference(plan.as_ref()) })
+    }
+
+    fn encoder(
+        &self,
+        all_rows: bool,
+        plan: &dyn ExecutionPlan,
+        task: &Arc<TaskContext>,
+    ) -> Box<dyn Encoder + Send> {
+        let schema = plan.schema();
+        if schema.fields().is_empty() {
+            return Box::new(Nothing);
+        }
+        let max_rows = if all_rows { MaxRows::Unlimited } else { self.max_rows };
+        match self.format {
+            Format::Automatic if plan.boundedness().is_unbounded() => {
+                Box::new(DelimitedEncoder::new(b',', schema))
+            }
+            Format::Automatic | Format::Table if self.expanded => {
+                Box::new(ExpandedEncoder::new(max_rows, &schema, task))
+            }
+            Format::Automatic | Format::Table => Box::new(TableEncoder::new(max_rows, &schema, task)),
+            Format::Csv => Box::new(DelimitedEncoder::new(b',', schema)),
+            Format::Tsv => Box::new(DelimitedEncoder::new(b'\t', schema)),
+            Format::Json => Box::new(JsonEncoder::<JsonArray>::new()),
+            Format::NdJson => Box::new(JsonEncoder::<LineDelimited>::new()),
+        }
+    }
+}
+
+/// Writes all of `text` at once, so that whoever reads it need not wait for the next batch.
+pub(crate) fn write(output: &mut impl Write, text: &[u8]) -> Result<(), PrintError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    output.write_all(text).and_then(|()| output.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => PrintError::OutputClosed,
+        _ => PrintError::Output(error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::shell::progress::When;
+
+    async fn print_to(sql: &str, format: Format, output: &mut impl Write) -> Result<Summary, PrintError> {
+        let results = SessionContext::new().sql(sql).await?;
+        let printer = Printer { format, max_rows: MaxRows::Limited(2), expanded: false };
+        printer.print(results, false, Instant::now(), &Progress::new(When::Never), output).await
+    }
+
+    async fn print(sql: &str, format: Format) -> crate::Result<(String, usize)> {
+        let mut output = Vec::new();
+        match print_to(sql, format, &mut output).await {
+            Ok(summary) => Ok((String::from_utf8_lossy(&output).into_owned(), summary.rows)),
+            Err(PrintError::Query(error)) => Err(error),
+            Err(error) => Ok((format!("{error:?}"), 0)),
+        }
+    }
+
+    #[tokio::test]
+    async fn formats_other_than_the_table_print_every_row() -> crate::Result<()> {
+        let sql = "SELECT value AS n FROM generate_series(1, 3)";
+        assert_eq!(print(sql, Format::Csv).await?.0, "n\n1\n2\n3\n");
+        assert_eq!(print(sql, Format::Tsv).await?.0, "n\n1\n2\n3\n");
+        assert_eq!(print(sql, Format::Json).await?.0, "[{\"n\":1},{\"n\":2},{\"n\":3}]\n");
+        assert_eq!(print(sql, Format::NdJson).await?.0, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+        let (table, rows) = print(sql, Format::Automatic).await?;
+        assert!(table.ends_with("… 1 more rows, --maxrows shows more\n"), "{table}");
+        assert_eq!(rows, 3, "the summary counts all rows");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn statements_without_a_result_print_nothing() -> crate::Result<()> {
+        let sql = "CREATE TABLE t AS SELECT 1";
+        assert_eq!(print(sql, Format::Json).await?, (String::new(), 0));
+        assert_eq!(print(sql, Format::Table).await?, (String::new(), 0));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_leaves_is_no_failure_of_the_query() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let printed = print_to("SELECT 1", Format::Csv, &mut Closed).await;
+        assert!(matches!(printed, Err(PrintError::OutputClosed)), "{printed:?}");
+    }
+}

@@ -1,0 +1,11 @@
+//! Progress of a running query, from the metrics of its operators.
+
+mod display;
+mod stages;
+mod summary;
+
+pub use display::Progress;
+
+pub(crate) use display::{REDRAW, When};
+pub(crate) use stages::inference;
+pub(crate) use summary::Summary;

@@ -1,0 +1,242 @@
+//! How far a query is, and what it did: the metrics of its operators, summed up by stage.
+//!
+//! ```text
+//!  DataSinkExec ──────────► written
+//!    InferExec ───────────► decoded, inferred
+//!      InferExchangeExec
+//!        ImagesExec ──────► listed, read          other scans ──► read
+//! ```
+
+use std::collections::BTreeMap;
+
+use datafusion::common::stats::Precision;
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::union::UnionExec;
+
+use crate::exec::InferExec;
+use crate::images::scan::ImagesExec;
+
+/// What happens to an image on its way, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Files found at the location.
+    Listed,
+    /// Files opened, or rows of a table that is no folder of images.
+    Read,
+    /// Images decoded.
+    Decoded,
+    /// Rows that a model answered, once for each model.
+    Inferred,
+    /// Rows handed to the writer of a file or table.
+    Written,
+}
+
+impl Stage {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Listed => "listed",
+            Self::Read => "read",
+            Self::Decoded => "decoded",
+            Self::Inferred => "inferred",
+            Self::Written => "written",
+        }
+    }
+}
+
+/// How far one stage is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) done: u64,
+    /// What `done` will be in the end, as soon as that is known.
+    pub(crate) total: Option<u64>,
+}
+
+impl Count {
+    /// Both together; the total is known only where it is of both.
+    fn and(self, other: Self) -> Self {
+        let total = self.total.zip(other.total).map(|(one, other)| one + other);
+        Self { done: self.done + other.done, total }
+    }
+}
+
+/// The stages that a running plan has, each summed over all operators.
+pub(crate) fn stages(plan: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
+    let mut counts = BTreeMap::new();
+    add_stages(plan, &mut counts);
+    counts
+}
+
+fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
+    let mut add = |stage: Stage, count: Count| {
+        counts.entry(stage).and_modify(|sum| *sum = sum.and(count)).or_insert(count);
+    };
+    let children = plan.children();
+    if let Some(images) = plan.downcast_ref::<ImagesExec>() {
+        let total = total_rows(plan);
+        let done = metric(plan, "listed_files");
+        add(Stage::Listed, Count { done, total: total.map(|_| done) });
+        if images.opens_files() {
+            let done = metric(plan, "opened_files") + metric(plan, "unreadable_files");
+            add(Stage::Read, Count { done, total });
+        }
+    } else if children.is_empty() && !is_constant(plan) {
+        add(Stage::Read, Count { done: rows_out(plan), total: total_rows(plan) });
+    } else if let Some(infer) = plan.downcast_ref::<InferExec>() {
+        let rows = total_rows(plan);
+        if infer.has_images() {
+            add(Stage::Decoded, Count { done: metric(plan, "decoded_images"), total: rows });
+        }
+        let done = metric(plan, "inferred_rows") + metric(plan, "failed_rows");
+        add(Stage::Inferred, Count { done, total: rows.map(|rows| rows * infer.runs_a_row() as u64) });
+    } else if let Some(sink) = plan.downcast_ref::<DataSinkExec>() {
+        let input = sink.input().as_ref();
+        add(Stage::Written, Count { done: rows_out(input), total: total_rows(input) });
+    }
+    for child in children {
+        add_stages(child.as_ref(), counts);
+    }
+}
+
+/// Whether a leaf of a plan has nothing to read: `SELECT 1`, or what remains of a statement that has been carried out.
+fn is_constant(plan: &dyn ExecutionPlan) -> bool {
+    plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>()
+}
+
+/// What inference did in a plan that has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Inference {
+    /// Images decoded, whatever number of models saw them.
+    pub(crate) images: u64,
+    /// Rows that models of numbers ran on.
+    pub(crate) rows: u64,
+    /// Answers that are an error.
+    pub(crate) failed_rows: u64,
+}
+
+/// The sum over all operators that infer; `None` if there are none.
+pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
+    let own = plan.downcast_ref::<InferExec>().map(|infer| Inference {
+        images: metric(plan, "decoded_images"),
+        rows: if infer.has_images() { 0 } else { metric(plan, "inferred_rows") },
+        failed_rows: metric(plan, "failed_rows"),
+    });
+    let below = plan.children().into_iter().filter_map(|child| inference(child.as_ref()));
+    own.into_iter().chain(below).reduce(|one, other| Inference {
+        images: one.images + other.images,
+        rows: one.rows + other.rows,
+        failed_rows: one.failed_rows + other.failed_rows,
+    })
+}
+
+/// Rows that will come out of a plan, if its scans know by now and no operator drops or makes any.
+fn total_rows(plan: &dyn ExecutionPlan) -> Option<u64> {
+    if plan.is::<ImagesExec>() {
+        // 0 until the listing has ended
+        return Some(metric(plan, "chosen_files")).filter(|files| *files > 0);
+    }
+    let children = plan.children();
+    match children.as_slice() {
+        [] => exact_rows(plan),
+        [child] if plan.fetch().is_none() && is_one_to_one(plan) => total_rows(child.as_ref()),
+        children if plan.is::<UnionExec>() => children.iter().map(|child| total_rows(child.as_ref())).sum(),
+        _ => None,
+    }
+}
+
+fn is_one_to_one(plan: &dyn ExecutionPlan) -> bool {
+    matches!(plan.cardinality_effect(), CardinalityEffect::Equal)
+}
+
+/// Rows of a scan by its statistics, such as those of Parquet files.
+fn exact_rows(scan: &dyn ExecutionPlan) -> Option<u64> {
+    let statistics = StatisticsContext::new().compute(scan, &StatisticsArgs::new()).ok()?;
+    match statistics.num_rows {
+        Precision::Exact(rows) => Some(rows as u64),
+        Precision::Inexact(_) | Precision::Absent => None,
+    }
+}
+
+/// Rows that came out of a plan so far.
+fn rows_out(plan: &dyn ExecutionPlan) -> u64 {
+    if let Some(rows) = plan.metrics().and_then(|metrics| metrics.output_rows()) {
+        return rows as u64;
+    }
+    match plan.children().as_slice() {
+        [child] if is_one_to_one(plan) => rows_out(child.as_ref()),
+        _ => 0,
+    }
+}
+
+fn metric(plan: &dyn ExecutionPlan, name: &str) -> u64 {
+    let metrics: Option<_> = plan.metrics();
+    metrics.and_then(|metrics| metrics.sum_by_name(name)).map_or(0, |value| value.as_usize() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::physical_plan::collect;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::Engine;
+
+    async fn run(context: &SessionContext, sql: &str) -> crate::Result<Arc<dyn ExecutionPlan>> {
+        let plan = context.sql(sql).await?.create_physical_plan().await?;
+        collect(Arc::clone(&plan), context.task_ctx()).await?;
+        Ok(plan)
+    }
+
+    fn count(plan: &Arc<dyn ExecutionPlan>, stage: Stage) -> Option<(u64, Option<u64>)> {
+        stages(plan.as_ref()).get(&stage).map(|count| (count.done, count.total))
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_listed_and_read_as_far_as_the_query_needs() -> crate::Result<()> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.jpg", "b.jpg", "c.jpg"] {
+            std::fs::write(folder.path().join(name), "no image").unwrap();
+        }
+        let engine = Engine::builder().build()?;
+        let from = format!("FROM read_images('{}')", folder.path().display());
+        let plan = run(engine.context(), &format!("SELECT path {from}")).await?;
+        assert_eq!(count(&plan, Stage::Listed), Some((3, None)), "known when all is done");
+        assert_eq!(count(&plan, Stage::Read), None);
+        let plan = run(engine.context(), &format!("SELECT image {from} LIMIT 2")).await?;
+        assert_eq!(count(&plan, Stage::Read), Some((2, Some(2))));
+        assert_eq!(inference(plan.as_ref()), None);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn constants_have_no_stages() -> crate::Result<()> {
+        let plan = run(&SessionContext::new(), "SELECT now()").await?;
+        assert_eq!(stages(plan.as_ref()), BTreeMap::new());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_total_is_known_only_where_every_row_counts() -> crate::Result<()> {
+        let context = SessionContext::new();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("numbers.parquet");
+        run(&context, &format!("COPY (SELECT * FROM generate_series(1, 10)) TO '{}'", file.display()))
+            .await?;
+        context.register_parquet("numbers", file.display().to_string(), Default::default()).await?;
+        let copy = |query: &str| format!("COPY ({query}) TO '{}'", folder.path().join("a.csv").display());
+        let plan = run(&context, &copy("SELECT value + 1 FROM numbers")).await?;
+        assert_eq!(count(&plan, Stage::Read), Some((10, Some(10))));
+        assert_eq!(count(&plan, Stage::Written), Some((10, Some(10))));
+        let union = "SELECT value FROM numbers UNION ALL SELECT value FROM numbers";
+        assert_eq!(count(&run(&context, &copy(union)).await?, Stage::Written), Some((20, Some(20))));
+        let plan = run(&context, &copy("SELECT value FROM numbers WHERE value % 2 = 0")).await?;
+        assert_eq!(count(&plan, Stage::Written), Some((5, None)));
+        Ok(())
+    }
+}

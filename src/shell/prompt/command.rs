@@ -1,0 +1,215 @@
+//! What can be entered besides SQL: lines that start with a backslash.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::shell::print::{Format, MaxRows};
+
+/// One command.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Quit,
+    Help,
+    /// Statements that a shorter command stands for.
+    Sql(String),
+    /// `\x`: expanded display on, off, or the other of both.
+    Expanded(Option<bool>),
+    /// `\timing`: the summary on, off, or the other of both.
+    Timing(Option<bool>),
+    /// `\pset` alone: what can be set.
+    Settings,
+    Format(Format),
+    MaxRows(MaxRows),
+    /// `\i`: runs a file.
+    Include(PathBuf),
+    /// `\o`: results to a file, or to standard output again.
+    Output(Option<PathBuf>),
+    /// `\show`: draws an image.
+    Show(String),
+}
+
+/// What [`Command::Help`] prints.
+pub(crate) const HELP: &str = r"
+Statements end with ; and may take many lines.
+  \d         tables              \d NAME    columns of a table
+  \m         models              \m NAME    settings of a model
+  \f         functions           \f NAME    what a function does
+  \show PATH draw an image, such as \show photos/lion.jpg
+  \i FILE    run a file          \o FILE    write results to a file; \o alone to the screen again
+  \x         a line for each value, on or off
+  \timing    the summary below each result, on or off
+  \pset      settings            \pset format csv, \pset maxrows 100
+  \?, help   this help           \q, quit   leave, as Ctrl-D does
+Tab completes names, the right arrow takes a suggestion, Ctrl-R searches the history.
+Ctrl-C cancels the query that runs.
+
+";
+
+/// All commands, for completion.
+pub(crate) const COMMANDS: [&str; 11] =
+    ["\\?", "\\d", "\\f", "\\i", "\\m", "\\o", "\\pset", "\\q", "\\show", "\\timing", "\\x"];
+
+/// Words of the prompt that need no `;` and no backslash, and the commands they mean.
+const BARE_COMMANDS: [(&str, &str); 3] = [("quit", "\\q"), ("exit", "\\q"), ("help", "\\?")];
+
+impl Command {
+    /// Reads a line that starts with a backslash.
+    ///
+    /// # Errors
+    /// A command that does not exist, or an argument that it can't take.
+    pub(crate) fn parse(line: &str) -> Result<Self, String> {
+        let line = line.trim().trim_end_matches(';').trim_end();
+        let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let argument = unquoted(argument.trim());
+        let command = match (command.to_ascii_lowercase().as_str(), argument) {
+            ("\\q", "") => Self::Quit,
+            ("\\?", "") => Self::Help,
+            ("\\d", "") => Self::Sql("SHOW TABLES".to_string()),
+            // quotes are part of a name: they tell files from tables
+            ("\\d", _) => Self::Sql(format!("DESCRIBE {}", line[2..].trim())),
+            ("\\m", "") => Self::Sql("SHOW MODELS".to_string()),
+            ("\\m", model) => Self::Sql(format!("DESCRIBE MODEL {model}")),
+            ("\\f", "") => Self::Sql("SHOW FUNCTIONS".to_string()),
+            ("\\f", function) => Self::Sql(describe_function(function)),
+            ("\\x", switch) => Self::Expanded(parse_switch(line, switch)?),
+            ("\\timing", switch) => Self::Timing(parse_switch(line, switch)?),
+            ("\\pset", "") => Self::Settings,
+            ("\\pset", setting) => parse_setting(setting)?,
+            ("\\i", "") => return Err("\\i runs a file: \\i report.sql".to_string()),
+            ("\\i", file) => Self::Include(file.into()),
+            ("\\o", "") => Self::Output(None),
+            ("\\o", file) => Self::Output(Some(file.into())),
+            ("\\show", "") => return Err("\\show draws an image: \\show photos/lion.jpg".to_string()),
+            ("\\show", path) => Self::Show(path.to_string()),
+            _ => return Err(format!("there is no command {line}; \\? lists those there are")),
+        };
+        Ok(command)
+    }
+
+    /// The command that an entry at the prompt is without its backslash, such as `quit`.
+    pub(crate) fn bare(entry: &str) -> Option<&'static str> {
+        let word = entry.trim().trim_end_matches(';');
+        let is_meant = |(bare, _): &&(&str, &str)| word.eq_ignore_ascii_case(bare);
+        BARE_COMMANDS.iter().find(is_meant).map(|(_, command)| *command)
+    }
+
+    /// Whether an entry at the prompt is complete without a `;`.
+    pub(crate) fn is_command(entry: &str) -> bool {
+        entry.trim_start().starts_with('\\') || Self::bare(entry).is_some()
+    }
+}
+
+/// A file name between quotes may hold blanks at its ends.
+fn unquoted(argument: &str) -> &str {
+    argument.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(argument)
+}
+
+fn parse_switch(line: &str, switch: &str) -> Result<Option<bool>, String> {
+    match switch.to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "on" => Ok(Some(true)),
+        "off" => Ok(Some(false)),
+        _ => Err(format!("{line}: write on, off or nothing")),
+    }
+}
+
+fn parse_setting(setting: &str) -> Result<Command, String> {
+    let (name, value) = setting.split_once(char::is_whitespace).unwrap_or((setting, ""));
+    let value = value.trim();
+    match name.to_ascii_lowercase().as_str() {
+        "format" => match Format::from_str(value, true) {
+            Ok(format) => Ok(Command::Format(format)),
+            Err(_) => Err(format!("there is no format '{value}'; there are {}", formats().join(", "))),
+        },
+        "maxrows" => match value.parse() {
+            Ok(rows) => Ok(Command::MaxRows(rows)),
+            Err(reason) => Err(format!("\\pset maxrows: {reason}")),
+        },
+        _ => Err(format!("there is no setting '{name}'; there are {}", SETTINGS.join(", "))),
+    }
+}
+
+/// What `\pset` sets.
+pub(crate) const SETTINGS: [&str; 2] = ["format", "maxrows"];
+
+/// Names of the formats.
+pub(crate) fn formats() -> Vec<String> {
+    let names = Format::value_variants().iter().filter_map(Format::to_possible_value);
+    names.map(|value| value.get_name().to_string()).collect()
+}
+
+/// `SHOW FUNCTIONS LIKE` has a row for each signature, and none for functions such as `classify` that check their
+/// arguments themselves.
+fn describe_function(name: &str) -> String {
+    format!(
+        "SELECT DISTINCT syntax_example AS function, description FROM information_schema.routines \
+         WHERE routine_name LIKE '{}' ORDER BY function",
+        name.replace('\'', "''")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sql(text: &str) -> Result<Command, String> {
+        Ok(Command::Sql(text.to_string()))
+    }
+
+    #[test]
+    fn commands_are_read_with_their_arguments() {
+        for (line, command) in [
+            ("\\q", Ok(Command::Quit)),
+            ("\\? ", Ok(Command::Help)),
+            ("\\d", sql("SHOW TABLES")),
+            ("\\d  images;", sql("DESCRIBE images")),
+            ("\\d 'a b.jpg'", sql("DESCRIBE 'a b.jpg'")),
+            ("\\m resnet", sql("DESCRIBE MODEL resnet")),
+            ("\\f it's", Ok(Command::Sql(describe_function("it's")))),
+            ("\\x", Ok(Command::Expanded(None))),
+            ("\\timing OFF", Ok(Command::Timing(Some(false)))),
+            ("\\pset", Ok(Command::Settings)),
+            ("\\pset format nd-json", Ok(Command::Format(Format::NdJson))),
+            ("\\pset maxrows 7", Ok(Command::MaxRows(MaxRows::Limited(7)))),
+            ("\\i a.sql", Ok(Command::Include("a.sql".into()))),
+            ("\\o", Ok(Command::Output(None))),
+            ("\\o 'my file.csv'", Ok(Command::Output(Some("my file.csv".into())))),
+            ("\\show photos/*.jpg", Ok(Command::Show("photos/*.jpg".to_string()))),
+        ] {
+            assert_eq!(Command::parse(line), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn some_commands_need_no_backslash_at_the_prompt() {
+        assert_eq!(["EXIT;", " quit", "help"].map(Command::bare), [Some("\\q"), Some("\\q"), Some("\\?")]);
+        assert_eq!(Command::bare("SELECT help"), None);
+        assert!(
+            Command::is_command(" \\d") && Command::is_command("quit") && !Command::is_command("SELECT 1")
+        );
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert!(describe_function("it's").contains("LIKE 'it''s'"));
+    }
+
+    #[test]
+    fn unknown_commands_and_arguments_are_refused_with_a_reason() {
+        for (line, reason) in [
+            ("\\y", "there is no command \\y;"),
+            ("\\q now", "there is no command \\q now;"),
+            ("\\", "there is no command \\;"),
+            ("\\x maybe", "\\x maybe: write on, off or nothing"),
+            ("\\pset format xml", "there is no format 'xml'; there are automatic, table, csv"),
+            ("\\pset maxrows few", "\\pset maxrows: write a number of rows, or unlimited"),
+            ("\\pset border 2", "there is no setting 'border'; there are format, maxrows"),
+            ("\\i", "\\i runs a file"),
+            ("\\show", "\\show draws an image"),
+        ] {
+            let message = Command::parse(line).err().unwrap_or_default();
+            assert!(message.starts_with(reason), "{message}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The words of SQL that the prompt completes and colours: those of queries and of Seequel's statements, without the
+//! hundreds that a parser knows and that people use as names.
+
+/// In alphabetical order.
+const KEYWORDS: [&str; 98] = [
+    "ALL",
+    "ANALYZE",
+    "AND",
+    "ANY",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "COPY",
+    "CREATE",
+    "CROSS",
+    "CUBE",
+    "DELETE",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "DROP",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "EXTERNAL",
+    "FALSE",
+    "FILTER",
+    "FIRST",
+    "FOLLOWING",
+    "FROM",
+    "FULL",
+    "FUNCTIONS",
+    "GROUP",
+    "GROUPING",
+    "HAVING",
+    "ILIKE",
+    "IMAGES",
+    "IN",
+    "INNER",
+    "INSERT",
+    "INTERSECT",
+    "INTERVAL",
+    "INTO",
+    "IS",
+    "JOIN",
+    "LAST",
+    "LATERAL",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "LOCATION",
+    "MODEL",
+    "MODELS",
+    "NATURAL",
+    "NOT",
+    "NULL",
+    "NULLS",
+    "OFFSET",
+    "ON",
+    "OPTIONS",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARQUET",
+    "PARTITION",
+    "PARTITIONED",
+    "PRECEDING",
+    "RECURSIVE",
+    "REPLACE",
+    "RIGHT",
+    "ROLLUP",
+    "ROWS",
+    "SELECT",
+    "SEMI",
+    "SET",
+    "SETS",
+    "SHOW",
+    "STORED",
+    "TABLE",
+    "TABLES",
+    "THEN",
+    "TO",
+    "TRUE",
+    "UNBOUNDED",
+    "UNION",
+    "UNNEST",
+    "UPDATE",
+    "USING",
+    "VALUES",
+    "VERBOSE",
+    "VIEW",
+    "WHEN",
+    "WHERE",
+    "WINDOW",
+    "WITH",
+    "WITHIN",
+    "WITHOUT",
+];
+
+/// Whether `word` is a keyword, in either case.
+pub(crate) fn is_keyword(word: &str) -> bool {
+    KEYWORDS.binary_search(&word.to_ascii_uppercase().as_str()).is_ok()
+}
+
+/// The keywords that go on from `prefix`, in its case.
+pub(crate) fn keywords_from(prefix: &str) -> impl Iterator<Item = String> {
+    let is_lower = prefix.chars().any(|c| c.is_ascii_lowercase());
+    let upper = prefix.to_ascii_uppercase();
+    KEYWORDS
+        .iter()
+        .filter(move |keyword| keyword.starts_with(&upper))
+        .map(move |keyword| if is_lower { keyword.to_ascii_lowercase() } else { (*keyword).to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_are_in_order_and_found_in_either_case() {
+        assert!(KEYWORDS.is_sorted());
+        assert!(is_keyword("select") && is_keyword("SELECT") && !is_keyword("path"));
+        assert_eq!(keywords_from("sele").collect::<Vec<_>>(), ["select"]);
+        assert_eq!(keywords_from("MOD").collect::<Vec<_>>(), ["MODEL", "MODELS"]);
+    }
+}

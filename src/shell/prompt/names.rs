@@ -1,0 +1,68 @@
+//! The names that a session knows, collected before each prompt so that completion never waits for anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use datafusion::catalog::SchemaProvider;
+use tokio::time::timeout;
+
+use crate::Engine;
+
+/// How long collecting may keep the prompt waiting: tables of remote catalogs may be slow to answer.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What can be completed.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Columns of each table of the default schema.
+    pub(crate) tables: BTreeMap<String, Vec<String>>,
+    /// Functions in expressions, with how they are called where that is documented.
+    pub(crate) functions: BTreeMap<String, Option<String>>,
+    /// Functions that are tables.
+    pub(crate) table_functions: BTreeSet<String>,
+    pub(crate) models: Vec<String>,
+    /// Keys of `SET`.
+    pub(crate) settings: BTreeSet<String>,
+}
+
+impl Names {
+    /// Collects the names; tables that take too long to tell their columns are left out.
+    pub(crate) async fn of(engine: &Engine) -> Self {
+        let state = engine.context().state();
+        let scalar =
+            state.scalar_functions().values().map(|function| (function.name(), function.documentation()));
+        let aggregate =
+            state.aggregate_functions().values().map(|function| (function.name(), function.documentation()));
+        let window =
+            state.window_functions().values().map(|function| (function.name(), function.documentation()));
+        let functions = scalar.chain(aggregate).chain(window).map(|(name, documentation)| {
+            (name.to_owned(), documentation.map(|documentation| documentation.syntax_example.clone()))
+        });
+        let mut names = Self {
+            tables: BTreeMap::new(),
+            functions: functions.collect(),
+            table_functions: state.table_functions().keys().cloned().collect(),
+            models: engine.models().names(),
+            settings: state.config_options().entries().into_iter().map(|entry| entry.key).collect(),
+        };
+        let catalog = &state.config_options().catalog;
+        let schema = state
+            .catalog_list()
+            .catalog(&catalog.default_catalog)
+            .and_then(|found| found.schema(&catalog.default_schema));
+        if let Some(schema) = schema {
+            // what was collected until then stays
+            let _ = timeout(PATIENCE, names.add_tables(schema.as_ref())).await;
+        }
+        names
+    }
+
+    async fn add_tables(&mut self, schema: &dyn SchemaProvider) {
+        for name in schema.table_names() {
+            if let Ok(Some(table)) = schema.table(&name).await {
+                let columns = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+                self.tables.insert(name, columns);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! How a detector's outputs hold boxes: the layouts of the YOLO family.
+//!
+//! | layout | output | its numbers |
+//! |---|---|---|
+//! | anchors (YOLOv2 to v4) | a head `[batch, anchors × (5 + classes), rows, columns]` a scale; option `anchors` | raw, before the logistic function: x, y, width, height, object, classes |
+//! | rows (YOLOv5, v7) | `[batch, boxes, 5 + classes]` | x, y, width, height in pixels of the input; object and classes 0 to 1 |
+//! | columns (YOLOv8 and later) | `[batch, 4 + classes, boxes]` | x, y, width, height in pixels of the input; classes 0 to 1 |
+//!
+//! Rows and columns are told apart by the dimension that fits the labels; without labels the shorter one is a box.
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::model::onnx::{Element, Graph, Port, listed};
+use crate::model::settings::{Settings, number, share};
+use crate::tasks::{OutputSpec, Task};
+
+/// Least probability of a box unless said, as Ultralytics has it.
+const CONFIDENCE: f32 = 0.25;
+
+/// Overlap from which two boxes of a class are one object unless said: Darknet's and Ultralytics's.
+const IOU: f32 = 0.45;
+
+/// Most anchors of a head: the YOLO family has 3 to 9.
+const MAX_ANCHORS: usize = 64;
+
+/// How boxes are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detector {
+    /// Where they are and what their numbers mean.
+    pub layout: Layout,
+    /// Boxes of less probability are dropped: above 0 and at most 1.
+    pub confidence: f32,
+    /// Of two boxes of a class whose intersection is more than this share of their union, the surer one is kept.
+    pub iou: f32,
+}
+
+/// Where boxes are and what their numbers mean; see the head of the module.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Layout {
+    /// A grid of anchor boxes for each scale.
+    Anchors(Vec<AnchorHead>),
+    /// One tensor, a row a box.
+    Rows {
+        /// Name of the output in the graph.
+        output: String,
+    },
+    /// One tensor, a column a box.
+    Columns {
+        /// Name of the output in the graph.
+        output: String,
+    },
+}
+
+/// The output of one scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnchorHead {
+    /// Name of the output in the graph.
+    pub output: String,
+    /// Width and height of each anchor, in pixels of the model's input.
+    pub anchors: Vec<[f32; 2]>,
+}
+
+impl Detector {
+    /// Settles the options of detection; `None` for other tasks, and for outputs that are in none of the layouts.
+    ///
+    /// # Errors
+    /// Malformed options, or anchors that don't fit the outputs.
+    pub(crate) fn settle(
+        settings: &mut Settings<'_>,
+        graph: &Graph,
+        task: &Task,
+        output: &OutputSpec,
+    ) -> Result<Option<Self>> {
+        if *task != Task::ObjectDetection {
+            return Ok(None);
+        }
+        let layout = match settings.get("anchors", |value, _| anchors(value))? {
+            Some((anchors, source)) => {
+                let heads = heads(graph, anchors, output.classes);
+                let heads = heads.map_err(|reason| settings.option_fault("anchors", &reason))?;
+                let count: usize = heads.iter().map(|head| head.anchors.len()).sum();
+                settings.note("anchors", &format!("{count} of {} outputs", heads.len()), source);
+                Some(Layout::Anchors(heads))
+            }
+            None => graph
+                .outputs
+                .iter()
+                .find(|port| port.name == output.name)
+                .and_then(|port| table(port, output)),
+        };
+        let Some(layout) = layout else { return Ok(None) };
+        let confidence = settings.settle("confidence", share, CONFIDENCE)?;
+        let iou = settings.settle("iou", share, IOU)?;
+        Ok(Some(Self { layout, confidence, iou }))
+    }
+
+    /// Names of the outputs that are read.
+    pub(crate) fn outputs(&self) -> Vec<&str> {
+        match &self.layout {
+            Layout::Anchors(heads) => heads.iter().map(|head| head.output.as_str()).collect(),
+            Layout::Rows { output } | Layout::Columns { output } => vec![output],
+        }
+    }
+}
+
+/// The layout of a single tensor of boxes.
+fn table(port: &Port, output: &OutputSpec) -> Option<Layout> {
+    let [_, middle, last] = port.dims.as_deref()? else { return None };
+    let floats = matches!(port.element(), Some(Element::F32 | Element::F16));
+    let (middle, last) = (middle.fixed().unwrap_or(usize::MAX), last.fixed().unwrap_or(usize::MAX));
+    let (rows, columns) = match output.classes {
+        0 => (last > 5 && last < middle, middle > 4 && middle < last),
+        classes => (last == 5 + classes, middle == 4 + classes),
+    };
+    let name = || output.name.clone();
+    match (rows, columns) {
+        (true, _) if floats => Some(Layout::Rows { output: name() }),
+        (false, true) if floats => Some(Layout::Columns { output: name() }),
+        _ => None,
+    }
+}
+
+/// The heads that `anchors` names, checked against the graph.
+fn heads(graph: &Graph, anchors: Vec<AnchorHead>, classes: usize) -> Result<Vec<AnchorHead>, String> {
+    for AnchorHead { output, anchors } in &anchors {
+        let Some(port) = graph.outputs.iter().find(|port| port.name == *output) else {
+            return Err(format!("there is no output '{output}'; there {}", listed(&graph.outputs)));
+        };
+        let floats = matches!(port.element(), Some(Element::F32 | Element::F16));
+        let channels = match port.dims.as_deref() {
+            Some([_, channels, _, _]) if floats => channels.fixed(),
+            _ => None,
+        };
+        let fits = |channels: usize| match classes {
+            0 => channels.is_multiple_of(anchors.len()) && channels / anchors.len() > 5,
+            classes => channels == anchors.len() * (5 + classes),
+        };
+        if !channels.is_some_and(fits) {
+            let count = anchors.len();
+            return Err(format!("output {port} is no grid of {count} anchors × (5 + {classes} classes)"));
+        }
+    }
+    Ok(anchors)
+}
+
+/// Reads `{"output": [[width, height], …], …}`, which OPTIONS have as text.
+fn anchors(value: &Value) -> Result<Vec<AnchorHead>, String> {
+    const FORM: &str = r#"is not a map such as {"head": [[81, 82], [135, 169]]}"#;
+    let heads = match value {
+        Value::Object(heads) => heads.clone(),
+        Value::String(text) => serde_json::from_str(text).map_err(|_| format!("'{text}' {FORM}"))?,
+        other => return Err(format!("{other} {FORM}")),
+    };
+    let head = |(output, list): (String, Value)| {
+        let pairs = list.as_array().filter(|pairs| (1..=MAX_ANCHORS).contains(&pairs.len()));
+        let Some(pairs) = pairs else {
+            return Err(format!("'{output}' has not from 1 to {MAX_ANCHORS} anchors: {list}"));
+        };
+        Ok(AnchorHead { output, anchors: pairs.iter().map(anchor).collect::<Result<_, _>>()? })
+    };
+    let heads = heads.into_iter().map(head).collect::<Result<Vec<_>, _>>()?;
+    if heads.is_empty() { Err("there is no anchor".to_owned()) } else { Ok(heads) }
+}
+
+fn anchor(pair: &Value) -> Result<[f32; 2], String> {
+    let fault = || format!("{pair} is not the width and height of an anchor");
+    let [width, height] = pair.as_array().map(Vec::as_slice).ok_or_else(fault)? else { return Err(fault()) };
+    let sides = [number(width)?, number(height)?];
+    if sides.iter().all(|side| *side > 0.0) { Ok(sides) } else { Err(fault()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Folder, Onnx};
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    const LABELS: (&str, &str) = ("labels", r#"["cat", "dog", "bird"]"#);
+
+    fn detector(outputs: &[(&str, &str)]) -> std::io::Result<Folder> {
+        let onnx =
+            Onnx::new().input("pixels", "float32", "b,3,64,64").node("Conv", &["pixels"], outputs[0].0);
+        Folder::with(&outputs.iter().fold(onnx, |onnx, (name, shape)| onnx.output(name, "float32", shape)))
+    }
+
+    fn layout(shape: &str, options: &[(&str, &str)]) -> Result<Option<Layout>, Box<dyn std::error::Error>> {
+        let options = [&[("task", "object-detection")], options].concat();
+        let spec = detector(&[("boxes", shape)])?.resolve(&options)?;
+        Ok(spec.detector.map(|detector| detector.layout))
+    }
+
+    #[test]
+    fn rows_and_columns_are_told_by_the_labels_or_by_length() -> TestResult {
+        let output = || "boxes".to_owned();
+        assert_eq!(layout("b,8,8", &[LABELS])?, Some(Layout::Rows { output: output() }));
+        assert_eq!(layout("b,7,8400", &[LABELS])?, Some(Layout::Columns { output: output() }));
+        assert_eq!(layout("b,7,n", &[LABELS])?, Some(Layout::Columns { output: output() }));
+        assert_eq!(layout("b,25200,85", &[])?, Some(Layout::Rows { output: output() }));
+        assert_eq!(layout("b,84,8400", &[])?, Some(Layout::Columns { output: output() }));
+        assert_eq!(layout("b,100,91", &[LABELS])?, None);
+        assert_eq!(layout("b,100", &[])?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn anchors_make_heads_of_grids() -> TestResult {
+        let folder = detector(&[("coarse", "b,16,2,2"), ("fine", "b,8,4,4")])?;
+        let anchors = r#"{"coarse": [[8, 8], [16, 16]], "fine": [[4, 4]]}"#;
+        let options = [("task", "object-detection"), ("anchors", anchors), LABELS, ("iou", "0.5")];
+        let detector = folder.resolve(&options)?.detector;
+        let heads = vec![
+            AnchorHead { output: "coarse".to_owned(), anchors: vec![[8.0; 2], [16.0; 2]] },
+            AnchorHead { output: "fine".to_owned(), anchors: vec![[4.0; 2]] },
+        ];
+        assert_eq!(detector, Some(Detector { layout: Layout::Anchors(heads), confidence: 0.25, iou: 0.5 }));
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() -> TestResult {
+        let folder = detector(&[("head", "b,16,2,2")])?;
+        let fault =
+            |options: &[_]| folder.fault(&[&[("task", "object-detection"), LABELS], options].concat());
+        let faults = [
+            fault(&[("anchors", r#"{"head": [[1, 2]]}"#)]),
+            fault(&[("anchors", r#"{"tail": [[1, 2], [3, 4]]}"#)]),
+            fault(&[("anchors", r#"{"head": [[1, 2], [3, -4]]}"#)]),
+            fault(&[("anchors", r#"{"head": []}"#)]),
+            fault(&[("anchors", "1,2,3,4")]),
+            fault(&[("anchors", r#"{"head": [[1, 2], [3, 4]]}"#), ("confidence", "25")]),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r#"
+        model 'm': option 'anchors': output 'head' float32 [b, 16, 2, 2] is no grid of 1 anchors × (5 + 3 classes)
+        model 'm': option 'anchors': there is no output 'tail'; there is 'head' float32 [b, 16, 2, 2]
+        model 'm': option 'anchors': [3,-4] is not the width and height of an anchor
+        model 'm': option 'anchors': 'head' has not from 1 to 64 anchors: []
+        model 'm': option 'anchors': '1,2,3,4' is not a map such as {"head": [[81, 82], [135, 169]]}
+        model 'm': option 'confidence': 25 is not above 0 and at most 1
+        "#);
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! The output that `embed` reads.
+//!
+//! | model | its vector |
+//! |---|---|
+//! | any, with the option `embedding` | the output of that name |
+//! | for `feature-extraction` | the `output` |
+//! | any other | the first output besides `output` that is `[batch, dimensions]` or `[batch, dimensions, 1, 1]` |
+
+use super::output::{MAX_CLASSES, OutputSpec};
+use super::task::{Task, vector};
+use crate::Result;
+use crate::model::onnx::{Dim, Graph, Port, listed};
+use crate::model::settings::{Settings, Source, text};
+
+/// The output that is an image's vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddingSpec {
+    /// Name of the output in the graph.
+    pub name: String,
+    /// Dimensions of the vector, at most 2^24.
+    pub length: usize,
+}
+
+impl EmbeddingSpec {
+    /// Settles the option of the embedding; a model may have none.
+    ///
+    /// # Errors
+    /// If the author names an output that there is not, or that is no vector of known length.
+    pub(crate) fn settle(
+        settings: &mut Settings<'_>,
+        graph: &Graph,
+        task: &Task,
+        output: &OutputSpec,
+    ) -> Result<Option<Self>> {
+        if let Some((name, source)) = settings.get("embedding", |value, _| text(value))? {
+            let port = graph.outputs.iter().find(|port| port.name == name);
+            let Some(embedding) = port.and_then(Self::of) else {
+                let reason = format!(
+                    "there is no output '{name}' that is float32 or float16 [batch, dimensions]; there {}",
+                    listed(&graph.outputs)
+                );
+                return Err(settings.option_fault("embedding", &reason));
+            };
+            settings.note("embedding", &name, source);
+            return Ok(Some(embedding));
+        }
+        if *task == Task::FeatureExtraction {
+            return Ok(Some(Self { name: output.name.clone(), length: output.classes }));
+        }
+        let others = graph.outputs.iter().filter(|port| port.name != output.name);
+        let embedding = others.filter_map(Self::of).next();
+        if let Some(embedding) = &embedding {
+            settings.note("embedding", &embedding.name, Source::Graph);
+        }
+        Ok(embedding)
+    }
+
+    fn of(port: &Port) -> Option<Self> {
+        let length = vector(port).and_then(Dim::fixed).filter(|length| *length <= MAX_CLASSES)?;
+        Some(Self { name: port.name.clone(), length })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Folder, Onnx};
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    fn classifier() -> Onnx {
+        Onnx::classifier("b,3,8,8", 2)
+            .output("hidden", "float32", "b,197,64")
+            .output("features", "float32", "b,64")
+            .output("pooled", "float16", "b,32,1,1")
+    }
+
+    #[test]
+    fn a_classifier_s_second_vector_is_its_embedding() -> TestResult {
+        let folder = Folder::with(&classifier())?;
+        let embedding = |options: &[_]| folder.resolve(options).map(|spec| spec.embedding);
+        let named = |name: &str, length| Some(EmbeddingSpec { name: name.to_owned(), length });
+        assert_eq!(embedding(&[])?, named("features", 64));
+        assert_eq!(embedding(&[("embedding", "pooled")])?, named("pooled", 32));
+        assert_eq!(embedding(&[("embedding", "logits")])?, named("logits", 2));
+        assert_eq!(embedding(&[("task", "feature-extraction"), ("output", "pooled")])?, named("pooled", 32));
+        assert_eq!(Folder::classifier()?.resolve(&[])?.embedding, None);
+        Ok(())
+    }
+
+    #[test]
+    fn an_embedding_that_is_no_vector_is_refused() -> TestResult {
+        let fault = Folder::with(&classifier())?.fault(&[("embedding", "hidden")]);
+        let expected =
+            "model 'm': option 'embedding': there is no output 'hidden' that is float32 or float16";
+        assert!(fault.starts_with(expected), "{fault}");
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! The tensor of a graph that is read, and how: chosen by the task unless the author names it.
+//!
+//! | task | output that fits |
+//! |---|---|
+//! | `image-classification` | `[batch, classes]` or `[batch, classes, 1, 1]` of float32 or float16 |
+//! | `feature-extraction` | `[batch, dimensions]` or `[batch, dimensions, 1, 1]` of float32 or float16 |
+//! | `object-detection` | any of float32, float16 or uint8 |
+//! | others | any of numbers or text |
+
+use serde_json::Value;
+
+use super::labels::FoundLabels;
+use super::task::{Task, vector};
+use crate::Result;
+use crate::model::onnx::{Dim, Graph, Port, listed};
+use crate::model::settings::{Settings, Source, keyword, keywords, text};
+
+/// Most numbers an image may give: 64 MiB of float32, beyond any set of classes or vector in use.
+pub(crate) const MAX_CLASSES: usize = 1 << 24;
+
+/// The tensor a model gives, and how to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// Name of the output in the graph.
+    pub name: String,
+    /// Classes for [`Task::ImageClassification`], dimensions of the vector for [`Task::FeatureExtraction`]
+    /// (both from a tensor `[batch, classes]` or `[batch, classes, 1, 1]`), else the number of labels.
+    pub classes: usize,
+    /// What still has to be applied to the numbers.
+    pub activation: Activation,
+}
+
+keywords! {
+    /// The function that makes scores of a model's last numbers.
+    pub enum Activation {
+        /// Scores of all classes add up to 1.
+        Softmax = "softmax",
+        /// Each score is between 0 and 1 by itself.
+        Sigmoid = "sigmoid",
+        /// The numbers are taken as they are.
+        None = "none",
+    }
+}
+
+impl OutputSpec {
+    /// Settles the options of the output.
+    ///
+    /// # Errors
+    /// If no output fits the task or the labels.
+    pub(crate) fn settle(
+        settings: &mut Settings<'_>,
+        graph: &Graph,
+        task: &Task,
+        labels: &FoundLabels,
+    ) -> Result<Self> {
+        let port = choose(settings, graph, task)?;
+        let classes = classes(settings, task, port, labels)?;
+        let activation = activation(settings, graph, task, &port.name)?;
+        Ok(Self { name: port.name.clone(), classes, activation })
+    }
+}
+
+fn choose<'a>(settings: &mut Settings<'_>, graph: &'a Graph, task: &Task) -> Result<&'a Port> {
+    if let Some((name, source)) = settings.get("output", |value, _| text(value))? {
+        let port = graph.outputs.iter().find(|port| port.name == name);
+        let port = port.ok_or_else(|| {
+            let reason = format!("there is no output '{name}'; there {}", listed(&graph.outputs));
+            settings.option_fault("output", &reason)
+        })?;
+        settings.note("output", &name, source);
+        return if task.fits(port) { Ok(port) } else { Err(unfit(settings, task, port)) };
+    }
+    let port = graph.outputs.iter().find(|port| task.fits(port)).ok_or_else(|| {
+        let (needs, outputs) = (task.needs(), listed(&graph.outputs));
+        settings.model_fault(format!("no output fits task '{task}': it needs {needs}, but there {outputs}"))
+    })?;
+    settings.note("output", &port.name, Source::Graph);
+    Ok(port)
+}
+
+fn unfit(settings: &Settings<'_>, task: &Task, port: &Port) -> crate::Error {
+    let reason = format!("output {port} does not fit task '{task}', which needs {}", task.needs());
+    settings.option_fault("output", &reason)
+}
+
+/// Returns how many numbers the output has an image, as [`OutputSpec::classes`] describes.
+fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabels) -> Result<usize> {
+    let named = labels.labels.len();
+    match (task, vector(port).and_then(Dim::fixed)) {
+        (Task::ObjectDetection | Task::Other(_), _) => Ok(named),
+        (_, Some(length)) if length > MAX_CLASSES => {
+            Err(settings.model_fault(format!("output {port} is longer than {MAX_CLASSES} numbers an image")))
+        }
+        (Task::ImageClassification, Some(length)) if named > 0 && named != length => {
+            let (place, output, s) = (&labels.place, &port.name, if named == 1 { "" } else { "s" });
+            let hint = if named + 1 == length {
+                "; if one of them is the background, set background to 'first' or 'last'"
+            } else {
+                ""
+            };
+            let reason =
+                format!("{place} has {named} label{s} but output '{output}' has {length} classes{hint}");
+            Err(settings.option_fault("labels", &reason))
+        }
+        (_, Some(length)) => Ok(length),
+        (Task::ImageClassification, None) if named > 0 => Ok(named),
+        (Task::ImageClassification, None) => {
+            let reason = format!("output {port} does not say how many classes there are; name them");
+            Err(settings.option_fault("labels", &reason))
+        }
+        (Task::FeatureExtraction, None) => {
+            Err(settings.model_fault(format!("output {port} does not say how long its vectors are")))
+        }
+    }
+}
+
+/// Settles what is still to be applied: by itself a softmax on class scores, unless the graph ends in a function that
+/// makes scores. A logarithm of a softmax is no score; another softmax undoes it.
+fn activation(settings: &mut Settings<'_>, graph: &Graph, task: &Task, output: &str) -> Result<Activation> {
+    let done = matches!(graph.ends_in(output), Some("Softmax" | "Sigmoid"));
+    let (automatic, source) = match task {
+        Task::ImageClassification if done => (Activation::None, Source::Graph),
+        Task::ImageClassification => (Activation::Softmax, Source::Default),
+        _ => (Activation::None, Source::Default),
+    };
+    let said = settings.get("activation", |value, _| explicit(value))?;
+    let (activation, source) = match said {
+        Some((Some(activation), source)) => (activation, source),
+        _ => (automatic, source),
+    };
+    settings.note("activation", &activation, source);
+    Ok(activation)
+}
+
+/// Reads an activation; `None` stands for `auto`.
+fn explicit(value: &Value) -> Result<Option<Activation>, String> {
+    if text(value)?.eq_ignore_ascii_case("auto") {
+        return Ok(None);
+    }
+    keyword(value).map(Some).map_err(|reason| format!("{reason}, auto"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Onnx, options};
+
+    fn settle(onnx: &Onnx, pairs: &[(&str, &str)], names: usize) -> Result<(Task, OutputSpec), String> {
+        let graph = Graph::read(&onnx.bytes())?;
+        let labels = vec![String::new(); names].into();
+        let labels = FoundLabels { labels, place: "labels.txt".to_string() };
+        let settled = options(pairs).and_then(|mut settings| {
+            let task = Task::settle(&mut settings, &graph, true)?;
+            let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
+            Ok((task, output))
+        });
+        settled.map_err(|error| error.to_string())
+    }
+
+    fn fault(onnx: &Onnx, options: &[(&str, &str)], names: usize) -> String {
+        settle(onnx, options, names).err().unwrap_or_default()
+    }
+
+    /// Gives `hidden` of three dimensions, `logits` of 10 classes and `features` of 64 dimensions.
+    fn many() -> Onnx {
+        Onnx::new()
+            .node("Gemm", &["x"], "logits")
+            .output("hidden", "float32", "b,197,64")
+            .output("logits", "float16", "b,10,1,1")
+            .output("features", "float32", "b,64")
+    }
+
+    fn classifier(operator: &str) -> Onnx {
+        Onnx::new().node(operator, &["x"], "y").output("y", "float32", "b,10")
+    }
+
+    #[test]
+    fn the_task_chooses_the_output() -> Result<(), String> {
+        let (task, output) = settle(&many(), &[], 10)?;
+        let expected =
+            OutputSpec { name: "logits".to_string(), classes: 10, activation: Activation::Softmax };
+        assert_eq!((task, output), (Task::ImageClassification, expected));
+        let (_, features) = settle(&many(), &[("task", "feature-extraction"), ("output", "features")], 0)?;
+        assert_eq!((features.classes, features.activation), (64, Activation::None));
+        let (_, hidden) = settle(&many(), &[("task", "object-detection")], 80)?;
+        assert_eq!((hidden.name.as_str(), hidden.classes), ("hidden", 80));
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_the_graph_decides_the_activation() -> Result<(), String> {
+        let activation =
+            |operator, said: &[_]| settle(&classifier(operator), said, 0).map(|(_, out)| out.activation);
+        assert_eq!(activation("Gemm", &[])?, Activation::Softmax);
+        assert_eq!(activation("LogSoftmax", &[])?, Activation::Softmax);
+        assert_eq!(activation("Softmax", &[("activation", "Auto")])?, Activation::None);
+        assert_eq!(activation("Sigmoid", &[])?, Activation::None);
+        assert_eq!(activation("Sigmoid", &[("activation", "sigmoid")])?, Activation::Sigmoid);
+        Ok(())
+    }
+
+    #[test]
+    fn labels_count_the_classes_that_the_graph_leaves_open() -> Result<(), String> {
+        let open = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,classes");
+        assert_eq!(settle(&open, &[], 7)?.1.classes, 7);
+        let faults = [fault(&open, &[], 0), fault(&open, &[("task", "feature-extraction")], 0)];
+        insta::assert_snapshot!(faults.join("\n"), @r"
+        model 'm': option 'labels': output 'y' float32 [b, classes] does not say how many classes there are; name them
+        model 'm': output 'y' float32 [b, classes] does not say how long its vectors are
+        ");
+        Ok(())
+    }
+
+    #[test]
+    fn faults_name_the_output() {
+        let hidden = Onnx::new().node("Gemm", &["x"], "hidden").output("hidden", "float32", "b,197,64");
+        let vast = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,99999999999");
+        let faults = [
+            fault(&many(), &[], 9),
+            fault(&many(), &[("output", "scores")], 0),
+            fault(&many(), &[("output", "hidden")], 0),
+            fault(&many(), &[("activation", "relu")], 0),
+            fault(&hidden, &[], 0),
+            fault(&hidden, &[("task", "image-classification")], 0),
+            fault(&vast, &[], 0),
+        ];
+        insta::assert_snapshot!(faults.join("\n"), @r"
+        model 'm': option 'labels': labels.txt has 9 labels but output 'logits' has 10 classes; if one of them is the background, set background to 'first' or 'last'
+        model 'm': option 'output': there is no output 'scores'; there are 'hidden' float32 [b, 197, 64], 'logits' float16 [b, 10, 1, 1], 'features' float32 [b, 64]
+        model 'm': option 'output': output 'hidden' float32 [b, 197, 64] does not fit task 'image-classification', which needs float32 or float16 [batch, classes]
+        model 'm': option 'activation': 'relu' is not one of softmax, sigmoid, none, auto
+        model 'm': option 'task': nothing says what the model is for; set it to image-classification, feature-extraction, object-detection, or to any other word for predict
+        model 'm': no output fits task 'image-classification': it needs float32 or float16 [batch, classes], but there is 'hidden' float32 [b, 197, 64]
+        model 'm': output 'y' float32 [b, 99999999999] is longer than 16777216 numbers an image
+        ");
+    }
+}
