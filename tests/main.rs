@@ -8,6 +8,7 @@ mod dropping;
 mod faults;
 mod fetch;
 mod functions;
+mod invariance;
 mod library;
 mod plans;
 mod queries;

@@ -1,7 +1,7 @@
-//! The inner loop: each image of a morsel is decoded once, for all the models that look at it.
+//! The inner loop: each image of a morsel is decoded once for all the models that want it at the same scale.
 //!
 //! ```text
-//!  encoded bytes ── decode, no larger than the models need ──► RGB ─┬─► Lane (resize, normalise, tensor, run)
+//!  encoded bytes ── decode, no larger than a model needs ──►  RGB ─┬─► Lane (resize, normalise, tensor, run)
 //!   (row by row)                                                    └─► Lane of another model
 //! ```
 //!
@@ -21,8 +21,7 @@ use super::lane::{Lane, LaneBuffers};
 use super::metrics::InferMetrics;
 use super::running::Running;
 use super::worker_memory::WorkerMemory;
-use crate::images::decode;
-use crate::images::decode::Limits;
+use crate::images::decode::{Limits, decode, decoder_scale};
 use crate::model::input::NumbersSpec;
 use crate::model::runtime::Model;
 use crate::model::tensor::{RowNumbers, Tensor};
@@ -114,26 +113,71 @@ pub(crate) fn decode_infer(
             }
             continue;
         };
-        let timer = metrics.decode_time.timer();
-        let decoded = decode(bytes, &limits, |width, height| {
-            plans.iter().map(|plan| plan.model.spec().least_scale(width, height)).fold(0.0, f64::max)
-        });
-        timer.done();
-        match decoded {
-            Ok(image) => {
-                metrics.decoded_images.add(1);
-                lanes.iter_mut().try_for_each(|lane| lane.push(row, Some(&image)))?;
+        let mut scales = Scales::new(plans);
+        let mut is_decoded = false;
+        while !scales.is_done {
+            let timer = metrics.decode_time.timer();
+            let decoded = decode(bytes, &limits, |width, height| scales.next(width, height));
+            timer.done();
+            metrics.decodes.add(1);
+            is_decoded |= decoded.is_ok();
+            for lane in scales.take() {
+                match &decoded {
+                    Ok(image) => lanes[lane].push(row, Some(image))?,
+                    Err(reason) => lanes[lane].fail(row, &reason.to_string()),
+                }
             }
-            Err(reason) => {
-                let reason = reason.to_string();
-                lanes.iter_mut().for_each(|lane| lane.fail(row, &reason));
-            }
+            drop(decoded);
+            held.drop_pixels();
         }
-        held.drop_pixels();
+        metrics.decoded_images.add(usize::from(is_decoded));
     }
     let answers = lanes.into_iter().map(Lane::finish).collect::<Result<_>>()?;
     held.keep(buffers);
     agenda.answers(&answers)
+}
+
+/// The scales at which the models want one image, largest first.
+///
+/// A model is always given the pixels that it would be given alone: what else a query asks must not change a prediction.
+struct Scales<'a> {
+    plans: &'a [LanePlan],
+    /// One a lane, once the decoder has asked: a decoder that knows one scale alone never does.
+    of_lanes: Vec<f64>,
+    /// The scale of the last decode that asked.
+    current: f64,
+    /// Whether the decode that runs has asked.
+    has_asked: bool,
+    is_done: bool,
+}
+
+impl<'a> Scales<'a> {
+    fn new(plans: &'a [LanePlan]) -> Self {
+        Self { plans, of_lanes: vec![], current: f64::INFINITY, has_asked: false, is_done: false }
+    }
+
+    /// The scale to decode an image of `width` × `height` pixels at next.
+    fn next(&mut self, width: u32, height: u32) -> f64 {
+        let scale = |plan: &LanePlan| decoder_scale(plan.model.spec().least_scale(width, height));
+        self.of_lanes = self.plans.iter().map(scale).collect();
+        let smaller = self.of_lanes.iter().copied().filter(|scale| *scale < self.current);
+        self.current = smaller.fold(0.0, f64::max);
+        self.has_asked = true;
+        self.current
+    }
+
+    /// The lanes that want what was decoded: all that are left, if the decoder did not ask.
+    fn take(&mut self) -> Vec<usize> {
+        let has_asked = std::mem::take(&mut self.has_asked);
+        let is_smaller = |lane: &usize| self.of_lanes.get(*lane).is_none_or(|scale| *scale < self.current);
+        let (left, others): (Vec<_>, Vec<_>) = (0..self.plans.len()).partition(is_smaller);
+        self.is_done = left.is_empty() || !has_asked;
+        if has_asked {
+            others.into_iter().filter(|lane| self.of_lanes[*lane] == self.current).collect()
+        } else {
+            left
+        }
+    }
 }
 
 impl Inputs<'_> {

@@ -12,8 +12,10 @@ pub(crate) struct InferMetrics {
     pub(crate) baseline: BaselineMetrics,
     /// Rows that a model ran on, once for each model.
     pub(crate) inferred_rows: Count,
-    /// Images decoded, whatever number of models saw them.
+    /// Images that were decoded, however many models took them.
     pub(crate) decoded_images: Count,
+    /// Runs of the decoder: one for each scale at which models want an image.
+    pub(crate) decodes: Count,
     /// Runs of a model.
     pub(crate) batches: Count,
     /// Answers that are an error.
@@ -31,6 +33,7 @@ impl InferMetrics {
             baseline: BaselineMetrics::new(set, partition),
             inferred_rows: counter("inferred_rows"),
             decoded_images: counter("decoded_images"),
+            decodes: counter("decodes"),
             batches: counter("batches"),
             failed_rows: counter("failed_rows"),
             decode_time: time("decode_time"),

@@ -84,11 +84,16 @@ fn full_size(header: &DecompressHeader) -> Result<(u32, u32), ImageError> {
 }
 
 fn choose_scale(header: &DecompressHeader, min_scale: f64) -> ScalingFactor {
-    if header.is_lossless {
-        return ScalingFactor::ONE;
-    }
-    let smallest = SCALES.into_iter().find(|(_, value)| *value >= min_scale);
-    smallest.map_or(ScalingFactor::ONE, |(scale, _)| scale)
+    if header.is_lossless { ScalingFactor::ONE } else { smallest_scale(min_scale).0 }
+}
+
+/// The scale at which a JPEG is decoded for a caller that can use `min_scale`: 1, 1/2, 1/4 or 1/8.
+pub(crate) fn decoder_scale(min_scale: f64) -> f64 {
+    smallest_scale(min_scale).1
+}
+
+fn smallest_scale(min_scale: f64) -> (ScalingFactor, f64) {
+    SCALES.into_iter().find(|(_, value)| *value >= min_scale).unwrap_or((ScalingFactor::ONE, 1.0))
 }
 
 /// Decompresses to RGB; `scaled` is the header at the scale that has been set.

@@ -20,6 +20,7 @@ mod rgb_image;
 pub use error::ImageError;
 pub(crate) use format::Format;
 pub(crate) use header::{Header, MAX_HEADER_BYTES};
+pub(crate) use jpeg::decoder_scale;
 pub(crate) use jpeg_header::{JpegFrame, JpegHeader};
 pub(crate) use raster::{contain_panic, open_decoder};
 pub(crate) use rgb_image::upright_size;

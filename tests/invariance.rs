@@ -1,0 +1,100 @@
+//! A prediction is a function of image and model alone: bit for bit the same, whatever else a query asks.
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Float32Type;
+use datafusion::arrow::util::display::array_value_to_string;
+use seequel::Engine;
+
+use crate::support::{engine, home};
+
+/// Label and bits of the confidence, by path.
+type Predictions = BTreeMap<String, (String, u32)>;
+
+/// The predictions `p` that `query` gives by `path`.
+async fn predictions(engine: &Engine, query: &str) -> Predictions {
+    let query = format!("SELECT path, p['label'] AS label, p['confidence'] AS confidence FROM ({query})");
+    let batches = engine.sql(&query).await.unwrap().collect().await.unwrap();
+    let mut predictions = Predictions::new();
+    for batch in &batches {
+        let confidence = batch.column(2).as_primitive::<Float32Type>();
+        for row in 0..batch.num_rows() {
+            let text = |column: usize| array_value_to_string(batch.column(column), row).unwrap();
+            let name = text(0).rsplit('/').next().unwrap().to_owned();
+            predictions.insert(name, (text(1), confidence.value(row).to_bits()));
+        }
+    }
+    predictions
+}
+
+async fn run(engine: &Engine, statement: &str) {
+    engine.sql(statement).await.unwrap().collect().await.unwrap();
+}
+
+/// An engine with a table `photos` of the set-up's photos, and further ones large enough for scaled decoding.
+async fn photos() -> (Engine, tempfile::TempDir) {
+    let engine = engine().await;
+    let folder = tempfile::tempdir().unwrap();
+    for photo in std::fs::read_dir(home().join("photos")).unwrap() {
+        let photo = photo.unwrap().path();
+        let Ok(image) = image::open(&photo) else { continue };
+        for (number, side) in [300, 512, 590, 1100].into_iter().enumerate() {
+            let name = format!("{}-{number}.jpg", photo.file_stem().unwrap().to_string_lossy());
+            let sized = image.resize_to_fill(side, side, image::imageops::FilterType::Triangle).to_rgb8();
+            sized.save(folder.path().join(name)).unwrap();
+        }
+    }
+    let location = folder.path().display();
+    run(&engine, &format!("CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION '{location}/'")).await;
+    (engine, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_else_a_query_asks_changes_no_confidence() {
+    let (engine, folder) = photos().await;
+    let alone = predictions(&engine, "SELECT path, classify(image) AS p FROM photos").await;
+    assert!(alone.len() >= 60, "{}", alone.len());
+
+    let beside = "SELECT path, classify(image) AS p, classify(image, 'efficientnet_lite2') AS q FROM photos";
+    let kept = format!("SELECT path, p FROM ({beside}) WHERE q['confidence'] >= 0");
+    assert_eq!(predictions(&engine, &kept).await, alone, "beside a second model");
+
+    let large =
+        predictions(&engine, "SELECT path, classify(image, 'efficientnet_lite2') AS p FROM photos").await;
+    run(&engine, "CREATE MODEL both AS ENSEMBLE OF (efficientnet_lite0, efficientnet_lite2)").await;
+    for (path, both) in predictions(&engine, "SELECT path, classify(image, 'both') AS p FROM photos").await {
+        assert!([&alone[&path], &large[&path]].contains(&&both), "{path}: {both:?} of neither member");
+    }
+
+    let sorted = "SELECT path, classify(image) AS p FROM photos ORDER BY path DESC";
+    assert_eq!(predictions(&engine, sorted).await, alone, "under ORDER BY");
+    let few = predictions(&engine, "SELECT path, classify(image) AS p FROM photos LIMIT 7").await;
+    assert_eq!(few.len(), 7);
+    assert!(few.iter().all(|(path, found)| alone[path] == *found), "under LIMIT");
+
+    let parquet = folder.path().join("photos.parquet");
+    run(&engine, &format!("COPY (SELECT path, image FROM photos) TO '{}'", parquet.display())).await;
+    let from_parquet = format!("SELECT path, classify(image) AS p FROM '{}'", parquet.display());
+    assert_eq!(predictions(&engine, &from_parquet).await, alone, "from Parquet");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_partitions_nor_batches_change_a_confidence() {
+    let (engine, _folder) = photos().await;
+    let alone = predictions(&engine, "SELECT path, classify(image) AS p FROM photos").await;
+    let file = home().join("models/efficientnet_lite0/model.onnx");
+    for (number, (partitions, sessions, batch)) in
+        [(1, 1, 1), (8, 8, 1), (8, 2, 3), (1, 2, 8)].into_iter().enumerate()
+    {
+        run(&engine, &format!("SET datafusion.execution.target_partitions = {partitions}")).await;
+        let create = format!(
+            "CREATE MODEL m{number} FROM '{}' OPTIONS (concurrency '{sessions}', batch_size '{batch}')",
+            file.display()
+        );
+        run(&engine, &create).await;
+        let query = format!("SELECT path, classify(image, 'm{number}') AS p FROM photos");
+        let found = predictions(&engine, &query).await;
+        assert_eq!(found, alone, "{partitions} partitions, {sessions} sessions, batches of {batch}");
+    }
+}
