@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -100,4 +101,23 @@ async fn a_query_dropped_within_a_batch_does_not_finish_it() {
     let decoded = run.metric("InferExec", "decoded_images");
     assert!((1..64).contains(&decoded), "{decoded} images decoded");
     assert_eq!(run.metric("InferExec", "inferred_rows"), 0);
+}
+
+/// The flag that ends a run must not end the next one on the same session.
+#[tokio::test]
+async fn sessions_of_a_dropped_query_serve_the_next() {
+    let folder = folder_of(200);
+    let engine = engine().await;
+    let onnx = home().join("models/efficientnet_lite0/model.onnx");
+    engine.sql(&format!("CREATE MODEL one FROM '{}' OPTIONS (concurrency 1)", onnx.display())).await.unwrap();
+    let sql = format!("SELECT classify(image, 'one') FROM read_images('{}')", folder.path().display());
+    for _ in 0..3 {
+        let mut query = Query::start(&engine, &sql, "one").await;
+        query.stream.next().await.unwrap().unwrap();
+        query.drop().await;
+    }
+    let count = "SELECT count(*) FROM images WHERE classify(image, 'one')['error'] IS NULL";
+    let batches = engine.sql(count).await.unwrap().collect().await.unwrap();
+    let rows = array_value_to_string(batches[0].column(0), 0).unwrap();
+    assert_eq!(rows, "20");
 }

@@ -9,6 +9,7 @@ mod terminal;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::support::process::{Outcome, run, run_in, seequel, signal, start};
 use crate::support::{folder_of, home};
@@ -209,6 +210,25 @@ fn the_demo_says_what_is_on_the_photos() {
     let read_back = "SELECT count(*) AS rows, count(prediction['label']) AS labels FROM 'results.parquet'";
     let counts = run_in(folder.path(), &["-q", "--format", "csv", "-c", read_back]);
     assert_eq!(counts.answer(), "rows,labels\n20,20\n");
+}
+
+/// A run of a model that would not end is terminated within the graph, rather than left behind or waited for.
+#[test]
+fn ctrl_c_ends_a_model_that_loops_for_ever() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/endless.onnx");
+    let create = format!("CREATE MODEL endless FROM '{model}'");
+    let sql = "SELECT 'begun' AS a; SELECT classify(image, 'endless') FROM read_images('photos/lion.jpg')";
+    let mut command = seequel(&home(), &["-q", "--format", "csv", "-c", &create, sql]);
+    let (mut child, _watchdog) = start(&mut command, Stdio::null());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.nth(1).unwrap().unwrap(), "begun");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(child.try_wait().unwrap().is_none(), "the model should loop");
+    let interrupted = Instant::now();
+    signal(child.id(), "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Well above what it takes, and well below what a process waits for a run that it can't end.
+    assert!(interrupted.elapsed() < Duration::from_secs(3), "{:?}", interrupted.elapsed());
 }
 
 #[test]

@@ -8,10 +8,9 @@
 //! Pixels live from one row to the next and never leave this function.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use datafusion::arrow::array::ArrayRef;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use seequel_udfs::ImageArray;
 
@@ -23,25 +22,8 @@ use super::running::Running;
 use super::worker_memory::WorkerMemory;
 use crate::images::decode::{Limits, decode, decoder_scale};
 use crate::model::input::NumbersSpec;
-use crate::model::runtime::Model;
+use crate::model::runtime::{Cancellation, Model};
 use crate::model::tensor::{RowNumbers, Tensor};
-
-/// Raised when the query is dropped; work stops before the next image.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Cancellation(Arc<AtomicBool>);
-
-impl Cancellation {
-    pub(crate) fn cancel(&self) {
-        self.0.store(true, Relaxed);
-    }
-
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.0.load(Relaxed) {
-            return Err(DataFusionError::Execution("the query was cancelled".to_owned()));
-        }
-        Ok(())
-    }
-}
 
 /// What inference needs beside images and models.
 #[derive(Debug)]

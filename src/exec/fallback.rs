@@ -16,12 +16,13 @@ use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::agenda::Agenda;
-use super::decode_infer::{Cancellation, Context, Inputs, decode_infer};
+use super::decode_infer::{Context, Inputs, decode_infer};
 use super::metrics::InferMetrics;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
 use crate::model::input::Assignment;
+use crate::model::runtime::Cancellation;
 
 impl Models for ModelRegistry {
     fn default_model(&self, config: &ConfigOptions) -> String {

@@ -141,7 +141,7 @@ impl<'a> Lane<'a> {
         let LanePlan { model, outputs, .. } = self.plan;
         let images = self.buffers.image.as_ref().map(|image| (&image.tensor, first));
         let rows = &filled.rows[first..first + slots];
-        match model.run(&filled.batch(images, first, slots), outputs, &metrics.run_times)? {
+        match model.run(&filled.batch(images, first, slots), outputs, &metrics.run_times, cancellation)? {
             Ok(outputs) => self.answer(rows, &outputs),
             Err(reason) if slots == 1 => self.fail(rows[0].row, &reason),
             Err(_) => (first..first + slots).try_for_each(|slot| self.run_alone(filled, slot))?,
@@ -161,7 +161,7 @@ impl<'a> Lane<'a> {
             .map(|(image, buffers)| buffers.tensor.image(&image.input, slot, spec.fixed_batch.unwrap_or(1)));
         let images = alone.as_ref().map(|tensor| (tensor, 0));
         metrics.batches.add(1);
-        match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times)? {
+        match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times, cancellation)? {
             Ok(outputs) => self.answer(&filled.rows[slot..=slot], &outputs),
             Err(reason) => self.fail(filled.rows[slot].row, &reason),
         }

@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::agenda::Agenda;
-use super::decode_infer::{Cancellation, Context, Inputs, decode_infer};
+use super::decode_infer::{Context, Inputs, decode_infer};
 use super::failures::Answers;
 use super::infer::InferExec;
 use super::lane::LaneBuffers;
@@ -32,6 +32,7 @@ use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
 use crate::exec::exchange::Morsel;
 use crate::model::input::Assignment;
+use crate::model::runtime::Cancellation;
 
 /// Raises the flag that stops a partition's running work.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use prost::Message;
 use super::testing::{Folder, Onnx};
 use crate::Result;
 use crate::images::decode::RgbImage;
-use crate::model::runtime::{Batch, Model, RunTimes, Runtime};
+use crate::model::runtime::{Batch, Cancellation, Model, RunTimes, Runtime};
 use crate::model::tensor::{Preprocessor, Tensor};
 
 const COLOUR: [u8; 3] = [50, 100, 200];
@@ -114,7 +114,9 @@ fn answers(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32
     let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
     let outputs = [spec.output.name.clone()];
     let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
-    let given = Model::new(spec, Runtime::new(&home)).run(&batch, &outputs, &times)?.unwrap();
+    let given = Model::new(spec, Runtime::new(&home))
+        .run(&batch, &outputs, &times, &Cancellation::default())?
+        .unwrap();
     Ok((0..rows).flat_map(|row| given[0].floats(row).unwrap().to_vec()).collect())
 }
 

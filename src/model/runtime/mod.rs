@@ -2,6 +2,7 @@
 //!
 //! `session.rs` is the only file that names `ort`.
 
+mod cancellation;
 mod model;
 mod pool;
 mod session;
@@ -11,5 +12,6 @@ pub use model::Model;
 pub use session::{Provider, Runtime};
 pub use sizing::Sizing;
 
+pub(crate) use cancellation::Cancellation;
 pub(crate) use model::RunTimes;
 pub(crate) use session::Batch;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use datafusion::physical_plan::metrics::Time;
 
+use super::cancellation::Cancellation;
 use super::pool::Pool;
 use super::session::{Batch, Provider, Runtime, Session, SharedWeights};
 use super::sizing::Sizing;
@@ -95,16 +96,17 @@ impl Model {
     /// Returns the outputs of those names. Blocks: call it on a thread that may.
     ///
     /// # Errors
-    /// The outer error is that of loading, and fails the query; the inner one is ONNX Runtime's word on this batch.
+    /// The outer error is that of loading or of cancellation, and fails the query; the inner one is ONNX Runtime's word on this batch.
     pub(crate) fn run(
         &self,
         batch: &Batch<'_>,
         outputs: &[String],
         times: &RunTimes,
+        cancellation: &Cancellation,
     ) -> Result<Result<Vec<BatchOutput>, String>> {
         let placed = self.placed()?;
         let timer = times.queue.timer();
-        let mut seat = placed.pool.take_seat();
+        let mut seat = placed.pool.take_seat(|| cancellation.check())?;
         drop(timer);
         let session = seat.session(|| {
             let _timer = times.load.timer();
@@ -112,7 +114,12 @@ impl Model {
         })?;
         let _timer = times.infer.timer();
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
-        Ok(session.run(batch, outputs))
+        let result = session.run(batch, outputs, cancellation);
+        if result.is_err() {
+            // A terminated run is no fault of its rows.
+            cancellation.check()?;
+        }
+        Ok(result)
     }
 
     fn placed(&self) -> Result<&Placed> {

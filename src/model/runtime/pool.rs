@@ -9,10 +9,15 @@
 //! Taking a seat blocks, so it belongs on threads that may block. Whoever has one computes and waits for nothing
 //! else, which is why waiting for one always ends.
 
+use std::time::Duration;
+
 use parking_lot::{Condvar, Mutex};
 
 use super::session::Session;
 use crate::Result;
+
+/// How long a thread waits for a seat before it looks whether its query was cancelled.
+const CHECK: Duration = Duration::from_millis(50);
 
 /// At most `capacity` sessions of one model.
 #[derive(Debug)]
@@ -34,13 +39,17 @@ impl Pool {
     }
 
     /// Waits until fewer than `capacity` seats are taken, then takes one. Prefers a session that is loaded.
-    pub(crate) fn take_seat(&self) -> Seat<'_> {
+    ///
+    /// # Errors
+    /// Those of `check`, which ends the waiting.
+    pub(crate) fn take_seat<E>(&self, check: impl Fn() -> Result<(), E>) -> Result<Seat<'_>, E> {
         let mut state = self.state.lock();
         while state.taken >= self.capacity {
-            self.given_up.wait(&mut state);
+            self.given_up.wait_for(&mut state, CHECK);
+            check()?;
         }
         state.taken += 1;
-        Seat { pool: self, session: state.idle.pop() }
+        Ok(Seat { pool: self, session: state.idle.pop() })
     }
 }
 

@@ -24,6 +24,7 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputV
 use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 use parking_lot::Mutex;
 
+use super::cancellation::Cancellation;
 use crate::model::spec::ModelSpec;
 use crate::model::tensor::{BatchOutput, Numbers, Tensor, TensorData};
 use crate::{Error, Result};
@@ -143,8 +144,17 @@ pub(crate) struct Session {
     fixed_batch: Option<usize>,
     /// Sets of outputs that were asked for, with what asks ONNX Runtime for them and no others. Few queries ask for the
     /// same model's outputs in more than two ways.
-    selections: Vec<(Vec<String>, RunOptions<HasSelectedOutputs>)>,
+    selections: Vec<(Vec<String>, Arc<SelectedOutputs>)>,
 }
+
+/// What asks ONNX Runtime for some outputs and no others, and may terminate the run from another thread.
+struct SelectedOutputs(RunOptions<HasSelectedOutputs>);
+
+// SAFETY: ort withholds `Sync` because two runs could write the same preallocated outputs at once. Nothing is preallocated
+// here, and one thread runs with these options, the session's. Others only terminate the run, which sets an atomic flag:
+// that is what `RunOptionsSetTerminate` is for.
+#[expect(unsafe_code, reason = "see above: no outputs are preallocated")]
+unsafe impl Sync for SelectedOutputs {}
 
 /// Rows for one run of a model.
 #[derive(Debug)]
@@ -190,11 +200,41 @@ impl Session {
     /// Runs the rows of `batch`; returns the outputs of those names, and computes no others.
     ///
     /// A model whose batch is fixed runs on the whole of it: what it says of further rows is padding.
-    pub(crate) fn run(&mut self, batch: &Batch<'_>, outputs: &[String]) -> Result<Vec<BatchOutput>, String> {
+    ///
+    /// Cancellation ends the run in the midst of the graph: ONNX Runtime looks at the flag before each of its nodes.
+    pub(crate) fn run(
+        &mut self,
+        batch: &Batch<'_>,
+        outputs: &[String],
+        cancellation: &Cancellation,
+    ) -> Result<Vec<BatchOutput>, String> {
+        let selection = self.selection(outputs).map_err(|error| error.to_string())?;
+        let options = Arc::clone(&self.selections[selection].1);
+        let terminate = {
+            let options = Arc::clone(&options);
+            move || match options.0.terminate() {
+                Ok(()) => {}
+                Err(error) => tracing::warn!("a run can't be cancelled: {error}"),
+            }
+        };
+        let running = cancellation.register(terminate).map_err(|error| error.to_string())?;
+        let result = self.run_with(batch, outputs, &options.0);
+        drop(running);
+        if cancellation.is_cancelled() {
+            // Its flag is set, and would end the next run.
+            self.selections.swap_remove(selection);
+        }
+        result
+    }
+
+    fn run_with(
+        &mut self,
+        batch: &Batch<'_>,
+        outputs: &[String],
+        options: &RunOptions<HasSelectedOutputs>,
+    ) -> Result<Vec<BatchOutput>, String> {
         let fault = |error: ort::Error| error.to_string();
         let rows = self.fixed_batch.unwrap_or(batch.rows);
-        let selection = self.selection(outputs).map_err(fault)?;
-        let options = &self.selections[selection].1;
         let numbers = batch.numbers.iter().map(|given| Numbers::batched(given, rows));
         let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
         let mut inputs = Vec::with_capacity(1 + numbers.len());
@@ -218,7 +258,8 @@ impl Session {
             return Ok(known);
         }
         let selector = outputs.iter().fold(OutputSelector::no_default(), |all, name| all.with(name.as_str()));
-        self.selections.push((outputs.to_vec(), RunOptions::new()?.with_outputs(selector)));
+        self.selections
+            .push((outputs.to_vec(), Arc::new(SelectedOutputs(RunOptions::new()?.with_outputs(selector)))));
         Ok(self.selections.len() - 1)
     }
 }

@@ -29,6 +29,7 @@ def main() -> None:
     (HERE / "tinted.onnx").write_bytes(tinted())
     (HERE / "numbers.onnx").write_bytes(numbers())
     (HERE / "shares.onnx").write_bytes(shares())
+    (HERE / "endless.onnx").write_bytes(endless())
     (HERE / "yolov5.onnx").write_bytes(boxes("yolov5", [[12, 12, 8, 8, 0.9, 0.1, 0.8], [12, 12, 8, 8, 0.1, 0.9, 0.9]]))
     columns = np.array([[12, 12, 8, 8, 0.09, 0.72], [12, 12, 8, 8, 0.09, 0.09]]).T.tolist()
     (HERE / "yolov8.onnx").write_bytes(boxes("yolov8", columns))
@@ -104,6 +105,34 @@ def boxes(name: str, rows: list[list[float]]) -> bytes:
     constants = {"rows": table, "zero": np.zeros(1, np.float32), "axes": np.array([1, 2], np.int64)}
     outputs = [("boxes", TensorProto.FLOAT, ["batch", *table.shape[1:]])]
     return model(name, nodes, inputs, outputs, constants)
+
+
+def endless() -> bytes:
+    """A classifier whose loop never ends: its condition stays true."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["goes_on"]), helper.make_node("Add", ["before", "one"], ["after"])],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, ["batch", 1]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, ["batch", 1]),
+        ],
+    )
+    nodes = [*nothing_of_pixels(), helper.make_node("Loop", ["", "true", "nothing"], ["looped"], body=body)]
+    nodes.append(helper.make_node("Add", ["looped", "logits"], ["sum"]))
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    constants = {
+        "logits": np.zeros((1, 2), np.float32),
+        "one": np.ones((1, 1), np.float32),
+        "true": np.array(True),
+        "zero": np.zeros(1, np.float32),
+        "axes": np.array([1], np.int64),
+    }
+    return model("endless", nodes, inputs, [("sum", TensorProto.FLOAT, ["batch", 2])], constants)
 
 
 def nothing_of_pixels() -> list[onnx.NodeProto]:

@@ -1,0 +1,107 @@
+//! Cancelling the runs of a query.
+//!
+//! ```text
+//!  stream dropped ─► cancel ─┬─► the flag, which workers check before each image and each run
+//!                            └─► terminate, for every run that is registered: it ends within the graph
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use datafusion::error::{DataFusionError, Result};
+use parking_lot::Mutex;
+
+/// Shared by a partition's stream and the threads that work for it. Cloning is cheap; clones are cancelled together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancellation(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    is_cancelled: AtomicBool,
+    next_id: AtomicU64,
+    /// What ends each run in progress.
+    runs: Mutex<Vec<(u64, Terminate)>>,
+}
+
+type Terminate = Box<dyn Fn() + Send + Sync>;
+
+impl Cancellation {
+    /// Ends the runs in progress, and all that would begin later.
+    pub(crate) fn cancel(&self) {
+        // Before the list is looked at: a run that registers after that finds the flag set.
+        self.0.is_cancelled.store(true, Ordering::SeqCst);
+        for (_, terminate) in self.0.runs.lock().iter() {
+            terminate();
+        }
+    }
+
+    /// Whether [`Self::cancel`] was called.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled.load(Ordering::SeqCst)
+    }
+
+    /// # Errors
+    /// If the query was cancelled.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(DataFusionError::Execution("the query was cancelled".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Has `terminate` called if the query is cancelled before the returned guard is dropped, and never afterwards.
+    ///
+    /// # Errors
+    /// If the query was cancelled already.
+    pub(crate) fn register(&self, terminate: impl Fn() + Send + Sync + 'static) -> Result<Registered<'_>> {
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        self.0.runs.lock().push((id, Box::new(terminate)));
+        let registered = Registered { cancellation: self, id };
+        self.check()?;
+        Ok(registered)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("is_cancelled", &self.is_cancelled).finish_non_exhaustive()
+    }
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub(crate) struct Registered<'a> {
+    cancellation: &'a Cancellation,
+    id: u64,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.cancellation.0.runs.lock().retain(|(id, _)| *id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_in_progress_are_terminated_and_others_are_not() -> Result<()> {
+        let terminated = Arc::new(Mutex::new(vec![]));
+        let note = |name: &'static str| {
+            let terminated = Arc::clone(&terminated);
+            move || terminated.lock().push(name)
+        };
+        let cancellation = Cancellation::default();
+        drop(cancellation.register(note("finished"))?);
+        let running = cancellation.register(note("running"))?;
+        cancellation.clone().cancel();
+        drop(running);
+        assert!(cancellation.check().is_err());
+        assert!(cancellation.register(note("late")).is_err());
+        cancellation.cancel();
+        assert_eq!(*terminated.lock(), ["running", "late"][..1]);
+        Ok(())
+    }
+}
