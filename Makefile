@@ -4,24 +4,28 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test bench bench-kernels bench-scale check format clippy docs versions
+.PHONY: help system setup demo test install bench bench-kernels bench-scale check format clippy docs versions imports
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-system:
+system:  ## Checks for the tools that a build needs, and installs them where it may.
 	@sh scripts/system.sh
 
 setup: system  ## Fetches ONNX Runtime, two models and photos into .seequel (SEEQUEL_HOME moves it).
 	@$(PYTHON) scripts/setup.py
 
-demo: setup  ## Classifies the photos with the release build, into results.parquet.
-	$(CARGO) build --release --locked
-	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/03_classify.sql | $(CARGO) run --quiet --release --locked
+demo: setup  ## Classifies the photos into results.parquet, with the development build that the tests share.
+	$(CARGO) build --locked
+	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/03_classify.sql | $(CARGO) run --quiet --locked
 
 test: system  ## Sets up, fetches a detector and an S3 server for the tests too, and runs them all.
 	@$(PYTHON) scripts/setup.py --tests
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --locked --package seequel --package seequel-udfs
+	$(CARGO) test --locked --package seequel-upstream
+
+install: system  ## Installs the fully optimised binary, `seequel`, among cargo's own.
+	$(CARGO) install --locked --path .
 
 bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.
 	@CARGO='$(CARGO)' $(PYTHON) benches/run.py $(ARGS)
@@ -32,16 +36,19 @@ bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and plan
 bench-scale: setup  ## Measures memory, long folders, first answers and the time to stop, each beside its bar.
 	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
 
-check: format clippy docs versions  ## Format, lints, documentation, one version of each shared crate.
+check: format clippy docs versions imports  ## Format, lints, documentation, one version of each shared crate, no import cycles.
 
-format:
+format:  ## Checks the format; `cargo fmt --all` mends it.
 	$(CARGO) fmt --all --check
 
-clippy: system
+clippy: system  ## Lints, as errors.
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-docs: system
+docs: system  ## Builds the documentation, warnings as errors.
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
-versions:
+versions:  ## Fails if a crate whose types cross crate boundaries is there twice.
 	@sh scripts/versions.sh
+
+imports:  ## Fails if imports make a cycle between folders, or of three files within one.
+	@$(PYTHON) scripts/imports.py

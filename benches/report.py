@@ -7,13 +7,10 @@ import subprocess
 import tomllib
 from collections.abc import Callable
 from statistics import median
-from typing import TYPE_CHECKING
 
 from contenders import CORES
+from entry import Entry
 from fixtures import PYTHON_PACKAGES, ROOT
-
-if TYPE_CHECKING:
-    from run import Entry
 
 MEGA = 1e6
 COLUMNS = ("small", "large", "resnet50")

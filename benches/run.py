@@ -16,12 +16,13 @@ import math
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import fixtures
 import report
 from contenders import Contender, Job, Setting, contenders, jobs
+from entry import Entry
 from fixtures import BENCHES, RUN, say
 from measure import BenchError, Measurement, measure
 
@@ -31,18 +32,6 @@ FINALISTS = 2
 LEAST_AGREEMENT = 0.95
 FEW_APART = 3
 """Photos that may be in other classes however few there are: near ties turn on the last digit."""
-
-
-@dataclass
-class Entry:
-    """A contender at a job: its setting, what its runs cost, and what went wrong if something did."""
-
-    contender: Contender
-    job: Job
-    setting: Setting = field(default_factory=dict)
-    runs: list[Measurement] = field(default_factory=list)
-    agreement: float | None = None
-    fault: str | None = None
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -267,5 +267,74 @@ fn the_log_names_what_has_no_answer() {
             csv(folder.path(), &format!("SELECT {call} IS NULL AS lost FROM read_images('fake.jpg')"));
         assert_eq!(outcome.stdout, "lost\ntrue\n", "{outcome:?}");
         assert!(outcome.stderr.contains("fake.jpg: not an image: "), "{}", outcome.stderr);
+    }
+}
+
+/// A folder as years leave it behind: what can't be listed costs itself, and is told of once.
+#[test]
+#[cfg(target_os = "linux")]
+fn odd_entries_of_a_folder_cost_no_photo() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let lion = fs::read(photos().join("lion.jpg")).unwrap();
+    fs::create_dir(path("below")).unwrap();
+    for name in ["a.jpg", "below/with space é%41.jpg", "below/z.jpg"] {
+        fs::write(path(name), &lion).unwrap();
+    }
+    symlink(path("a.jpg"), path("link.jpg")).unwrap();
+    symlink(path("nowhere.jpg"), path("dangling.jpg")).unwrap();
+    symlink(folder.path(), path("below/loop")).unwrap();
+    fs::write(path("two\nlines.jpg"), &lion).unwrap();
+    fs::write(folder.path().join(OsStr::from_bytes(b"latin-\xe9.jpg")), &lion).unwrap();
+    fs::create_dir(path("locked")).unwrap();
+    fs::write(path("locked/b.jpg"), &lion).unwrap();
+    fs::set_permissions(path("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+
+    let sql = "SELECT regexp_replace(path, '.*/', '') AS file, classify(image)['label'] AS label FROM read_images('.') \
+               ORDER BY file";
+    let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
+    // Root may read what is locked, unless it gives that up.
+    if fs::read_dir(path("locked")).is_ok() {
+        let mut without = Command::new("setpriv");
+        without.args(["--bounding-set", "-dac_override,-dac_read_search"]);
+        without.arg(command.get_program()).args(command.get_args()).current_dir(folder.path());
+        let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        without.envs(variables);
+        command = without;
+    }
+    let outcome = Outcome::of(&mut command);
+    fs::set_permissions(path("locked"), fs::Permissions::from_mode(0o755)).unwrap();
+    let expected = "file,label\na.jpg,lion\nlink.jpg,lion\nwith space é%41.jpg,lion\nz.jpg,lion\n";
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(0), expected), "{}", outcome.stderr);
+    let warnings: Vec<_> = outcome.stderr.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(warnings.len(), 1, "{}", outcome.stderr);
+    for reason in [
+        "1 × link that loops",
+        "1 × link to nothing",
+        "1 × name that is not UTF-8",
+        "1 × name with control characters",
+        "1 × no permission",
+    ] {
+        assert!(warnings[0].contains(reason), "{reason}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn partition_columns_are_found_however_images_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for label in ["cat", "dog"] {
+        fs::create_dir(folder.path().join(format!("label={label}"))).unwrap();
+        fs::copy(photos().join("lion.jpg"), folder.path().join(format!("label={label}/1.jpg"))).unwrap();
+    }
+    let create = "CREATE EXTERNAL TABLE created STORED AS IMAGES LOCATION '.'";
+    for table in ["created", "read_images('.')", "read_images('**/*.jpg')", "'**/*.jpg'"] {
+        let sql =
+            format!("{create}; SELECT label, count(*) AS images FROM {table} GROUP BY label ORDER BY label");
+        assert_eq!(csv(folder.path(), &sql).answer(), "label,images\ncat,1\ndog,1\n", "{table}");
     }
 }

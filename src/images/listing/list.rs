@@ -15,12 +15,22 @@ use datafusion::physical_plan::metrics::Count;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use super::location::Location;
+use super::walk::{Details, walk};
 
 /// Files that are asked for at a time, where each is named.
 const CONCURRENT_REQUESTS: usize = 32;
 
-/// Lists the files of `location`, or only those below `folder` of it, and counts in `skipped` the ones of a folder
-/// that are hidden or no images by their names.
+/// What a listing counts beside the files that it passes on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ListingCounts {
+    /// Files of a folder that are hidden or no images by their names.
+    pub(crate) skipped: Count,
+    /// Entries of a local folder that can't be listed: no permission, links that loop or lead nowhere, names that no
+    /// path can express.
+    pub(crate) unlisted: Count,
+}
+
+/// Lists the files of `location`, or only those below `folder` of it, with as much of `details` as is asked for.
 ///
 /// # Errors
 /// The stream fails where the store does, or where there is neither a file nor a folder.
@@ -28,20 +38,22 @@ pub(crate) fn list(
     location: Location,
     folder: Option<&StorePath>,
     store: Arc<dyn ObjectStore>,
-    skipped: Count,
+    details: Details,
+    counts: ListingCounts,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let prefix = match folder {
         Some(folder) => StorePath::from_iter(location.prefix().parts().chain(folder.parts())),
         None => location.prefix().clone(),
     };
-    stream::once(open(location, prefix, store, skipped)).try_flatten().boxed()
+    stream::once(open(location, prefix, store, details, counts)).try_flatten().boxed()
 }
 
 async fn open(
     location: Location,
     prefix: StorePath,
     store: Arc<dyn ObjectStore>,
-    skipped: Count,
+    details: Details,
+    counts: ListingCounts,
 ) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
     if location.is_missing_folder() {
         return Err(not_found(&location));
@@ -51,13 +63,13 @@ async fn open(
         return Ok(ask_each(location, files, store));
     }
     if !location.may_be_file() {
-        return Ok(list_folder(location, &prefix, &store, skipped));
+        return Ok(list_folder(location, &prefix, &store, details, counts));
     }
     match store.head(&prefix).await {
         Ok(file) => Ok(stream::iter([Ok(file)]).boxed()),
         Err(StoreError::NotFound { .. }) if location.can_be_listed() => {
             // The name of a folder in an object store, written without its slash.
-            let mut files = list_folder(location.clone(), &prefix, &store, skipped).peekable();
+            let mut files = list_folder(location.clone(), &prefix, &store, details, counts).peekable();
             match Pin::new(&mut files).peek().await {
                 Some(_) => Ok(files.boxed()),
                 None => Err(not_found(&location)),
@@ -92,11 +104,18 @@ fn list_folder(
     location: Location,
     prefix: &StorePath,
     store: &dyn ObjectStore,
-    skipped: Count,
+    details: Details,
+    counts: ListingCounts,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let described = location.to_string();
+    let ListingCounts { skipped, unlisted } = counts;
     let counted = skipped.clone();
-    let files = store.list(Some(prefix)).map_err(Into::into).try_filter(move |file| {
+    let files = if location.is_local() {
+        walk(location.clone(), location.path_of(prefix).into(), details, unlisted)
+    } else {
+        store.list(Some(prefix)).map_err(Into::into).boxed()
+    };
+    let files = files.try_filter(move |file| {
         let contained = location.contains(&file.location);
         if !contained && !location.is_pattern() {
             counted.add(1);

@@ -156,6 +156,11 @@ impl Location {
         }
     }
 
+    /// Whether a file of this name could be one of the images meant here, wherever it lies.
+    pub(crate) fn takes_name(&self, name: &str) -> bool {
+        self.is_pattern() || has_extension(name, self.extensions)
+    }
+
     /// Names of the folders that lead from the prefix to `file`, outermost first.
     pub(crate) fn folders<'a>(&'a self, file: &'a StorePath) -> Vec<&'a str> {
         let mut names = self.names_below(file).unwrap_or_default();

@@ -4,5 +4,9 @@ mod braces;
 pub(crate) mod list;
 mod location;
 pub(crate) mod partitions;
+mod walk;
 
 pub use location::Location;
+
+pub(crate) use list::ListingCounts;
+pub(crate) use walk::Details;

@@ -6,6 +6,7 @@ use datafusion::object_store::path::Path as StorePath;
 use futures::{Stream, TryStreamExt};
 
 use super::location::Location;
+use super::walk::first_files;
 
 /// Files that are looked at to find the partition columns of a location.
 const SAMPLED_FILES: usize = 16;
@@ -19,14 +20,29 @@ pub(crate) async fn discover(
     files: impl Stream<Item = Result<ObjectMeta>>,
 ) -> Result<Vec<String>> {
     let sample: Vec<ObjectMeta> = futures::StreamExt::take(files, SAMPLED_FILES).try_collect().await?;
-    let keys_of = |file: &ObjectMeta| -> Vec<String> {
-        let folders = location.folders(&file.location);
+    Ok(common(location, sample.iter().map(|file| &file.location)))
+}
+
+/// As [`discover`], without waiting: of a local folder or pattern, what its first files say. A remote one has to be listed
+/// first, which `CREATE EXTERNAL TABLE` does; here it has no partition columns.
+pub(crate) fn discover_local(location: &Location) -> Vec<String> {
+    if !location.is_local() || location.may_be_file() || location.files().is_some() {
+        return vec![];
+    }
+    let folder = location.path_of(location.prefix());
+    common(location, &first_files(location, folder.as_ref(), SAMPLED_FILES))
+}
+
+/// The keys that lead to all of `files`.
+fn common<'a>(location: &Location, files: impl IntoIterator<Item = &'a StorePath>) -> Vec<String> {
+    let keys_of = |file: &'a StorePath| -> Vec<String> {
+        let folders = location.folders(file);
         folders.into_iter().map_while(|folder| Some(folder.split_once('=')?.0.to_string())).collect()
     };
-    let common = sample.iter().map(keys_of).reduce(|common, keys| {
+    let common = files.into_iter().map(keys_of).reduce(|common, keys| {
         common.into_iter().zip(keys).take_while(|(a, b)| a == b).map(|(key, _)| key).collect()
     });
-    Ok(common.unwrap_or_default())
+    common.unwrap_or_default()
 }
 
 /// The value of the partition column `key`, which is the folder at `depth` below the location; `None` where that

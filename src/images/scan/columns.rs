@@ -66,6 +66,11 @@ pub(crate) fn needs_header(projection: &[usize]) -> bool {
     projection.iter().any(|column| matches!(*column, WIDTH | HEIGHT | FORMAT))
 }
 
+/// Whether a column of this name is filled from a file's metadata, which a local listing has to ask for.
+pub(crate) fn is_metadata(name: &str) -> bool {
+    matches!(name, "size" | "modified" | "etag")
+}
+
 /// Columns that the listing alone fills, and which filters may therefore use before anything is read.
 pub(crate) fn listing_columns(schema: &Schema) -> Vec<usize> {
     (0..schema.fields().len()).filter(|column| Reads::of(&[*column]) == Reads::None).collect()

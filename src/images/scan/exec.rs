@@ -20,7 +20,8 @@ use super::pipeline::Scan;
 
 /// Scans the files of a location, as one partition in listing order.
 ///
-/// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `chosen_files` (that
+/// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names),
+/// `unlisted_entries` (of a local folder, that can't be listed), `chosen_files` (that
 /// pass filter and limit; 0 until all are listed), `opened_files` (of which any byte was read), `bytes_read`, and
 /// `unreadable_files` (rows whose image is NULL for it, which is an error for inference).
 #[derive(Debug)]

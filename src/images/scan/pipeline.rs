@@ -18,6 +18,7 @@ use datafusion::execution::TaskContext;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
 
@@ -26,7 +27,7 @@ use super::budget::ByteBudget;
 use super::columns;
 use super::columns::{Reads, Row};
 use super::reader::{Counters, Reader};
-use crate::images::listing::{Location, list};
+use crate::images::listing::{Details, Location, list};
 
 /// Files that are read side by side; enough to hide the latency of an object store.
 const MAX_CONCURRENT_READS: usize = 32;
@@ -62,6 +63,18 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// What has to be known of each file.
+    fn details(&self) -> Details {
+        let filtered = self.filter.iter().flat_map(collect_columns);
+        let is_named = filtered.into_iter().any(|column| columns::is_metadata(column.name()));
+        let is_projected = self.schema.fields().iter().any(|field| columns::is_metadata(field.name()));
+        if is_named || is_projected || Reads::of(&self.projection) != Reads::None {
+            Details::Metadata
+        } else {
+            Details::Paths
+        }
+    }
+
     /// The batches of this scan.
     ///
     /// # Errors
@@ -97,9 +110,14 @@ fn choose(
     counters: &Counters,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let listed_files = counters.listed_files.clone();
-    let files =
-        list::list(scan.location.clone(), scan.folder.as_ref(), store, counters.skipped_files.clone())
-            .inspect_ok(move |_| listed_files.add(1));
+    let files = list::list(
+        scan.location.clone(),
+        scan.folder.as_ref(),
+        store,
+        scan.details(),
+        counters.listing.clone(),
+    )
+    .inspect_ok(move |_| listed_files.add(1));
     let files = match &scan.filter {
         Some(filter) => apply_filter(files, Arc::clone(scan), Arc::clone(filter)),
         None => files.boxed(),

@@ -17,6 +17,7 @@ use super::columns;
 use super::columns::{Reads, Row};
 use super::pipeline::Scan;
 use crate::images::decode::{Header, MAX_HEADER_BYTES};
+use crate::images::listing::ListingCounts;
 use crate::stores::explain;
 
 /// Larger files are not read.
@@ -30,7 +31,7 @@ const OWN_ERRORS: &str = "images";
 pub(crate) struct Counters {
     pub(crate) baseline: BaselineMetrics,
     pub(crate) listed_files: Count,
-    pub(crate) skipped_files: Count,
+    pub(crate) listing: ListingCounts,
     pub(crate) chosen_files: Gauge,
     opened_files: Count,
     unreadable_files: Count,
@@ -43,7 +44,10 @@ impl Counters {
         Self {
             baseline: BaselineMetrics::new(metrics, 0),
             listed_files: counter("listed_files"),
-            skipped_files: counter("skipped_files"),
+            listing: ListingCounts {
+                skipped: counter("skipped_files"),
+                unlisted: counter("unlisted_entries"),
+            },
             chosen_files: MetricBuilder::new(metrics).gauge("chosen_files", 0),
             opened_files: counter("opened_files"),
             unreadable_files: counter("unreadable_files"),

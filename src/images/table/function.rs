@@ -12,7 +12,8 @@ use crate::images::listing::Location;
 
 /// The table function `read_images(location)`: an [`ImagesTable`] for one query.
 ///
-/// It is planned without listing anything, and so has no partition columns; `CREATE EXTERNAL TABLE` finds those.
+/// Planning looks at the first files of a local folder for partition columns. A remote one is not listed for that:
+/// `CREATE EXTERNAL TABLE` does.
 #[derive(Debug, Default)]
 pub struct ReadImages;
 
@@ -29,6 +30,6 @@ impl TableFunctionImpl for ReadImages {
                 "read_images takes the location as one string, such as read_images('photos/**/*.jpg')"
             );
         };
-        Ok(Arc::new(ImagesTable::try_new(Location::parse(location)?, Vec::new())?))
+        Ok(Arc::new(ImagesTable::open_local(Location::parse(location)?)?))
     }
 }

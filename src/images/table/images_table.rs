@@ -14,10 +14,9 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::Count;
 
 use crate::Result;
-use crate::images::listing::{Location, list, partitions};
+use crate::images::listing::{Details, ListingCounts, Location, list, partitions};
 use crate::images::scan::{ImagesExec, Scan, columns};
 
 /// The images of a [`Location`], one a row.
@@ -65,8 +64,17 @@ impl ImagesTable {
     /// Those of [`Self::try_new`] and of the listing.
     pub async fn open(session: &dyn Session, location: Location) -> Result<Self> {
         let store = session.runtime_env().object_store(location.store_url())?;
-        let files = list::list(location.clone(), None, store, Count::new());
+        let files = list::list(location.clone(), None, store, Details::Paths, ListingCounts::default());
         let partition_columns = partitions::discover(&location, files).await?;
+        Self::try_new(location, partition_columns)
+    }
+
+    /// A table whose partition columns are those of the first local files; none if the files lie elsewhere.
+    ///
+    /// # Errors
+    /// Those of [`Self::try_new`].
+    pub(crate) fn open_local(location: Location) -> Result<Self> {
+        let partition_columns = partitions::discover_local(&location);
         Self::try_new(location, partition_columns)
     }
 

@@ -27,7 +27,7 @@ impl UrlTableFactory for UrlTables {
         if !Location::names_images(url) {
             return self.files.try_new(url).await;
         }
-        let table = ImagesTable::try_new(Location::parse(url)?, Vec::new())?;
+        let table = ImagesTable::open_local(Location::parse(url)?)?;
         Ok(Some(Arc::new(table)))
     }
 }

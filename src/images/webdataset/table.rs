@@ -10,12 +10,11 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::object_store::ObjectMeta;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::Count;
 use futures::TryStreamExt;
 
 use super::columns::table_schema;
 use super::exec::{ShardScan, WebDatasetExec};
-use crate::images::listing::{Location, list};
+use crate::images::listing::{Details, ListingCounts, Location, list};
 
 /// The samples in the tar files of a [`Location`], one a row.
 ///
@@ -42,7 +41,9 @@ impl WebDatasetTable {
     async fn shards(&self, session: &dyn Session) -> Result<Vec<ObjectMeta>> {
         let store = session.runtime_env().object_store(self.location.store_url())?;
         let mut shards: Vec<_> =
-            list::list(self.location.clone(), None, store, Count::new()).try_collect().await?;
+            list::list(self.location.clone(), None, store, Details::Metadata, ListingCounts::default())
+                .try_collect()
+                .await?;
         shards.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         Ok(shards)
     }

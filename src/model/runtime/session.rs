@@ -217,11 +217,12 @@ impl Session {
                 Err(error) => tracing::warn!("a run can't be cancelled: {error}"),
             }
         };
-        let running = cancellation.register(terminate).map_err(|error| error.to_string())?;
-        let result = self.run_with(batch, outputs, &options.0);
-        drop(running);
+        let result = match cancellation.register(terminate) {
+            Ok(_running) => self.run_with(batch, outputs, &options.0),
+            Err(cancelled) => Err(cancelled.to_string()),
+        };
         if cancellation.is_cancelled() {
-            // Its flag is set, and would end the next run.
+            // Its flag may be set, and would end the next run.
             self.selections.swap_remove(selection);
         }
         result

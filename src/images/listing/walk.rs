@@ -1,0 +1,223 @@
+//! Walking a local folder, without a `stat` for each file unless somebody needs it, and past whatever lies in the way.
+//!
+//! ```text
+//!  blocking thread: walkdir ─► file? ─► its path in the store ─► chunk ─┐ channel, bounded
+//!                      └─ can't be listed: counted, a few are named     ▼
+//!                                                                 stream of files
+//! ```
+//!
+//! object_store's own listing asks for the metadata of each file three times, and ends at the first entry it can't express.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::object_store::ObjectMeta;
+use datafusion::object_store::path::Path as StorePath;
+use datafusion::physical_plan::metrics::Count;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio::sync::mpsc::{self, Sender};
+use walkdir::{DirEntry, WalkDir};
+
+use super::location::Location;
+
+/// Files that are handed over at once, at most: the first ones go alone, so that a query has its first rows early.
+const CHUNK: usize = 256;
+
+/// Chunks that wait, at most.
+const WAITING: usize = 16;
+
+/// Entries that are looked at to find the first files: planning must not walk through a large folder of other things.
+const LOOKED_AT: usize = 10_000;
+
+/// Entries that the warning names, at most.
+const NAMED: usize = 3;
+
+/// How much a listing has to know of each file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Details {
+    /// Its path alone: size 0, modified in 1970, no etag.
+    Paths,
+    /// All that a store tells.
+    Metadata,
+}
+
+/// The files below the local `folder`, in the order of its directories. Entries that can't be listed are counted in
+/// `unlisted`, and a warning tells of them in the end.
+///
+/// The walk begins with the first poll and ends when the stream is dropped.
+///
+/// # Errors
+/// A folder that can't be opened itself.
+pub(crate) fn walk(
+    location: Location,
+    folder: PathBuf,
+    details: Details,
+    unlisted: Count,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let start = async move {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let thread = SpawnedTask::spawn_blocking(move || {
+            let mut walker = Walker { location, details, unlisted, left_out: LeftOut::default() };
+            walker.walk(&folder, &sender);
+            walker.left_out.warn(&walker.location);
+        });
+        stream::try_unfold((receiver, thread), |(mut receiver, thread)| async move {
+            match receiver.recv().await {
+                Some(chunk) => {
+                    Ok::<_, DataFusionError>(Some((stream::iter(chunk).map(Ok), (receiver, thread))))
+                }
+                None => {
+                    thread.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
+                    Ok(None)
+                }
+            }
+        })
+        .try_flatten()
+        .and_then(std::future::ready)
+    };
+    stream::once(start).flatten().boxed()
+}
+
+/// The first `count` files below the local `folder`, here and now.
+pub(crate) fn first_files(location: &Location, folder: &Path, count: usize) -> Vec<StorePath> {
+    let entries = entries(folder).take(LOOKED_AT).filter_map(Result::ok);
+    let files = entries.filter(|entry| entry.file_type().is_file());
+    let paths = files.filter_map(|entry| StorePath::from_absolute_path(entry.path()).ok());
+    paths.filter(|path| location.contains(path)).take(count).collect()
+}
+
+fn entries(folder: &Path) -> walkdir::IntoIter {
+    WalkDir::new(folder).min_depth(1).follow_links(true).into_iter()
+}
+
+type Chunk = Vec<Result<ObjectMeta>>;
+
+struct Walker {
+    location: Location,
+    details: Details,
+    unlisted: Count,
+    left_out: LeftOut,
+}
+
+impl Walker {
+    fn walk(&mut self, folder: &Path, chunks: &Sender<Chunk>) {
+        let (mut chunk, mut size) = (vec![], 1);
+        for entry in entries(folder) {
+            let file = match entry {
+                Ok(entry) if entry.file_type().is_file() => self.file(&entry),
+                Ok(_) => continue,
+                Err(error) if error.depth() == 0 => {
+                    let reason = format!("the folder can't be listed: {}", plain(&error));
+                    Some(Err(self.location.fault(reason).into()))
+                }
+                Err(error) => {
+                    self.leave_out(reason_of(&error), error.path().unwrap_or(folder));
+                    None
+                }
+            };
+            chunk.extend(file);
+            if chunk.len() >= size {
+                size = (size * 2).min(CHUNK);
+                if chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
+                    return;
+                }
+            }
+        }
+        // Nobody listens any more if this fails.
+        let _ = chunks.blocking_send(chunk);
+    }
+
+    fn file(&mut self, entry: &DirEntry) -> Option<Result<ObjectMeta>> {
+        let Ok(path) = StorePath::from_absolute_path(entry.path()) else {
+            if self.location.takes_name(&entry.file_name().to_string_lossy()) {
+                let is_text = entry.path().to_str().is_some();
+                let reason = if is_text { "name with control characters" } else { "name that is not UTF-8" };
+                self.leave_out(reason, entry.path());
+            }
+            return None;
+        };
+        if self.details == Details::Paths {
+            return Some(Ok(ObjectMeta {
+                location: path,
+                last_modified: std::time::SystemTime::UNIX_EPOCH.into(),
+                size: 0,
+                e_tag: None,
+                version: None,
+            }));
+        }
+        match entry.metadata() {
+            Ok(metadata) => Some(Ok(object_meta(path, &metadata))),
+            Err(error) => {
+                self.leave_out(reason_of(&error), entry.path());
+                None
+            }
+        }
+    }
+
+    fn leave_out(&mut self, reason: &'static str, path: &Path) {
+        self.unlisted.add(1);
+        *self.left_out.reasons.entry(reason).or_default() += 1;
+        if self.left_out.names.len() < NAMED {
+            self.left_out.names.push(format!("'{}'", path.to_string_lossy().escape_debug()));
+        }
+    }
+}
+
+/// What a walk could not list.
+#[derive(Debug, Default)]
+struct LeftOut {
+    reasons: BTreeMap<&'static str, usize>,
+    /// The first of them.
+    names: Vec<String>,
+}
+
+impl LeftOut {
+    fn warn(&self, location: &Location) {
+        if self.reasons.is_empty() {
+            return;
+        }
+        let reasons: Vec<_> =
+            self.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
+        let and_more = if self.reasons.values().sum::<usize>() > NAMED { ", …" } else { "" };
+        tracing::warn!(
+            "{location}: entries that can't be listed were left out: {} ({}{and_more})",
+            reasons.join(", "),
+            self.names.join(", ")
+        );
+    }
+}
+
+fn reason_of(error: &walkdir::Error) -> &'static str {
+    if error.loop_ancestor().is_some() {
+        return "link that loops";
+    }
+    match error.io_error().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::PermissionDenied) => "no permission",
+        Some(std::io::ErrorKind::NotFound) => "link to nothing",
+        _ => "input or output error",
+    }
+}
+
+/// The operating system's words, without the path.
+fn plain(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What object_store's local store tells of a file, its etag included.
+#[cfg(unix)]
+fn object_meta(location: StorePath, metadata: &std::fs::Metadata) -> ObjectMeta {
+    use std::os::unix::fs::MetadataExt;
+    let modified = metadata.modified().unwrap_or(std::time::SystemTime::UNIX_EPOCH);
+    let micros = modified.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+    let (inode, size) = (metadata.ino(), metadata.len());
+    let e_tag = Some(format!("{inode:x}-{micros:x}-{size:x}"));
+    ObjectMeta { location, last_modified: modified.into(), size, e_tag, version: None }
+}
+
+#[cfg(not(unix))]
+fn object_meta(location: StorePath, metadata: &std::fs::Metadata) -> ObjectMeta {
+    let modified = metadata.modified().unwrap_or(std::time::SystemTime::UNIX_EPOCH);
+    ObjectMeta { location, last_modified: modified.into(), size: metadata.len(), e_tag: None, version: None }
+}
