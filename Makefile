@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test install bench bench-kernels bench-scale check format clippy docs versions imports
+.PHONY: help system setup demo test install bench bench-build bench-kernels bench-scale check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,10 +33,13 @@ bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a scrip
 bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and planning by themselves, with Criterion.
 	$(CARGO) bench --locked --bench kernels -- $(ARGS)
 
+bench-build: system  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes an hour.
+	@CARGO='$(CARGO)' $(PYTHON) benches/build.py $(ARGS)
+
 bench-scale: setup  ## Measures memory, long folders, first answers and the time to stop, each beside its bar.
 	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
 
-check: format clippy docs versions imports  ## Format, lints, documentation, one version of each shared crate, no import cycles.
+check: format clippy docs versions imports deny  ## Format, lints, documentation, crate versions and licences, import cycles.
 
 format:  ## Checks the format; `cargo fmt --all` mends it.
 	$(CARGO) fmt --all --check
@@ -52,3 +55,6 @@ versions:  ## Fails if a crate whose types cross crate boundaries is there twice
 
 imports:  ## Fails if imports make a cycle between folders, or of three files within one.
 	@$(PYTHON) scripts/imports.py
+
+deny:  ## Checks licences, sources and advisories of all crates, where cargo-deny is installed.
+	@CARGO='$(CARGO)' sh scripts/deny.sh

@@ -16,7 +16,6 @@ import math
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import fixtures

@@ -1,4 +1,4 @@
-//! Functions are documented in one place: SHOW FUNCTIONS and the README say what `documentation()` says.
+//! Functions are documented in one place: SHOW FUNCTIONS and docs/functions.md say what `documentation()` says.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,13 +11,13 @@ use datafusion::prelude::SessionContext;
 
 use crate::support::engine;
 
-/// Sections of Seequel's functions, in the README's order.
+/// Sections of Seequel's functions, in the order of docs/functions.md.
 const SECTIONS: [&str; 3] = ["Inference Functions", "Image Functions", "Vector Functions"];
 const TABLE_START: &str =
     "<!-- functions: tests/functions.rs compares this table with the functions' documentation -->\n";
 const TABLE_END: &str = "<!-- end of functions -->";
 
-/// Section, name and documentation of each function of Seequel, in the README's order.
+/// Section, name and documentation of each function of Seequel, in the order of docs/functions.md.
 async fn documented() -> Vec<(usize, String, Documentation)> {
     let state = engine().await.context().state();
     let mut functions: Vec<_> = state
@@ -42,10 +42,10 @@ async fn the_readme_s_table_is_what_the_functions_say() {
         let sentence = description.split_once(". ").map_or(description.as_str(), |(first, _)| first);
         writeln!(table, "| `{syntax_example}` | {}. |", sentence.trim_end_matches('.')).unwrap();
     }
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    let (_, found) = readme.split_once(TABLE_START).unwrap();
+    let page = std::fs::read_to_string("docs/functions.md").unwrap();
+    let (_, found) = page.split_once(TABLE_START).unwrap();
     let (found, _) = found.split_once(TABLE_END).unwrap();
-    assert!(found == table, "the README's table of functions should be:\n\n{table}");
+    assert!(found == table, "docs/functions.md's table of functions should be:\n\n{table}");
 }
 
 #[tokio::test]

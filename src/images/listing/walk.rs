@@ -108,6 +108,8 @@ impl Walker {
             let file = match entry {
                 Ok(entry) if entry.file_type().is_file() => self.file(&entry),
                 Ok(_) => continue,
+                // The folder of a partition that a filter names, and nobody has made.
+                Err(error) if error.depth() == 0 && is_missing(&error) => continue,
                 Err(error) if error.depth() == 0 => {
                     let reason = format!("the folder can't be listed: {}", plain(&error));
                     Some(Err(self.location.fault(reason).into()))
@@ -198,6 +200,10 @@ fn reason_of(error: &walkdir::Error) -> &'static str {
         Some(std::io::ErrorKind::NotFound) => "link to nothing",
         _ => "input or output error",
     }
+}
+
+fn is_missing(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The operating system's words, without the path.
