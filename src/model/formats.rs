@@ -95,7 +95,7 @@ fn runnable(onnx: &Onnx, nodes: Vec<Node>) -> Vec<u8> {
     [rest.encode_to_vec(), onnx.bytes()].concat()
 }
 
-/// What the model answers to `rows` pictures of [`COLOUR`], three numbers a row.
+/// What the model answers to `rows` images of [`COLOUR`], three numbers a row.
 fn answers(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     let folder = Folder::classifier().unwrap();
     std::fs::write(folder.path().join("model.onnx"), onnx).unwrap();

@@ -12,7 +12,7 @@
 //!  vit/config.json ─────────────── hugging_face, timm ─────── ┤
 //!          │                                                  ▼
 //!          └─ proto ─ graph ─ what the file fixes ──► input, output, labels, resources ──► spec
-//!                                                     every option settled once,
+//!                                                     every option resolved once,
 //!                                                     checked against the graph
 //! ```
 //!

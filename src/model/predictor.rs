@@ -103,7 +103,7 @@ fn answer_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
             Err(format!("is for {task}, not for image-classification"))
         }
         Request::Embed => match &spec.embedding {
-            // Lengths are bounded where they are settled.
+            // Lengths are bounded where they are resolved.
             Some(output) => Ok(embedding_type(output.length as i32)),
             None => {
                 Err("has no output that is a vector beside its scores; the option embedding names one"

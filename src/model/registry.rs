@@ -125,7 +125,7 @@ impl ModelRegistry {
         let CreateModel { name, or_replace, if_not_exists, location: _, options } = statement;
         self.register(name, *or_replace, *if_not_exists, || {
             let model = self.resolve(name, &local_file(statement)?, options)?;
-            // Asks the runtime, if it is installed, whether the device is to be had.
+            // Asks the runtime, if it is installed, whether the device is available.
             model.provider()?;
             Ok(Predictor::Model(model))
         })

@@ -22,11 +22,11 @@ pub struct EmbeddingSpec {
 }
 
 impl EmbeddingSpec {
-    /// Settles the option of the embedding; a model may have none.
+    /// Resolves the option of the embedding; a model may have none.
     ///
     /// # Errors
     /// If the author names an output that there is not, or that is no vector of known length.
-    pub(crate) fn settle(
+    pub(crate) fn resolve(
         settings: &mut Settings<'_>,
         graph: &Graph,
         task: &Task,

@@ -40,7 +40,7 @@ impl Labels {
         self.0.len()
     }
 
-    /// Tells whether nobody named the classes.
+    /// Whether no class has a name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -54,7 +54,7 @@ impl From<Vec<String>> for Labels {
 }
 
 keywords! {
-    /// Where among its outputs a classifier has the class of pictures that show none of its classes.
+    /// Where among its outputs a classifier has the class of images that show none of its classes.
     pub enum Background {
         /// Nowhere: every output is a class.
         None = "none",

@@ -43,11 +43,11 @@ keywords! {
 }
 
 impl OutputSpec {
-    /// Settles the options of the output.
+    /// Resolves the options of the output.
     ///
     /// # Errors
     /// If no output fits the task or the labels.
-    pub(crate) fn settle(
+    pub(crate) fn resolve(
         settings: &mut Settings<'_>,
         graph: &Graph,
         task: &Task,
@@ -114,7 +114,7 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
     }
 }
 
-/// Settles what is still to be applied: by itself a softmax on class scores, unless the graph ends in a function that
+/// Resolves what is still to be applied: by itself a softmax on class scores, unless the graph ends in a function that
 /// makes scores. A logarithm of a softmax is no score; another softmax undoes it.
 fn activation(settings: &mut Settings<'_>, graph: &Graph, task: &Task, output: &str) -> Result<Activation> {
     let done = matches!(graph.ends_in(output), Some("Softmax" | "Sigmoid"));
@@ -145,20 +145,20 @@ mod tests {
     use super::*;
     use crate::model::{Onnx, options};
 
-    fn settle(onnx: &Onnx, pairs: &[(&str, &str)], names: usize) -> Result<(Task, OutputSpec), String> {
+    fn resolve(onnx: &Onnx, pairs: &[(&str, &str)], names: usize) -> Result<(Task, OutputSpec), String> {
         let graph = Graph::read(&onnx.bytes())?;
         let labels = vec![String::new(); names].into();
         let labels = FoundLabels { labels, place: "labels.txt".to_string() };
-        let settled = options(pairs).and_then(|mut settings| {
-            let task = Task::settle(&mut settings, &graph, true)?;
-            let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
+        let resolved = options(pairs).and_then(|mut settings| {
+            let task = Task::resolve(&mut settings, &graph, true)?;
+            let output = OutputSpec::resolve(&mut settings, &graph, &task, &labels)?;
             Ok((task, output))
         });
-        settled.map_err(|error| error.to_string())
+        resolved.map_err(|error| error.to_string())
     }
 
     fn fault(onnx: &Onnx, options: &[(&str, &str)], names: usize) -> String {
-        settle(onnx, options, names).err().unwrap_or_default()
+        resolve(onnx, options, names).err().unwrap_or_default()
     }
 
     /// Gives `hidden` of three dimensions, `logits` of 10 classes and `features` of 64 dimensions.
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn the_task_chooses_the_output() -> Result<(), String> {
-        let (task, output) = settle(&many(), &[], 10)?;
+        let (task, output) = resolve(&many(), &[], 10)?;
         let expected =
             OutputSpec { name: "logits".to_string(), classes: 10, activation: Activation::Softmax };
         assert_eq!((task, output), (Task::ImageClassification, expected));
-        let (_, features) = settle(&many(), &[("task", "feature-extraction"), ("output", "features")], 0)?;
+        let (_, features) = resolve(&many(), &[("task", "feature-extraction"), ("output", "features")], 0)?;
         assert_eq!((features.classes, features.activation), (64, Activation::None));
-        let (_, hidden) = settle(&many(), &[("task", "object-detection")], 80)?;
+        let (_, hidden) = resolve(&many(), &[("task", "object-detection")], 80)?;
         assert_eq!((hidden.name.as_str(), hidden.classes), ("hidden", 80));
         Ok(())
     }
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_end_of_the_graph_decides_the_activation() -> Result<(), String> {
         let activation =
-            |operator, said: &[_]| settle(&classifier(operator), said, 0).map(|(_, out)| out.activation);
+            |operator, said: &[_]| resolve(&classifier(operator), said, 0).map(|(_, out)| out.activation);
         assert_eq!(activation("Gemm", &[])?, Activation::Softmax);
         assert_eq!(activation("LogSoftmax", &[])?, Activation::Softmax);
         assert_eq!(activation("Softmax", &[("activation", "Auto")])?, Activation::None);
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn labels_count_the_classes_that_the_graph_leaves_open() -> Result<(), String> {
         let open = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,classes");
-        assert_eq!(settle(&open, &[], 7)?.1.classes, 7);
+        assert_eq!(resolve(&open, &[], 7)?.1.classes, 7);
         let faults = [fault(&open, &[], 0), fault(&open, &[("task", "feature-extraction")], 0)];
         insta::assert_snapshot!(faults.join("\n"), @r"
         model 'm': option 'labels': output 'y' float32 [b, classes] does not say how many classes there are; name them

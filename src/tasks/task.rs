@@ -66,9 +66,9 @@ impl FromStr for Task {
 }
 
 impl Task {
-    /// Settles what the model is for, if nobody says it: a graph with an image and one score a class classifies, one
+    /// Resolves what the model is for, if nobody says it: a graph with an image and one score a class classifies, one
     /// without an image is for `predict`.
-    pub(crate) fn settle(settings: &mut Settings<'_>, graph: &Graph, has_image: bool) -> Result<Self> {
+    pub(crate) fn resolve(settings: &mut Settings<'_>, graph: &Graph, has_image: bool) -> Result<Self> {
         let scores = graph.outputs.iter().any(|port| Self::ImageClassification.fits(port));
         let said = settings.get("task", |value, _| keyword(value))?;
         // Hugging Face's files speak of text models in the words for image models.

@@ -121,7 +121,7 @@ fn a_digest_that_differs() {
 /// The set-up's ONNX Runtime computes on processors.
 #[test]
 fn a_device_that_is_not_to_be_had() {
-    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cuda:0')"), @"Error: model 'm': option 'device': 'cuda:0' is not to be had; the installed ONNX Runtime offers cpu");
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cuda:0')"), @"Error: model 'm': option 'device': 'cuda:0' is not available; the installed ONNX Runtime offers cpu");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The image tensor a graph takes, settled between what the graph fixes and what the author says.
+//! The image tensor a graph takes, resolved between what the graph fixes and what the author says.
 //!
 //! ```text
 //!  'pixel_values' float32 [batch, 3, 224, 224]
@@ -45,7 +45,7 @@ keywords! {
         Rgb = "RGB",
         /// Blue, green, red, as OpenCV has it.
         Bgr = "BGR",
-        /// Luminance alone: a grey picture.
+        /// Luminance alone: a grey image.
         L = "L",
     }
 }
@@ -62,11 +62,11 @@ impl Channels {
 }
 
 impl InputSpec {
-    /// Settles the options of the input.
+    /// Resolves the options of the input.
     ///
     /// # Errors
     /// If `port` can't be an image, or an option contradicts it or is missing.
-    pub(crate) fn settle(settings: &mut Settings<'_>, port: &Port) -> Result<Self> {
+    pub(crate) fn resolve(settings: &mut Settings<'_>, port: &Port) -> Result<Self> {
         let image = Image::new(port)
             .ok_or_else(|| settings.model_fault(format!("input {port} can't be an image")))?;
         let layout = image.layout(settings)?;
@@ -122,14 +122,14 @@ impl<'a> Image<'a> {
         let possible = || both.into_iter().filter(|layout| self.may_be(*layout));
         let fixed = possible().find(|layout| self.channel_count(*layout).is_some());
         let only = possible().next().filter(|_| possible().count() == 1);
-        let layout = settings.settle_beside_graph("layout", keyword, fixed.or(only), Layout::Nchw)?;
+        let layout = settings.resolve_with_graph("layout", keyword, fixed.or(only), Layout::Nchw)?;
         if self.may_be(layout) { Ok(layout) } else { Err(self.contradicted(settings, "layout", &layout)) }
     }
 
     fn channels(&self, settings: &mut Settings<'_>, layout: Layout) -> Result<Channels> {
         let count = self.channel_count(layout);
         let grey = (count == Some(1)).then_some(Channels::L);
-        let channels = settings.settle_beside_graph("channels", keyword, grey, Channels::Rgb)?;
+        let channels = settings.resolve_with_graph("channels", keyword, grey, Channels::Rgb)?;
         if count.is_none_or(|count| count == channels.count()) {
             return Ok(channels);
         }
@@ -179,26 +179,29 @@ mod tests {
     use crate::model::settings::ResolvedSetting;
     use crate::model::{Onnx, options};
 
-    fn settle_onnx(onnx: &Onnx, pairs: &[(&str, &str)]) -> Result<(InputSpec, Vec<ResolvedSetting>), String> {
+    fn resolve_onnx(
+        onnx: &Onnx,
+        pairs: &[(&str, &str)],
+    ) -> Result<(InputSpec, Vec<ResolvedSetting>), String> {
         let graph = Graph::read(&onnx.bytes())?;
-        let settled = options(pairs).and_then(|mut settings| {
-            let input = InputSpec::settle(&mut settings, &graph.inputs[0])?;
+        let resolved = options(pairs).and_then(|mut settings| {
+            let input = InputSpec::resolve(&mut settings, &graph.inputs[0])?;
             Ok((input, settings.into_resolved()))
         });
-        settled.map_err(|error| error.to_string())
+        resolved.map_err(|error| error.to_string())
     }
 
-    fn settle(shape: &str, options: &[(&str, &str)]) -> Result<InputSpec, String> {
-        settle_onnx(&Onnx::classifier(shape, 10), options).map(|(input, _)| input)
+    fn resolve(shape: &str, options: &[(&str, &str)]) -> Result<InputSpec, String> {
+        resolve_onnx(&Onnx::classifier(shape, 10), options).map(|(input, _)| input)
     }
 
     fn fault(shape: &str, options: &[(&str, &str)]) -> String {
-        settle(shape, options).err().unwrap_or_default()
+        resolve(shape, options).err().unwrap_or_default()
     }
 
     #[test]
     fn a_fixed_graph_needs_no_options() -> Result<(), String> {
-        let (input, settings) = settle_onnx(&Onnx::classifier("8,240,320,1", 10), &[])?;
+        let (input, settings) = resolve_onnx(&Onnx::classifier("8,240,320,1", 10), &[])?;
         let expected = InputSpec {
             name: "pixels".to_string(),
             width: 320,
@@ -216,17 +219,17 @@ mod tests {
 
     #[test]
     fn an_open_graph_takes_what_is_said() -> Result<(), String> {
-        let input = settle("batch,c,h,w", &[("input_size", "320x240"), ("channels", "BGR")])?;
+        let input = resolve("batch,c,h,w", &[("input_size", "320x240"), ("channels", "BGR")])?;
         assert_eq!((input.width, input.height, input.layout), (320, 240, Layout::Nchw));
         assert_eq!(input.channels, Channels::Bgr);
-        let last = settle("batch,c,h,w", &[("input_size", "9"), ("layout", "nhwc")])?;
+        let last = resolve("batch,c,h,w", &[("input_size", "9"), ("layout", "nhwc")])?;
         assert_eq!(last.layout, Layout::Nhwc);
         Ok(())
     }
 
     #[test]
     fn the_layout_follows_from_the_channels() -> Result<(), String> {
-        let layout = |shape| settle(shape, &[("input_size", "3")]).map(|input| input.layout);
+        let layout = |shape| resolve(shape, &[("input_size", "3")]).map(|input| input.layout);
         assert_eq!(layout("b,3,h,w")?, Layout::Nchw);
         assert_eq!(layout("b,h,w,3")?, Layout::Nhwc);
         assert_eq!(layout("b,3,3,3")?, Layout::Nchw);

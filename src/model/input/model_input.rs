@@ -29,18 +29,18 @@ pub(crate) const MAX_BATCH: usize = 65_536;
 /// One input of a graph.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelInput {
-    /// Takes a picture.
+    /// Takes an image.
     Image(ImageSpec),
     /// Takes numbers of columns.
     Numbers(NumbersSpec),
 }
 
-/// An input that takes a picture.
+/// An input that takes an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSpec {
     /// The tensor the model wants.
     pub input: InputSpec,
-    /// How a picture becomes that tensor.
+    /// How an image becomes that tensor.
     pub preprocessing: Preprocessing,
 }
 
@@ -53,11 +53,11 @@ pub(crate) struct Assignment {
 }
 
 impl ModelInput {
-    /// Settles all inputs of a graph, with the options of its image.
+    /// Resolves all inputs of a graph, with the options of its image.
     ///
     /// # Errors
-    /// More than one image, an input that neither pictures nor columns can be given to, and the faults of options.
-    pub(crate) fn settle_all(settings: &mut Settings<'_>, graph: &Graph) -> Result<Vec<Self>> {
+    /// More than one image, an input that neither images nor columns can be given to, and the faults of options.
+    pub(crate) fn resolve_all(settings: &mut Settings<'_>, graph: &Graph) -> Result<Vec<Self>> {
         if graph.inputs.is_empty() {
             return Err(settings.model_fault("takes no input"));
         }
@@ -70,8 +70,8 @@ impl ModelInput {
         }
         let input = |port: &Port| {
             if image.is_some_and(|image| image.name == port.name) {
-                let input = InputSpec::settle(settings, port)?;
-                let preprocessing = Preprocessing::settle(settings, input.channels, input.element)?;
+                let input = InputSpec::resolve(settings, port)?;
+                let preprocessing = Preprocessing::resolve(settings, input.channels, input.element)?;
                 return Ok(Self::Image(ImageSpec { input, preprocessing }));
             }
             NumbersSpec::new(port).map(Self::Numbers).map_err(|reason| settings.model_fault(reason))

@@ -13,7 +13,7 @@ use crate::model::settings::{PerChannel, Settings, channels, count, keyword, key
 /// Brightness of the bars that `letterbox` adds: the grey that most of the YOLO family is trained with.
 const LETTERBOX_GREY: u8 = 114;
 
-/// How a decoded picture becomes the numbers of the input tensor: input = (pixel × rescale − mean) / std.
+/// How a decoded image becomes the numbers of the input tensor: input = (pixel × rescale − mean) / std.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
     /// Factor for a channel's byte, usually 1/255.
@@ -22,7 +22,7 @@ pub struct Preprocessing {
     pub mean: [f32; 3],
     /// Divides last, in the order of the channels, each above 0; a grey model uses the first.
     pub std: [f32; 3],
-    /// How a picture of another shape is made to fit.
+    /// How an image of another shape is made to fit.
     pub resize: Resize,
     /// Brightness of the bars that [`Resize::Letterbox`] adds, as a byte of all channels before rescaling.
     pub padding: u8,
@@ -33,13 +33,13 @@ pub struct Preprocessing {
 }
 
 keywords! {
-    /// How a picture of another shape is made to fit the input.
+    /// How an image of another shape is made to fit the input.
     pub enum Resize {
         /// Cuts the centre out, then resizes it: the edges are lost.
         Crop = "crop",
-        /// Resizes the whole picture: proportions are lost.
+        /// Resizes the whole image: proportions are lost.
         Stretch = "stretch",
-        /// Resizes the whole picture in proportion and pads the rest.
+        /// Resizes the whole image in proportion and pads the rest.
         Letterbox = "letterbox",
     }
 }
@@ -63,25 +63,25 @@ keywords! {
 }
 
 impl Preprocessing {
-    /// Settles the options of the pixels, for a model of such channels and numbers. Models that take bytes take them
+    /// Resolves the options of the pixels, for a model of such channels and numbers. Models that take bytes take them
     /// as they are, if nothing else is said, and others take 0 to 1 unless mean and deviation are for more.
     ///
     /// # Errors
-    /// If an option is malformed or would make every picture the same.
-    pub(crate) fn settle(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
+    /// If an option is malformed or would make every image the same.
+    pub(crate) fn resolve(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
         let per_channel = |value: &Value| channels(value, order.count());
-        let mean = settings.settle("mean", per_channel, PerChannel([0.0; 3]))?.0;
-        let std = settings.settle("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0;
+        let mean = settings.resolve("mean", per_channel, PerChannel([0.0; 3]))?.0;
+        let std = settings.resolve("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0;
         let takes_bytes = element == Element::U8 || mean.iter().chain(&std).any(|number| *number > 1.0);
         let rescale = if takes_bytes { 1.0 } else { 1.0 / 255.0 };
         Ok(Self {
-            rescale: settings.settle("rescale", nonzero, rescale)?,
+            rescale: settings.resolve("rescale", nonzero, rescale)?,
             mean,
             std,
-            resize: settings.settle("resize", keyword, Resize::Crop)?,
-            padding: settings.settle("padding", byte, LETTERBOX_GREY)?,
-            crop_fraction: settings.settle("crop_fraction", share, 0.875)?,
-            interpolation: settings.settle("interpolation", keyword, Interpolation::Bicubic)?,
+            resize: settings.resolve("resize", keyword, Resize::Crop)?,
+            padding: settings.resolve("padding", byte, LETTERBOX_GREY)?,
+            crop_fraction: settings.resolve("crop_fraction", share, 0.875)?,
+            interpolation: settings.resolve("interpolation", keyword, Interpolation::Bicubic)?,
         })
     }
 }
@@ -107,10 +107,10 @@ mod tests {
     use super::*;
     use crate::model::options;
 
-    fn settle(pairs: &[(&str, &str)], order: Channels) -> Result<Preprocessing, String> {
-        let settled =
-            options(pairs).and_then(|mut settings| Preprocessing::settle(&mut settings, order, Element::F32));
-        settled.map_err(|error| error.to_string())
+    fn resolve(pairs: &[(&str, &str)], order: Channels) -> Result<Preprocessing, String> {
+        let resolved = options(pairs)
+            .and_then(|mut settings| Preprocessing::resolve(&mut settings, order, Element::F32));
+        resolved.map_err(|error| error.to_string())
     }
 
     #[test]
@@ -124,19 +124,19 @@ mod tests {
             crop_fraction: 0.875,
             interpolation: Interpolation::Bicubic,
         };
-        assert_eq!(settle(&[], Channels::Rgb), Ok(expected));
+        assert_eq!(resolve(&[], Channels::Rgb), Ok(expected));
     }
 
     #[test]
     fn one_number_serves_every_channel() -> Result<(), String> {
-        let said = settle(&[("rescale", "1"), ("mean", "127"), ("std", "[127, 128, 129]")], Channels::Bgr)?;
+        let said = resolve(&[("rescale", "1"), ("mean", "127"), ("std", "[127, 128, 129]")], Channels::Bgr)?;
         assert_eq!((said.rescale, said.mean, said.std), (1.0, [127.0; 3], [127.0, 128.0, 129.0]));
         Ok(())
     }
 
     #[test]
     fn a_mean_or_deviation_above_1_is_for_bytes() -> Result<(), String> {
-        let rescale = |pairs| settle(pairs, Channels::Rgb).map(|said| said.rescale);
+        let rescale = |pairs| resolve(pairs, Channels::Rgb).map(|said| said.rescale);
         let unit = [("mean", "0.485,0.456,0.406"), ("std", "0.229,0.224,0.225")];
         let bytes = [("mean", "123.675,116.28,103.53"), ("std", "58.395,57.12,57.375")];
         assert_eq!((rescale(&unit)?, rescale(&bytes)?), (1.0 / 255.0, 1.0));
@@ -146,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn what_would_spoil_every_picture_is_refused() {
-        let fault = |key, value| settle(&[(key, value)], Channels::Rgb).err().unwrap_or_default();
+    fn what_would_spoil_every_image_is_refused() {
+        let fault = |key, value| resolve(&[(key, value)], Channels::Rgb).err().unwrap_or_default();
         let faults = [
             fault("mean", "0.5,0.5"),
             fault("std", "1,0,1"),

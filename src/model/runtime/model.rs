@@ -155,7 +155,7 @@ impl Model {
                 let given = &resources.device;
                 Err(self.fault(
                     "device",
-                    format!("'{given}' is not to be had; the installed ONNX Runtime offers {offers}"),
+                    format!("'{given}' is not available; the installed ONNX Runtime offers {offers}"),
                 ))
             }
         }

@@ -69,7 +69,7 @@ fn interpolation(resample: &Value) -> Option<&'static str> {
     names.get(usize::try_from(resample.as_u64()?).ok()?).copied()
 }
 
-/// What becomes of a picture's shape.
+/// What becomes of an image's shape.
 ///
 /// | `size` | further | ours |
 /// |---|---|---|
@@ -78,7 +78,7 @@ fn interpolation(resample: &Value) -> Option<&'static str> {
 /// | s below 384 | `crop_pct` p | `crop` of p, to s (`ConvNextImageProcessor`) |
 /// | s of 384 or more | `crop_pct` p | `stretch` to s (`ConvNextImageProcessor`) |
 /// | h × w, or one number | | `stretch` to it |
-/// | `shortest_edge` | | unknown: the input's shape would depend on the picture's |
+/// | `shortest_edge` | | unknown: the input's shape would depend on the image's |
 fn geometry(object: &Object) -> Layer {
     if is_off(object, "do_resize") {
         return Layer::new();
@@ -100,7 +100,7 @@ fn cropped(size: Extent, share: f64) -> Layer {
     layer([
         ("input_size", Some(size.option())),
         ("resize", Some(Value::from("crop"))),
-        // Theirs pads a picture that is smaller than the crop; ours takes all of it.
+        // Theirs pads an image that is smaller than the crop; ours takes all of it.
         ("crop_fraction", Some(Value::from(share.min(1.0)))),
     ])
 }

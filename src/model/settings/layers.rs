@@ -49,7 +49,7 @@ pub(crate) const KEYS: [&str; 27] = [
 /// A key that `seequel.json` may have for editors, which look there for the schema.
 const SCHEMA: &str = "$schema";
 
-/// Who said it, strongest first.
+/// Where a value comes from, strongest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The OPTIONS of `CREATE MODEL`.
@@ -60,7 +60,7 @@ pub enum Source {
     HuggingFace(&'static str),
     /// The ONNX file itself.
     Graph,
-    /// Nobody; Seequel's default holds.
+    /// No source gave a value: Seequel's default.
     Default,
 }
 
@@ -83,25 +83,25 @@ pub struct ResolvedSetting {
     pub name: &'static str,
     /// The value that holds, in a short form.
     pub value: String,
-    /// Who said it.
+    /// Where it comes from.
     pub source: Source,
 }
 
 /// Keys and values of one source.
 pub(crate) type Layer = BTreeMap<String, Value>;
 
-/// The layers of one model, and what was settled so far.
+/// The layers of one model, and what was resolved so far.
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     model: &'a str,
     /// Strongest first.
     layers: Vec<(Source, Layer)>,
-    settled: BTreeMap<&'static str, ResolvedSetting>,
+    resolved: BTreeMap<&'static str, ResolvedSetting>,
 }
 
 impl<'a> Settings<'a> {
     pub(crate) fn new(model: &'a str) -> Self {
-        Self { model, layers: Vec::new(), settled: BTreeMap::new() }
+        Self { model, layers: Vec::new(), resolved: BTreeMap::new() }
     }
 
     /// Adds a layer that is weaker than those before it; null values count as absent.
@@ -129,14 +129,14 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Refuses options on a picture that the user wrote for a model without one; `reason` says so.
+    /// Refuses options on an image that the user wrote for a model without one; `reason` says so.
     ///
     /// # Errors
     /// The first such option.
     pub(crate) fn refuse_image_options(&self, reason: &str) -> Result<()> {
-        let on_pictures =
+        let on_images =
             KEYS.into_iter().skip_while(|key| *key != "input_size").take_while(|key| *key != "labels");
-        let said = on_pictures.into_iter().find(|key| {
+        let said = on_images.into_iter().find(|key| {
             self.strongest(key)
                 .is_some_and(|(_, source)| matches!(source, Source::Options | Source::SeequelJson))
         });
@@ -163,24 +163,24 @@ impl<'a> Settings<'a> {
         Ok(Some((value, source.clone())))
     }
 
-    /// Settles a key: its strongest value, else the default.
+    /// Resolves a key: its strongest value, else the default.
     ///
     /// # Errors
     /// If `read` refuses the value.
-    pub(crate) fn settle<T: fmt::Display>(
+    pub(crate) fn resolve<T: fmt::Display>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Value) -> Result<T, String>,
         default: T,
     ) -> Result<T> {
-        self.settle_beside_graph(key, read, None, default)
+        self.resolve_with_graph(key, read, None, default)
     }
 
-    /// Settles a key: its strongest value, else what the ONNX file says, else the default.
+    /// Resolves a key: its strongest value, else what the ONNX file says, else the default.
     ///
     /// # Errors
     /// If `read` refuses the value.
-    pub(crate) fn settle_beside_graph<T: fmt::Display>(
+    pub(crate) fn resolve_with_graph<T: fmt::Display>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Value) -> Result<T, String>,
@@ -196,12 +196,12 @@ impl<'a> Settings<'a> {
 
     /// Notes the value that holds for a key.
     pub(crate) fn note(&mut self, name: &'static str, value: &impl fmt::Display, source: Source) {
-        self.settled.insert(name, ResolvedSetting { name, value: value.to_string(), source });
+        self.resolved.insert(name, ResolvedSetting { name, value: value.to_string(), source });
     }
 
-    /// Returns what was settled, in the order of [`KEYS`].
+    /// Returns what was resolved, in the order of [`KEYS`].
     pub(crate) fn into_resolved(mut self) -> Vec<ResolvedSetting> {
-        KEYS.iter().filter_map(|key| self.settled.remove(key)).collect()
+        KEYS.iter().filter_map(|key| self.resolved.remove(key)).collect()
     }
 
     /// A fault of the model as a whole.
@@ -248,8 +248,8 @@ mod tests {
         settings.push(Source::Options, layer("std", Value::Null))?;
         settings.push(Source::SeequelJson, layer("std", json!(128)))?;
         settings.push(Source::HuggingFace("config.json"), layer("std", json!(0.5)))?;
-        assert_eq!(settings.settle("std", values::number, 1.0)?, 128.0);
-        assert_eq!(settings.settle("rescale", values::number, 1.0)?, 1.0);
+        assert_eq!(settings.resolve("std", values::number, 1.0)?, 128.0);
+        assert_eq!(settings.resolve("rescale", values::number, 1.0)?, 1.0);
         let lines = settings.into_resolved().into_iter().map(|line| (line.name, line.value, line.source));
         let rescale = ("rescale", "1".to_string(), Source::Default);
         assert_eq!(lines.collect::<Vec<_>>(), [rescale, ("std", "128".to_string(), Source::SeequelJson)]);

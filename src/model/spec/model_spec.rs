@@ -1,4 +1,4 @@
-//! What Seequel knows about a model once `CREATE MODEL` has checked it: plain data, every question settled.
+//! What Seequel knows about a model once `CREATE MODEL` has checked it: plain data, every question resolved.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub struct ModelSpec {
     pub detector: Option<Detector>,
     /// Every output of the graph that is a tensor of numbers or text, for `predict`.
     pub outputs: Vec<Port>,
-    /// Names of the classes; empty if nobody named them.
+    /// Names of the classes; empty if there are none.
     pub labels: Labels,
     /// Where and in what portions the model runs.
     pub resources: Resources,
@@ -42,7 +42,7 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// The input that takes a picture, if there is one.
+    /// The input that takes an image, if there is one.
     #[must_use]
     pub fn image(&self) -> Option<&ImageSpec> {
         self.inputs.iter().find_map(|input| match input {

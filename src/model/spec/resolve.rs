@@ -1,4 +1,4 @@
-//! From the words of `CREATE MODEL` to a [`ModelSpec`]: reads the files, settles every option, checks the whole.
+//! From the words of `CREATE MODEL` to a [`ModelSpec`]: reads the files, resolves every option, checks the whole.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ use crate::tasks::detection::Detector;
 use crate::tasks::{Background, EmbeddingSpec, FoundLabels, OutputSpec, Task, labels};
 
 impl ModelSpec {
-    /// Reads an ONNX file and the files beside it, and settles every option.
+    /// Reads an ONNX file and the files beside it, and resolves every option.
     ///
     /// `file` is the ONNX file or its folder; `options` are the OPTIONS of the statement, which are stronger than the
     /// files. Nothing is loaded into ONNX Runtime.
@@ -31,18 +31,18 @@ impl ModelSpec {
         let file = locate(file).map_err(|reason| settings.model_fault(reason))?;
         push_layers(&mut settings, &file, options)?;
         let (graph, sha256) = read_graph(&mut settings, &file)?;
-        let inputs = ModelInput::settle_all(&mut settings, &graph)?;
+        let inputs = ModelInput::resolve_all(&mut settings, &graph)?;
         let fixed_batch = fixed_batch(&settings, &graph)?;
-        let task = Task::settle(
+        let task = Task::resolve(
             &mut settings,
             &graph,
             inputs.iter().any(|input| matches!(input, ModelInput::Image(_))),
         )?;
-        let labels = settle_labels(&mut settings, &file, &task)?;
-        let output = OutputSpec::settle(&mut settings, &graph, &task, &labels)?;
-        let embedding = EmbeddingSpec::settle(&mut settings, &graph, &task, &output)?;
-        let detector = Detector::settle(&mut settings, &graph, &task, &output)?;
-        let resources = Resources::settle(&mut settings, fixed_batch)?;
+        let labels = resolve_labels(&mut settings, &file, &task)?;
+        let output = OutputSpec::resolve(&mut settings, &graph, &task, &labels)?;
+        let embedding = EmbeddingSpec::resolve(&mut settings, &graph, &task, &output)?;
+        let detector = Detector::resolve(&mut settings, &graph, &task, &output)?;
+        let resources = Resources::resolve(&mut settings, fixed_batch)?;
         Ok(Self {
             name: name.to_string(),
             file,
@@ -64,7 +64,7 @@ impl ModelSpec {
 /// Reads the ONNX file's outline and digest, and checks both.
 fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String)> {
     let bytes = read_bounded(file, MAX_MODEL_BYTES).map_err(|reason| settings.model_fault(reason))?;
-    let sha256 = settle_sha256(settings, file, &bytes)?;
+    let sha256 = resolve_sha256(settings, file, &bytes)?;
     let graph = Graph::read(&bytes).map_err(|reason| {
         settings.model_fault(format!("'{}' is not an ONNX file: {reason}", file.display()))
     })?;
@@ -80,7 +80,7 @@ fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String
 }
 
 /// Computes the digest of the ONNX file in lower-case hex and compares it with the one that is demanded.
-fn settle_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Result<String> {
+fn resolve_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Result<String> {
     let mut actual = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
         // Writing to a string never fails.
@@ -97,13 +97,13 @@ fn settle_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Resu
 }
 
 /// Reads the labels, unless the task has no classes, and names the background among them.
-fn settle_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Result<FoundLabels> {
+fn resolve_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Result<FoundLabels> {
     if *task == Task::FeatureExtraction {
         settings.note("labels", &"none, vectors have no classes", Source::Default);
         return Ok(FoundLabels::default());
     }
     let found = settings.get("labels", |value, source| labels::read(value, source, file))?;
-    let background = settings.settle("background", keyword, Background::None)?;
+    let background = settings.resolve("background", keyword, Background::None)?;
     let Some((found, source)) = found else {
         settings.note("labels", &"class numbers", Source::Default);
         return Ok(FoundLabels::default());

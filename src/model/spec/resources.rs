@@ -100,27 +100,27 @@ keywords! {
 }
 
 impl Resources {
-    /// Settles the options of resources; `fixed_batch` is the only batch size that the graph takes.
-    pub(crate) fn settle(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Self> {
+    /// Resolves the options of resources; `fixed_batch` is the only batch size that the graph takes.
+    pub(crate) fn resolve(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Self> {
         Ok(Self {
-            device: settings.settle("device", keyword, Device::Auto)?,
+            device: settings.resolve("device", keyword, Device::Auto)?,
             batch_size: batch_size(settings, fixed_batch)?,
             concurrency: settings
-                .settle("concurrency", |value| auto(value, sessions), Auto(None))?
+                .resolve("concurrency", |value| auto(value, sessions), Auto(None))?
                 .0
                 .map(Into::into),
-            num_cpus: settings.settle("num_cpus", |value| auto(value, threads), Auto(None))?.0,
-            num_gpus: settings.settle("num_gpus", |value| auto(value, share), Auto(None))?.0,
-            precision: settings.settle("precision", keyword, Precision::F32)?,
+            num_cpus: settings.resolve("num_cpus", |value| auto(value, threads), Auto(None))?.0,
+            num_gpus: settings.resolve("num_gpus", |value| auto(value, share), Auto(None))?.0,
+            precision: settings.resolve("precision", keyword, Precision::F32)?,
             provider_options: settings
-                .settle("provider_options", provider_options, ProviderOptions::default())?
+                .resolve("provider_options", provider_options, ProviderOptions::default())?
                 .0,
         })
     }
 }
 
 fn batch_size(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Option<usize>> {
-    let size = settings.settle(
+    let size = settings.resolve(
         "batch_size",
         |value| auto(value, |value| count(value, 1..=MAX_BATCH)),
         Auto(None),
@@ -204,9 +204,9 @@ mod tests {
     use super::*;
     use crate::model::options;
 
-    fn settle(pairs: &[(&str, &str)], fixed_batch: Option<usize>) -> Result<Resources, String> {
-        let settled = options(pairs).and_then(|mut settings| Resources::settle(&mut settings, fixed_batch));
-        settled.map_err(|error| error.to_string())
+    fn resolve(pairs: &[(&str, &str)], fixed_batch: Option<usize>) -> Result<Resources, String> {
+        let resolved = options(pairs).and_then(|mut settings| Resources::resolve(&mut settings, fixed_batch));
+        resolved.map_err(|error| error.to_string())
     }
 
     #[test]
@@ -220,13 +220,13 @@ mod tests {
             precision: Precision::F32,
             provider_options: BTreeMap::new(),
         };
-        assert_eq!(settle(&[], None), Ok(auto.clone()));
-        assert_eq!(settle(&[("batch_size", "AUTO"), ("concurrency", "auto")], Some(1)), Ok(auto));
+        assert_eq!(resolve(&[], None), Ok(auto.clone()));
+        assert_eq!(resolve(&[("batch_size", "AUTO"), ("concurrency", "auto")], Some(1)), Ok(auto));
     }
 
     #[test]
     fn what_is_said_binds() -> Result<(), String> {
-        let resources = settle(
+        let resources = resolve(
             &[
                 ("device", "CUDA:1"),
                 ("batch_size", "8"),
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn faults_name_the_option() {
-        let fault = |key, value| settle(&[(key, value)], Some(4)).err().unwrap_or_default();
+        let fault = |key, value| resolve(&[(key, value)], Some(4)).err().unwrap_or_default();
         let faults = [
             fault("batch_size", "0"),
             fault("batch_size", "8"),

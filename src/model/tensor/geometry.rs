@@ -1,4 +1,4 @@
-//! Where a picture lies in a model's input: what is cut off, scaled and padded, and the way back.
+//! Where an image lies in a model's input: what is cut off, scaled and padded, and the way back.
 //!
 //! ```text
 //!  crop ┌──┬────┬──┐      stretch ┌──────────┐      letterbox ┌──────────┐

@@ -62,11 +62,11 @@ pub struct AnchorHead {
 }
 
 impl Detector {
-    /// Settles the options of detection; `None` for other tasks, and for outputs that are in none of the layouts.
+    /// Resolves the options of detection; `None` for other tasks, and for outputs that are in none of the layouts.
     ///
     /// # Errors
     /// Malformed options, or anchors that don't fit the outputs.
-    pub(crate) fn settle(
+    pub(crate) fn resolve(
         settings: &mut Settings<'_>,
         graph: &Graph,
         task: &Task,
@@ -90,8 +90,8 @@ impl Detector {
                 .and_then(|port| table(port, output)),
         };
         let Some(layout) = layout else { return Ok(None) };
-        let confidence = settings.settle("confidence", share, CONFIDENCE)?;
-        let iou = settings.settle("iou", share, IOU)?;
+        let confidence = settings.resolve("confidence", share, CONFIDENCE)?;
+        let iou = settings.resolve("iou", share, IOU)?;
         Ok(Some(Self { layout, confidence, iou }))
     }
 
