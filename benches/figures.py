@@ -112,8 +112,8 @@ def listing(scale: Scale) -> list[Figure]:
     find = ["sh", "-c", f"find '{folder}' -type f | wc -l"]
     counting = scale.query(f"SELECT count(*) AS n FROM read_images('{folder}')")
     found, counted = scale.in_turn(lambda: scale.seconds(find), lambda: scale.seconds(counting))
-    most = 3 * median(found) + 0.5
-    asked = f"at most 3 × `find | wc -l` + 0.5 s: {milliseconds(most)}"
+    most = 2 * median(found) + 0.1
+    asked = f"at most 2 × `find | wc -l` + 0.1 s: {milliseconds(most)}"
     measured = f"{range_of(counted)}; find {range_of(found)}"
     path = scale.query(f"SELECT path FROM read_images('{folder}') LIMIT 10")
     label = scale.query(f"SELECT {LABEL} FROM read_images('{folder}') LIMIT 10")

@@ -6,7 +6,7 @@
 Each ROOT (default: every crate and every folder of Python in this repository) holds either a Rust crate's `lib.rs` or
 Python files. An import counts as one of the file that *defines* the name: `use crate::model::Labels` depends on
 `model/spec/labels.rs`, whatever `pub use` in a `mod.rs` it came through. So a `mod.rs` that only lists and re-exports its
-modules depends on nothing. A file directly under the root is a folder of its own. `#[cfg(test)]` modules do not count.
+modules depends on nothing. A file directly under the root is a folder of its own. `#[cfg(test)]` modules, which end a file, do not count.
 
 A folder's cycle is printed with the imports that close it; `--graph` prints all edges between folders.
 """

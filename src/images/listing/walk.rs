@@ -34,6 +34,8 @@ const LOOKED_AT: usize = 10_000;
 /// Entries that the warning names, at most.
 const NAMED: usize = 3;
 
+const LINK_TO_NOTHING: &str = "link to nothing";
+
 /// How much a listing has to know of each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Details {
@@ -84,8 +86,13 @@ pub(crate) fn walk(
 pub(crate) fn first_files(location: &Location, folder: &Path, count: usize) -> Vec<StorePath> {
     let entries = entries(folder).take(LOOKED_AT).filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file());
-    let paths = files.filter_map(|entry| StorePath::from_absolute_path(entry.path()).ok());
+    let paths = files.filter_map(|entry| store_path(entry.path()));
     paths.filter(|path| location.contains(path)).take(count).collect()
+}
+
+/// A local path as stores have it, if it can be expressed: by way of a URL, object_store's own takes twice as long.
+fn store_path(path: &Path) -> Option<StorePath> {
+    StorePath::parse(path.to_str()?).ok()
 }
 
 fn entries(folder: &Path) -> walkdir::IntoIter {
@@ -115,7 +122,13 @@ impl Walker {
                     Some(Err(self.location.fault(reason).into()))
                 }
                 Err(error) => {
-                    self.leave_out(reason_of(&error), error.path().unwrap_or(folder));
+                    let path = error.path().unwrap_or(folder);
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    let reason = reason_of(&error);
+                    // A link to nothing is nobody's loss if it is not called an image.
+                    if reason != LINK_TO_NOTHING || self.location.takes_name(&name) {
+                        self.leave_out(reason, path);
+                    }
                     None
                 }
             };
@@ -132,7 +145,7 @@ impl Walker {
     }
 
     fn file(&mut self, entry: &DirEntry) -> Option<Result<ObjectMeta>> {
-        let Ok(path) = StorePath::from_absolute_path(entry.path()) else {
+        let Some(path) = store_path(entry.path()) else {
             if self.location.takes_name(&entry.file_name().to_string_lossy()) {
                 let is_text = entry.path().to_str().is_some();
                 let reason = if is_text { "name with control characters" } else { "name that is not UTF-8" };
@@ -197,7 +210,9 @@ fn reason_of(error: &walkdir::Error) -> &'static str {
     }
     match error.io_error().map(std::io::Error::kind) {
         Some(std::io::ErrorKind::PermissionDenied) => "no permission",
-        Some(std::io::ErrorKind::NotFound) => "link to nothing",
+        Some(std::io::ErrorKind::NotFound) => LINK_TO_NOTHING,
+        // A link to itself.
+        _ if error.path().is_some_and(Path::is_symlink) => "link that loops",
         _ => "input or output error",
     }
 }
