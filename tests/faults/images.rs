@@ -332,7 +332,7 @@ fn partition_columns_are_found_however_images_are_named() {
         fs::copy(photos().join("lion.jpg"), folder.path().join(format!("label={label}/1.jpg"))).unwrap();
     }
     let create = "CREATE EXTERNAL TABLE created STORED AS IMAGES LOCATION '.'";
-    for table in ["created", "read_images('.')", "read_images('**/*.jpg')", "'**/*.jpg'"] {
+    for table in ["created", "read_images('.')", "read_images('**/*.jpg')", "'**/*.jpg'", "'./**'"] {
         let sql =
             format!("{create}; SELECT label, count(*) AS images FROM {table} GROUP BY label ORDER BY label");
         assert_eq!(csv(folder.path(), &sql).answer(), "label,images\ncat,1\ndog,1\n", "{table}");

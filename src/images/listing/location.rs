@@ -59,9 +59,10 @@ enum Choice {
 }
 
 impl Location {
-    /// Whether a location ends as the name of an image file does: `a.jpg`, `photos/*.PNG`.
+    /// Whether a location ends as the name of an image file does, or means all files below a folder: `a.jpg`,
+    /// `photos/*.PNG`, `photos/**`.
     pub(crate) fn names_images(written: &str) -> bool {
-        has_extension(written, &EXTENSIONS)
+        has_extension(written, &EXTENSIONS) || written.ends_with("**")
     }
 
     /// Whether files with this extension are images by their names.
