@@ -36,7 +36,7 @@ bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and plan
 bench-build: system  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes an hour.
 	@CARGO='$(CARGO)' $(PYTHON) benches/build.py $(ARGS)
 
-bench-scale: setup  ## Measures memory, long folders, first answers and the time to stop, each beside its bar.
+bench-scale: setup  ## Measures memory, long folders, first predictions and the time to stop, each beside its bar.
 	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
 
 check: format clippy docs versions imports deny  ## Format, lints, documentation, crate versions and licences, import cycles.

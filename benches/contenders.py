@@ -72,7 +72,7 @@ class Contender(NamedTuple):
     has_workers: bool = False
     """Whether it works in processes that its peak of memory leaves out."""
     is_comparable: bool = True
-    """Whether its answers should be those of Seequel's row."""
+    """Whether its predictions should be those of Seequel's row."""
 
 
 def jobs(share: float) -> list[Job]:
@@ -131,12 +131,12 @@ def seequel_command(binary: str, *, calls: Sequence[str] = ("{own}",), parquet: 
         source = f"'{job.parquet}'" if parquet else "photos"
         if not parquet:
             statements.append(f"CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION '{job.photos}/'")
-        fields, answers = ["path"], ["path"]
+        fields, columns = ["path"], ["path"]
         for number, call in enumerate(calls):
             suffix = str(number + 1) if number else ""
-            answers.append(f"{call.format(own=own)} AS p{suffix}")
+            columns.append(f"{call.format(own=own)} AS p{suffix}")
             fields += [f"p{suffix}['{field}'] AS {field}{suffix}" for field in ("label", "class", "confidence")]
-        query = f"SELECT {', '.join(fields)} FROM (SELECT {', '.join(answers)} FROM {source})"
+        query = f"SELECT {', '.join(fields)} FROM (SELECT {', '.join(columns)} FROM {source})"
         statements.append(f"COPY ({query}) TO '{results}'")
         return [binary, "--quiet", "--command", *statements]
 
@@ -156,7 +156,7 @@ def limit_command(binary: Path) -> Command:
             "rescale": settings["rescale"],
             "mean": per_channel(settings["mean"]),
             "std": per_channel(settings["std"]),
-            "answers": results,
+            "results": results,
         }
         return [str(binary), str(job.photos), *arguments(options | setting)]
 

@@ -17,4 +17,4 @@ class Entry:
     setting: Setting = field(default_factory=dict)
     runs: list[Measurement] = field(default_factory=list)
     agreement: float | None = None
-    fault: str | None = None
+    error: str | None = None

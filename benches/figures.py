@@ -79,35 +79,35 @@ def memory(scale: Scale) -> list[Figure]:
     figures, peaks = [], []
     for name, most in (("small", 5_000), ("small", 50_000), ("large", 5_000)):
         folder, count = scale.photos(name, most)
-        peak, answers, text = classify(scale, folder, count)
+        peak, predictions, text = classify(scale, folder, count)
         peaks.append(peak)
-        is_met = peak <= MOST_BYTES and answers == count
+        is_met = peak <= MOST_BYTES and predictions == count
         what = f"peak memory, Lite0, {count:,} {name} photos"
         figures.append(Figure(what, f"at most {MOST_BYTES / MEGA:.0f} MB", text, is_met))
     growth = peaks[1] / peaks[0] - 1
     what = "growth of that from the short folder of small photos to the long one"
     figures.append(Figure(what, "at most 10 %", f"{growth:.1%}", growth <= 0.1))
     folder, count = scale.photos("small", 5_000)
-    _, answers, text = classify(scale, folder, count, "--memory-limit", "256MB")
+    _, predictions, text = classify(scale, folder, count, "--memory-limit", "256MB")
     what = f"{count:,} small photos with `--memory-limit 256MB`"
-    figures.append(Figure(what, "each is answered", text, answers == count))
+    figures.append(Figure(what, "each is predicted", text, predictions == count))
     return figures
 
 
 def classify(scale: Scale, folder: str, count: int, *options: str) -> tuple[int, int, str]:
-    """Classifies a folder into Parquet; returns peak memory in bytes, photos answered, and a text of both."""
+    """Classifies a folder into Parquet; returns peak memory in bytes, photos predicted, and a text of both."""
     say(f"classifying {count} photos {' '.join(options)}")
     results = RUN / "results.parquet"
     results.unlink(missing_ok=True)
     cost = scale.run(scale.query(f"COPY (SELECT path, {LABEL} FROM read_images('{folder}')) TO '{results}'", *options))
-    scale.run(scale.query(f"SELECT count(DISTINCT path) AS answers FROM '{results}' WHERE label IS NOT NULL"))
-    answers = json.loads(last_line(scale.log))["answers"]
+    scale.run(scale.query(f"SELECT count(DISTINCT path) AS predictions FROM '{results}' WHERE label IS NOT NULL"))
+    predictions = json.loads(last_line(scale.log))["predictions"]
     speed = count / cost.seconds
-    return cost.peak_bytes, answers, f"{cost.peak_bytes / MEGA:.0f} MB, {answers:,} answers, {speed:.0f} images/s"
+    return cost.peak_bytes, predictions, f"{cost.peak_bytes / MEGA:.0f} MB, {predictions:,} predictions, {speed:.0f} images/s"
 
 
 def listing(scale: Scale) -> list[Figure]:
-    """Lists a folder of many files, beside `find`, and answers the first ten of them."""
+    """Lists a folder of many files, beside `find`, and classifies the first ten of them."""
     folder, count = scale.photos("small", 200_000)
     find = ["sh", "-c", f"find '{folder}' -type f | wc -l"]
     counting = scale.query(f"SELECT count(*) AS n FROM read_images('{folder}')")
@@ -125,7 +125,7 @@ def listing(scale: Scale) -> list[Figure]:
 
 
 def start(scale: Scale) -> list[Figure]:
-    """Starts the process, and waits for its first answer."""
+    """Starts the process, and waits for its first prediction."""
     lion = scale.query(f"SELECT {LABEL} FROM '{HOME}/photos/lion.jpg'")
     folder, count = scale.photos("small", 5_000)
     stream = scale.query(f"SELECT path, {LABEL} FROM read_images('{folder}')")
@@ -136,8 +136,8 @@ def start(scale: Scale) -> list[Figure]:
 
     return [
         timed(scale, "`seequel -c 'SELECT 1'`, to its exit", 0.08, lambda: scale.seconds(one)),
-        timed(scale, "first answer, of one photo", 0.6, lambda: first(lion)),
-        timed(scale, f"first answer, of {count:,} photos", 0.6, lambda: first(stream)),
+        timed(scale, "first prediction, of one photo", 0.6, lambda: first(lion)),
+        timed(scale, f"first prediction, of {count:,} photos", 0.6, lambda: first(stream)),
     ]
 
 
@@ -152,7 +152,7 @@ def grouping(scale: Scale) -> list[Figure]:
         grouped = f"SELECT a, b, count(*) AS c, sum(v) AS s, avg(v) AS m FROM ({source}) GROUP BY a, b"
         sql = f"SELECT count(*) AS n, sum(c) AS c, sum(s) AS s, max(m) AS m FROM ({grouped})"
         sides = [*theirs, sql], scale.query(sql)
-        their_seconds, our_seconds = same_answer(scale, *sides)
+        their_seconds, our_seconds = same_result(scale, *sides)
         ratio = median(our_seconds) / median(their_seconds)
         measured = f"{ratio:.3f}: {range_of(our_seconds)} ÷ {range_of(their_seconds)}"
         what = f"GROUP BY of {rows:,} rows, {groups}, ÷ datafusion-cli"
@@ -160,19 +160,19 @@ def grouping(scale: Scale) -> list[Figure]:
     return figures
 
 
-def same_answer(scale: Scale, theirs: list[str], ours: list[str]) -> list[list[float]]:
-    """Measures two ways to the same answer; returns the seconds of each round."""
-    answers = []
+def same_result(scale: Scale, theirs: list[str], ours: list[str]) -> list[list[float]]:
+    """Measures two ways to the same result; returns the seconds of each round."""
+    results = []
 
     def seconds(command: list[str]) -> float:
         cost = scale.run(command)
-        answers.append(last_line(scale.log))
+        results.append(last_line(scale.log))
         return cost.seconds
 
     rounds = max(scale.rounds, GROUP_ROUNDS)
     values = scale.in_turn(lambda: seconds(theirs), lambda: seconds(ours), rounds=rounds)
-    if len(set(answers)) > 1:
-        raise BenchError(f"different answers to one query: {' and '.join(sorted(set(answers)))}")
+    if len(set(results)) > 1:
+        raise BenchError(f"different results of one query: {' and '.join(sorted(set(results)))}")
     return values
 
 

@@ -71,7 +71,7 @@ struct Args {
     threads: usize,
     /// CSV file to write: path, class, confidence.
     #[arg(long)]
-    answers: PathBuf,
+    results: PathBuf,
 }
 
 fn main() -> Fallible<()> {
@@ -93,7 +93,7 @@ fn main() -> Fallible<()> {
         handles.into_iter().map(|handle| handle.join().unwrap_or_else(died)).collect()
     });
     let lines = parts.into_iter().collect::<Fallible<Vec<_>>>()?.concat();
-    std::fs::write(&args.answers, format!("path,class,confidence\n{lines}"))?;
+    std::fs::write(&args.results, format!("path,class,confidence\n{lines}"))?;
     let seconds = start.elapsed().as_secs_f64();
     println!("{{\"images\":{},\"seconds\":{seconds:.4}}}", files.len());
     Ok(())

@@ -57,8 +57,8 @@ def measured(entry: Entry | None) -> str:
     """Returns a cell of measurements, or what went wrong."""
     if entry is None:
         return ""
-    if entry.fault:
-        return f"failed: {entry.fault[:100]}".replace("|", "/")
+    if entry.error:
+        return f"failed: {entry.error[:100]}".replace("|", "/")
     speeds = sorted(entry.job.count / run.seconds for run in entry.runs)
     spread = f" ({number(speeds[0])}–{number(speeds[-1])})" if len(speeds) > 1 else ""
     has_workers = entry.contender.has_workers or entry.setting.get("process")
@@ -101,7 +101,7 @@ def ratio_rows(cells: Cells) -> list[list[str]]:
 
 def seconds(entry: Entry) -> float | None:
     """Returns the median time, unless the entry failed."""
-    return None if entry.fault else median(run.seconds for run in entry.runs)
+    return None if entry.error else median(run.seconds for run in entry.runs)
 
 
 def table(rows: list[list[str]]) -> str:
@@ -114,10 +114,10 @@ def table(rows: list[list[str]]) -> str:
 
 
 def settings(entries: list[Entry]) -> str:
-    """Lists the settings chosen from the grids, and how far answers agree with Seequel's."""
+    """Lists the settings chosen from the grids, and how far predictions agree with Seequel's."""
     lines = ["Settings chosen, and photos put into the same class as by Seequel at its defaults:", ""]
     for entry in entries:
-        if entry.fault or entry.contender.name == "Seequel" or not entry.contender.is_comparable:
+        if entry.error or entry.contender.name == "Seequel" or not entry.contender.is_comparable:
             continue
         chosen = ", ".join(f"{key} {value}" for key, value in entry.setting.items()) or "defaults"
         lines.append(f"- {entry.contender.name}, {entry.job.column}: {chosen}; {entry.agreement:.1%}")

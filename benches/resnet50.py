@@ -1,4 +1,4 @@
-"""Makes a ResNet-50 of random weights: its speed is that of any other, its answers mean nothing.
+"""Makes a ResNet-50 of random weights: its speed is that of any other, its predictions mean nothing.
 
     python3 benches/resnet50.py .seequel/models/efficientnet_lite0/labels.txt .seequel/bench/resnet50
 

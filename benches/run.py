@@ -78,7 +78,7 @@ def families(text: str) -> tuple[str, ...]:
 
 
 class Bench:
-    """What all runs share: the jobs, those who do them, and Seequel's answers, which the others' should equal."""
+    """What all runs share: the jobs, those who do them, and Seequel's predictions, which the others' should equal."""
 
     def __init__(self, binaries: dict[str, Path], share: float) -> None:
         self.seequel = str(binaries["seequel"])
@@ -89,7 +89,7 @@ class Bench:
 
     def reference(self, job: Job) -> Path:
         """Has Seequel do a job once, unmeasured, and put its photos into a Parquet file."""
-        say(f"{job.column}: Seequel's answers, for comparison")
+        say(f"{job.column}: Seequel's predictions, for comparison")
         results = RUN / f"reference-{job.column}.parquet"
         self.measure(self.contenders[0], job, {}, results)
         self.ask(f"COPY (SELECT path, image FROM '{job.photos}/*.jpg') TO '{job.parquet}'")
@@ -106,7 +106,7 @@ class Bench:
         ]
 
     def choose_setting(self, entry: Entry, *, quick: bool) -> None:
-        """Keeps the setting of the contender's grid that is fastest and answers right; when `quick`, the likeliest."""
+        """Keeps the setting of the contender's grid that is fastest and predicts right; when `quick`, the likeliest."""
         grid = entry.contender.grid
         entry.setting = grid[0]
         if quick or len(grid) == 1:
@@ -119,24 +119,24 @@ class Bench:
         best = min(ranking, key=seconds.__getitem__)
         entry.setting = grid[best]
         if seconds[best] < math.inf:
-            entry.fault = None
+            entry.error = None
 
     def try_setting(self, entry: Entry, setting: Setting) -> float:
-        """Returns the seconds that a setting takes; no end of them, and a fault noted, if it fails."""
+        """Returns the seconds that a setting takes; no end of them, and an error noted, if it fails."""
         title = f"{entry.job.column}, {entry.contender.name}, {setting}"
         try:
             one = self.measure(entry.contender, entry.job, setting, self.results(entry))
             self.agreement(entry)
         except BenchError as error:
-            entry.fault = str(error)
+            entry.error = str(error)
             say(f"{title}: {error}")
             return math.inf
         say(f"{title}: {entry.job.count / one.seconds:.1f}/s")
         return one.seconds
 
     def run_in_round(self, entry: Entry, number: int) -> None:
-        """Measures an entry once more and, the first time, compares its answers; a fault ends its part."""
-        if entry.fault:
+        """Measures an entry once more and, the first time, compares its predictions; an error ends its part."""
+        if entry.error:
             return
         title = f"round {number + 1}: {entry.job.column}, {entry.contender.name}"
         try:
@@ -145,7 +145,7 @@ class Bench:
             if entry.agreement is None:
                 entry.agreement = self.agreement(entry)
         except BenchError as error:
-            entry.fault = str(error)
+            entry.error = str(error)
             say(f"{title}: {error}")
 
     def results(self, entry: Entry) -> Path:
@@ -167,24 +167,24 @@ class Bench:
         where = f"{results}/" if results.is_dir() else str(results)
         kind = "CSV" if results.suffix == ".csv" else "PARQUET"
         theirs = f"CREATE EXTERNAL TABLE theirs STORED AS {kind} LOCATION '{where}'"
-        answers = (
-            f"SELECT count(*) AS answers, count(DISTINCT theirs.path) AS photos, "
+        predictions = (
+            f"SELECT count(*) AS predictions, count(DISTINCT theirs.path) AS photos, "
             f"count(*) FILTER (WHERE theirs.class = ours.class) AS alike FROM theirs "
             f"LEFT JOIN '{self.references[entry.job.column]}' AS ours "
             f"ON regexp_replace(theirs.path, '.*/', '') = regexp_replace(ours.path, '.*/', '') "
             f"WHERE theirs.class IS NOT NULL"
         )
-        (row,) = json.loads(self.ask(theirs, answers))
+        (row,) = json.loads(self.ask(theirs, predictions))
         count = entry.job.count
-        if (row["answers"], row["photos"]) != (count, count):
-            raise BenchError(f"{row['answers']} answers on {row['photos']} photos, of {count}")
+        if (row["predictions"], row["photos"]) != (count, count):
+            raise BenchError(f"{row['predictions']} predictions on {row['photos']} photos, of {count}")
         apart = count - row["alike"]
         if entry.contender.is_comparable and apart > max(FEW_APART, (1 - LEAST_AGREEMENT) * count):
             raise BenchError(f"{apart} of {count} photos are in another class than Seequel says")
         return row["alike"] / count
 
     def ask(self, *statements: str) -> str:
-        """Returns what Seequel answers to the last statement, as JSON."""
+        """Returns what Seequel returns for the last statement, as JSON."""
         command = [self.seequel, "--quiet", "--format", "json", "--command", *statements]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""Looks at a process while it runs: its first answer, and how long it works on when nobody wants the rest."""
+"""Looks at a process while it runs: its first prediction, and how long it works on when nobody wants the rest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_line(process: subprocess.Popen[bytes], log: Path) -> str:
     """Returns the next line of the process's output."""
     line = process.stdout.readline()
     if not line:
-        raise BenchError(last_line(log.with_suffix(".err")) or "no answer")
+        raise BenchError(last_line(log.with_suffix(".err")) or "no output")
     return line.decode("utf-8").strip()
 
 

@@ -1,6 +1,6 @@
 -- What is on these photos?
 --
--- The main job in three statements: a folder becomes a table, a model becomes a function, the answers become a
+-- The main job in three statements: a folder becomes a table, a model becomes a function, the predictions become a
 -- Parquet file. Run it from Seequel's folder, after `make setup`:
 --
 --     seequel -f queries/03_classify.sql

@@ -1,4 +1,4 @@
--- Parquet in and out: images as a column, answers beside them.
+-- Parquet in and out: images as a column, predictions beside them.
 --
 --     seequel -f queries/08_parquet.sql
 
@@ -8,16 +8,16 @@ CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
 COPY (SELECT regexp_replace(path, '.*/', '') AS photo, image FROM images) TO 'photos.parquet';
 
 -- Any binary column is classified, on all cores, from one file too.
-COPY (SELECT photo, classify(image) AS prediction FROM 'photos.parquet') TO 'answers.parquet';
+COPY (SELECT photo, classify(image) AS prediction FROM 'photos.parquet') TO 'predictions.parquet';
 
--- Answers are columns like any other.
+-- Predictions are columns like any other.
 SELECT prediction['label'] AS label, count(*) AS photos
-FROM 'answers.parquet' GROUP BY label ORDER BY photos DESC, label LIMIT 5;
+FROM 'predictions.parquet' GROUP BY label ORDER BY photos DESC, label LIMIT 5;
 
 -- Join them with the images again: small pictures of what is surely an animal.
 COPY (
   SELECT photo, prediction['label'] AS label, thumbnail(image, 128) AS image
-  FROM 'photos.parquet' JOIN 'answers.parquet' USING (photo)
+  FROM 'photos.parquet' JOIN 'predictions.parquet' USING (photo)
   WHERE prediction['confidence'] > 0.8
 ) TO 'sure.parquet';
 

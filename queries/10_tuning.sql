@@ -16,4 +16,4 @@ EXPLAIN FORMAT INDENT SELECT classify(image, 'tuned') FROM images;
 -- What a run cost is in the metrics of its operators: EXPLAIN ANALYZE shows them, with images decoded, rows inferred and
 -- the time of each. Here, how many rows failed and where the first error stops the query is a setting.
 SET inference.on_error = 'fail';
-SELECT count(classify(image, 'tuned')['label']) AS answers FROM images;
+SELECT count(classify(image, 'tuned')['label']) AS predictions FROM images;

@@ -23,7 +23,7 @@ pub struct InferenceOptions {
 /// What becomes of a query when one of its rows fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
-    /// The row's answer is an error and the query goes on.
+    /// The row's prediction is an error and the query goes on.
     Null,
     /// The query fails, naming the row.
     Fail,

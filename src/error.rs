@@ -1,13 +1,13 @@
 //! Everything that can go wrong, as sentences a user can act on.
 //!
-//! Faults of the user, of a file or of a model are [`Error`]s; they travel through DataFusion as
+//! Errors of the user, of a file or of a model are [`Error`]s; they travel through DataFusion as
 //! [`DataFusionError::External`] and come back out unchanged. `DataFusionError::Internal` is kept for bugs.
 
 use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
 
-/// A fault of a statement, a model, an image location or the installation.
+/// An error of a statement, a model, an image location or the installation.
 ///
 /// Every message names the culprit (model, option, file) and, where there is one, the way out.
 #[derive(Debug, thiserror::Error)]

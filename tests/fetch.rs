@@ -48,7 +48,7 @@ impl Hub {
         Self { files }
     }
 
-    /// The answer to what a revision holds; the model alone is large enough to be stored apart.
+    /// The list of what a revision holds; the model alone is large enough to be stored apart.
     fn listing(&self) -> Value {
         let siblings = self.files.iter().map(|(path, body)| {
             let mut file = json!({"rfilename": path, "size": body.len(), "blobId": blob(path)});
@@ -101,7 +101,7 @@ fn run(user: &Path, hub: &str, sql: &str) -> Outcome {
 #[test]
 fn a_model_of_the_hub_comes_with_what_says_how_to_use_it() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
-    let classified = run(user.path(), &server.url, &format!("{CREATE}; {CLASSIFY}")).answer();
+    let classified = run(user.path(), &server.url, &format!("{CREATE}; {CLASSIFY}")).stdout();
     assert_eq!(classified, "label\nlion\n");
     let mut asked = server.paths();
     asked.sort();
@@ -124,7 +124,7 @@ fn a_revision_and_a_file_may_be_named() {
         hub.pages().into_iter().map(|(path, page)| (path.replace("/revision/main", "/revision/v1"), page));
     let (server, user) = (Server::new(tagged.collect::<Vec<_>>()), user());
     let sql = format!("CREATE MODEL m FROM 'hf://org/lite0@v1/onnx/model.onnx'; {CLASSIFY}");
-    assert_eq!(run(user.path(), &server.url, &sql).answer(), "label\nlion\n");
+    assert_eq!(run(user.path(), &server.url, &sql).stdout(), "label\nlion\n");
     assert!(server.paths().contains(&"/api/models/org/lite0/revision/v1".to_owned()));
     let cache = user.path().join(".cache/huggingface/hub/models--org--lite0");
     assert_eq!(fs::read_to_string(cache.join("refs/v1")).unwrap(), COMMIT);
@@ -134,16 +134,16 @@ fn a_revision_and_a_file_may_be_named() {
 fn what_is_in_the_cache_is_not_fetched_again_and_serves_without_a_hub() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let mut first = command(user.path(), &server.url, CREATE);
-    Outcome::of(first.env("HF_HOME", user.path().join("hf"))).answer();
+    Outcome::of(first.env("HF_HOME", user.path().join("hf"))).stdout();
     assert_eq!(server.paths().len(), 4);
     let mut second = command(user.path(), &server.url, CREATE);
-    Outcome::of(second.env("HF_HOME", user.path().join("hf"))).answer();
+    Outcome::of(second.env("HF_HOME", user.path().join("hf"))).stdout();
     assert_eq!(server.paths(), ["/api/models/org/lite0/revision/main"]);
 
     let sql = format!("{CREATE}; {CLASSIFY}");
     let mut offline = command(user.path(), "http://127.0.0.1:9", &sql);
     let outcome = Outcome::of(offline.env("HF_HOME", user.path().join("hf")).env("HF_HUB_OFFLINE", "1"));
-    assert_eq!(outcome.answer(), "label\nlion\n");
+    assert_eq!(outcome.stdout(), "label\nlion\n");
     let mut unreachable = command(user.path(), "http://127.0.0.1:9", &sql);
     let outcome = Outcome::of(unreachable.env("HF_HOME", user.path().join("hf")));
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(0), "label\nlion\n"));
@@ -172,7 +172,7 @@ fn a_token_opens_a_repository_and_goes_to_no_other_server() {
     insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': can't be fetched: it is not for everybody, or not there (HTTP status 401 Unauthorized); HF_TOKEN opens what you may read");
     server.requests();
 
-    Outcome::of(command(user.path(), &server.url, CREATE).env("HF_TOKEN", "secret")).answer();
+    Outcome::of(command(user.path(), &server.url, CREATE).env("HF_TOKEN", "secret")).stdout();
     assert!(server.requests().iter().all(|request| request.token.as_deref() == Some("secret")));
     let stored = store.requests();
     assert_eq!((stored.len(), stored[0].token.as_deref()), (1, None));
@@ -185,7 +185,7 @@ fn a_lost_connection_is_taken_up_where_it_broke() {
         (path, Page { lost_after, ..page })
     });
     let (server, user) = (Server::new(pages), user());
-    run(user.path(), &server.url, CREATE).answer();
+    run(user.path(), &server.url, CREATE).stdout();
     let asked = server.requests().into_iter().filter(|request| request.path.ends_with(".onnx"));
     let ranges = asked.map(|request| request.range).collect::<Vec<_>>();
     assert_eq!(ranges.len(), 2, "{ranges:?}");
@@ -248,7 +248,7 @@ fn a_file_of_the_web_is_fetched_once_and_its_digest_must_be_said() {
     };
     let error = create("").error();
     assert!(error.contains(&format!("its digest must be said; today that is sha256 '{LITE0}'")), "{error}");
-    let described = create(&format!("OPTIONS (sha256 '{LITE0}')")).answer();
+    let described = create(&format!("OPTIONS (sha256 '{LITE0}')")).stdout();
     assert!(described.contains(&format!("sha256,{LITE0},OPTIONS")), "{described}");
     assert_eq!(server.paths().len(), 1);
     assert!(user.path().join("downloads").join(LITE0).join("model.onnx").is_file());
@@ -279,6 +279,6 @@ fn the_web_may_refuse() {
 fn a_name_that_is_taken_fetches_nothing() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let taken = "CREATE MODEL IF NOT EXISTS efficientnet_lite0 FROM 'hf://org/lite0'";
-    run(user.path(), &server.url, taken).answer();
+    run(user.path(), &server.url, taken).stdout();
     assert!(server.paths().is_empty());
 }

@@ -6,7 +6,7 @@
 
 mod docs;
 mod dropping;
-mod faults;
+mod errors;
 mod fetch;
 mod functions;
 mod invariance;

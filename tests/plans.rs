@@ -74,14 +74,14 @@ plans! {
     /// A row in is a row out, so LIMIT goes below.
     limit: "SELECT path, classify(image) FROM images LIMIT 3";
 
-    /// A limit above a filter on the answer must stay above.
-    limit_over_answer: "SELECT path FROM images WHERE classify(image)['label'] = 'cat' LIMIT 3";
+    /// A limit above a filter on the prediction must stay above.
+    limit_over_prediction: "SELECT path FROM images WHERE classify(image)['label'] = 'cat' LIMIT 3";
 
     /// Sorting by a column of the table, few rows wanted: sort, then infer.
     top_k: "SELECT path, classify(image)['label'] FROM images ORDER BY size DESC LIMIT 3";
 
-    /// Sorting by the answer, few rows wanted: infer, then sort.
-    top_k_by_answer: "SELECT path FROM images ORDER BY classify(image)['confidence'] DESC LIMIT 3";
+    /// Sorting by the prediction, few rows wanted: infer, then sort.
+    top_k_by_prediction: "SELECT path FROM images ORDER BY classify(image)['confidence'] DESC LIMIT 3";
 
     /// Sorting all rows sorts results, not image bytes.
     sort: "SELECT path, classify(image) FROM images ORDER BY path";
@@ -104,7 +104,7 @@ plans! {
     /// The same call in SELECT and in a window's ORDER BY, which are two nodes.
     window: "SELECT classify(image)['label'], row_number() OVER (ORDER BY classify(image)['class']) FROM images";
 
-    /// Calls in ON are answered on their side of the join.
+    /// Calls in ON run on their side of the join.
     join_on: "SELECT a.path FROM images a JOIN images b
               ON classify(a.image)['class'] = classify(b.image)['class'] AND a.path < b.path";
 
@@ -154,7 +154,7 @@ plans! {
     correlated: "SELECT path FROM images i WHERE
                  (SELECT max(classify(o.image)['label']) FROM images o WHERE o.path = i.path) = 'lion'";
 
-    /// An answer that nobody reads is not computed.
+    /// A prediction that nobody reads is not computed.
     unread: "SELECT count(*) FROM (SELECT classify(image) FROM images)";
 
     /// Branches of CASE are evaluated for the rows that take them, so their calls stay.

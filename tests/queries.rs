@@ -12,7 +12,7 @@ fn run(file: &Path) -> String {
     let script = fs::read_to_string(file).unwrap().replace(".seequel/", &format!("{}/", home().display()));
     let folder = tempfile::tempdir().unwrap();
     let mut command = seequel(folder.path(), &["--quiet", "--no-rc", "--format", "csv"]);
-    Outcome::with_input(&mut command, &script).answer().replace(&home().display().to_string(), ".seequel")
+    Outcome::with_input(&mut command, &script).stdout().replace(&home().display().to_string(), ".seequel")
 }
 
 /// What depends on the machine: its cores, and the last digits of what a processor computes.

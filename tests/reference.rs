@@ -24,7 +24,7 @@ const PIXELS: f64 = 2.0;
 /// or behind a rival that covers them.
 const DOUBTFUL: f64 = 0.32;
 
-/// Engine with the ensembles whose answers Python's are compared with.
+/// Engine with the ensembles whose predictions are compared with Python's.
 async fn engine_with_ensembles() -> Engine {
     let engine = engine().await;
     for combine in ["mean", "max_confidence"] {
@@ -71,9 +71,9 @@ fn number(value: &Value, key: &str) -> f64 {
 }
 
 fn predictions(batch: &datafusion::arrow::array::RecordBatch) -> Vec<(String, (i64, f64))> {
-    let answers: &StructArray = batch.column(1).as_struct();
-    let classes = answers.column_by_name("class").unwrap().as_primitive::<Int32Type>();
-    let confidences = answers.column_by_name("confidence").unwrap().as_primitive::<Float32Type>();
+    let predictions: &StructArray = batch.column(1).as_struct();
+    let classes = predictions.column_by_name("class").unwrap().as_primitive::<Int32Type>();
+    let confidences = predictions.column_by_name("confidence").unwrap().as_primitive::<Float32Type>();
     let photos =
         datafusion::arrow::compute::cast(batch.column(0), &datafusion::arrow::datatypes::DataType::Utf8);
     let photos = photos.unwrap();

@@ -1,4 +1,4 @@
-//! How often models run: once for each distinct call and row, and only on rows that need an answer.
+//! How often models run: once for each distinct call and row, and only on rows that need a prediction.
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
@@ -32,10 +32,10 @@ macro_rules! runs {
 }
 
 runs! {
-    a_subquery_s_answer_is_read_twice_but_computed_once: PHOTOS,
+    a_subquery_s_prediction_is_read_twice_but_computed_once: PHOTOS,
         "SELECT c['label'], c['confidence'] FROM (SELECT classify(image) AS c FROM images)";
 
-    an_answer_that_is_filtered_and_selected_is_computed_once: PHOTOS,
+    a_prediction_that_is_filtered_and_selected_is_computed_once: PHOTOS,
         "SELECT c FROM (SELECT classify(image) AS c FROM images) WHERE c['label'] = 'espresso'";
 
     two_fields_of_one_call_are_one_run: PHOTOS,
@@ -66,14 +66,14 @@ runs! {
         "SELECT path FROM (SELECT path, classify(image) AS c FROM images)
          WHERE c['label'] = 'espresso' AND path LIKE '%coffee.png'";
 
-    a_call_below_an_alias_answers_the_one_above: PHOTOS,
+    a_call_below_an_alias_serves_the_one_above: PHOTOS,
         "SELECT t.path, classify(t.image)['label'] FROM
            (SELECT * FROM images WHERE classify(image)['confidence'] > 0.1) AS t";
 
-    an_answer_nobody_reads_is_not_computed: 0,
+    a_prediction_nobody_reads_is_not_computed: 0,
         "SELECT count(*) FROM (SELECT classify(image) FROM images)";
 
-    one_answer_of_two_is_not_read: PHOTOS,
+    one_prediction_of_two_is_not_read: PHOTOS,
         "SELECT a FROM (SELECT classify(image) AS a, classify(image, 'efficientnet_lite2') AS b FROM images)";
 
     a_limit_comes_first: 3,
@@ -100,16 +100,16 @@ runs! {
     a_limit_after_sorting_by_size_comes_first: 3,
         "SELECT path, classify(image)['label'] FROM images ORDER BY size DESC LIMIT 3";
 
-    a_limit_after_sorting_by_an_answer_needs_all: PHOTOS,
+    a_limit_after_sorting_by_a_prediction_needs_all: PHOTOS,
         "SELECT path FROM images ORDER BY classify(image)['confidence'] DESC LIMIT 3";
 
     a_branch_of_case_runs_for_the_rows_that_take_it: 1,
         "SELECT CASE WHEN path LIKE '%coffee.png' THEN classify(image)['label'] END FROM images";
 
-    a_case_over_an_answer_is_not_a_branch: PHOTOS,
+    a_case_over_a_prediction_is_not_a_branch: PHOTOS,
         "SELECT CASE classify(image)['label'] WHEN 'espresso' THEN 1 ELSE 0 END FROM images";
 
-    a_view_s_answer_is_one_call: PHOTOS,
+    a_view_s_prediction_is_one_call: PHOTOS,
         "WITH v AS (SELECT path, classify(image) AS c FROM images)
          SELECT c['label'], count(*) FROM v WHERE c['error'] IS NULL GROUP BY 1";
 
@@ -119,7 +119,7 @@ runs! {
     classes_and_vectors_are_one_run: PHOTOS,
         "SELECT classify(image), embed(image), predict('efficientnet_lite0', image) FROM images";
 
-    an_unnested_answer_is_computed_once: PHOTOS,
+    an_unnested_prediction_is_computed_once: PHOTOS,
         "SELECT path, c['label'] FROM (SELECT path, unnest(classify_top_k(image, 3)) AS c FROM images)
          WHERE c['confidence'] > 0.2";
 
@@ -131,7 +131,7 @@ runs! {
 }
 
 #[tokio::test]
-async fn rows_that_an_outer_join_makes_up_have_no_answer_of_the_other_side() {
+async fn rows_that_an_outer_join_makes_up_have_no_prediction_of_the_other_side() {
     let engine = engine().await;
     let on = "a.path = b.path AND a.size < 0 AND classify(X'00')['error'] = 'no'";
     let sql =
@@ -166,7 +166,7 @@ async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
     let run = Run::new(&engine, &format!("SELECT path, classify(image) {from} LIMIT 3")).await;
     assert_eq!((run.rows(), run.metric("InferExec", "inferred_rows")), (3, 3));
 
-    // The filter on the answer holds the limit up: what is in flight when it is reached is inferred too.
+    // The filter on the prediction holds the limit up: what is in flight when it is reached is inferred too.
     let sql = format!("SELECT path {from} WHERE classify(image)['label'] = 'lion' LIMIT 3");
     let run = Run::new(&engine, &sql).await;
     let inferred = run.metric("InferExec", "inferred_rows");
@@ -202,7 +202,7 @@ async fn an_ensemble_runs_each_member_once_on_one_decode() {
 }
 
 #[tokio::test]
-async fn images_without_an_answer_are_counted() {
+async fn images_without_a_prediction_are_counted() {
     let folder = folder_of(3);
     std::fs::write(folder.path().join("text.jpg"), "text").unwrap();
     let engine = engine().await;

@@ -91,7 +91,7 @@ fn it_takes_and_refuses_what_the_program_does() {
         json!({"provider_options": ["num_streams"]}),
     ];
     for settings in taken {
-        create(&settings).answer();
+        create(&settings).stdout();
         assert!(follows(&schema(), &settings), "{settings}");
     }
     for settings in refused {

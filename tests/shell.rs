@@ -17,8 +17,8 @@ use crate::support::{folder_of, home};
 #[test]
 fn commands_run_in_order_and_share_a_session() {
     let create = "CREATE TABLE t AS SELECT 1 AS a; CREATE VIEW doubled AS SELECT a * 2 AS b FROM t";
-    let answer = run(&["-q", "-c", create, "SELECT a FROM t", "--command", "SELECT b FROM doubled;"]);
-    insta::assert_snapshot!(answer.answer(), @r"
+    let output = run(&["-q", "-c", create, "SELECT a FROM t", "--command", "SELECT b FROM doubled;"]);
+    insta::assert_snapshot!(output.stdout(), @r"
     +---+
     | a |
     +---+
@@ -39,7 +39,7 @@ fn files_run_before_commands() {
     fs::write(folder.path().join("a.sql"), script).unwrap();
     fs::write(folder.path().join("b.sql"), "SELECT a FROM t").unwrap();
     let arguments = ["-q", "--format", "csv", "-c", "SELECT upper(a) FROM t", "-f", "a.sql", "b.sql"];
-    assert_eq!(run_in(folder.path(), &arguments).answer(), "a\nit's; one\nupper(t.a)\nIT'S; ONE\n");
+    assert_eq!(run_in(folder.path(), &arguments).stdout(), "a\nit's; one\nupper(t.a)\nIT'S; ONE\n");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_file_that_is_missing_is_noticed_before_anything_runs() {
 fn standard_input_is_sql_where_nothing_else_is_given() {
     let mut command = seequel(&home(), &["-q", "--format", "csv"]);
     let outcome = Outcome::with_input(&mut command, "SELECT 1 AS a;\n\nSELECT 2\n AS b");
-    assert_eq!(outcome.answer(), "a\n1\nb\n2\n");
+    assert_eq!(outcome.stdout(), "a\n1\nb\n2\n");
 }
 
 #[test]
@@ -67,12 +67,12 @@ fn start_up_files_come_first() {
         let arguments = [&quiet, arguments].concat();
         Outcome::with_input(&mut seequel(folder.path(), &arguments), "SELECT source FROM t")
     };
-    assert_eq!(piped(&["-r", "rc.sql"]).answer(), "source\nnamed\n");
-    assert_eq!(piped(&[]).answer(), "source\nusual\n");
+    assert_eq!(piped(&["-r", "rc.sql"]).stdout(), "source\nnamed\n");
+    assert_eq!(piped(&[]).stdout(), "source\nusual\n");
 
     let command = ["-c", "SELECT source FROM t"];
     let named = run_in(folder.path(), &[&quiet[..], &["--rc", "rc.sql"], &command].concat());
-    assert_eq!(named.answer(), "source\nnamed\n");
+    assert_eq!(named.stdout(), "source\nnamed\n");
     let error = run_in(folder.path(), &[&quiet[..], &command].concat()).error();
     assert!(error.contains("'datafusion.public.t' not found"), "{error}");
 }
@@ -86,7 +86,7 @@ fn relative_paths_start_at_the_data_path() {
     let home = home.to_str().unwrap();
     // the script is found from here, its photos and the home's models from where they are
     let arguments = ["-q", "--format", "csv", "-p", home, "-f", "count.sql"];
-    assert_eq!(run_in(folder.path(), &arguments).answer(), "photos\n20\n");
+    assert_eq!(run_in(folder.path(), &arguments).stdout(), "photos\n20\n");
     let error = run(&["-p", "no/where", "-c", "SELECT 1"]).error();
     assert!(error.starts_with("Error: no/where: No such file"), "{error}");
 }
@@ -105,7 +105,7 @@ fn a_relative_home_does_not_move_with_the_data_path() {
             "SELECT classify(image)['label'] AS l FROM 'lion.jpg'",
         ],
     );
-    assert_eq!(Outcome::of(command.env("SEEQUEL_HOME", ".")).answer(), "l\nlion\n");
+    assert_eq!(Outcome::of(command.env("SEEQUEL_HOME", ".")).stdout(), "l\nlion\n");
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn queries_keep_to_the_memory_limit() {
     let sort = "SELECT count(*) AS n FROM (SELECT DISTINCT value FROM generate_series(1, 200000))";
     let error = run(&["-m", "64k", "-c", sort]).error();
     assert!(error.contains("total memory pool: fair(pool_size: 64.0 KB)"), "{error}");
-    let answer = run(&["-m", "1g", "-q", "--format", "csv", "-c", sort]).answer();
-    assert_eq!(answer, "n\n200000\n");
+    let output = run(&["-m", "1g", "-q", "--format", "csv", "-c", sort]).stdout();
+    assert_eq!(output, "n\n200000\n");
 }
 
 #[test]
@@ -173,24 +173,24 @@ fn arguments_that_make_no_sense_are_refused_with_status_2() {
 
 #[test]
 fn help_teaches_by_examples_that_run() {
-    let help = run(&["--help"]).answer();
+    let help = run(&["--help"]).stdout();
     assert!(help.contains("classify(image, 'resnet') FROM 'photos/*.jpg'"), "{help}");
 
     let first_look = "SELECT path, width, height FROM 'photos/*.jpg' LIMIT 5";
     assert!(help.contains(first_look), "{help}");
-    let lines = run(&["-q", "--format", "nd-json", "-c", first_look]).answer();
+    let lines = run(&["-q", "--format", "nd-json", "-c", first_look]).stdout();
     assert_eq!(lines.matches(r#""width":"#).count(), 5, "{lines}");
 
     let pipe = "echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format nd-json | wc -l";
     assert!(help.contains(pipe), "{help}");
     let mut command = seequel(&home(), &["--quiet", "--format", "nd-json"]);
-    let lines = Outcome::with_input(&mut command, "SELECT path FROM 'photos/*.jpg'\n").answer();
+    let lines = Outcome::with_input(&mut command, "SELECT path FROM 'photos/*.jpg'\n").stdout();
     assert_eq!(lines.lines().count(), 8, "{lines}");
 }
 
 #[test]
 fn the_version_is_the_packages() {
-    assert_eq!(run(&["--version"]).answer(), format!("seequel {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(run(&["--version"]).stdout(), format!("seequel {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 /// As `make demo` does it, but into a folder of its own.
@@ -199,7 +199,7 @@ fn the_demo_says_what_is_on_the_photos() {
     let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/queries/03_classify.sql")).unwrap();
     let script = script.replace(".seequel/", &format!("{}/", home().display()));
     let folder = tempfile::tempdir().unwrap();
-    let shown = Outcome::with_input(&mut seequel(folder.path(), &[]), &script).answer();
+    let shown = Outcome::with_input(&mut seequel(folder.path(), &[]), &script).stdout();
     let row = |photo: &str| {
         let mut rows = shown.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
         rows.find(|cells| cells.get(1) == Some(&photo)).map(|cells| cells[2].to_owned())
@@ -209,7 +209,7 @@ fn the_demo_says_what_is_on_the_photos() {
 
     let read_back = "SELECT count(*) AS rows, count(prediction['label']) AS labels FROM 'results.parquet'";
     let counts = run_in(folder.path(), &["-q", "--format", "csv", "-c", read_back]);
-    assert_eq!(counts.answer(), "rows,labels\n20,20\n");
+    assert_eq!(counts.stdout(), "rows,labels\n20,20\n");
 }
 
 /// A run of a model that would not end is terminated within the graph, rather than left behind or waited for.

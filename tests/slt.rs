@@ -1,4 +1,4 @@
-//! SQL and what it answers: the files in `tests/slt`, each in an engine of its own.
+//! SQL and its results: the files in `tests/slt`, each in an engine of its own.
 //!
 //! `$PHOTOS`, `$MODELS` and `$DETECTOR` are those of the set-up, `$ONNX` has the models of `tests/data/models`, `$TMP` is an
 //! empty folder, `$DATA` one with what [`write_data`] puts there. Types are `T` text, `I` whole numbers, `R` other numbers, `B` truth values and `?` the rest.

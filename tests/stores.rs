@@ -1,6 +1,6 @@
-//! Files that lie elsewhere, through the real binary, a real S3 API and plain HTTP; and what users are told of faults.
+//! Files that lie elsewhere, through the real binary, a real S3 API and plain HTTP; and what users are told of errors.
 
-mod faults;
+mod errors;
 mod formats;
 mod webdataset;
 
@@ -14,12 +14,12 @@ const NAME: &str = "regexp_replace(path, '.*/', '') AS file";
 #[test]
 fn a_bucket_is_a_table_of_images() {
     let server = S3::of_photos();
-    let counted = server.run("SELECT count(*) AS photos FROM read_images('s3://photos/')").answer();
+    let counted = server.run("SELECT count(*) AS photos FROM read_images('s3://photos/')").stdout();
     assert_eq!(counted, "photos\n20\n");
     let sql = "SELECT path, size > 0 AS sized, etag IS NOT NULL AS tagged, width, height, format
                FROM 's3://photos/*.png' WHERE path LIKE '%coffee%'";
     assert_eq!(
-        server.run(sql).answer(),
+        server.run(sql).stdout(),
         "path,sized,tagged,width,height,format\ns3://photos/coffee.png,true,true,600,400,png\n"
     );
     let sql = format!(
@@ -29,7 +29,7 @@ fn a_bucket_is_a_table_of_images() {
     let error = server.run(&sql).error();
     assert!(error.contains("there is no file 's3://photos/lion.png'"), "{error}");
     let sql = sql.replace("{lion,coffee}.{jpg,png}", "{lion.jpg,coffee.png}");
-    assert_eq!(server.run(&sql).answer(), "file,label\ncoffee.png,espresso\nlion.jpg,lion\n");
+    assert_eq!(server.run(&sql).stdout(), "file,label\ncoffee.png,espresso\nlion.jpg,lion\n");
 }
 
 #[test]
@@ -41,21 +41,21 @@ fn options_lead_to_a_bucket_without_any_environment() {
         server.options()
     );
     let here = tempfile::tempdir().unwrap();
-    let answer =
-        crate::support::process::run_in(here.path(), &["-q", "--format", "csv", "-c", &sql]).answer();
-    assert_eq!(answer, "file\nlion.jpg\n");
+    let output =
+        crate::support::process::run_in(here.path(), &["-q", "--format", "csv", "-c", &sql]).stdout();
+    assert_eq!(output, "file\nlion.jpg\n");
 }
 
 #[test]
 fn sizes_take_one_range_of_each_file() {
     let mut server = S3::of_photos();
     let sql = "SELECT count(*) AS wide FROM 's3://photos/*.jpg' WHERE width > 300";
-    server.run(sql).answer();
+    server.run(sql).stdout();
     let reads: Vec<_> = server.requests().into_iter().filter(|line| !line.contains("list-type")).collect();
     assert!(!reads.is_empty());
     assert!(reads.iter().all(|line| line.contains("bytes=")), "{reads:?}");
     assert!(reads.iter().any(|line| line.ends_with("bytes=0-16383")), "{reads:?}");
-    server.run("SELECT count(*) FROM 's3://photos/*.jpg'").answer();
+    server.run("SELECT count(*) FROM 's3://photos/*.jpg'").stdout();
     assert!(server.requests().iter().all(|line| line.contains("list-type")));
 }
 
@@ -77,7 +77,7 @@ fn patterns_choose_below_folders() {
         let sql = format!(
             "SELECT string_agg(substr(path, 13), ' ' ORDER BY path) AS p FROM read_images('s3://photos/{location}')"
         );
-        assert_eq!(server.run(&sql).answer(), format!("p\n{expected}\n"), "{location}");
+        assert_eq!(server.run(&sql).stdout(), format!("p\n{expected}\n"), "{location}");
     }
 }
 
@@ -91,8 +91,8 @@ fn files_over_http_are_named() {
              FROM read_images('{http}/{location}') ORDER BY file"
         ))
     };
-    assert_eq!(classified("lion.jpg").answer(), "file,width,label\nlion.jpg,256,lion\n");
-    let several = classified("{lion.jpg,coffee.png}").answer();
+    assert_eq!(classified("lion.jpg").stdout(), "file,width,label\nlion.jpg,256,lion\n");
+    let several = classified("{lion.jpg,coffee.png}").stdout();
     assert_eq!(several, "file,width,label\ncoffee.png,600,espresso\nlion.jpg,256,lion\n");
     let error = classified("").error();
     assert!(error.contains("nothing can be listed over HTTP; name each file"), "{error}");

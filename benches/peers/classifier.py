@@ -17,7 +17,7 @@ import onnxruntime
 from PIL import Image
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """What a model sees in one photo; a row of the results, but for its path."""
 
     label: str
@@ -60,7 +60,7 @@ class Classifier:
         tensor += self.offset
         return tensor
 
-    def predict(self, tensors: list[np.ndarray]) -> list[Answer]:
+    def predict(self, tensors: list[np.ndarray]) -> list[Prediction]:
         """Runs the model on prepared images, as one batch."""
         batch = tensors[0][None] if len(tensors) == 1 else np.stack(tensors)
         (logits,) = self.session.run([self.output], {self.input: batch})
@@ -68,4 +68,4 @@ class Classifier:
         best = logits.max(axis=1, keepdims=True)
         confidences = 1 / np.exp(logits - best).sum(axis=1)
         pairs = zip(numbers.tolist(), confidences.tolist(), strict=True)
-        return [Answer(self.labels[number], number, confidence) for number, confidence in pairs]
+        return [Prediction(self.labels[number], number, confidence) for number, confidence in pairs]

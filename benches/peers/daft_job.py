@@ -14,7 +14,7 @@ from classifier import Classifier
 from daft import DataType, Series, col
 from PIL import Image
 
-ANSWER = DataType.struct({"label": DataType.string(), "class": DataType.int64(), "confidence": DataType.float64()})
+PREDICTION = DataType.struct({"label": DataType.string(), "class": DataType.int64(), "confidence": DataType.float64()})
 
 
 class Model:
@@ -23,7 +23,7 @@ class Model:
     def __init__(self, folder: str) -> None:
         self.classifier = Classifier(folder)
 
-    def answer(self, images: Series) -> list[dict]:
+    def predict_images(self, images: Series) -> list[dict]:
         """Classifies a batch of JPEGs, or of decoded images."""
         tensors = [self.tensor(image) for image in images.to_pylist()]
         return [{"label": a.label, "class": a.number, "confidence": a.confidence} for a in self.predict(tensors)]
@@ -41,16 +41,16 @@ class Model:
 
 def run(options: argparse.Namespace) -> None:
     """Classifies a folder."""
-    method = daft.method.batch(return_dtype=ANSWER, batch_size=options.batch)
-    members = {**vars(Model), "answer": method(Model.answer)}
+    method = daft.method.batch(return_dtype=PREDICTION, batch_size=options.batch)
+    members = {**vars(Model), "predict_images": method(Model.predict_images)}
     made = daft.cls(type("Model", (), members), max_concurrency=options.concurrency, use_process=bool(options.process))
     model = made(options.model)
     image = daft.functions.download(col("path"))
     if options.decode == "daft":
         image = daft.functions.decode_image(image)
-    answers = daft.from_glob_path(f"{options.photos}/*.jpg").with_column("answer", model.answer(image))
-    fields = [col("answer")[name].alias(name) for name in ("label", "class", "confidence")]
-    answers.select("path", *fields).write_parquet(options.results)
+    predictions = daft.from_glob_path(f"{options.photos}/*.jpg").with_column("prediction", model.predict_images(image))
+    fields = [col("prediction")[name].alias(name) for name in ("label", "class", "confidence")]
+    predictions.select("path", *fields).write_parquet(options.results)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ class Model:
             tensors = [self.classifier.prepare(Image.fromarray(image)) for image in batch["image"]]
         else:
             tensors = [self.classifier.open(image) for image in batch["bytes"]]
-        answers = self.classifier.predict(tensors)
-        labels, numbers, confidences = zip(*answers, strict=True)
+        predictions = self.classifier.predict(tensors)
+        labels, numbers, confidences = zip(*predictions, strict=True)
         return {
             "path": batch["path"],
             "label": np.array(labels),
@@ -45,14 +45,14 @@ def run(options: argparse.Namespace) -> None:
         photos = ray.data.read_images(options.photos, include_paths=True, mode="RGB")
     else:
         photos = ray.data.read_binary_files(options.photos, include_paths=True)
-    answers = photos.map_batches(
+    predictions = photos.map_batches(
         Model,
         fn_constructor_args=[options.model],
         batch_size=options.batch,
         compute=ray.data.ActorPoolStrategy(size=options.concurrency),
         num_cpus=options.cpus,
     )
-    answers.write_parquet(options.results)
+    predictions.write_parquet(options.results)
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ def run(options: argparse.Namespace) -> None:
     paths = sorted(str(path) for path in Path(options.photos).glob("*.jpg"))
 
     def classify(path: str) -> tuple:
-        (answer,) = classifier.predict([classifier.open(path)])
-        return path, *answer
+        (prediction,) = classifier.predict([classifier.open(path)])
+        return path, *prediction
 
     with ThreadPoolExecutor(options.workers) as pool:
         columns = zip(*pool.map(classify, paths), strict=True)

@@ -1,4 +1,4 @@
-//! From answers to columns, in the types that the functions promise.
+//! From predictions to columns, in the types that the functions promise.
 
 use std::sync::Arc;
 
@@ -13,60 +13,60 @@ use datafusion::common::internal_err;
 use datafusion::error::Result;
 use seequel_udfs::{Request, box_fields, classification_fields, detection_fields, ranked_class_fields};
 
-use super::answer::{Answer, Value};
+use super::prediction::{Prediction, Value};
 use crate::model::Predictor;
 use crate::tasks::detection::Detection;
 use crate::tasks::{Class, Labels};
 
-/// The column of the answers to `request`, which is of type `data_type`.
+/// The column of the predictions for `request`, which is of type `data_type`.
 ///
 /// # Errors
-/// A bug: answers of another kind than the request's.
+/// A bug: predictions of another kind than the request's.
 pub(crate) fn column(
     request: Request,
     data_type: &DataType,
     predictor: &Predictor,
-    answers: &[Answer],
+    predictions: &[Prediction],
 ) -> Result<ArrayRef> {
     match (request, data_type) {
-        (Request::Classify, _) => classifications(predictor, answers),
+        (Request::Classify, _) => classifications(predictor, predictions),
         (Request::ClassifyTopK { .. }, DataType::List(item)) => {
-            let lists = answers.iter().map(|answer| match answer {
-                Answer::Is(Value::Classes(classes)) => Some(classes.as_slice()),
+            let lists = predictions.iter().map(|prediction| match prediction {
+                Prediction::Value(Value::Classes(classes)) => Some(classes.as_slice()),
                 _ => None,
             });
             let (offsets, nulls, classes) = flattened(lists);
             Ok(list(item, offsets, ranked_classes(predictor.labels(), &classes)?, nulls)?)
         }
-        (Request::Embed, DataType::FixedSizeList(item, length)) => embeddings(item, *length, answers),
+        (Request::Embed, DataType::FixedSizeList(item, length)) => embeddings(item, *length, predictions),
         (Request::Detect, DataType::List(item)) => {
-            let lists = answers.iter().map(|answer| match answer {
-                Answer::Is(Value::Objects(objects)) => Some(objects.as_slice()),
+            let lists = predictions.iter().map(|prediction| match prediction {
+                Prediction::Value(Value::Objects(objects)) => Some(objects.as_slice()),
                 _ => None,
             });
             let (offsets, nulls, objects) = flattened(lists);
             Ok(list(item, offsets, detections(predictor.labels(), &objects)?, nulls)?)
         }
-        (Request::Predict, DataType::Struct(fields)) => outputs(fields, answers),
+        (Request::Predict, DataType::Struct(fields)) => outputs(fields, predictions),
         (request, data_type) => internal_err!("{} does not give {data_type}", request.signature()),
     }
 }
 
 /// Which rows have a value.
-fn valid(answers: &[Answer]) -> NullBuffer {
-    answers.iter().map(|answer| matches!(answer, Answer::Is(_))).collect()
+fn valid(predictions: &[Prediction]) -> NullBuffer {
+    predictions.iter().map(|prediction| matches!(prediction, Prediction::Value(_))).collect()
 }
 
-fn classifications(predictor: &Predictor, answers: &[Answer]) -> Result<ArrayRef> {
+fn classifications(predictor: &Predictor, predictions: &[Prediction]) -> Result<ArrayRef> {
     let labels = predictor.labels();
     let (mut label, mut class, mut confidence) =
         (StringBuilder::new(), Int32Builder::new(), Float32Builder::new());
     let (mut model, mut error) = (StringBuilder::new(), StringBuilder::new());
-    for answer in answers {
-        let (best, winner, reason) = match answer {
-            Answer::Is(Value::Class(best, winner)) => (Some(best), *winner, None),
-            Answer::Failed(reason) => (None, None, Some(reason)),
-            Answer::Is(_) | Answer::Null => (None, None, None),
+    for prediction in predictions {
+        let (best, winner, reason) = match prediction {
+            Prediction::Value(Value::Class(best, winner)) => (Some(best), *winner, None),
+            Prediction::Failed(reason) => (None, None, Some(reason)),
+            Prediction::Value(_) | Prediction::Null => (None, None, None),
         };
         let name = match winner {
             Some(member) => &predictor.members()[member].spec().name,
@@ -75,10 +75,10 @@ fn classifications(predictor: &Predictor, answers: &[Answer]) -> Result<ArrayRef
         label.append_option(best.map(|best| labels.get(best.class)));
         class.append_option(best.map(|best| best.class as i32));
         confidence.append_option(best.map(|best| best.confidence));
-        model.append_option((!matches!(answer, Answer::Null)).then_some(name));
+        model.append_option((!matches!(prediction, Prediction::Null)).then_some(name));
         error.append_option(reason);
     }
-    let nulls = answers.iter().map(|answer| !matches!(answer, Answer::Null)).collect();
+    let nulls = predictions.iter().map(|prediction| !matches!(prediction, Prediction::Null)).collect();
     Ok(Arc::new(StructArray::try_new(
         classification_fields().clone(),
         vec![
@@ -119,29 +119,29 @@ fn class_columns(labels: &Labels, classes: impl Iterator<Item = (usize, f32)>) -
     vec![Arc::new(label.finish()), Arc::new(number.finish()), Arc::new(confidence.finish())]
 }
 
-fn embeddings(item: &FieldRef, length: i32, answers: &[Answer]) -> Result<ArrayRef> {
+fn embeddings(item: &FieldRef, length: i32, predictions: &[Prediction]) -> Result<ArrayRef> {
     let dimensions = length as usize;
-    let mut numbers = Vec::with_capacity(answers.len() * dimensions);
-    for (row, answer) in answers.iter().enumerate() {
-        if let Answer::Is(Value::Numbers(vector)) = answer {
+    let mut numbers = Vec::with_capacity(predictions.len() * dimensions);
+    for (row, prediction) in predictions.iter().enumerate() {
+        if let Prediction::Value(Value::Numbers(vector)) = prediction {
             numbers.extend_from_slice(vector);
         }
         numbers.resize((row + 1) * dimensions, 0.0);
     }
     let numbers = Arc::new(Float32Array::from(numbers));
-    Ok(Arc::new(FixedSizeListArray::try_new(Arc::clone(item), length, numbers, Some(valid(answers)))?))
+    Ok(Arc::new(FixedSizeListArray::try_new(Arc::clone(item), length, numbers, Some(valid(predictions)))?))
 }
 
-fn outputs(fields: &Fields, answers: &[Answer]) -> Result<ArrayRef> {
+fn outputs(fields: &Fields, predictions: &[Prediction]) -> Result<ArrayRef> {
     let column = |(position, field): (usize, &FieldRef)| {
-        let values = answers.iter().map(|answer| match answer {
-            Answer::Is(Value::Outputs(outputs)) => outputs.get(position),
+        let values = predictions.iter().map(|prediction| match prediction {
+            Prediction::Value(Value::Outputs(outputs)) => outputs.get(position),
             _ => None,
         });
         output(field, &values.collect::<Vec<_>>())
     };
     let columns = fields.iter().enumerate().map(column).collect::<Result<_>>()?;
-    Ok(Arc::new(StructArray::try_new(fields.clone(), columns, Some(valid(answers)))?))
+    Ok(Arc::new(StructArray::try_new(fields.clone(), columns, Some(valid(predictions)))?))
 }
 
 /// A column of an output's numbers, row by row.

@@ -1,8 +1,8 @@
 //! The inner loop: each image of a morsel is decoded once for all the models that want it at the same scale.
 //!
 //! ```text
-//!  encoded bytes ── decode, no larger than a model needs ──►  RGB ─┬─► Lane (resize, normalise, tensor, run)
-//!   (row by row)                                                    └─► Lane of another model
+//!  encoded bytes ── decode, no larger than a model needs ──►  RGB ─┬─► Batcher (resize, normalise, tensor, run)
+//!   (row by row)                                                    └─► Batcher of another model
 //! ```
 //!
 //! Pixels live from one row to the next and never leave this function.
@@ -14,9 +14,9 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use seequel_udfs::ImageArray;
 
-use super::agenda::{Agenda, LanePlan};
-use super::failures::Answers;
-use super::lane::{Lane, LaneBuffers};
+use super::batcher::{BatchBuffers, Batcher};
+use super::failures::Predictions;
+use super::inference_plan::{InferencePlan, ModelPlan};
 use super::metrics::InferMetrics;
 use super::running::Running;
 use super::worker_memory::WorkerMemory;
@@ -31,7 +31,7 @@ pub(crate) struct Context<'a> {
     pub(crate) max_image_pixels: u64,
     pub(crate) metrics: &'a InferMetrics,
     pub(crate) reservation: &'a MemoryReservation,
-    pub(crate) memory: &'a WorkerMemory<Vec<LaneBuffers>>,
+    pub(crate) memory: &'a WorkerMemory<Vec<BatchBuffers>>,
     pub(crate) cancellation: &'a Cancellation,
 }
 
@@ -45,23 +45,23 @@ pub(crate) struct Inputs<'a> {
     pub(crate) numbers: &'a [ArrayRef],
 }
 
-/// Runs the models of `agenda` on the rows of `inputs`; returns the answers to its calls. `key` tells agendas apart that
+/// Runs the models of `plan` on the rows of `inputs`; returns the predictions of its calls. `key` tells plans apart that
 /// share the context's memory.
 ///
 /// Blocks for as long as it takes: for threads that may.
 ///
 /// # Errors
-/// A model that can't be loaded, memory that is refused, or cancellation. A bad image is an answer, not an error.
+/// A model that can't be loaded, memory that is refused, or cancellation. A bad image is a prediction with an error.
 pub(crate) fn decode_infer(
     inputs: &Inputs<'_>,
-    agenda: &Agenda,
+    plan: &InferencePlan,
     key: usize,
     context: &Context<'_>,
-) -> Result<Vec<Answers>> {
+) -> Result<Vec<Predictions>> {
     let _running = Running::begin();
     let rows = inputs.rows;
     let metrics = context.metrics;
-    let plans = agenda.lanes();
+    let plans = plan.models();
     let (held, kept) = context.memory.hold(
         key,
         context.reservation.new_empty(),
@@ -75,23 +75,23 @@ pub(crate) fn decode_infer(
             plans.iter().map(|plan| buffers(plan, plans.len(), rows, held.most)).collect::<Result<_>>()?
         }
     };
-    let lanes = plans
+    let batchers = plans
         .iter()
         .zip(&mut buffers)
-        .map(|(plan, buffers)| Ok(Lane::new(plan, rows, inputs.numbers_of(plan)?, buffers, context)));
-    let mut lanes = lanes.collect::<Result<Vec<_>>>()?;
+        .map(|(plan, buffers)| Ok(Batcher::new(plan, rows, inputs.numbers_of(plan)?, buffers, context)));
+    let mut batchers = batchers.collect::<Result<Vec<_>>>()?;
     let check = || context.cancellation.check();
     let admit = |bytes: u64| held.add_pixels(usize::try_from(bytes).unwrap_or(usize::MAX), check).is_ok();
     let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
     for row in 0..rows {
         check()?;
         let Some(images) = &inputs.images else {
-            lanes.iter_mut().try_for_each(|lane| lane.push(row, None))?;
+            batchers.iter_mut().try_for_each(|batcher| batcher.push(row, None))?;
             continue;
         };
         let Some(bytes) = images.get(row) else {
             if let Some(reason) = images.reason(row) {
-                lanes.iter_mut().for_each(|lane| lane.fail(row, reason));
+                batchers.iter_mut().for_each(|batcher| batcher.fail(row, reason));
             }
             continue;
         };
@@ -103,10 +103,10 @@ pub(crate) fn decode_infer(
             timer.done();
             metrics.decodes.add(1);
             is_decoded |= decoded.is_ok();
-            for lane in scales.take() {
+            for model in scales.take() {
                 match &decoded {
-                    Ok(image) => lanes[lane].push(row, Some(image))?,
-                    Err(reason) => lanes[lane].fail(row, &reason.to_string()),
+                    Ok(image) => batchers[model].push(row, Some(image))?,
+                    Err(reason) => batchers[model].fail(row, &reason.to_string()),
                 }
             }
             drop(decoded);
@@ -114,18 +114,18 @@ pub(crate) fn decode_infer(
         }
         metrics.decoded_images.add(usize::from(is_decoded));
     }
-    let answers = lanes.into_iter().map(Lane::finish).collect::<Result<_>>()?;
+    let predictions = batchers.into_iter().map(Batcher::finish).collect::<Result<_>>()?;
     held.keep(buffers);
-    agenda.answers(&answers)
+    plan.predictions(&predictions)
 }
 
 /// The scales at which the models want one image, largest first.
 ///
 /// A model is always given the pixels that it would be given alone: what else a query asks must not change a prediction.
 struct Scales<'a> {
-    plans: &'a [LanePlan],
-    /// One a lane, once the decoder has asked: a decoder that knows one scale alone never does.
-    of_lanes: Vec<f64>,
+    plans: &'a [ModelPlan],
+    /// One a model, once the decoder has asked: a decoder that has one scale alone never does.
+    of_models: Vec<f64>,
     /// The scale of the last decode that asked.
     current: f64,
     /// Whether the decode that runs has asked.
@@ -134,28 +134,28 @@ struct Scales<'a> {
 }
 
 impl<'a> Scales<'a> {
-    fn new(plans: &'a [LanePlan]) -> Self {
-        Self { plans, of_lanes: vec![], current: f64::INFINITY, has_asked: false, is_done: false }
+    fn new(plans: &'a [ModelPlan]) -> Self {
+        Self { plans, of_models: vec![], current: f64::INFINITY, has_asked: false, is_done: false }
     }
 
     /// The scale to decode an image of `width` × `height` pixels at next.
     fn next(&mut self, width: u32, height: u32) -> f64 {
-        let scale = |plan: &LanePlan| decoder_scale(plan.model.spec().least_scale(width, height));
-        self.of_lanes = self.plans.iter().map(scale).collect();
-        let smaller = self.of_lanes.iter().copied().filter(|scale| *scale < self.current);
+        let scale = |plan: &ModelPlan| decoder_scale(plan.model.spec().least_scale(width, height));
+        self.of_models = self.plans.iter().map(scale).collect();
+        let smaller = self.of_models.iter().copied().filter(|scale| *scale < self.current);
         self.current = smaller.fold(0.0, f64::max);
         self.has_asked = true;
         self.current
     }
 
-    /// The lanes that want what was decoded: all that are left, if the decoder did not ask.
+    /// The models that want what was decoded: all that remain, if the decoder did not ask.
     fn take(&mut self) -> Vec<usize> {
         let has_asked = std::mem::take(&mut self.has_asked);
-        let is_smaller = |lane: &usize| self.of_lanes.get(*lane).is_none_or(|scale| *scale < self.current);
+        let is_smaller = |model: &usize| self.of_models.get(*model).is_none_or(|scale| *scale < self.current);
         let (left, others): (Vec<_>, Vec<_>) = (0..self.plans.len()).partition(is_smaller);
         self.is_done = left.is_empty() || !has_asked;
         if has_asked {
-            others.into_iter().filter(|lane| self.of_lanes[*lane] == self.current).collect()
+            others.into_iter().filter(|model| self.of_models[*model] == self.current).collect()
         } else {
             left
         }
@@ -164,7 +164,7 @@ impl<'a> Scales<'a> {
 
 impl Inputs<'_> {
     /// What the rows give to each of a model's inputs that take numbers.
-    fn numbers_of<'a>(&self, plan: &'a LanePlan) -> Result<Vec<RowNumbers<'a>>> {
+    fn numbers_of<'a>(&self, plan: &'a ModelPlan) -> Result<Vec<RowNumbers<'a>>> {
         let inputs = plan.model.spec().numbers().zip(&plan.numbers);
         let numbers = inputs.map(|(input, positions)| {
             let columns: Vec<_> =
@@ -175,9 +175,9 @@ impl Inputs<'_> {
     }
 }
 
-fn buffers(plan: &LanePlan, lanes: usize, rows: usize, most: usize) -> Result<LaneBuffers> {
-    let Sizes { slots, batch } = Sizes::of(&plan.model, lanes, rows, most)?;
-    Ok(LaneBuffers::new(&plan.model, slots, batch))
+fn buffers(plan: &ModelPlan, models: usize, rows: usize, most: usize) -> Result<BatchBuffers> {
+    let Sizes { slots, batch } = Sizes::of(&plan.model, models, rows, most)?;
+    Ok(BatchBuffers::new(&plan.model, slots, batch))
 }
 
 /// Rows that a model's tensors hold, and of these how many it runs on at once.
@@ -188,22 +188,22 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes for `model`, one of `lanes`, where a morsel has `rows` rows and memory is there for `most` images.
+    /// The sizes for `model`, one of `models`, where a morsel has `rows` rows and memory is there for `most` images.
     ///
     /// A model alone runs as soon as it has a batch: what was just written is then in the processor's cache. Several
     /// take turns after a whole morsel, so that each finds its weights in the cache for all but the first of its runs.
-    fn of(model: &Model, lanes: usize, rows: usize, most: usize) -> Result<Self> {
+    fn of(model: &Model, models: usize, rows: usize, most: usize) -> Result<Self> {
         if let Some(batch) = model.spec().fixed_batch {
             return Ok(Self { slots: batch, batch });
         }
         let batch = model.sizing()?.batch_rows.min(most);
-        let slots = if lanes == 1 { batch } else { rows.clamp(batch, most.max(batch)) };
+        let slots = if models == 1 { batch } else { rows.clamp(batch, most.max(batch)) };
         Ok(Self { slots, batch })
     }
 }
 
 /// Bytes of all models' tensors where a morsel has `rows` rows and memory is there for `most` images.
-fn tensor_bytes(plans: &[LanePlan], rows: usize, most: usize) -> Result<usize> {
+fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize) -> Result<usize> {
     let bytes = plans.iter().map(|plan| {
         let Sizes { slots, .. } = Sizes::of(&plan.model, plans.len(), rows, most)?;
         let spec = plan.model.spec();

@@ -1,4 +1,4 @@
-//! What becomes of rows that failed: they are counted, and end the query or are told in the answer or the log.
+//! What becomes of rows that failed: they are counted, and end the query or are named in the prediction or the log.
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::common::exec_err;
@@ -8,9 +8,9 @@ use seequel_udfs::Request;
 use super::metrics::InferMetrics;
 use crate::config::OnError;
 
-/// The answers to one call.
+/// The predictions of one call.
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(crate) struct Predictions {
     pub(crate) request: Request,
     /// A row each.
     pub(crate) column: ArrayRef,
@@ -18,9 +18,9 @@ pub(crate) struct Answers {
     pub(crate) failures: Vec<(usize, String)>,
 }
 
-impl Answers {
-    /// The answers' column, unless a row failed and the session wants queries to stop at that. Of answers that have no
-    /// place for a reason, the log tells it. `name` is what to call a row.
+impl Predictions {
+    /// The predictions' column, unless a row failed and the session wants queries to stop at that. Where predictions have no
+    /// place for a reason, it is logged. `name` is what to call a row.
     ///
     /// # Errors
     /// The first failure, if `on_error` says so; those of `name`.
@@ -39,7 +39,7 @@ impl Answers {
         }
         if self.request != Request::Classify {
             for (row, reason) in &self.failures {
-                tracing::warn!("{}: {reason}; its answer is NULL", name(*row)?);
+                tracing::warn!("{}: {reason}; its prediction is NULL", name(*row)?);
             }
         }
         Ok(self.column)

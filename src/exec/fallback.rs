@@ -15,8 +15,8 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::agenda::Agenda;
 use super::decode_infer::{Context, Inputs, decode_infer};
+use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
@@ -29,18 +29,18 @@ impl Models for ModelRegistry {
         InferenceOptions::of(config).default_model
     }
 
-    fn answer_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType> {
-        self.predictor(&call.model)?.answer_type(call.request, inputs)
+    fn prediction_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType> {
+        self.predictor(&call.model)?.prediction_type(call.request, inputs)
     }
 
-    fn answer(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef> {
+    fn predict(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef> {
         let options = InferenceOptions::of(config);
         let predictor = self.predictor(&call.model)?;
         let types: Vec<_> = inputs.iter().map(|input| input.data_type().clone()).collect();
         let Assignment { image, numbers } = predictor.assign(call.request, &types)?;
         let numbers: Vec<Vec<usize>> = numbers.into_iter().map(Iterator::collect).collect();
-        let mut agenda = Agenda::default();
-        agenda.add(call.request, &predictor, &numbers, &predictor.answer_type(call.request, &types)?);
+        let mut plan = InferencePlan::default();
+        plan.add(call.request, &predictor, &numbers, &predictor.prediction_type(call.request, &types)?);
         // An expression sees neither metrics nor the memory pool; its tensors are bounded by the model's batch size.
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let context = Context {
@@ -55,9 +55,11 @@ impl Models for ModelRegistry {
             images: image.map(|position| ImageArray::try_new(&inputs[position])).transpose()?,
             numbers: inputs,
         };
-        let answers = blocking(|| decode_infer(&inputs, &agenda, 0, &context))?;
-        match answers.into_iter().next() {
-            Some(answers) => answers.accept(options.on_error, context.metrics, |_| Ok("a row".to_owned())),
+        let predictions = blocking(|| decode_infer(&inputs, &plan, 0, &context))?;
+        match predictions.into_iter().next() {
+            Some(predictions) => {
+                predictions.accept(options.on_error, context.metrics, |_| Ok("a row".to_owned()))
+            }
             None => internal_err!("one call gives one column"),
         }
     }

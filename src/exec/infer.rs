@@ -1,4 +1,4 @@
-//! The operator that runs models: rows in, the same rows with their answers out.
+//! The operator that runs models: rows in, the same rows with their predictions out.
 //!
 //! Above an exchange, a partition has one thread, which works on one morsel at a time. Where the order of rows matters
 //! there is no exchange, and a partition works on several morsels at once, handed on in their order. The work itself is in
@@ -29,7 +29,7 @@ use futures::TryStreamExt;
 use itertools::Itertools;
 use seequel_udfs::Request;
 
-use super::lane::LaneBuffers;
+use super::batcher::BatchBuffers;
 use super::metrics::InferMetrics;
 use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
@@ -65,7 +65,7 @@ pub enum Morsels {
     },
 }
 
-/// Appends to each row the answers of its calls. Keeps rows, order and partitions.
+/// Appends to each row the predictions of its calls. Keeps rows, order and partitions.
 #[derive(Debug, Clone)]
 pub struct InferExec {
     pub(crate) input: Arc<dyn ExecutionPlan>,
@@ -73,7 +73,7 @@ pub struct InferExec {
     /// What errors and the log call a row.
     pub(crate) row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
-    pub(crate) memory: Arc<WorkerMemory<Vec<LaneBuffers>>>,
+    pub(crate) memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -118,8 +118,8 @@ impl InferExec {
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {
     let input_schema = input.schema();
-    let answers = calls.iter().map(|call| Arc::clone(&call.field));
-    let fields: Vec<_> = input_schema.fields().iter().cloned().chain(answers).collect();
+    let predictions = calls.iter().map(|call| Arc::clone(&call.field));
+    let fields: Vec<_> = input_schema.fields().iter().cloned().chain(predictions).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, input_schema.metadata().clone()));
     let all: Vec<_> = (0..input_schema.fields().len()).collect();
     let mapping = ProjectionMapping::from_indices(&all, &input_schema)?;

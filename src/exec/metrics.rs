@@ -18,7 +18,7 @@ pub(crate) struct InferMetrics {
     pub(crate) decodes: Count,
     /// Runs of a model.
     pub(crate) batches: Count,
-    /// Answers that are an error.
+    /// Predictions that are an error.
     pub(crate) failed_rows: Count,
     /// Decoding, resizing and normalising.
     pub(crate) decode_time: Time,

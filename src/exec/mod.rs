@@ -1,20 +1,20 @@
 //! Execution of inference: the exchange that cuts and hands out rows, and the operator that runs models on them.
 //!
 //! ```text
-//!  input ─► InferExchangeExec ─► InferExec: decode_infer ─┬─► Lane (model A) ─┐
-//!           morsels, bounded     one morsel a worker      └─► Lane (model B) ─┴─► rows + answers
+//!  input ─► InferExchangeExec ─► InferExec: decode_infer ─┬─► Batcher of model A ─┐
+//!           morsels, bounded     one morsel a worker      └─► Batcher of model B ─┴─► rows + predictions
 //! ```
 
-mod agenda;
-mod answer;
+mod batcher;
 mod columns;
 mod decode_infer;
 pub(crate) mod exchange;
 mod failures;
 mod fallback;
 mod infer;
-mod lane;
+mod inference_plan;
 mod metrics;
+mod prediction;
 mod running;
 mod worker;
 mod worker_memory;

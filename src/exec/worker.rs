@@ -22,11 +22,11 @@ use seequel_udfs::ImageArray;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::agenda::Agenda;
+use super::batcher::BatchBuffers;
 use super::decode_infer::{Context, Inputs, decode_infer};
-use super::failures::Answers;
+use super::failures::Predictions;
 use super::infer::InferExec;
-use super::lane::LaneBuffers;
+use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
@@ -50,8 +50,8 @@ struct Group {
     image: Option<Arc<dyn PhysicalExpr>>,
     /// What else the calls look at.
     numbers: Vec<Arc<dyn PhysicalExpr>>,
-    agenda: Agenda,
-    /// Positions of the calls' columns, in the order of the agenda.
+    plan: InferencePlan,
+    /// Positions of the calls' columns, in the order of the plan.
     columns: Vec<usize>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Worker {
     options: InferenceOptions,
     metrics: InferMetrics,
     reservation: MemoryReservation,
-    memory: Arc<WorkerMemory<Vec<LaneBuffers>>>,
+    memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     cancellation: Cancellation,
 }
 
@@ -94,14 +94,14 @@ impl Worker {
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let start = move || {
             let stop = StopOnDrop(self.cancellation.clone());
-            let (sender, answered) = mpsc::channel(1);
+            let (sender, inferred) = mpsc::channel(1);
             let thread = SpawnedTask::spawn_blocking(move || self.infer_all(input, &sender));
-            (answered, Some(thread), stop)
+            (inferred, Some(thread), stop)
         };
         let batches = stream::once(async move { start() }).flat_map(|running| {
-            stream::try_unfold(running, |(mut answered, mut thread, stop)| async move {
-                match answered.recv().await {
-                    Some(batch) => Ok(Some((batch?, (answered, thread, stop)))),
+            stream::try_unfold(running, |(mut inferred, mut thread, stop)| async move {
+                match inferred.recv().await {
+                    Some(batch) => Ok(Some((batch?, (inferred, thread, stop)))),
                     None => end_of(thread.take()).await.map(|()| None),
                 }
             })
@@ -142,9 +142,9 @@ impl Worker {
             })
         };
         while let Some(batch) = next() {
-            let answered = batch.and_then(|batch| self.infer_blocking(&batch));
-            let failed = answered.is_err();
-            if sender.blocking_send(answered).is_err() || failed {
+            let inferred = batch.and_then(|batch| self.infer_blocking(&batch));
+            let failed = inferred.is_err();
+            if sender.blocking_send(inferred).is_err() || failed {
                 return;
             }
         }
@@ -154,19 +154,19 @@ impl Worker {
         let _timer = self.metrics.baseline.elapsed_compute().timer();
         let mut columns = vec![];
         for (key, group) in self.groups.iter().enumerate() {
-            let answers = self.infer_group(key, group, batch)?;
-            for (column, answers) in group.columns.iter().zip(answers) {
+            let predictions = self.infer_group(key, group, batch)?;
+            for (column, predictions) in group.columns.iter().zip(predictions) {
                 let name = |row| self.row_name(batch, row);
-                columns.push((*column, answers.accept(self.options.on_error, &self.metrics, name)?));
+                columns.push((*column, predictions.accept(self.options.on_error, &self.metrics, name)?));
             }
         }
         columns.sort_by_key(|(position, _)| *position);
-        let answers = columns.into_iter().map(|(_, column)| column);
-        let columns = batch.columns().iter().cloned().chain(answers).collect();
+        let predictions = columns.into_iter().map(|(_, column)| column);
+        let columns = batch.columns().iter().cloned().chain(predictions).collect();
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
-    fn infer_group(&self, key: usize, group: &Group, batch: &RecordBatch) -> Result<Vec<Answers>> {
+    fn infer_group(&self, key: usize, group: &Group, batch: &RecordBatch) -> Result<Vec<Predictions>> {
         let rows = batch.num_rows();
         let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(rows);
         let images = group.image.as_ref().map(evaluate).transpose()?;
@@ -180,7 +180,7 @@ impl Worker {
             memory: &self.memory,
             cancellation: &self.cancellation,
         };
-        decode_infer(&inputs, &group.agenda, key, &context)
+        decode_infer(&inputs, &group.plan, key, &context)
     }
 
     fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {
@@ -205,7 +205,7 @@ fn groups(node: &InferExec) -> Result<Vec<Group>> {
         let Assignment { image, numbers } = call.predictor.assign(call.request, &types)?;
         let image = image.map(|position| Arc::clone(&call.inputs[position]));
         let known = groups.iter().position(|group| group.image == image).unwrap_or_else(|| {
-            groups.push(Group { image, numbers: vec![], agenda: Agenda::default(), columns: vec![] });
+            groups.push(Group { image, numbers: vec![], plan: InferencePlan::default(), columns: vec![] });
             groups.len() - 1
         });
         let group = &mut groups[known];
@@ -213,7 +213,7 @@ fn groups(node: &InferExec) -> Result<Vec<Group>> {
             .into_iter()
             .map(|positions| call.inputs[positions].iter().map(|input| group.position(input)).collect())
             .collect();
-        group.agenda.add(call.request, &call.predictor, &numbers, call.field.data_type());
+        group.plan.add(call.request, &call.predictor, &numbers, call.field.data_type());
         group.columns.push(column);
     }
     Ok(groups)
@@ -229,7 +229,7 @@ impl Group {
     }
 }
 
-/// The end of a worker's answers is that of its input, unless it panicked.
+/// The end of a worker's output is that of its input, unless it panicked.
 async fn end_of(thread: Option<SpawnedTask<()>>) -> Result<()> {
     match thread {
         Some(thread) => thread.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error))),

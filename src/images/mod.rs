@@ -11,7 +11,7 @@
 //!                                                                             └ whole files: image
 //! ```
 //!
-//! A query reads no more than it names: the listing answers `path`, `size`, `modified`, `etag` and partition columns,
+//! A query reads no more than it names: the listing gives `path`, `size`, `modified`, `etag` and partition columns,
 //! and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all. The
 //! bytes stay encoded from here to the operator that runs a model, which calls [`decode()`].
 //!

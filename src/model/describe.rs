@@ -1,4 +1,4 @@
-//! What `SHOW MODELS` and `DESCRIBE MODEL` answer.
+//! What `SHOW MODELS` and `DESCRIBE MODEL` return.
 
 use std::sync::Arc;
 

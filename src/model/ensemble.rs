@@ -1,4 +1,4 @@
-//! Ensembles: several classifiers that answer as one.
+//! Ensembles: several classifiers that predict as one.
 //!
 //! | `combine` | the class | its confidence | `model` |
 //! |---|---|---|---|
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 const MAX_MEMBERS: usize = 64;
 
 keywords! {
-    /// How the members' answers become one.
+    /// How the members' predictions become one.
     pub enum Combine {
         /// The surest member decides.
         MaxConfidence = "max_confidence",
@@ -35,7 +35,7 @@ keywords! {
     }
 }
 
-/// Classifiers of the same classes that answer as one.
+/// Classifiers of the same classes that predict as one.
 ///
 /// Two ensembles are equal if they are the same registration, as models are.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct CreateEnsemble {
 }
 
 impl Ensemble {
-    /// Checks that `members` can answer as one, and how OPTIONS say they should.
+    /// Checks that `members` can predict as one, and how OPTIONS say they should.
     ///
     /// # Errors
     /// Fewer than two members, one named twice, one that is no classifier, labels that differ; an unknown or malformed
@@ -77,20 +77,20 @@ impl Ensemble {
     ) -> Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         check_members(name, &members)?;
-        let fault = |option: &str, reason: String| Error::Option {
+        let invalid = |option: &str, reason: String| Error::Option {
             model: name.to_owned(),
             option: option.to_owned(),
             reason,
         };
         if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "combine" | "weights")) {
-            return Err(fault(key, "an ensemble has combine and weights, no other options".to_owned()));
+            return Err(invalid(key, "an ensemble has combine and weights, no other options".to_owned()));
         }
         let combine = match options.get("combine") {
-            Some(word) => word.parse().map_err(|error| fault("combine", format!("{error}")))?,
+            Some(word) => word.parse().map_err(|error| invalid("combine", format!("{error}")))?,
             None => Combine::MaxConfidence,
         };
         let weights = weights(combine, options.get("weights"), members.len());
-        let weights = weights.map_err(|reason| fault("weights", reason))?;
+        let weights = weights.map_err(|reason| invalid("weights", reason))?;
         Ok(Self { name: name.to_owned(), members, combine, weights, id: NEXT_ID.fetch_add(1, Relaxed) })
     }
 
@@ -100,13 +100,13 @@ impl Ensemble {
         &self.name
     }
 
-    /// The models that answer, at least two.
+    /// The models that predict, at least two.
     #[must_use]
     pub fn members(&self) -> &[Arc<Model>] {
         &self.members
     }
 
-    /// How their answers become one.
+    /// How their predictions become one.
     #[must_use]
     pub fn combine(&self) -> Combine {
         self.combine
@@ -118,7 +118,7 @@ impl Ensemble {
         &self.weights
     }
 
-    /// Whether answers are made of the confidences of all classes, rather than of each member's best class.
+    /// Whether predictions are made of the confidences of all classes, rather than of each member's best class.
     pub(crate) fn averages(&self) -> bool {
         !self.weights.is_empty()
     }
@@ -152,21 +152,21 @@ impl Ensemble {
 }
 
 fn check_members(name: &str, members: &[Arc<Model>]) -> Result<()> {
-    let fault = |reason: String| Err(Error::Model { model: name.to_owned(), reason });
+    let error = |reason: String| Err(Error::Model { model: name.to_owned(), reason });
     if !(2..=MAX_MEMBERS).contains(&members.len()) {
-        return fault(format!("an ensemble has from 2 to {MAX_MEMBERS} members, not {}", members.len()));
+        return error(format!("an ensemble has from 2 to {MAX_MEMBERS} members, not {}", members.len()));
     }
     for (position, member) in members.iter().enumerate() {
         let spec = member.spec();
         if members[..position].contains(member) {
-            return fault(format!("member '{}' is named twice", spec.name));
+            return error(format!("member '{}' is named twice", spec.name));
         }
         if spec.task != Task::ImageClassification {
-            return fault(format!("member '{}' is for {}, and an ensemble classifies", spec.name, spec.task));
+            return error(format!("member '{}' is for {}, and an ensemble classifies", spec.name, spec.task));
         }
         if let Some(numbers) = spec.numbers().next() {
             let (member, port) = (&spec.name, &numbers.port);
-            return fault(format!(
+            return error(format!(
                 "member '{member}' takes input {port} beside an image, which an ensemble can't give"
             ));
         }
@@ -176,12 +176,12 @@ fn check_members(name: &str, members: &[Arc<Model>]) -> Result<()> {
         let (ours, theirs) = (first.output.classes, member.output.classes);
         let of = format!("members '{}' and '{}'", first.name, member.name);
         if ours != theirs {
-            return fault(format!("{of} disagree: {ours} classes and {theirs}"));
+            return error(format!("{of} disagree: {ours} classes and {theirs}"));
         }
         let differs = |class: &usize| first.labels.get(*class) != member.labels.get(*class);
         if let Some(class) = (0..ours).find(differs) {
             let (ours, theirs) = (first.labels.get(class), member.labels.get(class));
-            return fault(format!("{of} disagree on their labels: class {class} is '{ours}' and '{theirs}'"));
+            return error(format!("{of} disagree on their labels: class {class} is '{ours}' and '{theirs}'"));
         }
     }
     Ok(())

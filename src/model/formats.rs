@@ -1,6 +1,6 @@
 //! Real runs of graphs that take pixels in every way that CREATE MODEL offers.
 //!
-//! The graphs average each channel, so that what ONNX Runtime answers shows what it was given.
+//! The graphs average each channel, so that the output of ONNX Runtime shows its input.
 
 use datafusion::physical_plan::metrics::Time;
 use prost::Message;
@@ -95,8 +95,8 @@ fn runnable(onnx: &Onnx, nodes: Vec<Node>) -> Vec<u8> {
     [rest.encode_to_vec(), onnx.bytes()].concat()
 }
 
-/// What the model answers to `rows` images of [`COLOUR`], three numbers a row.
-fn answers(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
+/// What the model returns for `rows` images of [`COLOUR`], three numbers a row.
+fn outputs(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     let folder = Folder::classifier().unwrap();
     std::fs::write(folder.path().join("model.onnx"), onnx).unwrap();
     let options = [&[("rescale", "1"), ("device", "cpu")], options].concat();
@@ -124,8 +124,8 @@ fn answers(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32
 fn single_and_half_precision_of_any_size_and_batch() -> Result<()> {
     for element in ["float32", "float16"] {
         let open = averages(element, "batch,3,height,width");
-        assert_eq!(answers(&open, &[("input_size", "4")], 2)?, [50.0, 100.0, 200.0].repeat(2));
-        assert_eq!(answers(&open, &[("input_size", "8x6")], 1)?, [50.0, 100.0, 200.0]);
+        assert_eq!(outputs(&open, &[("input_size", "4")], 2)?, [50.0, 100.0, 200.0].repeat(2));
+        assert_eq!(outputs(&open, &[("input_size", "8x6")], 1)?, [50.0, 100.0, 200.0]);
     }
     Ok(())
 }
@@ -133,14 +133,14 @@ fn single_and_half_precision_of_any_size_and_batch() -> Result<()> {
 #[test]
 fn a_fixed_batch_is_filled_up_and_cut() -> Result<()> {
     let fixed = averages("float32", "4,3,4,4");
-    assert_eq!(answers(&fixed, &[], 3)?, [50.0, 100.0, 200.0].repeat(3));
+    assert_eq!(outputs(&fixed, &[], 3)?, [50.0, 100.0, 200.0].repeat(3));
     Ok(())
 }
 
 #[test]
 fn blue_comes_first_if_said() -> Result<()> {
     let open = averages("float32", "batch,3,4,4");
-    assert_eq!(answers(&open, &[("channels", "BGR")], 1)?, [200.0, 100.0, 50.0]);
+    assert_eq!(outputs(&open, &[("channels", "BGR")], 1)?, [200.0, 100.0, 50.0]);
     Ok(())
 }
 
@@ -149,7 +149,7 @@ fn means_and_deviations_of_bytes_and_of_shares_agree() -> Result<()> {
     let open = averages("float32", "batch,3,4,4");
     let shares = [("rescale", "1/255"), ("mean", "0.2,0.4,0.4"), ("std", "0.5")];
     let bytes = [("mean", "51,102,102"), ("std", "127.5")];
-    let (shares, bytes) = (answers(&open, &shares, 1)?, answers(&open, &bytes, 1)?);
+    let (shares, bytes) = (outputs(&open, &shares, 1)?, outputs(&open, &bytes, 1)?);
     for (share, byte) in shares.iter().zip(&bytes) {
         assert!((share - byte).abs() < 1e-5, "{shares:?} {bytes:?}");
     }
@@ -160,8 +160,8 @@ fn means_and_deviations_of_bytes_and_of_shares_agree() -> Result<()> {
 #[test]
 fn bytes_with_channels_last() -> Result<()> {
     let bytes = averages_of_bytes();
-    assert_eq!(answers(&bytes, &[("input_size", "5x3")], 2)?, [50.0, 100.0, 200.0].repeat(2));
+    assert_eq!(outputs(&bytes, &[("input_size", "5x3")], 2)?, [50.0, 100.0, 200.0].repeat(2));
     let letterbox = [("input_size", "6x10"), ("resize", "letterbox"), ("padding", "0")];
-    assert_eq!(answers(&bytes, &letterbox, 1)?, [25.0, 50.0, 100.0]);
+    assert_eq!(outputs(&bytes, &letterbox, 1)?, [25.0, 50.0, 100.0]);
     Ok(())
 }

@@ -19,11 +19,11 @@
 //! and how a [`Model`] runs:
 //!
 //! ```text
-//!  RgbImage ─ preprocess ─► tensor ─ pool: a session of onnx ─► numbers ─ classification, detection ─► answers
+//!  RgbImage ─ preprocess ─► tensor ─ pool: a session of onnx ─► numbers ─ classification, detection ─► predictions
 //! ```
 //!
 //! [`ModelSpec::resolve`] does all of the former. A model that could not run is refused there, with an error that names the
-//! option or file at fault, and not at the millionth image.
+//! option or file to blame, and not at the millionth image.
 
 pub mod input;
 pub mod onnx;

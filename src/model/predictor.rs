@@ -1,4 +1,4 @@
-//! What a name in a query stands for: a model, or an ensemble of models; and what either can answer.
+//! What a name in a query stands for: a model, or an ensemble of models; and what either can predict.
 
 use std::slice;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::tasks::{Labels, Task, field_type};
 pub enum Predictor {
     /// One model.
     Model(Arc<Model>),
-    /// Several that answer as one.
+    /// Several that predict as one.
     Ensemble(Arc<Ensemble>),
 }
 
@@ -58,17 +58,17 @@ impl Predictor {
         }
     }
 
-    /// The type of the answers to `request` on inputs of such types. Looks at specifications only.
+    /// The type of the predictions for `request` on inputs of such types. Looks at specifications only.
     ///
     /// # Errors
-    /// A plan error that starts with the function's signature: a request that this can't answer, or not on that.
-    pub fn answer_type(&self, request: Request, inputs: &[DataType]) -> Result<DataType> {
+    /// A plan error that starts with the function's signature: a request that this can't serve, or not on that.
+    pub fn prediction_type(&self, request: Request, inputs: &[DataType]) -> Result<DataType> {
         self.assign(request, inputs)?;
-        let answer = match self {
-            Self::Model(model) => answer_type(model.spec(), request),
-            Self::Ensemble(ensemble) => ensemble_answer_type(ensemble, request),
+        let data_type = match self {
+            Self::Model(model) => prediction_type(model.spec(), request),
+            Self::Ensemble(ensemble) => ensemble_prediction_type(ensemble, request),
         };
-        answer.or_else(|reason| plan_err!("{}: model '{}' {reason}", request.signature(), self.name()))
+        data_type.or_else(|reason| plan_err!("{}: model '{}' {reason}", request.signature(), self.name()))
     }
 
     /// Which of a call's inputs, of types `inputs`, go to which of the model's.
@@ -89,7 +89,7 @@ impl Predictor {
     }
 }
 
-fn answer_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
+fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
     let task = &spec.task;
     match (request, spec.image(), spec.numbers().next()) {
         (Request::Predict, ..) | (_, Some(_), None) => {}
@@ -125,7 +125,7 @@ fn answer_type(spec: &ModelSpec, request: Request) -> Result<DataType, String> {
     }
 }
 
-fn ensemble_answer_type(ensemble: &Ensemble, request: Request) -> Result<DataType, String> {
+fn ensemble_prediction_type(ensemble: &Ensemble, request: Request) -> Result<DataType, String> {
     match request {
         Request::Classify => Ok(classification_type()),
         Request::ClassifyTopK { .. } if ensemble.averages() => Ok(ranked_classes_type()),

@@ -138,12 +138,12 @@ impl ModelRegistry {
     pub fn create_ensemble(&self, statement: &CreateEnsemble) -> Result<()> {
         let CreateEnsemble { name, or_replace, if_not_exists, members, options } = statement;
         self.register(name, *or_replace, *if_not_exists, || {
-            let fault = |reason| Error::Model { model: name.clone(), reason };
+            let error = |reason| Error::Model { model: name.clone(), reason };
             let member = |member: &String| match self.predictor(member)? {
                 Predictor::Model(model) if model.spec().name != *name => Ok(model),
-                Predictor::Model(_) => Err(fault("an ensemble can't replace its own member".to_owned())),
+                Predictor::Model(_) => Err(error("an ensemble can't replace its own member".to_owned())),
                 Predictor::Ensemble(_) => {
-                    Err(fault(format!("member '{member}' is an ensemble; name its members instead")))
+                    Err(error(format!("member '{member}' is an ensemble; name its members instead")))
                 }
             };
             let members = members.iter().map(member).collect::<Result<Vec<_>>>()?;

@@ -96,7 +96,7 @@ impl Folder {
     }
 
     /// The error of `resolve`, with the folder's path left out.
-    pub(crate) fn fault(&self, options: &[(&str, &str)]) -> String {
+    pub(crate) fn error(&self, options: &[(&str, &str)]) -> String {
         let error = self.resolve(options).err().map(|error| error.to_string()).unwrap_or_default();
         error.replace(&format!("{}/", self.path().display()), "")
     }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Inference neither adds nor drops rows, and it keeps the order of rows that have one. So LIMIT, OFFSET and a sort that
-//! keeps few rows may as well come first, provided that the sort's keys don't depend on an answer. They sink through
+//! keeps few rows may as well come first, provided that the sort's keys don't depend on a prediction. They sink through
 //! projections and aliases too, which are what subqueries and views leave behind.
 
 use std::sync::Arc;

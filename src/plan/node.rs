@@ -28,7 +28,7 @@ pub struct InferCall {
     pub request: Request,
     /// What the model looks at, in terms of the node's input.
     pub inputs: Vec<Expr>,
-    /// The model, or the models that answer as one.
+    /// The model, or the models of an ensemble.
     pub predictor: Predictor,
 }
 
@@ -38,10 +38,10 @@ impl InferCall {
         Self { inputs, request: self.request, predictor: self.predictor.clone() }
     }
 
-    /// Type of the answers over an input of such columns.
-    fn answer_type(&self, input: &DFSchema) -> Result<DataType> {
+    /// Type of the predictions over an input of such columns.
+    fn prediction_type(&self, input: &DFSchema) -> Result<DataType> {
         let types = self.inputs.iter().map(|expr| expr.get_type(input)).collect::<Result<Vec<_>>>()?;
-        self.predictor.answer_type(self.request, &types)
+        self.predictor.prediction_type(self.request, &types)
     }
 }
 
@@ -67,18 +67,18 @@ impl InferNode {
     /// Inference of `calls` over `input`.
     ///
     /// # Errors
-    /// A column whose name the input has already, or a call that its model can't answer.
+    /// A column whose name the input has already, or a call that its model can't serve.
     pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>, row: Option<Expr>) -> Result<Self> {
         let schema = input.schema();
-        let answer = |(column, call): &(String, InferCall)| {
-            Ok((None, Arc::new(Field::new(column, call.answer_type(schema)?, true))))
+        let field = |(column, call): &(String, InferCall)| {
+            Ok((None, Arc::new(Field::new(column, call.prediction_type(schema)?, true))))
         };
         let mut fields: Vec<_> =
             schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
-        fields.extend(calls.iter().map(answer).collect::<Result<Vec<_>>>()?);
-        let with_answers = DFSchema::new_with_metadata(fields, schema.metadata().clone())?
+        fields.extend(calls.iter().map(field).collect::<Result<Vec<_>>>()?);
+        let with_predictions = DFSchema::new_with_metadata(fields, schema.metadata().clone())?
             .with_functional_dependencies(schema.functional_dependencies().clone())?;
-        Ok(Self { schema: Arc::new(with_answers), input, calls, row })
+        Ok(Self { schema: Arc::new(with_predictions), input, calls, row })
     }
 
     /// The added columns and their calls, in the order of the schema.
@@ -88,7 +88,7 @@ impl InferNode {
     }
 
     /// Name and type of an added column.
-    pub(super) fn answer_field(&self, column: &str) -> Result<FieldRef> {
+    pub(super) fn prediction_field(&self, column: &str) -> Result<FieldRef> {
         Ok(Arc::clone(self.schema.qualified_field_with_unqualified_name(column)?.1))
     }
 

@@ -55,7 +55,7 @@ impl ExtensionPlanner for InferPlanner {
         };
         let calls = infer.calls().iter().map(|(column, call)| {
             Ok(PhysicalCall {
-                field: infer.answer_field(column)?,
+                field: infer.prediction_field(column)?,
                 request: call.request,
                 inputs: call.inputs.iter().map(physical).collect::<Result<_>>()?,
                 predictor: call.predictor.clone(),

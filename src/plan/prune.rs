@@ -13,7 +13,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::node::{InferNode, as_infer};
 
-/// Removes calls whose answers are not read.
+/// Removes calls whose predictions are not read.
 #[derive(Debug, Default)]
 pub struct PruneInference {}
 
@@ -23,8 +23,8 @@ impl OptimizerRule for PruneInference {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let (answered, read) = answered_and_read(&plan)?;
-        if answered.is_subset(&read) {
+        let (computed, read) = computed_and_read(&plan)?;
+        if computed.is_subset(&read) {
             return Ok(Transformed::no(plan));
         }
         plan.transform_up_with_subqueries(|node| match as_infer(&node) {
@@ -35,21 +35,21 @@ impl OptimizerRule for PruneInference {
 }
 
 /// Names of the columns that `Infer` nodes add, and of all columns that anything in the plan reads.
-fn answered_and_read(plan: &LogicalPlan) -> Result<(HashSet<String>, HashSet<String>)> {
-    let mut answered = HashSet::new();
+fn computed_and_read(plan: &LogicalPlan) -> Result<(HashSet<String>, HashSet<String>)> {
+    let mut computed = HashSet::new();
     let mut read: HashSet<String> = names(plan).collect();
     plan.apply_with_subqueries(|node| {
         for expr in node.expressions() {
             read.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
         }
         if let Some(infer) = as_infer(node) {
-            answered.extend(infer.calls().iter().map(|(column, _)| column.clone()));
+            computed.extend(infer.calls().iter().map(|(column, _)| column.clone()));
         } else if reads_whole_input(node) {
             node.inputs().into_iter().for_each(|input| read.extend(names(input)));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok((answered, read))
+    Ok((computed, read))
 }
 
 /// Whether a node makes use of all columns of its input without naming them.

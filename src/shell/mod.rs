@@ -46,7 +46,7 @@ const INTERRUPTED: u8 = 130;
 /// `progress` comes from [`Args::progress`].
 pub async fn run(args: Args, progress: Progress, queries: &Handle) -> ExitCode {
     match run_args(&args, progress, queries).await {
-        // whoever reads our output has had enough, as `head` does: no fault
+        // whoever reads our output has had enough, as `head` does: no error
         Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(Stop::Failed(message)) => fail(&message),

@@ -22,7 +22,7 @@ use super::source::Source;
 use crate::Error;
 use crate::stores::explain;
 
-/// Characters of a line that are shown before and behind the faulty one: statements that programs write can be lines
+/// Characters of a line that are shown before and behind the wrong one: statements that programs write can be lines
 /// of megabytes.
 const CONTEXT: usize = 60;
 
@@ -84,7 +84,7 @@ fn query_message(error: &DataFusionError) -> String {
     }
 }
 
-/// Whether this is a fault of Seequel's in DataFusion's wrappers, which name the rules of the planner it came through.
+/// Whether this is an error of Seequel's in DataFusion's wrappers, which name the rules of the planner it came through.
 fn is_ours(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<Error>())
 }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_stands_below_the_faulty_token() {
+    fn a_mark_stands_below_the_wrong_token() {
         insta::assert_snapshot!(syntax_error("SELECT 1;\n\n  SELECT a FRM b;"), @r"
         Expected: end of statement, found: b
          --> a.sql:3:16

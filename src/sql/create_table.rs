@@ -1,11 +1,11 @@
 //! `CREATE TABLE … AS query`, with a query that can be watched.
 //!
 //! DataFusion runs the query in the middle of the statement, out of sight. Here it runs first, and the statement is left with
-//! a scan of the answers:
+//! a scan of the results:
 //!
 //! ```text
-//!  CREATE TABLE t AS ── query ─► plan, which is shown to `observe` ─► answers in memory
-//!                    └─ SELECT * FROM these answers ─► DataFusion, which has the say on name, constraints and defaults
+//!  CREATE TABLE t AS ── query ─► plan, which is shown to `observe` ─► results in memory
+//!                    └─ SELECT * FROM these results ─► DataFusion, which has the say on name, constraints and defaults
 //! ```
 
 use std::collections::HashSet;
@@ -19,8 +19,8 @@ use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan, Log
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use datafusion::prelude::SessionContext;
 
-/// What the answers are called in the plan that is left.
-const ANSWERS: &str = "answers";
+/// The name of the results in the plan that is left.
+const RESULTS: &str = "results";
 
 /// Runs the query of a `CREATE TABLE … AS`, if `plan` is one that will succeed; any other plan stays as it is.
 pub(super) async fn run_query(
@@ -45,9 +45,9 @@ pub(super) async fn run_query(
     let query = DataFrame::new(ctx.state(), input);
     let (task, plan) = (Arc::new(query.task_ctx()), query.create_physical_plan().await?);
     observe(&plan);
-    let answers = MemTable::try_new(schema, collect_partitioned(plan, task).await?)?;
+    let results = MemTable::try_new(schema, collect_partitioned(plan, task).await?)?;
     let scan =
-        LogicalPlanBuilder::scan(TableReference::bare(ANSWERS), provider_as_source(Arc::new(answers)), None)?;
+        LogicalPlanBuilder::scan(TableReference::bare(RESULTS), provider_as_source(Arc::new(results)), None)?;
     let input = Arc::new(scan.build()?);
     Ok(LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(CreateMemoryTable { input, ..create })))
 }

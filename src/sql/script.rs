@@ -13,7 +13,7 @@ use super::statement::Statement;
 use crate::Result;
 
 /// The statements of a text, each read only when its turn comes: one may change the dialect for those behind it
-/// (`SET datafusion.sql_parser.dialect = …`), and what runs before a faulty one is not lost.
+/// (`SET datafusion.sql_parser.dialect = …`), and what runs before a wrong one is not lost.
 ///
 /// Positions in errors and plans are lines and columns of the whole text.
 #[derive(Debug)]
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_after_a_faulty_one_can_be_read() -> Result<()> {
+    fn statements_after_a_wrong_one_can_be_read() -> Result<()> {
         let options = SqlParserOptions::default();
         let mut script = Script::new("SELEC 1; SHOW MODELS");
         assert!(script.next_statement(&options).is_err());

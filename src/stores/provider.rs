@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// Option of every provider: how often a request that failed for the server or the network is repeated.
 const MAX_RETRIES: &str = "max_retries";
-/// Retries of requests for credentials of the machine: where it has none, nobody answers.
+/// Retries of requests for credentials of the machine: where it has none, no request succeeds.
 const INSTANCE_RETRIES: usize = 1;
 
 /// Who runs a store.
@@ -91,22 +91,22 @@ pub(super) fn name_of(url: &Url) -> String {
 /// [`Error::Store`] for a scheme that no provider has, an option that is unknown or another provider's, and settings
 /// that don't go together.
 pub(super) fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
-    let fault = |reason: String| Error::Store { store: name_of(url), reason };
+    let error = |reason: String| Error::Store { store: name_of(url), reason };
     let Some(provider) = Provider::of(url) else {
-        return Err(fault(
+        return Err(error(
             "files are read from local folders, s3://, gs://, az://, abfss://, http:// and https://"
                 .to_owned(),
         ));
     };
-    let mut settings = own_options(provider, options).map_err(fault)?;
-    let retry = retry_config(&mut settings).map_err(fault)?;
+    let mut settings = own_options(provider, options).map_err(error)?;
+    let retry = retry_config(&mut settings).map_err(error)?;
     let opened = match provider {
         Provider::S3 => open_s3(url, settings, retry),
         Provider::Gcs => open_gcs(url, settings, retry),
         Provider::Azure => open_azure(url, settings, retry),
         Provider::Http => open_http(url, settings, retry),
     };
-    Ok(Arc::new(ExplainedStore::new(opened.map_err(fault)?, provider, name_of(url))))
+    Ok(Arc::new(ExplainedStore::new(opened.map_err(error)?, provider, name_of(url))))
 }
 
 /// Settings by the names they have within the provider's namespace.

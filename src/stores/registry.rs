@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scheme_is_answered_with_those_there_are() {
+    fn an_unknown_scheme_is_refused_with_those_there_are() {
         let error = StoreRegistry::default().get_store(&Url::parse("ftp://host/a").unwrap()).unwrap_err();
         assert!(error.to_string().contains("ftp://host: files are read from"), "{error}");
     }

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn not_a_number_is_no_answer() {
+    fn not_a_number_is_no_prediction() {
         assert_eq!(best_class(&[0.1, f32::NAN], Activation::Softmax), None);
         assert_eq!(best_class(&[f32::INFINITY, 0.0], Activation::Softmax), None);
         assert_eq!(best_class(&[], Activation::None), None);

@@ -39,7 +39,7 @@ impl EmbeddingSpec {
                     "there is no output '{name}' that is float32 or float16 [batch, dimensions]; there {}",
                     listed(&graph.outputs)
                 );
-                return Err(settings.option_fault("embedding", &reason));
+                return Err(settings.option_error("embedding", &reason));
             };
             settings.note("embedding", &name, source);
             return Ok(Some(embedding));
@@ -90,10 +90,10 @@ mod tests {
 
     #[test]
     fn an_embedding_that_is_no_vector_is_refused() -> TestResult {
-        let fault = Folder::with(&classifier())?.fault(&[("embedding", "hidden")]);
+        let error = Folder::with(&classifier())?.error(&[("embedding", "hidden")]);
         let expected =
             "model 'm': option 'embedding': there is no output 'hidden' that is float32 or float16";
-        assert!(fault.starts_with(expected), "{fault}");
+        assert!(error.starts_with(expected), "{error}");
         Ok(())
     }
 }

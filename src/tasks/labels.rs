@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn errors_are_named() {
         assert_eq!(names("tench\n\ngoldfish"), Err("line 2 is empty".to_string()));
         assert_eq!(names(""), Err("there are no labels".to_string()));
         assert_eq!(names("{}"), Err("there are no labels".to_string()));

@@ -65,14 +65,14 @@ fn choose<'a>(settings: &mut Settings<'_>, graph: &'a Graph, task: &Task) -> Res
         let port = graph.outputs.iter().find(|port| port.name == name);
         let port = port.ok_or_else(|| {
             let reason = format!("there is no output '{name}'; there {}", listed(&graph.outputs));
-            settings.option_fault("output", &reason)
+            settings.option_error("output", &reason)
         })?;
         settings.note("output", &name, source);
         return if task.fits(port) { Ok(port) } else { Err(unfit(settings, task, port)) };
     }
     let port = graph.outputs.iter().find(|port| task.fits(port)).ok_or_else(|| {
         let (needs, outputs) = (task.needs(), listed(&graph.outputs));
-        settings.model_fault(format!("no output fits task '{task}': it needs {needs}, but there {outputs}"))
+        settings.model_error(format!("no output fits task '{task}': it needs {needs}, but there {outputs}"))
     })?;
     settings.note("output", &port.name, Source::Graph);
     Ok(port)
@@ -80,7 +80,7 @@ fn choose<'a>(settings: &mut Settings<'_>, graph: &'a Graph, task: &Task) -> Res
 
 fn unfit(settings: &Settings<'_>, task: &Task, port: &Port) -> crate::Error {
     let reason = format!("output {port} does not fit task '{task}', which needs {}", task.needs());
-    settings.option_fault("output", &reason)
+    settings.option_error("output", &reason)
 }
 
 /// Returns how many numbers the output has an image, as [`OutputSpec::classes`] describes.
@@ -89,7 +89,7 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
     match (task, vector(port).and_then(Dim::fixed)) {
         (Task::ObjectDetection | Task::Other(_), _) => Ok(named),
         (_, Some(length)) if length > MAX_CLASSES => {
-            Err(settings.model_fault(format!("output {port} is longer than {MAX_CLASSES} numbers an image")))
+            Err(settings.model_error(format!("output {port} is longer than {MAX_CLASSES} numbers an image")))
         }
         (Task::ImageClassification, Some(length)) if named > 0 && named != length => {
             let (place, output, s) = (&labels.place, &port.name, if named == 1 { "" } else { "s" });
@@ -100,16 +100,16 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
             };
             let reason =
                 format!("{place} has {named} label{s} but output '{output}' has {length} classes{hint}");
-            Err(settings.option_fault("labels", &reason))
+            Err(settings.option_error("labels", &reason))
         }
         (_, Some(length)) => Ok(length),
         (Task::ImageClassification, None) if named > 0 => Ok(named),
         (Task::ImageClassification, None) => {
             let reason = format!("output {port} does not say how many classes there are; name them");
-            Err(settings.option_fault("labels", &reason))
+            Err(settings.option_error("labels", &reason))
         }
         (Task::FeatureExtraction, None) => {
-            Err(settings.model_fault(format!("output {port} does not say how long its vectors are")))
+            Err(settings.model_error(format!("output {port} does not say how long its vectors are")))
         }
     }
 }
@@ -157,7 +157,7 @@ mod tests {
         resolved.map_err(|error| error.to_string())
     }
 
-    fn fault(onnx: &Onnx, options: &[(&str, &str)], names: usize) -> String {
+    fn error(onnx: &Onnx, options: &[(&str, &str)], names: usize) -> String {
         resolve(onnx, options, names).err().unwrap_or_default()
     }
 
@@ -203,8 +203,8 @@ mod tests {
     fn labels_count_the_classes_that_the_graph_leaves_open() -> Result<(), String> {
         let open = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,classes");
         assert_eq!(resolve(&open, &[], 7)?.1.classes, 7);
-        let faults = [fault(&open, &[], 0), fault(&open, &[("task", "feature-extraction")], 0)];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        let errors = [error(&open, &[], 0), error(&open, &[("task", "feature-extraction")], 0)];
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': option 'labels': output 'y' float32 [b, classes] does not say how many classes there are; name them
         model 'm': output 'y' float32 [b, classes] does not say how long its vectors are
         ");
@@ -212,19 +212,19 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_the_output() {
+    fn errors_name_the_output() {
         let hidden = Onnx::new().node("Gemm", &["x"], "hidden").output("hidden", "float32", "b,197,64");
         let vast = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,99999999999");
-        let faults = [
-            fault(&many(), &[], 9),
-            fault(&many(), &[("output", "scores")], 0),
-            fault(&many(), &[("output", "hidden")], 0),
-            fault(&many(), &[("activation", "relu")], 0),
-            fault(&hidden, &[], 0),
-            fault(&hidden, &[("task", "image-classification")], 0),
-            fault(&vast, &[], 0),
+        let errors = [
+            error(&many(), &[], 9),
+            error(&many(), &[("output", "scores")], 0),
+            error(&many(), &[("output", "hidden")], 0),
+            error(&many(), &[("activation", "relu")], 0),
+            error(&hidden, &[], 0),
+            error(&hidden, &[("task", "image-classification")], 0),
+            error(&vast, &[], 0),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': option 'labels': labels.txt has 9 labels but output 'logits' has 10 classes; if one of them is the background, set background to 'first' or 'last'
         model 'm': option 'output': there is no output 'scores'; there are 'hidden' float32 [b, 197, 64], 'logits' float16 [b, 10, 1, 1], 'features' float32 [b, 64]
         model 'm': option 'output': output 'hidden' float32 [b, 197, 64] does not fit task 'image-classification', which needs float32 or float16 [batch, classes]

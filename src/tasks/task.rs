@@ -81,7 +81,7 @@ impl Task {
         let Some((task, source)) = said.or_else(|| obvious.map(|task| (task, Source::Graph))) else {
             let reason = "nothing says what the model is for; set it to image-classification, feature-extraction, \
                           object-detection, or to any other word for predict";
-            return Err(settings.option_fault("task", reason));
+            return Err(settings.option_error("task", reason));
         };
         if !has_image && !matches!(task, Self::Other(_)) {
             let inputs = listed(&graph.inputs);
@@ -89,7 +89,7 @@ impl Task {
                 "{task} takes an image, which is float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels; \
                  but the model's input {inputs}"
             );
-            return Err(settings.option_fault("task", &reason));
+            return Err(settings.option_error("task", &reason));
         }
         settings.note("task", &task, source);
         settings.retain_task(|said| keyword(said).as_ref() != Ok(&task), &OF_OUTPUT);

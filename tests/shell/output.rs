@@ -7,7 +7,7 @@ use crate::support::process::{run, run_in};
 const VALUES: &str = "SELECT * FROM (VALUES (1, 'a,b', named_struct('label', 'cat')), (2, 'say \"hi\"', NULL), (3, NULL, named_struct('label', 'dog'))) AS t(n, text, p)";
 
 fn print(format: &str) -> String {
-    run(&["-q", "--format", format, "-c", VALUES]).answer()
+    run(&["-q", "--format", format, "-c", VALUES]).stdout()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn json_lines() {
 #[test]
 fn a_classification_in_every_format() {
     let sql = "SELECT classify(NULL) AS nothing, classify(arrow_cast('x', 'Binary')) AS failed";
-    let print = |format: &str| run(&["-q", "--format", format, "-c", sql]).answer();
+    let print = |format: &str| run(&["-q", "--format", format, "-c", sql]).stdout();
     insta::assert_snapshot!(print("table"), @r#"
     +---------+-------------------------------------------------------------------------------------------------------+
     | nothing | failed                                                                                                |
@@ -79,14 +79,14 @@ fn a_classification_in_every_format() {
 #[test]
 fn a_summary_counts_rows_that_failed() {
     let sql = "SELECT classify(arrow_cast('x', 'Binary'))['label'] AS label";
-    let shown = run(&["-c", sql]).answer();
+    let shown = run(&["-c", sql]).stdout();
     assert!(shown.contains("1 row(s) in set, ") && shown.contains("; 1 failed."), "{shown}");
 }
 
 #[test]
 fn images_are_shown_by_format_and_size() {
     let sql = "SELECT image FROM 'photos/lion.jpg'";
-    insta::assert_snapshot!(run(&["-q", "-c", sql]).answer(), @r#"
+    insta::assert_snapshot!(run(&["-q", "-c", sql]).stdout(), @r#"
     +-----------------------+
     | image                 |
     +-----------------------+
@@ -98,9 +98,9 @@ fn images_are_shown_by_format_and_size() {
 #[test]
 fn a_summary_counts_rows_unless_only_results_are_wanted() {
     let arguments = ["-c", "SELECT value FROM generate_series(1, 3)", "CREATE TABLE t AS SELECT 1"];
-    let answer = run(&arguments).answer();
+    let output = run(&arguments).stdout();
     insta::with_settings!({filters => [(r"\d+\.\d{3} seconds", "[time] seconds")]}, {
-        insta::assert_snapshot!(answer, @r#"
+        insta::assert_snapshot!(output, @r#"
     +-------+
     | value |
     +-------+
@@ -113,14 +113,14 @@ fn a_summary_counts_rows_unless_only_results_are_wanted() {
     0 row(s) in set, [time] seconds.
     "#);
     });
-    let quiet = run(&[&arguments[..], &["--quiet"]].concat()).answer();
+    let quiet = run(&[&arguments[..], &["--quiet"]].concat()).stdout();
     assert!(quiet.contains("| 3     |") && !quiet.contains("row(s)"), "{quiet}");
 }
 
 #[test]
 fn a_table_shows_the_first_rows() {
     let sql = "SELECT value FROM generate_series(1, 100)";
-    insta::assert_snapshot!(run(&["-q", "--maxrows", "2", "-c", sql]).answer(), @r#"
+    insta::assert_snapshot!(run(&["-q", "--maxrows", "2", "-c", sql]).stdout(), @r#"
     +-------+
     | value |
     +-------+
@@ -129,14 +129,14 @@ fn a_table_shows_the_first_rows() {
     +-------+
     … 98 more rows, --maxrows shows more
     "#);
-    let usual = run(&["-q", "-c", sql]).answer();
+    let usual = run(&["-q", "-c", sql]).stdout();
     assert!(
         usual.contains("| 40    |") && usual.ends_with("… 60 more rows, --maxrows shows more\n"),
         "{usual}"
     );
-    let all = run(&["-q", "--maxrows", "unlimited", "-c", sql]).answer();
+    let all = run(&["-q", "--maxrows", "unlimited", "-c", sql]).stdout();
     assert!(all.contains("| 100   |") && !all.contains("more rows"), "{all}");
-    let csv = run(&["-q", "--maxrows", "2", "--format", "csv", "-c", sql]).answer();
+    let csv = run(&["-q", "--maxrows", "2", "--format", "csv", "-c", sql]).stdout();
     assert_eq!(csv.lines().count(), 101);
 }
 
@@ -151,9 +151,9 @@ fn results_go_to_files_and_come_back() {
             photos.display()
         );
         let read_back = format!("SELECT photo, label, sure FROM '{file}' ORDER BY photo");
-        let answer = run_in(folder.path(), &["-q", "--format", "tsv", "-c", &copy, &read_back]).answer();
+        let output = run_in(folder.path(), &["-q", "--format", "tsv", "-c", &copy, &read_back]).stdout();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(answer, @r"
+            insta::assert_snapshot!(output, @r"
             count
             3
             photo	label	sure
@@ -173,8 +173,8 @@ fn predictions_stay_structs_in_parquet_and_json() {
         let copy = format!("COPY (SELECT classify(image) AS p FROM '{}') TO '{file}'", lion.display());
         let read_back =
             format!("SELECT p['label'] AS label, p['class'] AS class, p['model'] AS model FROM '{file}'");
-        let answer = run_in(folder.path(), &["-q", "--format", "csv", "-c", &copy, &read_back]).answer();
-        assert_eq!(answer, "count\n1\nlabel,class,model\nlion,291,efficientnet_lite0\n", "{file}");
+        let output = run_in(folder.path(), &["-q", "--format", "csv", "-c", &copy, &read_back]).stdout();
+        assert_eq!(output, "count\n1\nlabel,class,model\nlion,291,efficientnet_lite0\n", "{file}");
     }
     let copy = format!("COPY (SELECT classify(image) AS p FROM '{}') TO 'results.csv'", lion.display());
     let error = run_in(folder.path(), &["-c", &copy]).error();

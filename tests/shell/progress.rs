@@ -46,8 +46,8 @@ fn ctrl_c_clears_the_progress() {
 #[test]
 fn nothing_is_shown_where_nobody_looks() {
     let photos = folder_of(3);
-    let answer = run_in(photos.path(), &["-q", "--format", "csv", "-c", COPY]).answer();
-    assert_eq!(answer, "count\n3\n");
+    let output = run_in(photos.path(), &["-q", "--format", "csv", "-c", COPY]).stdout();
+    assert_eq!(output, "count\n3\n");
     let mut session = spawn(photos.path(), &["--progress", "never", "-c", COPY]);
     let shown = session.exp_eof().unwrap();
     assert!(shown.contains("| 3     |") && !shown.contains("inferred"), "{shown}");

@@ -5,15 +5,15 @@ use crate::support::process::run;
 use crate::support::s3::S3;
 
 #[test]
-fn answers_are_copied_into_a_bucket_and_read_again() {
+fn predictions_are_copied_into_a_bucket_and_read_again() {
     let mut server = S3::of_photos();
     let sql = "COPY (SELECT path, classify(image)['label'] AS label FROM 's3://photos/lion.jpg')
                TO 's3://photos/results/labels.parquet';
                CREATE EXTERNAL TABLE results STORED AS PARQUET LOCATION 's3://photos/results/';
                SELECT label FROM results;
                SELECT path FROM 's3://photos/results/labels.parquet'";
-    let answer = server.run(sql).answer();
-    assert_eq!(answer, "count\n1\nlabel\nlion\npath\ns3://photos/lion.jpg\n");
+    let output = server.run(sql).stdout();
+    assert_eq!(output, "count\n1\nlabel\nlion\npath\ns3://photos/lion.jpg\n");
     assert!(server.requests().iter().any(|line| line.starts_with("PUT /photos/results/labels.parquet")));
 }
 
@@ -27,8 +27,8 @@ fn options_of_copy_and_parquet_tables_are_the_stores() {
          SELECT one + 1 AS two FROM ones;
          EXPLAIN COPY (SELECT 1 AS one) TO 's3://photos/two.csv' STORED AS CSV OPTIONS ({options})"
     );
-    let answer = run(&["-q", "--format", "csv", "-c", &sql]).answer();
-    assert!(answer.contains("two\n2\n"), "{answer}");
+    let output = run(&["-q", "--format", "csv", "-c", &sql]).stdout();
+    assert!(output.contains("two\n2\n"), "{output}");
 }
 
 #[test]

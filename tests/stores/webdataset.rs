@@ -88,9 +88,9 @@ fn what_is_not_asked_for_is_not_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     let sql = create(".") + "SELECT count(*) AS n FROM shards; SELECT txt FROM shards WHERE txt LIKE 'a%'";
-    assert_eq!(run(folder.path(), &sql).answer(), "n\n5\ntxt\na caption without an image\n");
+    assert_eq!(run(folder.path(), &sql).stdout(), "n\n5\ntxt\na caption without an image\n");
     let sql = create("000.tar") + "SELECT path LIKE '%/000.tar/0001' AS first FROM shards LIMIT 1";
-    assert_eq!(run(folder.path(), &sql).answer(), "first\ntrue\n");
+    assert_eq!(run(folder.path(), &sql).stdout(), "first\ntrue\n");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn shards_are_dealt_to_partitions() {
         "SET datafusion.execution.target_partitions = 2; {} EXPLAIN SELECT path FROM shards",
         create(".")
     );
-    let plan = run(folder.path(), &sql).answer();
+    let plan = run(folder.path(), &sql).stdout();
     assert!(plan.contains("WebDatasetExec: location=., shards=3, projection=[path]"), "{plan}");
 }
 
@@ -110,7 +110,7 @@ fn shards_come_from_buckets_and_over_http() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     let mut server = S3::of(folder.path());
-    server.fault("busy", "GET /photos/001.tar.*", 1);
+    server.fail("busy", "GET /photos/001.tar.*", 1);
     for location in ["s3://photos/".to_owned(), format!("{}/{{000..002}}.tar", server.http())] {
         let outcome = server.run(&(create(&location) + ROWS));
         assert_eq!(outcome.stdout, EXPECTED, "{location}: {}", outcome.stderr);
@@ -188,7 +188,7 @@ fn memory_is_bounded_by_the_session() {
     large.into_inner().unwrap();
     let sql = create("large.tar") + "SELECT count(image) AS images FROM shards";
     let arguments = ["-q", "--format", "csv", "--memory-limit", "64m", "-c", &sql];
-    assert_eq!(run_in(folder.path(), &arguments).answer(), "images\n40\n");
+    assert_eq!(run_in(folder.path(), &arguments).stdout(), "images\n40\n");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Outcome {
 
     /// What a run printed that went well and had nothing to complain about.
     #[track_caller]
-    pub(crate) fn answer(self) -> String {
+    pub(crate) fn stdout(self) -> String {
         assert_eq!((self.status, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
         self.stdout
     }

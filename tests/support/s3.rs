@@ -13,7 +13,7 @@ use super::{home, photos};
 pub(crate) struct S3 {
     child: Child,
     commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    replies: BufReader<ChildStdout>,
     port: u16,
 }
 
@@ -38,11 +38,11 @@ impl S3 {
             .spawn()
             .unwrap();
         let commands = child.stdin.take().unwrap();
-        let mut answers = BufReader::new(child.stdout.take().unwrap());
+        let mut replies = BufReader::new(child.stdout.take().unwrap());
         let mut port = String::new();
-        answers.read_line(&mut port).unwrap();
+        replies.read_line(&mut port).unwrap();
         let port = port.trim().parse().unwrap_or_else(|_| panic!("the server did not start: {port:?}"));
-        Self { child, commands, answers, port }
+        Self { child, commands, replies, port }
     }
 
     /// The bucket's address for those who speak plain HTTP.
@@ -82,18 +82,18 @@ impl S3 {
 
     /// Has the server check signatures from now on; returns a key and its secret.
     pub(crate) fn lock(&mut self) -> (String, String) {
-        let answer = self.tell(&json!({ "command": "lock" }));
-        serde_json::from_value(answer).unwrap()
+        let reply = self.tell(&json!({ "command": "lock" }));
+        serde_json::from_value(reply).unwrap()
     }
 
-    /// Makes the next `times` requests that match a regular expression meet a fault: see `s3_server.py`.
-    pub(crate) fn fault(&mut self, kind: &str, request: &str, times: u32) {
-        self.tell(&json!({ "command": "fault", "kind": kind, "request": request, "times": times }));
+    /// Makes the next `times` requests that match a regular expression fail: see `s3_server.py`.
+    pub(crate) fn fail(&mut self, kind: &str, request: &str, times: u32) {
+        self.tell(&json!({ "command": "fail", "kind": kind, "request": request, "times": times }));
     }
 
-    /// Deletes the object `key` once a request that matches has been answered.
+    /// Deletes the object `key` once a request that matches has been served.
     pub(crate) fn lose(&mut self, key: &str, request: &str) {
-        self.tell(&json!({ "command": "fault", "kind": "lose", "request": request, "times": 1, "key": key }));
+        self.tell(&json!({ "command": "fail", "kind": "lose", "request": request, "times": 1, "key": key }));
     }
 
     /// The requests since the last call: method, path with query, and range.
@@ -104,9 +104,9 @@ impl S3 {
 
     fn tell(&mut self, command: &Value) -> Value {
         writeln!(self.commands, "{command}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap()
+        let mut reply = String::new();
+        self.replies.read_line(&mut reply).unwrap();
+        serde_json::from_str(&reply).unwrap()
     }
 }
 

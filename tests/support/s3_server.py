@@ -3,14 +3,14 @@
     python3 s3_server.py FOLDER
 
 serves the files below FOLDER as the bucket `photos` and prints the port. Then it reads commands, a line of JSON each,
-and answers each with a line; it ends with its standard input.
+and replies to each with a line; it ends with its standard input.
 
     {"command": "requests"}     the requests since the last such command: method, path with query, range
-    {"command": "fault", "request": REGEX, "kind": KIND, "times": N}
-    {"command": "lock"}         from now on requests need a signature; answers the key and the secret for it
+    {"command": "fail", "request": REGEX, "kind": KIND, "times": N}
+    {"command": "lock"}         from now on requests need a signature; replies with the key and the secret for it
 
-The next N requests that match, written as `GET /photos/a.jpg?query`, meet a fault: `busy` answers 503, `hang`
-answers only once the next such request has come, `cut` ends the connection amid the body, and `lose` answers and then
+The next N requests that match, written as `GET /photos/a.jpg?query`, fail: `busy` returns 503, `hang`
+responds only once the next such request has come, `cut` ends the connection amid the body, and `lose` responds and then
 deletes the object `key`.
 """
 
@@ -37,12 +37,12 @@ BUCKET = "photos"
 
 
 class Unreliable:
-    """A WSGI application in front of another, which logs requests and injects faults."""
+    """A WSGI application in front of another, which logs requests and injects failures."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self.application = application
         self.lock = threading.Lock()
-        self.faults: list[dict[str, Any]] = []
+        self.failures: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.hanging: dict[str, threading.Event] = {}
 
@@ -51,15 +51,15 @@ class Unreliable:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}{'?' if query else ''}{query}"
         with self.lock:
             self.requests.append(f"{request} {environ.get('HTTP_RANGE', '')}".strip())
-            fault = self.fault_of(request)
+            failure = self.failure_of(request)
             earlier = self.hanging.pop(request, None)
-            if fault and fault["kind"] == "hang":
+            if failure and failure["kind"] == "hang":
                 self.hanging[request] = hung = threading.Event()
         if earlier:
             earlier.set()
-        if fault is None:
+        if failure is None:
             return self.application(environ, start_response)
-        match fault["kind"]:
+        match failure["kind"]:
             case "busy":
                 return Response("<Error><Code>SlowDown</Code></Error>", 503)(environ, start_response)
             case "hang":
@@ -70,27 +70,27 @@ class Unreliable:
                 return [body[: len(body) // 2]]
             case "lose":
                 body = list(self.application(environ, start_response))
-                backend().delete_object(BUCKET, fault["key"])
+                backend().delete_object(BUCKET, failure["key"])
                 return body
-        raise ValueError(fault["kind"])
+        raise ValueError(failure["kind"])
 
-    def fault_of(self, request: str) -> dict[str, Any] | None:
-        """Takes one of the times that a matching fault has left."""
-        for fault in self.faults:
-            if fault["times"] > 0 and re.fullmatch(fault["request"], request):
-                fault["times"] -= 1
-                return fault
+    def failure_of(self, request: str) -> dict[str, Any] | None:
+        """Takes one of the times that a matching failure has left."""
+        for failure in self.failures:
+            if failure["times"] > 0 and re.fullmatch(failure["request"], request):
+                failure["times"] -= 1
+                return failure
         return None
 
     def obey(self, command: dict[str, Any]) -> Any:
-        """Carries out a command and returns its answer."""
+        """Carries out a command and returns its reply."""
         with self.lock:
             if command["command"] == "requests":
                 requests, self.requests = self.requests, []
                 return requests
             if command["command"] == "lock":
                 return lock()
-            self.faults.append(command)
+            self.failures.append(command)
             return "ok"
 
 

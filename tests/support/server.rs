@@ -18,7 +18,7 @@ pub(crate) struct Page {
     pub(crate) lost_after: Option<usize>,
 }
 
-/// A server that answers until the test ends.
+/// A server that responds until the test ends.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -44,7 +44,7 @@ impl Page {
 }
 
 impl Server {
-    /// Answers on a free port; paths are without query.
+    /// Listens on a free port; paths are without query.
     pub(crate) fn new(pages: impl IntoIterator<Item = (String, Page)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -71,7 +71,7 @@ impl Server {
     }
 }
 
-/// Answers one request; a client that goes away is none of our business.
+/// Responds to one request; a client that goes away is none of our business.
 fn serve(mut connection: &TcpStream, pages: &Mutex<HashMap<String, Page>>, log: &Mutex<Vec<Request>>) {
     let Some(request) = read(connection) else {
         return;
@@ -82,7 +82,7 @@ fn serve(mut connection: &TcpStream, pages: &Mutex<HashMap<String, Page>>, log: 
         let page = pages.get_mut(&request.path);
         page.map(|page| Page { lost_after: page.lost_after.take(), ..page.clone() })
     };
-    let (head, body) = answer(page.as_ref(), &request);
+    let (head, body) = respond(page.as_ref(), &request);
     let cut = page.as_ref().and_then(|page| page.lost_after).unwrap_or(body.len());
     let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&body[..cut]));
@@ -101,7 +101,7 @@ fn read(connection: &TcpStream) -> Option<Request> {
 }
 
 /// The head without its common lines, and the body.
-fn answer<'a>(page: Option<&'a Page>, request: &Request) -> (String, &'a [u8]) {
+fn respond<'a>(page: Option<&'a Page>, request: &Request) -> (String, &'a [u8]) {
     let Some(page) = page else {
         return ("404 Not Found".to_owned(), b"");
     };

@@ -14,7 +14,7 @@ use seequel::model::ModelRegistry;
 use seequel::sql;
 use sqllogictest::{AsyncDB, DBOutput};
 
-/// What DataFusion's own driver writes for the folder of its crate, where the expected answers were made.
+/// What DataFusion's own driver writes for the folder of its crate, where the expected results were made.
 const REPOSITORY: &str = "WORKSPACE_ROOT/datafusion/sqllogictest";
 
 /// A session, and how it reads statements.
@@ -23,7 +23,7 @@ pub(crate) struct Engine {
     pub(crate) context: SessionContext,
     /// Seequel's models, if Seequel reads the statements.
     pub(crate) models: Option<Arc<ModelRegistry>>,
-    /// Whether answers are written as Spark does.
+    /// Whether results are written as Spark does.
     pub(crate) is_spark: bool,
     /// The folder that files lie in, as plans write it.
     pub(crate) folder: String,

@@ -1,9 +1,9 @@
 //! Seequel's SQL functions, one a file, and the small trait through which they reach a model.
 //!
 //! ```text
-//!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, asks for the type of the answer)
+//!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, asks for the type of the prediction)
 //!                              │ most calls: taken out of the plan before it runs
-//!                              └ CASE branches, lambdas: Models::answer, row batch by row batch
+//!                              └ CASE branches, lambdas: Models::predict, row batch by row batch
 //!
 //!  SELECT l2_distance(a, b) ──► VectorFunction<L2>: evaluated where it stands, as are all of plain_functions()
 //! ```

@@ -2,7 +2,7 @@
 
 use super::format::Format;
 
-/// A fault of one image; it concerns no other row.
+/// An error of one image; it concerns no other row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// There are no bytes at all.

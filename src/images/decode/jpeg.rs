@@ -1,7 +1,7 @@
 //! JPEG by libjpeg-turbo, at the smallest scale that serves.
 //!
 //! Upsampling and the inverse DCT are left at their accurate defaults, which Pillow uses too, so that full-scale
-//! pixels equal the ones a model was trained on. Faults are judged as Pillow does: a file that ends before its last
+//! pixels equal the ones a model was trained on. Errors are judged as Pillow does: a file that ends before its last
 //! row is refused, one whose entropy-coded data has bad spots is shown with them.
 
 use std::cell::Cell;

@@ -29,7 +29,7 @@ pub use rgb_image::{Limits, RgbImage};
 /// Decodes `bytes` to upright RGB; alpha is dropped, of an animation the first frame is taken.
 ///
 /// `limits` bounds what is allocated, by the header. `min_scale` is given the full size as displayed and
-/// answers with the smallest linear scale, in (0, 1], that the caller can use: a JPEG is decoded at the smallest of
+/// returns the smallest linear scale, in (0, 1], that the caller can use: a JPEG is decoded at the smallest of
 /// 1/1, 1/2, 1/4 and 1/8 that is no smaller, which skips most of the work. Other formats come at full size.
 ///
 /// # Errors

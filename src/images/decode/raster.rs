@@ -33,16 +33,16 @@ pub(crate) fn contain_panic<T>(parse: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn decode_unguarded(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Result<RgbImage, ImageError> {
-    let fault = |error: image::ImageError| ImageError::damaged(format, &error);
-    let mut decoder = open_decoder(Cursor::new(bytes), format).map_err(fault)?;
+    let damaged = |error: image::ImageError| ImageError::damaged(format, &error);
+    let mut decoder = open_decoder(Cursor::new(bytes), format).map_err(damaged)?;
     let stored_size = decoder.dimensions();
     allowed.check_size(stored_size, format)?;
     // As decoded, and as RGB.
     allowed.check_memory(decoder.total_bytes().saturating_mul(2))?;
-    decoder.set_limits(limits(decoder.total_bytes().saturating_mul(2))).map_err(fault)?;
+    decoder.set_limits(limits(decoder.total_bytes().saturating_mul(2))).map_err(damaged)?;
 
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let stored = DynamicImage::from_decoder(decoder).map_err(fault)?.into_rgb8();
+    let stored = DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
     Ok(upright(stored, orientation, upright_size(stored_size, orientation)))
 }
 

@@ -15,7 +15,7 @@ const NANOSECONDS_PER_MICROSECOND: i64 = 1_000;
 pub(crate) struct ExifData(Exif);
 
 impl ExifData {
-    /// Finds the data in a file; `None` if it has none, for a fault in it is no fault of the image.
+    /// Finds the data in a file; `None` if it has none, since an error in it is none of the image.
     pub(crate) fn read(bytes: &[u8], format: Format) -> Option<Self> {
         if matches!(format, Format::Gif | Format::Bmp) {
             return None;

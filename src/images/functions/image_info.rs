@@ -40,7 +40,7 @@ fn fields() -> &'static Fields {
     &FIELDS
 }
 
-/// The function `image_info(image)`. Its answers say what is wrong, so no row fails.
+/// The function `image_info(image)`. Its result says what is wrong, so no row fails.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ImageInfo {
     signature: Signature,
@@ -81,8 +81,8 @@ impl ScalarUDFImpl for ImageInfo {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let images = call.images()?;
-        let answers: Vec<_> = (0..call.rows()).map(|row| images.get(row).map(Metadata::read)).collect();
-        call.output(Arc::new(to_array(&answers)?))
+        let results: Vec<_> = (0..call.rows()).map(|row| images.get(row).map(Metadata::read)).collect();
+        call.output(Arc::new(to_array(&results)?))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -98,9 +98,9 @@ impl ScalarUDFImpl for ImageInfo {
     }
 }
 
-fn to_array(answers: &[Option<Result<Metadata, ImageError>>]) -> Result<StructArray> {
-    let found = || answers.iter().map(|answer| answer.as_ref()?.as_ref().ok());
-    let errors = answers.iter().map(|answer| answer.as_ref()?.as_ref().err().map(ToString::to_string));
+fn to_array(results: &[Option<Result<Metadata, ImageError>>]) -> Result<StructArray> {
+    let found = || results.iter().map(|result| result.as_ref()?.as_ref().ok());
+    let errors = results.iter().map(|result| result.as_ref()?.as_ref().err().map(ToString::to_string));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(found().map(|image| Some(image?.width)).collect::<UInt32Array>()),
         Arc::new(found().map(|image| Some(image?.height)).collect::<UInt32Array>()),
@@ -113,6 +113,6 @@ fn to_array(answers: &[Option<Result<Metadata, ImageError>>]) -> Result<StructAr
         Arc::new(found().map(|image| image?.taken).collect::<TimestampMicrosecondArray>()),
         Arc::new(errors.collect::<StringArray>()),
     ];
-    let nulls: NullBuffer = answers.iter().map(Option::is_some).collect::<Vec<_>>().into();
+    let nulls: NullBuffer = results.iter().map(Option::is_some).collect::<Vec<_>>().into();
     Ok(StructArray::try_new(fields().clone(), columns, Some(nulls))?)
 }

@@ -57,7 +57,7 @@ impl Kind {
     }
 
     /// What is wrong with a literal, as the end of a sentence.
-    fn fault_of(&self, literal: &ScalarValue) -> Option<String> {
+    fn error_of(&self, literal: &ScalarValue) -> Option<String> {
         let Ok(value) = literal.cast_to(&self.data_type()) else {
             return Some(format!("can't be {literal}"));
         };
@@ -112,8 +112,8 @@ pub(crate) fn check(signature: &str, args: &ReturnFieldArgs<'_>, parameters: &[P
             };
             return plan_err!("{signature}: {name} must be {expected}, not {}", field.data_type());
         }
-        if let Some(fault) = literal.and_then(|literal| kind.fault_of(literal)) {
-            return plan_err!("{signature}: {name} {fault}");
+        if let Some(error) = literal.and_then(|literal| kind.error_of(literal)) {
+            return plan_err!("{signature}: {name} {error}");
         }
     }
     Ok(())
@@ -133,7 +133,7 @@ pub(crate) fn whole(
     if column.is_null(row) {
         return Ok(None);
     }
-    check_whole(range, column.value(row)).map(Some).map_err(|fault| format!("{name} {fault}"))
+    check_whole(range, column.value(row)).map(Some).map_err(|error| format!("{name} {error}"))
 }
 
 /// The value of a Float64 argument in a row.
@@ -150,8 +150,8 @@ pub(crate) fn text(column: &ArrayRef, row: usize) -> Option<&str> {
 
 fn check_whole(range: &RangeInclusive<i64>, value: i64) -> Result<u32, String> {
     let (least, most) = (range.start(), range.end());
-    let fault = || format!("must be from {least} to {most}, not {value}");
-    u32::try_from(value).ok().filter(|_| range.contains(&value)).ok_or_else(fault)
+    let error = || format!("must be from {least} to {most}, not {value}");
+    u32::try_from(value).ok().filter(|_| range.contains(&value)).ok_or_else(error)
 }
 
 fn check_word(words: &[&str], word: &str) -> Result<(), String> {

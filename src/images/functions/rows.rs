@@ -125,7 +125,7 @@ impl Call {
         self.output(Arc::new(builder.finish()))
     }
 
-    /// How many rows there are to answer.
+    /// How many rows the call has.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

@@ -91,9 +91,9 @@ fn ask_each(
         async move {
             match store.head(&file).await {
                 Err(StoreError::NotFound { .. }) => {
-                    Err(location.fault(format!("there is no file '{}'", location.path_of(&file))).into())
+                    Err(location.error(format!("there is no file '{}'", location.path_of(&file))).into())
                 }
-                answer => Ok(answer?),
+                found => Ok(found?),
             }
         }
     });
@@ -136,5 +136,5 @@ fn report_skipped(location: String, skipped: Count) -> impl Stream<Item = Result
 }
 
 fn not_found(location: &Location) -> datafusion::error::DataFusionError {
-    location.fault("there is no such file or folder").into()
+    location.error("there is no such file or folder").into()
 }

@@ -87,7 +87,7 @@ impl Location {
     }
 
     fn parse_for(written: &str, extensions: &'static [&'static str]) -> Result<Self> {
-        let fault = |reason: String| Error::Images { location: written.to_string(), reason };
+        let error = |reason: String| Error::Images { location: written.to_string(), reason };
         let parsed = match Url::parse(written) {
             Ok(url) if !Path::new(written).is_absolute() => match url.scheme() {
                 "file" => parse_file_url(&url),
@@ -95,7 +95,7 @@ impl Location {
             },
             _ => parse_path(written),
         };
-        let (url, choice) = parsed.map_err(fault)?;
+        let (url, choice) = parsed.map_err(error)?;
         Ok(Self { written: written.to_string(), url, choice, extensions })
     }
 
@@ -183,7 +183,7 @@ impl Location {
     }
 
     /// An error about this location.
-    pub(crate) fn fault(&self, reason: impl fmt::Display) -> Error {
+    pub(crate) fn error(&self, reason: impl fmt::Display) -> Error {
         Error::Images { location: self.written.clone(), reason: reason.to_string() }
     }
 

@@ -119,7 +119,7 @@ impl Walker {
                 Err(error) if error.depth() == 0 && is_missing(&error) => continue,
                 Err(error) if error.depth() == 0 => {
                     let reason = format!("the folder can't be listed: {}", plain(&error));
-                    Some(Err(self.location.fault(reason).into()))
+                    Some(Err(self.location.error(reason).into()))
                 }
                 Err(error) => {
                     let path = error.path().unwrap_or(folder);

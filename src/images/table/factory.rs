@@ -55,16 +55,16 @@ pub(crate) fn refuse_what_is_given(statement: &CreateExternalTable, location: &L
         // DataFusion puts options without a namespace into that of file formats
         let option = option.strip_prefix("format.").unwrap_or(option);
         return Err(location
-            .fault(format!("unknown option '{option}'; STORED AS {} takes none", statement.file_type)));
+            .error(format!("unknown option '{option}'; STORED AS {} takes none", statement.file_type)));
     }
     if !statement.order_exprs.is_empty() {
-        return Err(location.fault("files have no order; leave out WITH ORDER and use ORDER BY in queries"));
+        return Err(location.error("files have no order; leave out WITH ORDER and use ORDER BY in queries"));
     }
     let is_string_partition = |field: &FieldRef| {
         field.data_type().is_string() && statement.table_partition_cols.contains(field.name())
     };
     match statement.schema.fields().iter().find(|field| !is_string_partition(field)) {
-        Some(field) => Err(location.fault(format!(
+        Some(field) => Err(location.error(format!(
             "the columns of images are given; remove '{}' (string columns in PARTITIONED BY may be named)",
             field.name()
         ))),

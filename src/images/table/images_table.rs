@@ -49,7 +49,7 @@ impl ImagesTable {
         let schema = columns::table_schema(&partition_columns);
         for (index, field) in schema.fields().iter().enumerate() {
             if schema.fields().iter().skip(index + 1).any(|other| other.name() == field.name()) {
-                return Err(location.fault(format!(
+                return Err(location.error(format!(
                     "the partition column '{}' has the name of another column; rename its folders",
                     field.name()
                 )));
@@ -110,14 +110,14 @@ impl TableProvider for ImagesTable {
     ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
         let listing_columns = columns::listing_columns(&self.schema);
         let names = self.names(&listing_columns);
-        let answer = |filter: &&Expr| {
+        let support = |filter: &&Expr| {
             if expr_applicable_for_cols(&names, filter) && !has_subquery(filter) {
                 TableProviderFilterPushDown::Exact
             } else {
                 TableProviderFilterPushDown::Unsupported
             }
         };
-        Ok(filters.iter().map(answer).collect())
+        Ok(filters.iter().map(support).collect())
     }
 
     async fn scan(

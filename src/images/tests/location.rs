@@ -60,7 +60,7 @@ fn paths_are_local_or_urls() {
 }
 
 #[test]
-fn faults_name_the_location() {
+fn errors_name_the_location() {
     for (written, reason) in [
         ("/no-such-folder/", "there is no such file or folder"),
         ("no-such-file.jpg", "there is no such file or folder"),

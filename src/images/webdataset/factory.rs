@@ -26,7 +26,7 @@ impl TableProviderFactory for WebDatasetFactory {
     ) -> Result<Arc<dyn TableProvider>> {
         let location = Location::parse_shards(only_location(statement)?)?;
         if !statement.table_partition_cols.is_empty() {
-            return Err(location.fault("shards are not partitioned; leave out PARTITIONED BY").into());
+            return Err(location.error("shards are not partitioned; leave out PARTITIONED BY").into());
         }
         refuse_what_is_given(statement, &location)?;
         Ok(Arc::new(WebDatasetTable::new(location)))

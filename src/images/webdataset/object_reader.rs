@@ -59,8 +59,8 @@ impl Read for ObjectReader {
                 self.request();
             }
             let Some(next) = self.next.take() else { return Ok(0) };
-            let answer = self.runtime.block_on(next.join()).map_err(io::Error::from)?;
-            self.chunk = answer.map_err(|error| io::Error::new(kind_of(&error), explain(&error)))?;
+            let chunk = self.runtime.block_on(next.join()).map_err(io::Error::from)?;
+            self.chunk = chunk.map_err(|error| io::Error::new(kind_of(&error), explain(&error)))?;
             self.request();
         }
         let length = buffer.len().min(self.chunk.len());

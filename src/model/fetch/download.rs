@@ -46,13 +46,13 @@ pub(crate) struct Download<'a> {
 }
 
 /// Why an attempt failed, as the end of a sentence.
-enum Fault {
+enum Failure {
     /// Another attempt may get further.
     Lost(String),
     Final(String),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Final(format!("can't be kept: {error}"))
     }
@@ -102,8 +102,8 @@ impl Download<'_> {
         loop {
             let reason = match self.attempt(&mut file).await {
                 Ok(()) => return Ok(()),
-                Err(Fault::Final(reason)) => return Err(reason),
-                Err(Fault::Lost(reason)) => reason,
+                Err(Failure::Final(reason)) => return Err(reason),
+                Err(Failure::Lost(reason)) => reason,
             };
             let has = Self::length(&mut file).await?;
             // An attempt that brought nothing will not be followed by a better one.
@@ -125,7 +125,7 @@ impl Download<'_> {
     }
 
     /// Asks for what `file` lacks, and appends it.
-    async fn attempt(&self, file: &mut tokio::fs::File) -> Result<(), Fault> {
+    async fn attempt(&self, file: &mut tokio::fs::File) -> Result<(), Failure> {
         let mut had = file.metadata().await?.len();
         if self.size.is_some_and(|size| had > size) {
             file.set_len(0).await?;
@@ -145,7 +145,7 @@ impl Download<'_> {
         }
         let whole = self.size.or_else(|| Some(had + response.content_length()?));
         if let Some(whole) = whole.filter(|whole| *whole > self.limit) {
-            return Err(Fault::Final(format!(
+            return Err(Failure::Final(format!(
                 "has {whole} bytes, more than the {} that are taken",
                 self.limit
             )));
@@ -155,7 +155,7 @@ impl Download<'_> {
         while let Some(bytes) = next(&mut response).await? {
             let has = had + bytes.len() as u64;
             if has > whole.unwrap_or(self.limit) {
-                return Err(Fault::Final(format!("is longer than {} bytes", whole.unwrap_or(self.limit))));
+                return Err(Failure::Final(format!("is longer than {} bytes", whole.unwrap_or(self.limit))));
             }
             file.write_all(&bytes).await?;
             log_progress(self.name, had, has, whole);
@@ -163,36 +163,36 @@ impl Download<'_> {
         }
         file.flush().await?;
         match whole {
-            Some(whole) if had < whole => Err(Fault::Lost(format!("ended after {had} of {whole} bytes"))),
+            Some(whole) if had < whole => Err(Failure::Lost(format!("ended after {had} of {whole} bytes"))),
             _ => Ok(()),
         }
     }
 
     /// Sends the request for everything from byte `start` on.
-    async fn ask(&self, start: u64) -> Result<Response, Fault> {
+    async fn ask(&self, start: u64) -> Result<Response, Failure> {
         let request =
-            self.request.try_clone().ok_or_else(|| Fault::Final("can't be asked for twice".to_owned()))?;
+            self.request.try_clone().ok_or_else(|| Failure::Final("can't be asked for twice".to_owned()))?;
         let request = if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request };
-        let response = respond(request).await.map_err(Fault::Lost)?;
+        let response = respond(request).await.map_err(Failure::Lost)?;
         match response.status() {
             StatusCode::RANGE_NOT_SATISFIABLE if start > 0 => Ok(response),
-            status if status.is_server_error() => Err(Fault::Lost(refusal(status))),
-            status if !status.is_success() => Err(Fault::Final(refusal(status))),
+            status if status.is_server_error() => Err(Failure::Lost(refusal(status))),
+            status if !status.is_success() => Err(Failure::Final(refusal(status))),
             _ => Ok(response),
         }
     }
 }
 
-/// Sends a request and waits for the head of the answer.
+/// Sends a request and waits for the head of the response.
 ///
 /// # Errors
-/// A reason, as the end of a sentence, if there is no answer; whatever status it has is none.
+/// A reason, as the end of a sentence, if there is no response; no status is one.
 pub(crate) async fn respond(request: RequestBuilder) -> Result<Response, String> {
     let sent = tokio::time::timeout(SILENCE, request.send().map_err(|error| described(&error)));
     sent.await.unwrap_or_else(|_| Err(silent())).map_err(|reason| format!("can't be fetched: {reason}"))
 }
 
-/// Reads a whole answer of at most `limit` bytes.
+/// Reads a whole response of at most `limit` bytes.
 ///
 /// # Errors
 /// A reason, as the end of a sentence.
@@ -203,7 +203,7 @@ pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>
             Ok(None) => return Ok(whole),
             Ok(Some(bytes)) if whole.len() + bytes.len() <= limit => whole.extend_from_slice(&bytes),
             Ok(Some(_)) => return Err(format!("is longer than {limit} bytes")),
-            Err(Fault::Lost(reason) | Fault::Final(reason)) => return Err(reason),
+            Err(Failure::Lost(reason) | Failure::Final(reason)) => return Err(reason),
         }
     }
 }
@@ -242,16 +242,16 @@ async fn lock(part: PathBuf) -> io::Result<File> {
     opened.join().await.map_err(io::Error::other)?
 }
 
-/// The next bytes of an answer, `None` at its end.
-async fn next(response: &mut Response) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Fault> {
+/// The next bytes of a response, `None` at its end.
+async fn next(response: &mut Response) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Failure> {
     match tokio::time::timeout(SILENCE, response.chunk()).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(Fault::Lost(format!("broke off: {}", described(&error)))),
-        Err(_) => Err(Fault::Lost(format!("broke off: {}", silent()))),
+        Ok(Err(error)) => Err(Failure::Lost(format!("broke off: {}", described(&error)))),
+        Err(_) => Err(Failure::Lost(format!("broke off: {}", silent()))),
     }
 }
 
-/// The first byte that a partial answer has, by its `Content-Range: bytes 5-9/10`.
+/// The first byte that a partial response has, by its `Content-Range: bytes 5-9/10`.
 fn starts_at(response: &Response) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()

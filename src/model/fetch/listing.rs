@@ -1,4 +1,4 @@
-//! What a revision of a repository holds, as the hub answers `GET /api/models/<repository>/revision/<revision>?blobs=true`:
+//! What a revision of a repository holds, as the hub responds to `GET /api/models/<repository>/revision/<revision>?blobs=true`:
 //!
 //! ```json
 //! {"sha": "<commit>", "siblings": [
@@ -53,7 +53,7 @@ pub(crate) struct Listed {
 /// Why there is no listing, as a reason.
 #[derive(Debug)]
 pub(crate) enum Unlisted {
-    /// The hub did not answer, or not well; the cache may do instead.
+    /// The hub did not respond, or not well; the cache can replace it.
     Unreachable(String),
     /// The hub says no.
     Refused(String),
@@ -78,14 +78,14 @@ impl Listing {
             _ => {}
         }
         let bytes = body(response, MAX_LIST_BYTES).await.map_err(Unlisted::Unreachable)?;
-        let answer = serde_json::from_slice(&bytes).ok().as_ref().and_then(Self::read);
-        answer.ok_or_else(|| Unlisted::Refused("the hub's list of files can't be understood".to_owned()))
+        let response = serde_json::from_slice(&bytes).ok().as_ref().and_then(Self::read);
+        response.ok_or_else(|| Unlisted::Refused("the hub's list of files can't be understood".to_owned()))
     }
 
-    /// Reads the answer; files without size or digest, or with an odd path, are left out.
-    fn read(answer: &Value) -> Option<Self> {
-        let commit = answer.get("sha")?.as_str().filter(|commit| is_hex(commit, 40))?.to_owned();
-        let files = answer.get("siblings")?.as_array()?.iter().filter_map(Listed::read).collect();
+    /// Reads the response; files without size or digest, or with an odd path, are left out.
+    fn read(response: &Value) -> Option<Self> {
+        let commit = response.get("sha")?.as_str().filter(|commit| is_hex(commit, 40))?.to_owned();
+        let files = response.get("siblings")?.as_array()?.iter().filter_map(Listed::read).collect();
         Some(Self { commit, files })
     }
 
@@ -166,8 +166,8 @@ mod tests {
     fn listing(paths: &[&str]) -> Listing {
         let siblings =
             paths.iter().map(|path| json!({"rfilename": path, "size": 1, "blobId": "a".repeat(40)}));
-        let answer = json!({"sha": "c".repeat(40), "siblings": siblings.collect::<Vec<_>>()});
-        Listing::read(&answer).unwrap()
+        let response = json!({"sha": "c".repeat(40), "siblings": siblings.collect::<Vec<_>>()});
+        Listing::read(&response).unwrap()
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_missing_is_answered_with_those_there_are() {
+    fn a_file_that_is_missing_is_refused_with_those_there_are() {
         let files = listing(&["int8.onnx", "README.md"]);
         let expected = "there is no such file; there is int8.onnx";
         assert_eq!(files.model(Some("fp16.onnx")), Err(expected.to_owned()));
@@ -209,8 +209,8 @@ mod tests {
     fn paths_and_digests_that_lead_elsewhere_are_left_out() {
         let files = ["../model.onnx", "/model.onnx", "a//model.onnx", "a\\model.onnx"];
         assert!(listing(&files).files.is_empty());
-        let answer = json!({"sha": "../../etc", "siblings": []});
-        assert!(Listing::read(&answer).is_none());
+        let response = json!({"sha": "../../etc", "siblings": []});
+        assert!(Listing::read(&response).is_none());
         let odd = json!({"rfilename": "model.onnx", "size": 1, "blobId": "../x", "lfs": {"sha256": "../y"}});
         assert!(Listed::read(&odd).is_none());
     }

@@ -30,17 +30,17 @@ use crate::model::settings::CreateModel;
 /// too large or not the one of that digest.
 pub(crate) async fn local(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
     let location = &statement.location;
-    let fault =
+    let error =
         |reason| Error::Model { model: statement.name.clone(), reason: format!("'{location}': {reason}") };
     match location.split_once("://") {
         None => Ok(PathBuf::from(location)),
         Some(("file", path)) => Ok(PathBuf::from(path)),
         Some(("hf", repository)) => match hub::HubModel::parse(repository) {
-            Ok(model) => model.fetch().await.map_err(fault),
-            Err(reason) => Err(fault(reason)),
+            Ok(model) => model.fetch().await.map_err(error),
+            Err(reason) => Err(error(reason)),
         },
         Some(("https" | "http", _)) => web::fetch(statement, home).await,
-        Some((scheme, _)) => Err(fault(format!(
+        Some((scheme, _)) => Err(error(format!(
             "models are read from local files, hf://organisation/repository/file and https://, not over {scheme}://"
         ))),
     }

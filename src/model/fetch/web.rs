@@ -20,20 +20,20 @@ use crate::{Error, Result};
 /// [`Error::Option`] if the digest is not said or the file has another; [`Error::Model`] if it can't be fetched or kept,
 /// or would come unencrypted from another machine.
 pub(crate) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
-    let faults = Faults(statement);
-    let url = checked(&statement.location).map_err(|reason| faults.of_model(&reason))?;
+    let errors = Errors(statement);
+    let url = checked(&statement.location).map_err(|reason| errors.of_model(&reason))?;
     let downloads = home.join("downloads");
     match said_digest(statement) {
-        Some(said) if !is_digest(&said) => Err(faults.of_sha256(format!("'{said}' is not 64 hex digits"))),
+        Some(said) if !is_digest(&said) => Err(errors.of_sha256(format!("'{said}' is not 64 hex digits"))),
         Some(said) => {
             let file = downloads.join(&said).join("model.onnx");
-            fetch_to(&url, &file, Some(&said)).await.map_err(|reason| faults.of_model(&reason))?;
+            fetch_to(&url, &file, Some(&said)).await.map_err(|reason| errors.of_model(&reason))?;
             Ok(file)
         }
         None => {
-            let kept = fetch_unknown(&url, &downloads).await.map_err(|reason| faults.of_model(&reason))?;
+            let kept = fetch_unknown(&url, &downloads).await.map_err(|reason| errors.of_model(&reason))?;
             let location = &statement.location;
-            Err(faults.of_sha256(format!(
+            Err(errors.of_sha256(format!(
                 "'{location}' may change, so its digest must be said; today that is sha256 '{kept}'"
             )))
         }
@@ -101,9 +101,9 @@ fn is_digest(text: &str) -> bool {
 }
 
 /// Makes errors of a statement.
-struct Faults<'a>(&'a CreateModel);
+struct Errors<'a>(&'a CreateModel);
 
-impl Faults<'_> {
+impl Errors<'_> {
     fn of_model(&self, reason: &str) -> Error {
         let reason = format!("'{}': {reason}", self.0.location);
         Error::Model { model: self.0.name.clone(), reason }

@@ -68,7 +68,7 @@ impl InputSpec {
     /// If `port` can't be an image, or an option contradicts it or is missing.
     pub(crate) fn resolve(settings: &mut Settings<'_>, port: &Port) -> Result<Self> {
         let image = Image::new(port)
-            .ok_or_else(|| settings.model_fault(format!("input {port} can't be an image")))?;
+            .ok_or_else(|| settings.model_error(format!("input {port} can't be an image")))?;
         let layout = image.layout(settings)?;
         let channels = image.channels(settings, layout)?;
         let Size { width, height } = image.size(settings, layout)?;
@@ -152,13 +152,13 @@ impl<'a> Image<'a> {
             (None, Some(width), Some(height)) => {
                 let size = Size::new(width, height);
                 let size =
-                    size.map_err(|reason| settings.model_fault(format!("input {}: {reason}", self.port)))?;
+                    size.map_err(|reason| settings.model_error(format!("input {}: {reason}", self.port)))?;
                 settings.note("input_size", &size, Source::Graph);
                 Ok(size)
             }
             (None, ..) => {
                 let reason = format!("input {} leaves it open; set it, as in input_size '224'", self.port);
-                Err(settings.option_fault("input_size", &reason))
+                Err(settings.option_error("input_size", &reason))
             }
         }
     }
@@ -169,7 +169,7 @@ impl<'a> Image<'a> {
         option: &str,
         value: &impl std::fmt::Display,
     ) -> crate::Error {
-        settings.option_fault(option, &format!("{value} contradicts input {}", self.port))
+        settings.option_error(option, &format!("{value} contradicts input {}", self.port))
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
         resolve_onnx(&Onnx::classifier(shape, 10), options).map(|(input, _)| input)
     }
 
-    fn fault(shape: &str, options: &[(&str, &str)]) -> String {
+    fn error(shape: &str, options: &[(&str, &str)]) -> String {
         resolve(shape, options).err().unwrap_or_default()
     }
 
@@ -238,14 +238,14 @@ mod tests {
 
     #[test]
     fn options_must_agree_with_what_is_fixed_and_say_what_is_open() {
-        let faults = [
-            fault("b,3,224,224", &[("input_size", "320x240")]),
-            fault("b,3,h,224", &[("input_size", "320")]),
-            fault("b,3,224,224", &[("layout", "NHWC")]),
-            fault("b,3,224,224", &[("channels", "L")]),
-            fault("b,3,h,w", &[]),
+        let errors = [
+            error("b,3,224,224", &[("input_size", "320x240")]),
+            error("b,3,h,224", &[("input_size", "320")]),
+            error("b,3,224,224", &[("layout", "NHWC")]),
+            error("b,3,224,224", &[("channels", "L")]),
+            error("b,3,h,w", &[]),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': option 'input_size': 320x240 contradicts input 'pixels' float32 [b, 3, 224, 224]
         model 'm': option 'input_size': 320x320 contradicts input 'pixels' float32 [b, 3, h, 224]
         model 'm': option 'layout': NHWC contradicts input 'pixels' float32 [b, 3, 224, 224]
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn sizes_beyond_reason_are_refused() {
-        insta::assert_snapshot!(fault("b,3,99999999999,224", &[]), @r"
+        insta::assert_snapshot!(error("b,3,99999999999,224", &[]), @r"
         model 'm': input 'pixels' float32 [b, 3, 99999999999, 224]: 224x99999999999 is not from 1x1 to 16384x16384 with 67108864 pixels at most
         ");
     }

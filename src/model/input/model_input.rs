@@ -56,12 +56,12 @@ impl ModelInput {
     /// Resolves all inputs of a graph, with the options of its image.
     ///
     /// # Errors
-    /// More than one image, an input that neither images nor columns can be given to, and the faults of options.
+    /// More than one image, an input that neither images nor columns can be given to, and the errors of options.
     pub(crate) fn resolve_all(settings: &mut Settings<'_>, graph: &Graph) -> Result<Vec<Self>> {
         if graph.inputs.is_empty() {
-            return Err(settings.model_fault("takes no input"));
+            return Err(settings.model_error("takes no input"));
         }
-        let image = image_port(graph).map_err(|reason| settings.model_fault(reason))?;
+        let image = image_port(graph).map_err(|reason| settings.model_error(reason))?;
         if image.is_none() {
             settings.refuse_image_options(&format!(
                 "the model takes no image; its input {}",
@@ -74,7 +74,7 @@ impl ModelInput {
                 let preprocessing = Preprocessing::resolve(settings, input.channels, input.element)?;
                 return Ok(Self::Image(ImageSpec { input, preprocessing }));
             }
-            NumbersSpec::new(port).map(Self::Numbers).map_err(|reason| settings.model_fault(reason))
+            NumbersSpec::new(port).map(Self::Numbers).map_err(|reason| settings.model_error(reason))
         };
         graph.inputs.iter().map(input).collect()
     }
@@ -101,11 +101,11 @@ pub(crate) fn fixed_batch(settings: &Settings<'_>, graph: &Graph) -> Result<Opti
     if let Some(other) =
         graph.inputs.iter().find(|port| batch(port).is_some_and(|other| Some(other) != batch(first)))
     {
-        return Err(settings.model_fault(format!("inputs {first} and {other} have different batches")));
+        return Err(settings.model_error(format!("inputs {first} and {other} have different batches")));
     }
     match batch(first) {
         Some(large) if large > MAX_BATCH => {
-            Err(settings.model_fault(format!("input {first} has a batch above {MAX_BATCH}")))
+            Err(settings.model_error(format!("input {first} has a batch above {MAX_BATCH}")))
         }
         batch => Ok(batch),
     }
@@ -171,27 +171,27 @@ fn wrong_count(inputs: &[ModelInput], given: usize) -> String {
 mod tests {
     use crate::model::{Folder, Onnx};
 
-    fn fault(onnx: Onnx) -> String {
+    fn error(onnx: Onnx) -> String {
         let onnx = onnx.node("Gemm", &["x"], "y").output("y", "float32", "b,10");
-        Folder::with(&onnx).unwrap().fault(&[])
+        Folder::with(&onnx).unwrap().error(&[])
     }
 
     #[test]
     fn inputs_that_nothing_can_be_given_to_are_refused() {
         let image = || Onnx::new().input("x", "float32", "b,3,8,8");
-        let faults = [
-            fault(Onnx::new()),
-            fault(image().input("other", "float16", "b,8,8,1")),
-            fault(image().input("ids", "string", "b,1")),
-            fault(image().input("wave", "complex64", "b,1")),
-            fault(Onnx::new().input("x", "float32", "")),
-            fault(Onnx::new().input("x", "float32", "4")),
-            fault(Onnx::new().input("x", "float32", "b,n,m")),
-            fault(Onnx::new().input("x", "float32", "b,9999999999,9999999999")),
-            fault(Onnx::new().input("x", "float32", "99999999999,2")),
-            fault(image().input("ids", "int64", "4,77").input("mask", "int64", "2,77")),
+        let errors = [
+            error(Onnx::new()),
+            error(image().input("other", "float16", "b,8,8,1")),
+            error(image().input("ids", "string", "b,1")),
+            error(image().input("wave", "complex64", "b,1")),
+            error(Onnx::new().input("x", "float32", "")),
+            error(Onnx::new().input("x", "float32", "4")),
+            error(Onnx::new().input("x", "float32", "b,n,m")),
+            error(Onnx::new().input("x", "float32", "b,9999999999,9999999999")),
+            error(Onnx::new().input("x", "float32", "99999999999,2")),
+            error(image().input("ids", "int64", "4,77").input("mask", "int64", "2,77")),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': takes no input
         model 'm': takes two images, 'x' float32 [b, 3, 8, 8] and 'other' float16 [b, 8, 8, 1]; a call can give one
         model 'm': input 'ids' string [b, 1] is text, which has no numbers before a tokenizer or an encoder makes them; export the model without that step

@@ -147,17 +147,17 @@ mod tests {
 
     #[test]
     fn what_would_spoil_every_image_is_refused() {
-        let fault = |key, value| resolve(&[(key, value)], Channels::Rgb).err().unwrap_or_default();
-        let faults = [
-            fault("mean", "0.5,0.5"),
-            fault("std", "1,0,1"),
-            fault("std", "-1"),
-            fault("rescale", "0"),
-            fault("crop_fraction", "87.5"),
-            fault("resize", "squash"),
-            fault("padding", "256"),
+        let error = |key, value| resolve(&[(key, value)], Channels::Rgb).err().unwrap_or_default();
+        let errors = [
+            error("mean", "0.5,0.5"),
+            error("std", "1,0,1"),
+            error("std", "-1"),
+            error("rescale", "0"),
+            error("crop_fraction", "87.5"),
+            error("resize", "squash"),
+            error("padding", "256"),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': option 'mean': 2 numbers for 3 channels
         model 'm': option 'std': 1,0,1 is not above 0 in every channel
         model 'm': option 'std': -1 is not above 0 in every channel

@@ -116,7 +116,7 @@ impl Model {
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
         let result = session.run(batch, outputs, cancellation);
         if result.is_err() {
-            // A terminated run is no fault of its rows.
+            // A terminated run is no error of its rows.
             cancellation.check()?;
         }
         Ok(result)
@@ -136,7 +136,7 @@ impl Model {
         if resources.precision != Precision::F32 {
             let given = resources.precision;
             return Err(
-                self.fault("precision", format!("'{given}' is not supported: the provider computes in f32"))
+                self.error("precision", format!("'{given}' is not supported: the provider computes in f32"))
             );
         }
         // Without a runtime nothing can be known of devices, and nothing will run.
@@ -153,7 +153,7 @@ impl Model {
                     "cpu"
                 };
                 let given = &resources.device;
-                Err(self.fault(
+                Err(self.error(
                     "device",
                     format!("'{given}' is not available; the installed ONNX Runtime offers {offers}"),
                 ))
@@ -161,7 +161,7 @@ impl Model {
         }
     }
 
-    fn fault(&self, option: &str, reason: String) -> Error {
+    fn error(&self, option: &str, reason: String) -> Error {
         Error::Option { model: self.spec.name.clone(), option: option.to_owned(), reason }
     }
 }

@@ -234,18 +234,18 @@ impl Session {
         outputs: &[String],
         options: &RunOptions<HasSelectedOutputs>,
     ) -> Result<Vec<BatchOutput>, String> {
-        let fault = |error: ort::Error| error.to_string();
+        let describe = |error: ort::Error| error.to_string();
         let rows = self.fixed_batch.unwrap_or(batch.rows);
         let numbers = batch.numbers.iter().map(|given| Numbers::batched(given, rows));
         let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
         let mut inputs = Vec::with_capacity(1 + numbers.len());
         if let (Some(name), Some((tensor, first))) = (&self.image, batch.images) {
-            inputs.push((name.as_str(), image_input(tensor, first, rows).map_err(fault)?));
+            inputs.push((name.as_str(), image_input(tensor, first, rows).map_err(describe)?));
         }
         for (name, numbers) in self.numbers.iter().zip(&numbers) {
-            inputs.push((name.as_str(), numbers_input(numbers).map_err(fault)?));
+            inputs.push((name.as_str(), numbers_input(numbers).map_err(describe)?));
         }
-        let given = self.session.run_with_options(inputs, options).map_err(fault)?;
+        let given = self.session.run_with_options(inputs, options).map_err(describe)?;
         let output = |name: &String| match given.get(name) {
             Some(value) => batch_output(name, value, rows),
             None => Err(format!("the model gave no output '{name}'")),
@@ -306,21 +306,21 @@ fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<'_>> {
 
 /// A copy of an output's numbers.
 fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutput, String> {
-    let fault = |error: ort::Error| error.to_string();
+    let describe = |error: ort::Error| error.to_string();
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
         return Err(format!("output '{name}' is no tensor"));
     };
     let shape: Vec<_> = shape.iter().map(|length| usize::try_from(*length).unwrap_or(0)).collect();
     macro_rules! numbers {
         ($array:ty, $number:ty) => {
-            Arc::new(<$array>::from(value.try_extract_tensor::<$number>().map_err(fault)?.1.to_vec()))
+            Arc::new(<$array>::from(value.try_extract_tensor::<$number>().map_err(describe)?.1.to_vec()))
                 as ArrayRef
         };
     }
     let numbers = match ty {
         TensorElementType::Float32 => numbers!(Float32Array, f32),
         TensorElementType::Float16 => {
-            let (_, halves) = value.try_extract_tensor::<f16>().map_err(fault)?;
+            let (_, halves) = value.try_extract_tensor::<f16>().map_err(describe)?;
             Arc::new(Float32Array::from_iter_values(halves.iter().map(|half| half.to_f32())))
         }
         TensorElementType::Float64 => numbers!(Float64Array, f64),
@@ -334,7 +334,7 @@ fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutpu
         TensorElementType::Uint64 => numbers!(UInt64Array, u64),
         TensorElementType::Bool => numbers!(BooleanArray, bool),
         TensorElementType::String => {
-            Arc::new(StringArray::from(value.try_extract_strings().map_err(fault)?.1))
+            Arc::new(StringArray::from(value.try_extract_strings().map_err(describe)?.1))
         }
         other => return Err(format!("output '{name}' is of type {other}, which SQL has no numbers for")),
     };

@@ -47,9 +47,9 @@ pub(crate) fn side_folders(model: &Path) -> impl Iterator<Item = &Path> {
 /// # Errors
 /// A reason that names the file: it can't be opened, is no regular file, or is too large.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let fault = |error: std::io::Error| format!("can't read '{}': {error}", path.display());
+    let describe = |error: std::io::Error| format!("can't read '{}': {error}", path.display());
     let too_large = || format!("'{}' is larger than {} MiB", path.display(), limit >> 20);
-    let metadata = std::fs::metadata(path).map_err(fault)?;
+    let metadata = std::fs::metadata(path).map_err(describe)?;
     if !metadata.is_file() {
         return Err(format!("'{}' is not a file", path.display()));
     }
@@ -57,8 +57,8 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    let file = File::open(path).map_err(fault)?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(fault)?;
+    let file = File::open(path).map_err(describe)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(describe)?;
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
 }
 

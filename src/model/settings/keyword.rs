@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_answered_with_the_known_ones() {
+    fn an_unknown_word_is_refused_with_the_known_ones() {
         let error = "squash".parse::<Resize>().map_err(|error| error.to_string());
         assert_eq!(error, Err("'squash' is not one of crop, stretch, letterbox".to_string()));
     }

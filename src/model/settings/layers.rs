@@ -1,11 +1,11 @@
-//! Settings of one model in layers: each key is answered by the strongest layer that has it.
+//! Settings of one model in layers: the value of a key is that of the strongest layer that has it.
 //!
 //! ```text
 //! OPTIONS ► seequel.json ► preprocessor_config.json ► config.json ► ONNX file ► default
 //! strongest                 (Hugging Face)                                      weakest
 //! ```
 //!
-//! Every answer is noted with its source, for `DESCRIBE MODEL`.
+//! Every value is noted with its source, for `DESCRIBE MODEL`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -114,7 +114,7 @@ impl<'a> Settings<'a> {
         let is_ours = matches!(source, Source::Options | Source::SeequelJson);
         self.layers.push((source, layer));
         match stranger {
-            Some(key) if is_ours => Err(self.option_fault(&key, &unknown(&key))),
+            Some(key) if is_ours => Err(self.option_error(&key, &unknown(&key))),
             _ => Ok(()),
         }
     }
@@ -140,7 +140,7 @@ impl<'a> Settings<'a> {
             self.strongest(key)
                 .is_some_and(|(_, source)| matches!(source, Source::Options | Source::SeequelJson))
         });
-        said.map_or(Ok(()), |key| Err(self.option_fault(key, reason)))
+        said.map_or(Ok(()), |key| Err(self.option_error(key, reason)))
     }
 
     fn strongest(&self, key: &str) -> Option<(&Value, &Source)> {
@@ -159,7 +159,7 @@ impl<'a> Settings<'a> {
         let Some((value, source)) = self.strongest(key) else {
             return Ok(None);
         };
-        let value = read(value, source).map_err(|reason| self.option_fault(key, &reason))?;
+        let value = read(value, source).map_err(|reason| self.option_error(key, &reason))?;
         Ok(Some((value, source.clone())))
     }
 
@@ -204,13 +204,13 @@ impl<'a> Settings<'a> {
         KEYS.iter().filter_map(|key| self.resolved.remove(key)).collect()
     }
 
-    /// A fault of the model as a whole.
-    pub(crate) fn model_fault(&self, reason: impl Into<String>) -> Error {
+    /// An error of the model as a whole.
+    pub(crate) fn model_error(&self, reason: impl Into<String>) -> Error {
         Error::Model { model: self.model.to_string(), reason: reason.into() }
     }
 
-    /// A fault of one option, with the file that it stands in unless that is the statement just typed.
-    pub(crate) fn option_fault(&self, option: &str, reason: &str) -> Error {
+    /// An error of one option, with the file that it stands in unless that is the statement just typed.
+    pub(crate) fn option_error(&self, option: &str, reason: &str) -> Error {
         let reason = match self.strongest(option) {
             Some((_, source)) if *source != Source::Options => format!("{reason} (from {source})"),
             _ => reason.to_string(),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_layer_answers_and_null_is_no_answer() -> Result<()> {
+    fn the_strongest_layer_wins_and_null_is_no_value() -> Result<()> {
         let mut settings = Settings::new("m");
         settings.push(Source::Options, layer("std", Value::Null))?;
         settings.push(Source::SeequelJson, layer("std", json!(128)))?;
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_answered_with_the_nearest_or_all() {
+    fn an_unknown_key_is_refused_with_the_nearest_or_all() {
         let push =
             |source, key| Settings::new("m").push(source, layer(key, json!(1))).map_err(|e| e.to_string());
         let near = "model 'm': option 'lables': there is no such option; did you mean 'labels'?";

@@ -40,10 +40,10 @@ fn push_file(
     let Some(path) = side_folders(model).map(|folder| folder.join(name)).find(|path| path.is_file()) else {
         return Ok(());
     };
-    let bytes = read_bounded(&path, MAX_SIDE_BYTES).map_err(|reason| settings.model_fault(reason))?;
+    let bytes = read_bounded(&path, MAX_SIDE_BYTES).map_err(|reason| settings.model_error(reason))?;
     let object = serde_json::from_slice::<Map<String, Value>>(&bytes);
     let object = object.map_err(|error| {
-        settings.model_fault(format!("'{}' is not a JSON object: {error}", path.display()))
+        settings.model_error(format!("'{}' is not a JSON object: {error}", path.display()))
     })?;
     settings.push(source, translate(&object))
 }
@@ -55,17 +55,17 @@ mod tests {
     type TestResult = Result<(), Box<dyn std::error::Error>>;
 
     #[test]
-    fn faults_in_files_name_the_file() -> TestResult {
+    fn errors_in_files_name_the_file() -> TestResult {
         let labels = r#"{"labels": "labels.txt"}"#;
-        let faults = [
-            Folder::classifier()?.put("config.json", "[]")?.fault(&[]),
-            Folder::classifier()?.put("seequel.json", "{")?.fault(&[]),
-            Folder::classifier()?.put("seequel.json", r#"{"lables": 1}"#)?.fault(&[]),
-            Folder::classifier()?.put("seequel.json", labels)?.fault(&[]),
-            Folder::classifier()?.put("seequel.json", labels)?.put("labels.txt", "cat\ndog\nfox")?.fault(&[]),
-            Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?.fault(&[]),
+        let errors = [
+            Folder::classifier()?.put("config.json", "[]")?.error(&[]),
+            Folder::classifier()?.put("seequel.json", "{")?.error(&[]),
+            Folder::classifier()?.put("seequel.json", r#"{"lables": 1}"#)?.error(&[]),
+            Folder::classifier()?.put("seequel.json", labels)?.error(&[]),
+            Folder::classifier()?.put("seequel.json", labels)?.put("labels.txt", "cat\ndog\nfox")?.error(&[]),
+            Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?.error(&[]),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': 'config.json' is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
         model 'm': 'seequel.json' is not a JSON object: EOF while parsing an object at line 1 column 1
         model 'm': option 'lables': there is no such option; did you mean 'labels'? (from seequel.json)
@@ -77,9 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_source_repairs_a_faulty_one() -> TestResult {
-        let faulty = Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?;
-        assert!(faulty.resolve(&[("rescale", "1/255")]).is_ok());
+    fn a_stronger_source_repairs_a_wrong_one() -> TestResult {
+        let wrong = Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?;
+        assert!(wrong.resolve(&[("rescale", "1/255")]).is_ok());
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ impl ModelSpec {
     /// a file is missing or is something else, an option is unknown, malformed or contradicts the graph.
     pub fn resolve(name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Self> {
         let mut settings = Settings::new(name);
-        let file = locate(file).map_err(|reason| settings.model_fault(reason))?;
+        let file = locate(file).map_err(|reason| settings.model_error(reason))?;
         push_layers(&mut settings, &file, options)?;
         let (graph, sha256) = read_graph(&mut settings, &file)?;
         let inputs = ModelInput::resolve_all(&mut settings, &graph)?;
@@ -63,17 +63,17 @@ impl ModelSpec {
 
 /// Reads the ONNX file's outline and digest, and checks both.
 fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String)> {
-    let bytes = read_bounded(file, MAX_MODEL_BYTES).map_err(|reason| settings.model_fault(reason))?;
+    let bytes = read_bounded(file, MAX_MODEL_BYTES).map_err(|reason| settings.model_error(reason))?;
     let sha256 = resolve_sha256(settings, file, &bytes)?;
     let graph = Graph::read(&bytes).map_err(|reason| {
-        settings.model_fault(format!("'{}' is not an ONNX file: {reason}", file.display()))
+        settings.model_error(format!("'{}' is not an ONNX file: {reason}", file.display()))
     })?;
     let missing = graph.weight_files.iter().find(|name| !file.with_file_name(name).is_file());
     match missing {
         Some(name) => {
             let reason =
                 format!("there is no file '{name}' beside '{}', which keeps weights there", file.display());
-            Err(settings.model_fault(reason))
+            Err(settings.model_error(reason))
         }
         None => Ok((graph, sha256)),
     }
@@ -90,7 +90,7 @@ fn resolve_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Res
     let (demanded, source) = demanded.unwrap_or_else(|| (actual.clone(), Source::Graph));
     if !demanded.eq_ignore_ascii_case(&actual) {
         let reason = format!("'{}' has digest {actual}, not {demanded}", file.display());
-        return Err(settings.option_fault("sha256", &reason));
+        return Err(settings.option_error("sha256", &reason));
     }
     settings.note("sha256", &actual, source);
     Ok(actual)
@@ -187,10 +187,10 @@ mod tests {
         };
         assert_eq!(names("first")?, ["background", "cat", "dog"]);
         assert_eq!(names("last")?, ["cat", "dog", "background"]);
-        let fault = Folder::classifier()?.put("labels.txt", "cat\ndog")?;
-        let fault = fault.fault(&[("labels", "labels.txt"), ("background", "first")]);
+        let error = Folder::classifier()?.put("labels.txt", "cat\ndog")?;
+        let error = error.error(&[("labels", "labels.txt"), ("background", "first")]);
         let expected = "labels.txt with the background has 3 labels but output 'logits' has 2 classes";
-        assert_eq!(fault, format!("model 'm': option 'labels': {expected}"));
+        assert_eq!(error, format!("model 'm': option 'labels': {expected}"));
         Ok(())
     }
 
@@ -241,11 +241,11 @@ mod tests {
     #[test]
     fn a_file_that_is_no_model_is_refused() -> TestResult {
         let pointer = "version https://git-lfs.example/spec/v1\noid sha256:00\nsize 1\n";
-        let faults = [
-            Folder::classifier()?.put("model.onnx", "<html></html>")?.fault(&[]),
-            Folder::classifier()?.put("model.onnx", pointer)?.fault(&[]),
+        let errors = [
+            Folder::classifier()?.put("model.onnx", "<html></html>")?.error(&[]),
+            Folder::classifier()?.put("model.onnx", pointer)?.error(&[]),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': 'model.onnx' is not an ONNX file: failed to decode Protobuf message: ModelProto.graph: invalid wire type: EndGroup (expected LengthDelimited)
         model 'm': 'model.onnx' is not an ONNX file: it only points to one; fetch that with 'git lfs pull'
         ");
@@ -258,7 +258,7 @@ mod tests {
             Folder::with(&Onnx::classifier("b,3,224,224", 2).weight_in_file("w", "model.onnx_data"))?;
         let expected =
             "model 'm': there is no file 'model.onnx_data' beside 'model.onnx', which keeps weights there";
-        assert_eq!(folder.fault(&[]), expected);
+        assert_eq!(folder.error(&[]), expected);
         assert!(folder.put("model.onnx_data", "")?.resolve(&[]).is_ok());
         Ok(())
     }
@@ -267,13 +267,13 @@ mod tests {
     fn options_are_checked_against_the_file() -> TestResult {
         let folder = Folder::classifier()?;
         let digest = folder.resolve(&[])?.sha256;
-        let faults = [
-            folder.fault(&[("sha256", "00")]).replace(&digest, "<digest>"),
-            folder.fault(&[("batchsize", "8")]),
-            folder.fault(&[("labels", r#"["cat"]"#)]),
-            folder.fault(&[("task", "image-clasification")]),
+        let errors = [
+            folder.error(&[("sha256", "00")]).replace(&digest, "<digest>"),
+            folder.error(&[("batchsize", "8")]),
+            folder.error(&[("labels", r#"["cat"]"#)]),
+            folder.error(&[("task", "image-clasification")]),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': option 'sha256': 'model.onnx' has digest <digest>, not 00
         model 'm': option 'batchsize': there is no such option; did you mean 'batch_size'?
         model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'

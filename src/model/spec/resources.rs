@@ -128,7 +128,7 @@ fn batch_size(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result
     match (size.0, fixed_batch) {
         (Some(size), Some(fixed)) if size != fixed => {
             let reason = format!("the graph takes batches of {fixed} and no other; leave the option out");
-            Err(settings.option_fault("batch_size", &reason))
+            Err(settings.option_error("batch_size", &reason))
         }
         (size, _) => Ok(size),
     }
@@ -264,19 +264,19 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_the_option() {
-        let fault = |key, value| resolve(&[(key, value)], Some(4)).err().unwrap_or_default();
-        let faults = [
-            fault("batch_size", "0"),
-            fault("batch_size", "8"),
-            fault("concurrency", "4..1"),
-            fault("num_cpus", "many"),
-            fault("num_gpus", "2"),
-            fault("precision", "int8"),
-            fault("device", "gpu 0"),
-            fault("provider_options", "num_streams=1"),
+    fn errors_name_the_option() {
+        let error = |key, value| resolve(&[(key, value)], Some(4)).err().unwrap_or_default();
+        let errors = [
+            error("batch_size", "0"),
+            error("batch_size", "8"),
+            error("concurrency", "4..1"),
+            error("num_cpus", "many"),
+            error("num_gpus", "2"),
+            error("precision", "int8"),
+            error("device", "gpu 0"),
+            error("provider_options", "num_streams=1"),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r#"
+        insta::assert_snapshot!(errors.join("\n"), @r#"
         model 'm': option 'batch_size': '0' is not a whole number from 1 to 65536
         model 'm': option 'batch_size': the graph takes batches of 4 and no other; leave the option out
         model 'm': option 'concurrency': '4..1' is not a number of sessions such as 2 or 1..4, from 1 to 1024

@@ -64,8 +64,8 @@ mod tests {
         assert_eq!((two.floats(1), two.shape()), (Some(&[3.0, 4.0][..]), &[2][..]));
         let one = BatchOutput::new("y", &[4, 1], numbers(), 1)?;
         assert_eq!((one.image(0).len(), one.shape()), (4, &[4, 1][..]));
-        let fault = BatchOutput::new("y", &[4], numbers(), 3).err();
-        assert_eq!(fault.as_deref(), Some("output 'y' of shape [4] has no part for each of 3 images"));
+        let error = BatchOutput::new("y", &[4], numbers(), 3).err();
+        assert_eq!(error.as_deref(), Some("output 'y' of shape [4] has no part for each of 3 images"));
         Ok(())
     }
 }

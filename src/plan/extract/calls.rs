@@ -19,7 +19,7 @@ pub(super) fn column_number(name: &str) -> Option<usize> {
     name.strip_prefix(COLUMN_PREFIX)?.parse().ok()
 }
 
-/// A call whose answer a plan carries in a column.
+/// A call whose prediction a plan carries in a column.
 #[derive(Debug, Clone)]
 pub(super) struct Carried {
     /// The call, in terms of the plan's other columns.
@@ -69,7 +69,7 @@ pub(super) struct Pass<'a> {
 
 impl Pass<'_> {
     /// Rewrites `expr`. A `lazy` expression may not be evaluated for every row, so its calls stay where they are unless
-    /// their answers are there anyway.
+    /// their predictions are there anyway.
     pub(super) fn rewrite(&mut self, expr: Expr, lazy: bool) -> Result<Transformed<Expr>> {
         match expr {
             Expr::Lambda(_) => Ok(Transformed::no(expr)),

@@ -14,11 +14,11 @@
 //!
 //! Going up from the leaves, each node is told which calls the plan below it *carries* in hidden columns. A call that
 //! is carried becomes that column; any other gets an `Infer` node right below the node it occurs in. Hidden columns are
-//! passed on as far up as the image they answer for is visible, so that the same call in SELECT and in WHERE, in two
+//! passed on as far up as the image they look at is visible, so that the same call in SELECT and in WHERE, in two
 //! nodes, runs once; where nobody reads them, DataFusion prunes them. Nodes whose schema means something
 //! (UNION, DISTINCT, subqueries, the root) get it restored by a projection.
 //!
-//! Calls stay in their place, to be run by the function itself, where no row-by-row operator below could answer them:
+//! Calls stay in their place, to be run by the function itself, where no row-by-row operator below could run them:
 //! in branches of CASE and COALESCE that may not be taken, in lambdas, and over subqueries.
 //!
 //! DataFusion turns correlated subqueries into joins, but not through nodes it does not know. So calls above a reference

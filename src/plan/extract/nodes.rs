@@ -28,7 +28,7 @@ pub(super) struct Extraction<'a> {
     pub(super) changed: bool,
 }
 
-/// A plan, and the calls whose answers it carries beside its own columns.
+/// A plan, and the calls whose predictions it carries beside its own columns.
 #[derive(Debug)]
 struct Extracted {
     plan: LogicalPlan,
@@ -135,7 +135,7 @@ impl Extraction<'_> {
         Ok(Extracted::plain(LogicalPlan::Distinct(Distinct::On(node))))
     }
 
-    /// A call in ON is answered on the side whose image it looks at.
+    /// A call in ON runs on the side whose image it looks at.
     fn join(&mut self, node: Join) -> Result<Extracted> {
         let mut left = self.rewrite(Arc::unwrap_or_clone(node.left))?;
         let mut right = self.rewrite(Arc::unwrap_or_clone(node.right))?;
@@ -253,7 +253,7 @@ impl Extraction<'_> {
     }
 }
 
-/// The column `path` beside what a model looks at: what to call the row in an error, or in the log where the answer has
+/// The column `path` beside what a model looks at: what to call the row in an error, or in the log where the prediction has
 /// no place for one.
 fn row_of(input: &Expr, schema: &DFSchema) -> Option<Expr> {
     let relation = input.column_refs().into_iter().next()?.relation.clone();
@@ -261,9 +261,9 @@ fn row_of(input: &Expr, schema: &DFSchema) -> Option<Expr> {
     schema.has_column(&path).then_some(Expr::Column(path))
 }
 
-/// The calls whose answers come out of a join.
+/// The calls whose predictions come out of a join.
 ///
-/// An outer join makes up rows in which one side is NULL. There the side's answers are NULL as well, which is what the
+/// An outer join makes up rows in which one side is NULL. There the side's predictions are NULL as well, which is what the
 /// call would say of a column that is NULL, but not of an expression that makes something of it, such as a constant.
 fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>) -> Vec<Carried> {
     let null_if_padded = |carried: Vec<Carried>| {

@@ -1,4 +1,4 @@
-//! How values look in a table that would be unreadable in full: images, embeddings, answers of models.
+//! How values look in a table that would be unreadable in full: images, embeddings, predictions.
 
 use std::fmt::Write;
 
@@ -84,7 +84,7 @@ impl<'a, A: ArrayAccessor<Item = &'a [u8]>> DisplayIndex for BinaryCells<'a, A> 
     }
 }
 
-/// `{label: lion, confidence: 0.9}`: of an answer, `error` is there only if there is one.
+/// `{label: lion, confidence: 0.9}`: in a prediction, `error` is there only if there is one.
 struct StructCells<'a> {
     rows: &'a StructArray,
     fields: Vec<(&'a str, ArrayFormatter<'a>)>,

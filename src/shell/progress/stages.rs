@@ -30,7 +30,7 @@ pub(crate) enum Stage {
     Read,
     /// Images decoded.
     Decoded,
-    /// Rows that a model answered, once for each model.
+    /// Rows that a model has predicted, once for each model.
     Inferred,
     /// Rows handed to the writer of a file or table.
     Written,
@@ -114,7 +114,7 @@ pub(crate) struct Inference {
     pub(crate) images: u64,
     /// Rows that models of numbers ran on.
     pub(crate) rows: u64,
-    /// Answers that are an error.
+    /// Predictions that are an error.
     pub(crate) failed_rows: u64,
 }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::Engine;
 
-/// How long collecting may keep the prompt waiting: tables of remote catalogs may be slow to answer.
+/// How long collecting may keep the prompt waiting: tables of remote catalogs may be slow to respond.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What can be completed.

@@ -78,7 +78,7 @@ impl Detector {
         let layout = match settings.get("anchors", |value, _| anchors(value))? {
             Some((anchors, source)) => {
                 let heads = heads(graph, anchors, output.classes);
-                let heads = heads.map_err(|reason| settings.option_fault("anchors", &reason))?;
+                let heads = heads.map_err(|reason| settings.option_error("anchors", &reason))?;
                 let count: usize = heads.iter().map(|head| head.anchors.len()).sum();
                 settings.note("anchors", &format!("{count} of {} outputs", heads.len()), source);
                 Some(Layout::Anchors(heads))
@@ -164,10 +164,10 @@ fn anchors(value: &Value) -> Result<Vec<AnchorHead>, String> {
 }
 
 fn anchor(pair: &Value) -> Result<[f32; 2], String> {
-    let fault = || format!("{pair} is not the width and height of an anchor");
-    let [width, height] = pair.as_array().map(Vec::as_slice).ok_or_else(fault)? else { return Err(fault()) };
+    let error = || format!("{pair} is not the width and height of an anchor");
+    let [width, height] = pair.as_array().map(Vec::as_slice).ok_or_else(error)? else { return Err(error()) };
     let sides = [number(width)?, number(height)?];
-    if sides.iter().all(|side| *side > 0.0) { Ok(sides) } else { Err(fault()) }
+    if sides.iter().all(|side| *side > 0.0) { Ok(sides) } else { Err(error()) }
 }
 
 #[cfg(test)]
@@ -221,17 +221,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() -> TestResult {
         let folder = detector(&[("head", "b,16,2,2")])?;
-        let fault =
-            |options: &[_]| folder.fault(&[&[("task", "object-detection"), LABELS], options].concat());
-        let faults = [
-            fault(&[("anchors", r#"{"head": [[1, 2]]}"#)]),
-            fault(&[("anchors", r#"{"tail": [[1, 2], [3, 4]]}"#)]),
-            fault(&[("anchors", r#"{"head": [[1, 2], [3, -4]]}"#)]),
-            fault(&[("anchors", r#"{"head": []}"#)]),
-            fault(&[("anchors", "1,2,3,4")]),
-            fault(&[("anchors", r#"{"head": [[1, 2], [3, 4]]}"#), ("confidence", "25")]),
+        let error =
+            |options: &[_]| folder.error(&[&[("task", "object-detection"), LABELS], options].concat());
+        let errors = [
+            error(&[("anchors", r#"{"head": [[1, 2]]}"#)]),
+            error(&[("anchors", r#"{"tail": [[1, 2], [3, 4]]}"#)]),
+            error(&[("anchors", r#"{"head": [[1, 2], [3, -4]]}"#)]),
+            error(&[("anchors", r#"{"head": []}"#)]),
+            error(&[("anchors", "1,2,3,4")]),
+            error(&[("anchors", r#"{"head": [[1, 2], [3, 4]]}"#), ("confidence", "25")]),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @r#"
+        insta::assert_snapshot!(errors.join("\n"), @r#"
         model 'm': option 'anchors': output 'head' float32 [b, 16, 2, 2] is no grid of 1 anchors × (5 + 3 classes)
         model 'm': option 'anchors': there is no output 'tail'; there is 'head' float32 [b, 16, 2, 2]
         model 'm': option 'anchors': [3,-4] is not the width and height of an anchor

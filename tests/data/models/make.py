@@ -4,7 +4,7 @@
     pip install onnx==1.23.2 scikit-learn==1.9.1 skl2onnx==1.20.0
     python3 make.py
 
-iris.onnx is a real classifier of Fisher's irises, exported as its users do; the test has what scikit-learn answers.
+iris.onnx is a real classifier of Fisher's irises, exported as its users do; the test has what scikit-learn predicts.
 """
 
 from __future__ import annotations

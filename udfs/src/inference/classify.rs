@@ -16,7 +16,7 @@ use super::signatures::CLASSIFY as SIGNATURE;
 /// | `label` | Utf8 | name of the class, NULL when the row failed |
 /// | `class` | Int32 | number of the class in the model's output, from 0 |
 /// | `confidence` | Float32 | probability of the class, 0 to 1 |
-/// | `model` | Utf8 | name of the model that answered |
+/// | `model` | Utf8 | name of the model that made the prediction |
 /// | `error` | Utf8 | why the row failed, NULL when it did not |
 #[must_use]
 pub fn classification_fields() -> &'static Fields {

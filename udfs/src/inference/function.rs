@@ -20,7 +20,7 @@ pub(crate) struct Function {
     pub(crate) signature: &'static str,
     /// Types of a call's arguments, for `SHOW FUNCTIONS`.
     pub(crate) example: fn() -> Vec<TypeSignatureClass>,
-    /// Type of the answer as far as it is known without a model, for `SHOW FUNCTIONS`.
+    /// Type of the prediction as far as it is known without a model, for `SHOW FUNCTIONS`.
     pub(crate) example_type: fn() -> Option<DataType>,
     /// Reads a call's literals.
     pub(crate) read: fn(&Arguments<'_>) -> Result<ReadCall>,

@@ -26,11 +26,11 @@ static FUNCTIONS: [&Function; 5] = [&CLASSIFY, &CLASSIFY_TOP_K, &EMBED, &DETECT,
 
 /// An inference function of SQL.
 ///
-/// It is declared volatile, although a model gives equal answers to equal images: DataFusion evaluates anything
+/// It is declared volatile, although a model gives equal predictions for equal images: DataFusion evaluates anything
 /// else on literals while it plans, and planning must never run a model. The engine removes the calls from the
 /// plan before volatility could cost anything.
 ///
-/// The answer's type may depend on the model, and so on the default model of a call that names none. DataFusion doesn't
+/// The prediction's type may depend on the model, and so on the default model of a call that names none. DataFusion doesn't
 /// show the session's settings to a function that is asked for its type; it makes the function anew for each change of
 /// them.
 #[derive(Debug, Clone)]
@@ -67,13 +67,13 @@ impl Inference {
         Ok((call, &args[inputs]))
     }
 
-    fn answer_type(&self, args: &ReturnFieldArgs<'_>) -> Result<DataType> {
+    fn prediction_type(&self, args: &ReturnFieldArgs<'_>) -> Result<DataType> {
         let ReadCall { call, inputs } = self.read(args.scalar_arguments.to_vec())?;
         let inputs: Vec<_> = args.arg_fields[inputs]
             .iter()
             .map(|field| decoded_image_type(field.data_type()).clone())
             .collect();
-        self.models.answer_type(&call, &inputs)
+        self.models.prediction_type(&call, &inputs)
     }
 
     /// The type for a call without literals, such as `SHOW FUNCTIONS` makes up. A query with such a call gets no further
@@ -133,9 +133,9 @@ impl ScalarUDFImpl for Inference {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let data_type = match self.answer_type(&args) {
+        let data_type = match self.prediction_type(&args) {
             Ok(data_type) => data_type,
-            Err(fault) => self.example_type(&args).ok_or(fault)?,
+            Err(error) => self.example_type(&args).ok_or(error)?,
         };
         Ok(Arc::new(Field::new(self.function.name, data_type, true)))
     }
@@ -148,11 +148,11 @@ impl ScalarUDFImpl for Inference {
         let ReadCall { call, inputs } = self.read(literals.collect())?;
         let inputs = &args.args[inputs];
         let arrays = ColumnarValue::values_to_arrays(inputs)?;
-        let answers = self.models.answer(&call, &arrays, &args.config_options)?;
+        let predictions = self.models.predict(&call, &arrays, &args.config_options)?;
         if inputs.iter().all(|input| matches!(input, ColumnarValue::Scalar(_))) {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&predictions, 0)?));
         }
-        Ok(ColumnarValue::Array(answers))
+        Ok(ColumnarValue::Array(predictions))
     }
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {

@@ -11,22 +11,22 @@ use super::call::Call;
 
 /// The models of a session, as far as a function needs them.
 pub trait Models: Debug + Send + Sync {
-    /// Name of the model that answers calls that name none.
+    /// Name of the model for calls that name none.
     fn default_model(&self, config: &ConfigOptions) -> String;
 
-    /// Type of the answers to `call` on inputs of such types. Looks at the model's specification and loads nothing.
+    /// Type of the predictions of `call` on inputs of such types. Looks at the model's specification and loads nothing.
     ///
     /// # Errors
-    /// An unknown model, or one that can't answer the request, or not on such inputs.
-    fn answer_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType>;
+    /// An unknown model, or one that can't serve the request, or not on such inputs.
+    fn prediction_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType>;
 
-    /// Answers `call` here and now, on the calling thread.
+    /// Makes the predictions of `call` at once, on the calling thread.
     ///
-    /// `inputs` are of equal length and of types that [`Self::answer_type`] took. The result has one row for each of
+    /// `inputs` are of equal length and of types that [`Self::prediction_type`] took. The result has one row for each of
     /// theirs, of the type that it gave.
     ///
     /// # Errors
     /// An unknown model, or one that can't be loaded. A single image that can't be decoded is no error unless the
     /// session says so: its row says why, or is NULL.
-    fn answer(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef>;
+    fn predict(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef>;
 }

@@ -1,4 +1,4 @@
-//! Memory that is short: work gets smaller or waits, and each row still has its answer.
+//! Memory that is short: work gets smaller or waits, and each row still gets its prediction.
 
 use std::fs::File;
 
@@ -20,7 +20,7 @@ fn huge_photos_among_small_ones_fit_into_256_megabytes() {
     let sql = "SELECT p['label'] AS label, p['error'] AS error, count(*) AS photos, max(width) AS widest
                FROM (SELECT classify(image) AS p, width FROM read_images('.')) GROUP BY 1, 2";
     let arguments = ["--memory-limit", "256MB", "-q", "--format", "csv", "-c", sql];
-    insta::assert_snapshot!(run_in(folder.path(), &arguments).answer(), @r"
+    insta::assert_snapshot!(run_in(folder.path(), &arguments).stdout(), @r"
     label,error,photos,widest
     lion,,42,6000
     ");
@@ -35,7 +35,7 @@ fn photos_are_written_in_row_groups_of_some_megabytes() {
          OPTIONS (compression 'uncompressed')",
         photos().display()
     );
-    run_in(folder.path(), &["--memory-limit", "256MB", "-q", "-c", &sql]).answer();
+    run_in(folder.path(), &["--memory-limit", "256MB", "-q", "-c", &sql]).stdout();
     let file = SerializedFileReader::new(File::open(folder.path().join("photos.parquet")).unwrap()).unwrap();
     let sizes: Vec<_> =
         file.metadata().row_groups().iter().map(|group| group.compressed_size() >> 20).collect();

@@ -11,7 +11,7 @@ use crate::support::photos;
 use crate::support::process::{Outcome, run_in, seequel, start};
 
 /// Two photos, a file that is no image by name, and images that can't be decoded.
-fn folder_of_faults() -> TempDir {
+fn odd_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     let lion = fs::read(photos().join("lion.jpg")).unwrap();
@@ -56,9 +56,9 @@ const EACH: &str = "SELECT regexp_replace(path, '.*/', '') AS file, p['label'] A
 
 #[test]
 fn a_row_that_fails_says_why_and_its_neighbours_are_classified() {
-    let folder = folder_of_faults();
+    let folder = odd_folder();
     let sql = format!("{EACH} FROM (SELECT path, classify(image) AS p FROM read_images('.')) ORDER BY file");
-    insta::assert_snapshot!(csv(folder.path(), &sql).answer(), @r#"
+    insta::assert_snapshot!(csv(folder.path(), &sql).stdout(), @r#"
     file,label,error
     coffee.png,espresso,
     empty.jpg,,empty file
@@ -94,10 +94,10 @@ fn a_file_that_cannot_be_read_is_a_row_with_an_error() {
 
 #[test]
 fn a_pattern_means_what_it_matches_whatever_it_is() {
-    let folder = folder_of_faults();
+    let folder = odd_folder();
     let sql =
         format!("{EACH} FROM (SELECT path, classify(image) AS p FROM read_images('[ln]*')) ORDER BY file");
-    insta::assert_snapshot!(csv(folder.path(), &sql).answer(), @r#"
+    insta::assert_snapshot!(csv(folder.path(), &sql).stdout(), @r#"
     file,label,error
     lion.jpg,lion,
     notes.txt,,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
@@ -106,7 +106,7 @@ fn a_pattern_means_what_it_matches_whatever_it_is() {
 
 #[test]
 fn functions_of_images_give_null_and_log_why() {
-    let folder = folder_of_faults();
+    let folder = odd_folder();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, thumbnail(image, 20) IS NULL AS failed,
                       image_info(image)['error'] AS error FROM read_images('.') ORDER BY file";
     let outcome = csv(folder.path(), sql);
@@ -125,27 +125,27 @@ fn functions_of_images_give_null_and_log_why() {
 }
 
 #[test]
-fn branches_and_lambdas_keep_faults_to_their_rows_too() {
-    let folder = folder_of_faults();
+fn branches_and_lambdas_keep_errors_to_their_rows_too() {
+    let folder = odd_folder();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file,
                       CASE WHEN size > 0 THEN classify(image)['error'] ELSE 'nothing to read' END IS NULL AS well
                FROM read_images('[et]*.jpg') UNION ALL
                SELECT 'lion', CASE WHEN size > 0 THEN classify(image)['label'] END = 'lion' FROM 'lion.jpg' ORDER BY file";
     assert_eq!(
-        csv(folder.path(), sql).answer(),
+        csv(folder.path(), sql).stdout(),
         "file,well\nempty.jpg,false\nlion,true\ntext.jpg,false\ntruncated.jpg,false\n"
     );
 }
 
 #[test]
-fn on_request_the_first_fault_ends_the_query_and_names_the_file() {
-    let folder = folder_of_faults();
+fn on_request_the_first_error_ends_the_query_and_names_the_file() {
+    let folder = odd_folder();
     let fail = "SET inference.on_error = 'fail'; SELECT path, classify(image)['label'] AS l FROM";
     let well = csv(
         folder.path(),
         &format!("{fail} read_images('*[ne].[jp][pn]g') WHERE size > 1000 AND path LIKE '%/lion%'"),
     );
-    assert_eq!(well.answer().lines().count(), 2);
+    assert_eq!(well.stdout().lines().count(), 2);
     let error = csv(folder.path(), &format!("{fail} read_images('t*.jpg') ORDER BY path")).error();
     assert!(
         error.contains("/t") && error.contains(".jpg: ") && error.contains("inference.on_error"),
@@ -157,8 +157,8 @@ fn on_request_the_first_fault_ends_the_query_and_names_the_file() {
 
 /// The file is named even where the query does not ask for it.
 #[test]
-fn the_fault_is_named_by_its_file_whatever_the_query_selects() {
-    let folder = folder_of_faults();
+fn the_error_is_named_by_its_file_whatever_the_query_selects() {
+    let folder = odd_folder();
     let sql = "SET inference.on_error = 'fail'; SELECT classify(image)['label'] AS l FROM 'text.jpg'";
     let error = csv(folder.path(), sql).error();
     assert!(error.contains("text.jpg: not an image"), "{error}");
@@ -168,7 +168,7 @@ fn the_fault_is_named_by_its_file_whatever_the_query_selects() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_huge_image_is_refused_before_memory_is_taken_for_it() {
-    let folder = folder_of_faults();
+    let folder = odd_folder();
     // the series fills the pipe, so that the process is still there when it is looked at
     let sql = "SELECT classify(image)['error'] AS error FROM 'huge.png'; SELECT * FROM generate_series(1, 10000000)";
     let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
@@ -194,7 +194,7 @@ fn the_limit_on_pixels_is_a_setting() {
     let sql = "SET inference.max_image_pixels = 65536; -- 256 × 256
                SELECT regexp_replace(path, '.*/', '') AS file, classify(image)['error'] AS error
                FROM read_images('.') WHERE path LIKE '%/lion.jpg' OR path LIKE '%/tower.jpg' ORDER BY file";
-    insta::assert_snapshot!(csv(&photos(), sql).answer(), @r"
+    insta::assert_snapshot!(csv(&photos(), sql).stdout(), @r"
     file,error
     lion.jpg,
     tower.jpg,377 × 600 pixels are more than inference.max_image_pixels (65536)
@@ -203,9 +203,9 @@ fn the_limit_on_pixels_is_a_setting() {
 
 #[test]
 fn a_header_that_can_t_be_read_leaves_its_columns_null() {
-    let folder = folder_of_faults();
+    let folder = odd_folder();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, width, height, format FROM read_images('.') ORDER BY file";
-    insta::assert_snapshot!(csv(folder.path(), sql).answer(), @r"
+    insta::assert_snapshot!(csv(folder.path(), sql).stdout(), @r"
     file,width,height,format
     coffee.png,600,400,png
     empty.jpg,,,
@@ -235,15 +235,15 @@ fn a_folder_that_is_missing() {
 fn a_folder_that_is_empty_has_no_rows() {
     let folder = tempfile::tempdir().unwrap();
     let sql = "CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION '.';
-               SELECT path, classify(image) FROM t; SELECT count(*) AS n, count(classify(image)) AS answers FROM t;
+               SELECT path, classify(image) FROM t; SELECT count(*) AS n, count(classify(image)) AS predictions FROM t;
                SELECT path FROM '*.jpg'";
-    assert_eq!(csv(folder.path(), sql).answer(), "path,classify(t.image)\nn,answers\n0,0\npath\n");
+    assert_eq!(csv(folder.path(), sql).stdout(), "path,classify(t.image)\nn,predictions\n0,0\npath\n");
 }
 
 /// A sparse file: it takes no room on the disk.
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
-    let folder = folder_of_faults();
+    let folder = odd_folder();
     let large = fs::File::create(folder.path().join("large.jpg")).unwrap();
     large.set_len(300 << 20).unwrap();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, image IS NULL AS unread, classify(image)['label'] AS label
@@ -259,8 +259,8 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
-fn the_log_names_what_has_no_answer() {
-    let folder = folder_of_faults();
+fn the_log_names_rows_without_a_prediction() {
+    let folder = odd_folder();
     fs::write(folder.path().join("fake.jpg"), "text").unwrap();
     for call in ["embed(image)", "classify_top_k(image, 2)", "predict('efficientnet_lite0', image)"] {
         let outcome =
@@ -335,6 +335,6 @@ fn partition_columns_are_found_however_images_are_named() {
     for table in ["created", "read_images('.')", "read_images('**/*.jpg')", "'**/*.jpg'", "'./**'"] {
         let sql =
             format!("{create}; SELECT label, count(*) AS images FROM {table} GROUP BY label ORDER BY label");
-        assert_eq!(csv(folder.path(), &sql).answer(), "label,images\ncat,1\ndog,1\n", "{table}");
+        assert_eq!(csv(folder.path(), &sql).stdout(), "label,images\ncat,1\ndog,1\n", "{table}");
     }
 }

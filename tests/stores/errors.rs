@@ -25,7 +25,7 @@ fn refused_credentials_name_the_bucket_and_what_to_set() {
             );
         }
     }
-    let counted = run(&key, &secret, "SELECT count(*) AS photos FROM read_images('s3://photos/')").answer();
+    let counted = run(&key, &secret, "SELECT count(*) AS photos FROM read_images('s3://photos/')").stdout();
     assert_eq!(counted, "photos\n20\n");
 }
 
@@ -63,17 +63,17 @@ fn an_endpoint_without_encryption_must_be_meant() {
 #[test]
 fn requests_that_fail_hang_or_break_off_are_repeated() {
     let mut server = S3::of_photos();
-    server.fault("busy", "GET /photos.*list-type.*", 2);
-    server.fault("busy", "GET /photos/lion.jpg.*", 1);
-    server.fault("hang", "GET /photos/lion.jpg.*", 1);
-    server.fault("cut", "GET /photos/lion.jpg.*", 1);
+    server.fail("busy", "GET /photos.*list-type.*", 2);
+    server.fail("busy", "GET /photos/lion.jpg.*", 1);
+    server.fail("hang", "GET /photos/lion.jpg.*", 1);
+    server.fail("cut", "GET /photos/lion.jpg.*", 1);
     let sql = format!(
         "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION 's3://photos/'
          OPTIONS ({}, 'aws.timeout' '2 seconds');
          SELECT classify(image)['label'] AS label FROM images WHERE path LIKE '%lion%'",
         server.options()
     );
-    assert_eq!(server.run(&sql).answer(), "label\nlion\n");
+    assert_eq!(server.run(&sql).stdout(), "label\nlion\n");
     let reads = server.requests().iter().filter(|line| line.starts_with("GET /photos/lion.jpg")).count();
     assert_eq!(reads, 4);
 }
@@ -81,7 +81,7 @@ fn requests_that_fail_hang_or_break_off_are_repeated() {
 #[test]
 fn what_never_recovers_ends_with_the_number_of_retries() {
     let mut server = S3::of_photos();
-    server.fault("busy", ".*", 100);
+    server.fail("busy", ".*", 100);
     let sql = format!(
         "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION 's3://photos/'
          OPTIONS ({}, 'aws.max_retries' '1')",

@@ -134,7 +134,7 @@ fn a_name_that_is_taken() {
 fn dropping_what_is_not_there() {
     let error = run(&["-c", "DROP MODEL nope"]).error();
     assert!(error.contains("there is no model 'nope'; there are 'efficientnet_lite0'"), "{error}");
-    run(&["-q", "-c", "DROP MODEL IF EXISTS nope"]).answer();
+    run(&["-q", "-c", "DROP MODEL IF EXISTS nope"]).stdout();
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_broken_model_of_the_set_up_says_so_and_spares_the_others() {
         let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
         Outcome::of(command.env("SEEQUEL_HOME", folder.path()))
     };
-    let shown = run("SHOW MODELS").answer();
+    let shown = run("SHOW MODELS").stdout();
     let rows = shown.lines().collect::<Vec<_>>();
     assert!(rows[1].starts_with("broken,,,") && rows[1].contains("is not an ONNX file"), "{shown}");
     assert!(rows[2].starts_with("whole,image-classification,224x224,1000,auto,"), "{shown}");

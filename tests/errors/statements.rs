@@ -67,7 +67,7 @@ fn a_model_is_named_by_text() {
 }
 
 #[test]
-fn a_field_that_answers_have_not() {
+fn a_field_that_predictions_lack() {
     let error = call("image)['score'] FROM (SELECT image FROM 'photos/lion.jpg') --");
     assert!(error.contains("score"), "{error}");
 }
@@ -78,7 +78,7 @@ fn a_null_image_gives_null() {
         "SELECT classify(NULL) IS NULL AS untyped, classify(arrow_cast(NULL, 'BinaryView')) IS NULL AS typed,
                       classify(NULL)['label'] IS NULL AS label, classify(NULL)['error'] IS NULL AS error";
     assert_eq!(
-        run(&["-q", "--format", "csv", "-c", sql]).answer(),
+        run(&["-q", "--format", "csv", "-c", sql]).stdout(),
         "untyped,typed,label,error\ntrue,true,true,true\n"
     );
 }
@@ -91,7 +91,7 @@ fn settings_have_values_they_take() {
 }
 
 #[test]
-fn settings_that_do_not_exist_are_answered_with_those_that_do() {
+fn settings_that_do_not_exist_are_refused_with_those_that_do() {
     insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: there is no setting inference.model; there are default_model, on_error and max_image_pixels");
 }
 

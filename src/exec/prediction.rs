@@ -1,4 +1,4 @@
-//! What is read from a model's outputs for one image, and what a row is answered with.
+//! What is made of a model's outputs for one image: the prediction of a row.
 
 use datafusion::arrow::array::ArrayRef;
 
@@ -8,16 +8,16 @@ use crate::model::tensor::{BatchOutput, Placement};
 use crate::tasks::detection::{Detection, detections};
 use crate::tasks::{Class, best_class, confidences, top_classes};
 
-/// A way to read a model's outputs.
+/// What to make of a model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(crate) enum Postprocess {
     /// The best class.
     Best,
     /// The best classes, so many.
     Top(usize),
     /// The confidences of all classes, for an ensemble.
     Confidences,
-    /// The vector.
+    /// The embedding.
     Embedding,
     /// The objects.
     Objects,
@@ -25,7 +25,7 @@ pub(crate) enum Reading {
     Outputs,
 }
 
-/// What was read for one image.
+/// The values of one image.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     /// A class, and the number of the member that decided, if it was one alone.
@@ -36,17 +36,17 @@ pub(crate) enum Value {
     Outputs(Vec<ArrayRef>),
 }
 
-/// What became of one row.
+/// The prediction of one row.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum Prediction {
     /// The image was NULL.
     Null,
-    Is(Value),
+    Value(Value),
     Failed(String),
 }
 
-impl Reading {
-    /// Names of the outputs that it reads, in the order in which [`Self::read`] wants them.
+impl Postprocess {
+    /// Names of the outputs that it reads, in the order in which [`Self::apply`] wants them.
     pub(crate) fn outputs(self, spec: &ModelSpec) -> Vec<&str> {
         match self {
             Self::Best | Self::Top(_) | Self::Confidences => vec![&spec.output.name],
@@ -60,7 +60,7 @@ impl Reading {
     ///
     /// # Errors
     /// Outputs that are no numbers, or not as many as the specification says.
-    pub(crate) fn read(
+    pub(crate) fn apply(
         self,
         spec: &ModelSpec,
         outputs: &[&BatchOutput],

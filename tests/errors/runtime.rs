@@ -64,7 +64,7 @@ fn models_are_made_and_described_without_the_library() {
     let home = home_without_a_library();
     let script = "CREATE MODEL m FROM 'models/efficientnet_lite0/model.onnx' OPTIONS (device 'cpu'); DESCRIBE MODEL m; SHOW MODELS";
     let mut command = seequel(home.path(), &["-q", "--format", "csv", "-c", script]);
-    let shown = Outcome::of(command.env("SEEQUEL_HOME", home.path())).answer();
+    let shown = Outcome::of(command.env("SEEQUEL_HOME", home.path())).stdout();
     assert!(shown.contains("input_size,224x224,seequel.json"), "{shown}");
     assert!(shown.contains("\nm,image-classification,224x224,1000,cpu,"), "{shown}");
 }

@@ -2,16 +2,16 @@
 
 use datafusion::error::Result;
 
-use super::agenda::LanePlan;
-use super::answer::Answer;
 use super::decode_infer::Context;
+use super::inference_plan::ModelPlan;
+use super::prediction::Prediction;
 use crate::images::decode::RgbImage;
 use crate::model::runtime::{Batch, Model};
 use crate::model::tensor::{BatchOutput, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
 
-/// What a lane works with, which outlives a morsel: making it anew costs more than a small model's run.
+/// What a batcher writes into, which outlives a morsel: making it anew costs more than a small model's run.
 #[derive(Debug)]
-pub(crate) struct LaneBuffers {
+pub(crate) struct BatchBuffers {
     /// If the model takes an image.
     image: Option<ImageBuffers>,
     slots: usize,
@@ -24,7 +24,7 @@ struct ImageBuffers {
     tensor: Tensor,
 }
 
-impl LaneBuffers {
+impl BatchBuffers {
     /// Buffers of `slots` rows for `model`, which runs on at most `batch` of them at once.
     pub(crate) fn new(model: &Model, slots: usize, batch: usize) -> Self {
         let image = model.spec().image().map(|image| ImageBuffers {
@@ -37,15 +37,15 @@ impl LaneBuffers {
 
 /// A model and the rows of a morsel on their way through it.
 #[derive(Debug)]
-pub(crate) struct Lane<'a> {
-    plan: &'a LanePlan,
+pub(crate) struct Batcher<'a> {
+    plan: &'a ModelPlan,
     context: &'a Context<'a>,
-    buffers: &'a mut LaneBuffers,
+    buffers: &'a mut BatchBuffers,
     /// What the rows give to each input that takes numbers.
     given: Vec<RowNumbers<'a>>,
     filled: Filled,
-    /// For each reading an answer a row.
-    answers: Vec<Vec<Answer>>,
+    /// For each of the plan's `postprocesses`, a prediction a row.
+    predictions: Vec<Vec<Prediction>>,
 }
 
 /// The rows that wait to be run.
@@ -63,22 +63,22 @@ struct Slot {
     placement: Option<Placement>,
 }
 
-impl<'a> Lane<'a> {
-    /// A lane for `rows` rows, which give `given` to the inputs that take numbers.
+impl<'a> Batcher<'a> {
+    /// A batcher for `rows` rows, which give `given` to the inputs that take numbers.
     pub(crate) fn new(
-        plan: &'a LanePlan,
+        plan: &'a ModelPlan,
         rows: usize,
         given: Vec<RowNumbers<'a>>,
-        buffers: &'a mut LaneBuffers,
+        buffers: &'a mut BatchBuffers,
         context: &'a Context<'a>,
     ) -> Self {
         let filled = Filled::new(given.len());
-        let answers = vec![vec![Answer::Null; rows]; plan.readings.len()];
-        Self { plan, context, buffers, given, filled, answers }
+        let predictions = vec![vec![Prediction::Null; rows]; plan.postprocesses.len()];
+        Self { plan, context, buffers, given, filled, predictions }
     }
 
     /// Takes `row`, whose image is `image` if the model takes one; runs the model if that fills the tensors. A row without
-    /// numbers is answered with NULL.
+    /// numbers gets NULL.
     pub(crate) fn push(&mut self, row: usize, image: Option<&RgbImage>) -> Result<()> {
         let numbers =
             match self.given.iter().map(|given| given.row(row)).collect::<Result<Option<Vec<_>>, _>>() {
@@ -109,17 +109,17 @@ impl<'a> Lane<'a> {
         Ok(Some(Placement::new(spec, image)))
     }
 
-    /// Answers `row` with an error.
+    /// Predictions `row` with an error.
     pub(crate) fn fail(&mut self, row: usize, reason: &str) {
-        for answers in &mut self.answers {
-            answers[row] = Answer::Failed(reason.to_owned());
+        for predictions in &mut self.predictions {
+            predictions[row] = Prediction::Failed(reason.to_owned());
         }
     }
 
-    /// Runs what is left and returns the answers: for each reading, a row each.
-    pub(crate) fn finish(mut self) -> Result<Vec<Vec<Answer>>> {
+    /// Runs what is left and returns the predictions: for each of the plan's `postprocesses`, one a row.
+    pub(crate) fn finish(mut self) -> Result<Vec<Vec<Prediction>>> {
         self.run()?;
-        Ok(self.answers)
+        Ok(self.predictions)
     }
 
     /// Runs the model on the filled slots, batch after batch.
@@ -138,11 +138,11 @@ impl<'a> Lane<'a> {
         cancellation.check()?;
         metrics.batches.add(1);
         metrics.inferred_rows.add(slots);
-        let LanePlan { model, outputs, .. } = self.plan;
+        let ModelPlan { model, outputs, .. } = self.plan;
         let images = self.buffers.image.as_ref().map(|image| (&image.tensor, first));
         let rows = &filled.rows[first..first + slots];
         match model.run(&filled.batch(images, first, slots), outputs, &metrics.run_times, cancellation)? {
-            Ok(outputs) => self.answer(rows, &outputs),
+            Ok(outputs) => self.postprocess(rows, &outputs),
             Err(reason) if slots == 1 => self.fail(rows[0].row, &reason),
             Err(_) => (first..first + slots).try_for_each(|slot| self.run_alone(filled, slot))?,
         }
@@ -153,7 +153,7 @@ impl<'a> Lane<'a> {
     fn run_alone(&mut self, filled: &Filled, slot: usize) -> Result<()> {
         let Context { metrics, cancellation, .. } = self.context;
         cancellation.check()?;
-        let LanePlan { model, outputs, .. } = self.plan;
+        let ModelPlan { model, outputs, .. } = self.plan;
         let spec = model.spec();
         let alone = spec
             .image()
@@ -162,20 +162,22 @@ impl<'a> Lane<'a> {
         let images = alone.as_ref().map(|tensor| (tensor, 0));
         metrics.batches.add(1);
         match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times, cancellation)? {
-            Ok(outputs) => self.answer(&filled.rows[slot..=slot], &outputs),
+            Ok(outputs) => self.postprocess(&filled.rows[slot..=slot], &outputs),
             Err(reason) => self.fail(filled.rows[slot].row, &reason),
         }
         Ok(())
     }
 
-    fn answer(&mut self, rows: &[Slot], outputs: &[BatchOutput]) {
+    fn postprocess(&mut self, rows: &[Slot], outputs: &[BatchOutput]) {
         let spec = self.plan.model.spec();
-        for ((reading, positions), answers) in self.plan.readings.iter().zip(&mut self.answers) {
+        for ((postprocess, positions), predictions) in
+            self.plan.postprocesses.iter().zip(&mut self.predictions)
+        {
             let outputs: Vec<_> = positions.iter().filter_map(|position| outputs.get(*position)).collect();
             for (number, Slot { row, placement }) in rows.iter().enumerate() {
-                answers[*row] = match reading.read(spec, &outputs, number, placement.as_ref()) {
-                    Ok(value) => Answer::Is(value),
-                    Err(reason) => Answer::Failed(reason),
+                predictions[*row] = match postprocess.apply(spec, &outputs, number, placement.as_ref()) {
+                    Ok(value) => Prediction::Value(value),
+                    Err(reason) => Prediction::Failed(reason),
                 };
             }
         }

@@ -1,0 +1,208 @@
+//! What the calls on one image, or on numbers alone, need: which models run, once each, and what becomes of their outputs.
+//!
+//! ```text
+//!  classify(image, 'a')                        a: Best, Top(3), Embedding      ─┬─► classify's column
+//!  classify_top_k(image, 3, 'a')      ──►                                       ├─► …
+//!  embed(image, 'a')                           b: Best ─────────────────────────┴─► both's column, by the ensemble
+//!  classify(image, 'both'), of a and b
+//! ```
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::internal_err;
+use datafusion::error::Result;
+use seequel_udfs::Request;
+
+use super::columns::column;
+use super::failures::Predictions;
+use super::prediction::{Postprocess, Prediction, Value};
+use crate::model::runtime::Model;
+use crate::model::{Ensemble, Predictor};
+
+/// The models to run on an image, and how the results of the calls come from their outputs.
+#[derive(Debug, Default)]
+pub(crate) struct InferencePlan {
+    models: Vec<ModelPlan>,
+    calls: Vec<CallPlan>,
+}
+
+/// One model, and what becomes of its outputs.
+#[derive(Debug)]
+pub(crate) struct ModelPlan {
+    pub(crate) model: Arc<Model>,
+    /// For each input that takes numbers, the positions of its columns among those of its group.
+    pub(crate) numbers: Vec<Vec<usize>>,
+    /// Names of the outputs that are read.
+    pub(crate) outputs: Vec<String>,
+    /// Each with the positions among `outputs` of those it reads.
+    pub(crate) postprocesses: Vec<(Postprocess, Vec<usize>)>,
+}
+
+#[derive(Debug)]
+struct CallPlan {
+    request: Request,
+    predictor: Predictor,
+    data_type: DataType,
+    /// For each member, the position of its model and of the postprocessing among that model's.
+    sources: Vec<(usize, usize)>,
+}
+
+/// For each model and each of its `postprocesses`, a prediction a row.
+pub(crate) type ModelPredictions = Vec<Vec<Vec<Prediction>>>;
+
+impl InferencePlan {
+    /// Adds a call whose result is of type `data_type`. The columns at `numbers` are for the model's inputs that take
+    /// numbers.
+    pub(crate) fn add(
+        &mut self,
+        request: Request,
+        predictor: &Predictor,
+        numbers: &[Vec<usize>],
+        data_type: &DataType,
+    ) {
+        let postprocess = match (request, predictor) {
+            (Request::Classify | Request::ClassifyTopK { .. }, Predictor::Ensemble(ensemble))
+                if ensemble.averages() =>
+            {
+                Postprocess::Confidences
+            }
+            (Request::Classify, _) => Postprocess::Best,
+            (Request::ClassifyTopK { k }, _) => Postprocess::Top(k),
+            (Request::Embed, _) => Postprocess::Embedding,
+            (Request::Detect, _) => Postprocess::Objects,
+            (Request::Predict, _) => Postprocess::Outputs,
+        };
+        let sources =
+            predictor.members().iter().map(|model| self.source(model, numbers, postprocess)).collect();
+        let (predictor, data_type) = (predictor.clone(), data_type.clone());
+        self.calls.push(CallPlan { request, predictor, data_type, sources });
+    }
+
+    /// The models that run.
+    pub(crate) fn models(&self) -> &[ModelPlan] {
+        &self.models
+    }
+
+    /// The predictions of the calls, in the order in which they were added.
+    ///
+    /// # Errors
+    /// A bug: predictions of other models than this plan's.
+    pub(crate) fn predictions(&self, predictions: &ModelPredictions) -> Result<Vec<Predictions>> {
+        self.calls.iter().map(|call| call.predictions(predictions)).collect()
+    }
+
+    /// Where `postprocess` of `model` will be found.
+    fn source(
+        &mut self,
+        model: &Arc<Model>,
+        numbers: &[Vec<usize>],
+        postprocess: Postprocess,
+    ) -> (usize, usize) {
+        let known = |plan: &ModelPlan| plan.model == *model && plan.numbers == numbers;
+        let position = self.models.iter().position(known).unwrap_or_else(|| {
+            let (model, numbers) = (Arc::clone(model), numbers.to_vec());
+            self.models.push(ModelPlan { model, numbers, outputs: vec![], postprocesses: vec![] });
+            self.models.len() - 1
+        });
+        (position, self.models[position].position(postprocess))
+    }
+}
+
+impl ModelPlan {
+    /// The position of `postprocess`, which is added if it is new.
+    fn position(&mut self, postprocess: Postprocess) -> usize {
+        if let Some(known) = self.postprocesses.iter().position(|(known, _)| *known == postprocess) {
+            return known;
+        }
+        let mut positions = vec![];
+        for name in postprocess.outputs(self.model.spec()) {
+            let known = self.outputs.iter().position(|known| known == name);
+            positions.push(known.unwrap_or_else(|| {
+                self.outputs.push(name.to_owned());
+                self.outputs.len() - 1
+            }));
+        }
+        self.postprocesses.push((postprocess, positions));
+        self.postprocesses.len() - 1
+    }
+}
+
+impl CallPlan {
+    fn predictions(&self, predictions: &ModelPredictions) -> Result<Predictions> {
+        let source = |(model, postprocess): &(usize, usize)| {
+            predictions.get(*model)?.get(*postprocess).map(Vec::as_slice)
+        };
+        let Some(members) = self.sources.iter().map(source).collect::<Option<Vec<_>>>() else {
+            return internal_err!("a model of the inference plan did not run");
+        };
+        match (&self.predictor, members.as_slice()) {
+            (Predictor::Model(_), [predictions]) => self.finish(predictions),
+            (Predictor::Model(_), _) => internal_err!("a model has one source"),
+            (Predictor::Ensemble(ensemble), members) => {
+                let rows = members.iter().map(|predictions| predictions.len()).min().unwrap_or(0);
+                let combined = (0..rows).map(|row| {
+                    let members: Vec<_> = members.iter().map(|predictions| &predictions[row]).collect();
+                    combine(ensemble, self.request, &members)
+                });
+                self.finish(&combined.collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn finish(&self, predictions: &[Prediction]) -> Result<Predictions> {
+        let failures = predictions.iter().enumerate().filter_map(|(row, prediction)| match prediction {
+            Prediction::Failed(reason) => Some((row, reason.clone())),
+            Prediction::Null | Prediction::Value(_) => None,
+        });
+        Ok(Predictions {
+            request: self.request,
+            failures: failures.collect(),
+            column: column(self.request, &self.data_type, &self.predictor, predictions)?,
+        })
+    }
+}
+
+/// One row's prediction of an ensemble, from those of its members.
+fn combine(ensemble: &Ensemble, request: Request, members: &[&Prediction]) -> Prediction {
+    if let Some(failure) = failure(ensemble, members) {
+        return failure;
+    }
+    let confidences = members.iter().filter_map(|prediction| match prediction {
+        Prediction::Value(Value::Numbers(confidences)) => Some(confidences.as_slice()),
+        _ => None,
+    });
+    let best = members.iter().filter_map(|prediction| match prediction {
+        Prediction::Value(Value::Class(class, _)) => Some(*class),
+        _ => None,
+    });
+    let value = match request {
+        Request::ClassifyTopK { k } => {
+            Some(Value::Classes(ensemble.average(&confidences.collect::<Vec<_>>(), k)))
+        }
+        _ if ensemble.averages() => {
+            let average = ensemble.average(&confidences.collect::<Vec<_>>(), 1);
+            average.first().map(|class| Value::Class(*class, None))
+        }
+        _ => ensemble.elect(&best.collect::<Vec<_>>()).map(|(class, winner)| Value::Class(class, winner)),
+    };
+    value.map_or_else(|| Prediction::Failed("no member gave a prediction".to_owned()), Prediction::Value)
+}
+
+/// NULL if the image was, and the failure of the first member that failed.
+fn failure(ensemble: &Ensemble, members: &[&Prediction]) -> Option<Prediction> {
+    if members.iter().any(|prediction| matches!(prediction, Prediction::Null)) {
+        return Some(Prediction::Null);
+    }
+    let reason = |prediction: &&Prediction| match prediction {
+        Prediction::Failed(reason) => Some(reason.clone()),
+        Prediction::Null | Prediction::Value(_) => None,
+    };
+    let reasons: Vec<_> = members.iter().map(reason).collect();
+    let (member, reason) =
+        reasons.iter().enumerate().find_map(|(member, reason)| Some((member, reason.clone()?)))?;
+    if reasons.iter().all(Option::is_some) {
+        return Some(Prediction::Failed(reason));
+    }
+    Some(Prediction::Failed(format!("member '{}': {reason}", ensemble.members()[member].spec().name)))
+}

@@ -1,7 +1,0 @@
-//! What can go wrong, and what users are then told: each fault on its own, through the real binary.
-
-mod images;
-mod memory;
-mod models;
-mod runtime;
-mod statements;
