@@ -21,7 +21,7 @@ demo: setup  ## Classifies the photos into results.parquet, with the development
 
 test: system  ## Sets up, fetches a detector and an S3 server for the tests too, and runs them all.
 	@$(PYTHON) scripts/setup.py --tests
-	$(CARGO) test --locked --package seequel --package seequel-udfs
+	$(CARGO) test --locked --package seequel --package seequel-pixels --package seequel-udfs
 	$(CARGO) test --locked --package seequel-upstream
 
 install: system  ## Installs the fully optimised binary, `seequel`, among cargo's own.

@@ -53,7 +53,7 @@ def measure(revision: str, with_tests: bool) -> dict[str, float]:
         figures["stripped, MB"] = stripped.stat().st_size / MEGA
         if with_tests:
             split = "--package seequel-upstream" in makefile
-            selections = [["-p", "seequel", "-p", "seequel-udfs"], ["-p", "seequel-upstream"]] if split else [["--workspace"]]
+            selections = [["-p", "seequel", "-p", "seequel-pixels", "-p", "seequel-udfs"], ["-p", "seequel-upstream"]] if split else [["--workspace"]]
             costs = [timed(["test", "--no-run", "--locked", *selection], clone, target) for selection in selections]
             figures["`make test` on top, wall s"] = sum(wall for wall, _ in costs)
             figures["`make test` on top, processor s"] = sum(processor for _, processor in costs)

@@ -9,28 +9,28 @@ use datafusion::common::config_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 
-/// Settings of inference that hold for a whole session.
+/// Inference settings of a session.
 #[derive(Debug, Clone)]
 pub struct InferenceOptions {
-    /// Model of calls that name none, such as `classify(image)`.
+    /// Model for calls that name none, such as `classify(image)`.
     pub default_model: String,
-    /// What a row does that can't be decoded or inferred.
+    /// How to handle a row that can't be decoded or inferred.
     pub on_error: OnError,
-    /// Images of more pixels (width × height) than this are refused before memory is taken for them.
+    /// Images with more pixels (width × height) are rejected before memory is allocated for them.
     pub max_image_pixels: u64,
 }
 
-/// What becomes of a query when one of its rows fails.
+/// How a query handles a row that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
-    /// The row's prediction is an error and the query goes on.
+    /// The row's prediction is an error and the query continues.
     Null,
-    /// The query fails, naming the row.
+    /// The query fails with an error that names the row.
     Fail,
 }
 
 impl InferenceOptions {
-    /// The session's settings, or the defaults where Seequel was not added to the session.
+    /// The session's settings, or the defaults if Seequel was not added to the session.
     #[must_use]
     pub fn of(config: &ConfigOptions) -> Self {
         config.extensions.get::<Self>().cloned().unwrap_or_default()
@@ -42,7 +42,7 @@ impl Default for InferenceOptions {
         Self {
             default_model: "efficientnet_lite0".to_owned(),
             on_error: OnError::Null,
-            // 300 MB of RGB: more than any camera's photo but a stitched panorama's.
+            // 300 MB of RGB: larger than any camera image except stitched panoramas.
             max_image_pixels: 100_000_000,
         }
     }

@@ -1,4 +1,4 @@
-//! The engine: a DataFusion session that knows images, models and Seequel's statements.
+//! The engine: a DataFusion session with images, models and Seequel's statements.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::model::ModelRegistry;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt, sql};
 
-/// Memory consumers that an error about exhausted memory names.
+/// Number of memory consumers that an out-of-memory error lists.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// SQL over images and models.
@@ -39,7 +39,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with default settings, to be adjusted.
+    /// A builder with default settings.
     #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
@@ -57,10 +57,10 @@ impl Engine {
         &self.models
     }
 
-    /// Plans one statement, Seequel's or DataFusion's; a statement that defines something is carried out.
+    /// Plans one statement, Seequel's or DataFusion's; statements that define something are executed.
     ///
     /// # Errors
-    /// A text that is not one statement, a name that is not known, a model or location that can't be used.
+    /// Text that is not exactly one statement, an unknown name, or an unusable model or location.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
         let statement = sql::parse_statement(sql, &self.context.state().config_options().sql_parser)?;
         sql::plan(&self.context, &self.models, statement, |_| {}).await
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Settings of an [`Engine`] that can't change once it runs.
+/// Settings of an [`Engine`] that are fixed once it is built.
 #[derive(Debug, Default)]
 pub struct EngineBuilder {
     home: Option<PathBuf>,
@@ -85,7 +85,7 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Folder with the library of ONNX Runtime (`lib/`) and models to register at start (`models/`).
+    /// Folder with the ONNX Runtime library (`lib/`) and the models to register at startup (`models/`).
     /// Default: `$SEEQUEL_HOME`, or `.seequel` in the working directory.
     #[must_use]
     pub fn home(mut self, home: impl AsRef<Path>) -> Self {
@@ -93,30 +93,30 @@ impl EngineBuilder {
         self
     }
 
-    /// Bytes that queries may use for what they hold in memory; without it, no limit.
+    /// Bytes of memory that queries may reserve. Default: no limit.
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// DataFusion's settings to start from.
+    /// DataFusion settings to start from.
     #[must_use]
     pub fn config(mut self, config: SessionConfig) -> Self {
         self.config = Some(config);
         self
     }
 
-    /// Makes the engine. Loads no model and no library.
+    /// Builds the engine. Loads neither models nor ONNX Runtime.
     ///
     /// # Errors
-    /// A runtime environment that DataFusion refuses.
+    /// A runtime environment that DataFusion rejects.
     pub fn build(self) -> Result<Engine> {
-        // The working directory may change (`--data-path`); what belongs to the home stays where it is now.
+        // Resolved now, because the working directory may change later (`--data-path`).
         let home = self.home.unwrap_or_else(default_home);
         let models = Arc::new(ModelRegistry::new(std::path::absolute(&home).unwrap_or(home)));
         let mut config = self.config.unwrap_or_default().with_information_schema(true);
-        // Errors about names and types then know their place in the text.
+        // Lets errors about names and types give their position in the statement.
         config.options_mut().sql_parser.collect_spans = true;
         let state = SessionStateBuilder::new()
             .with_config(config)

@@ -1,7 +1,7 @@
-//! Everything that can go wrong, as sentences a user can act on.
+//! Errors, with messages that a user can act on.
 //!
-//! Errors of the user, of a file or of a model are [`Error`]s; they travel through DataFusion as
-//! [`DataFusionError::External`] and come back out unchanged. `DataFusionError::Internal` is kept for bugs.
+//! Errors of the user, a file or a model are [`Error`]s; they pass through DataFusion unchanged as
+//! [`DataFusionError::External`]. `DataFusionError::Internal` is reserved for bugs.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use datafusion::error::DataFusionError;
 
 /// An error of a statement, a model, an image location or the installation.
 ///
-/// Every message names the culprit (model, option, file) and, where there is one, the way out.
+/// Every message names its subject (model, option, file) and, where there is one, the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A model that can't be used, and why.
@@ -21,27 +21,27 @@ pub enum Error {
         reason: String,
     },
 
-    /// A setting of a model that is unknown, malformed or contradicts the ONNX file.
+    /// A model option that is unknown, malformed or contradicts the ONNX file.
     #[error("model '{model}': option '{option}': {reason}")]
     Option {
         /// Name given in `CREATE MODEL`.
         model: String,
         /// Key as written in OPTIONS or `seequel.json`.
         option: String,
-        /// What is wrong with it and what would be right.
+        /// What is wrong with it and what is valid.
         reason: String,
     },
 
-    /// A name that no model bears.
+    /// A model name that is not registered.
     #[error("there is no model '{name}'; {hint}")]
     UnknownModel {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The models there are, or how to make one.
+        /// The existing models, or how to create one.
         hint: String,
     },
 
-    /// A place where images should be, but none can be.
+    /// An image location that can't be used.
     #[error("images '{location}': {reason}")]
     Images {
         /// Location as the user wrote it.
@@ -50,7 +50,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A bucket, container or server that can't be used as it was asked to be.
+    /// A bucket, container or server that can't be used as configured.
     #[error("{store}: {reason}")]
     Store {
         /// Scheme and name: `s3://bucket`.
@@ -59,7 +59,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// ONNX Runtime is missing, unusable, or refused a model or a batch.
+    /// ONNX Runtime is missing, unusable, or rejected a model or a batch.
     #[error("{0}")]
     Runtime(String),
 
@@ -68,7 +68,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 

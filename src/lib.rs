@@ -3,8 +3,8 @@
 //! An embedded query engine for batch inference over images, on Apache DataFusion and ONNX Runtime:
 //! `SELECT path, classify(image) FROM images`.
 //!
-//! Two ways in. [`Engine`] speaks all of Seequel's SQL, `CREATE MODEL` included. [`SeequelExt`] adds images and
-//! inference to a DataFusion session that an application already has.
+//! There are two entry points. [`Engine`] runs all of Seequel's SQL, including `CREATE MODEL`. [`SeequelExt`] adds
+//! images and inference to an application's own DataFusion session.
 
 pub mod config;
 mod engine;

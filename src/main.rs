@@ -1,4 +1,4 @@
-//! The `seequel` command: arguments in, exit status out; the shell does the rest.
+//! The `seequel` command: parses arguments, runs the shell and returns its exit status.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use seequel::exec::wait_for_inference;
+use seequel::exec::cancel_inference;
 use seequel::shell::{self, Args, Progress};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Hash tables and Arrow buffers grow and go faster with it than with the system's allocator. Without huge pages, which
-/// would keep 100 MB more resident and make nothing faster here.
+/// Allocates and frees hash tables and Arrow buffers faster than the system allocator. Without huge pages, which would
+/// keep 100 MB more resident without a speed-up here.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// What the main thread usually has: the planner recurses into expressions, and long ones are deep.
+/// The usual stack size of a main thread: the planner recurses into expressions, and long ones are deep.
 const QUERY_STACK_BYTES: usize = 8 << 20;
 
-/// How long the last batch of a cancelled query may take before the process leaves without it.
+/// How long cancelled inference may take to end before the process exits without it.
 const LAST_BATCH: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -33,20 +33,20 @@ fn main() -> ExitCode {
 
 fn run(args: Args, progress: Progress) -> io::Result<ExitCode> {
     let queries = Builder::new_multi_thread().enable_all().thread_stack_size(QUERY_STACK_BYTES).build()?;
-    // the shell has a thread of its own, to notice Ctrl-C while queries keep all others busy
+    // The shell has its own thread, so that it handles Ctrl-C while queries keep all others busy.
     let exit = Builder::new_current_thread().enable_all().build()?.block_on(shell::run(
         args,
         progress,
         queries.handle(),
     ));
-    // Other work of a cancelled query may never yield; inference does, and must not outlive `main`.
+    // Other work of a cancelled query may never yield. Inference does, and must end before `main` returns.
     queries.shutdown_background();
-    wait_for_inference(LAST_BATCH);
+    cancel_inference(LAST_BATCH);
     Ok(exit)
 }
 
-/// Warnings and worse and what is being fetched, or what `SEEQUEL_LOG` asks for (`info`, `seequel=debug`, …), above the
-/// lines of progress.
+/// Logs warnings, errors and downloads, or what `SEEQUEL_LOG` selects (`info`, `seequel=debug`, …), above the progress
+/// lines.
 fn log_to_stderr(progress: &Progress) {
     let progress = progress.clone();
     let wanted =

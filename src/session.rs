@@ -1,4 +1,4 @@
-//! Adding Seequel to a DataFusion session of one's own.
+//! Adds Seequel to an existing DataFusion session.
 
 use std::sync::Arc;
 
@@ -22,15 +22,15 @@ const READ_IMAGES: &str = "read_images";
 
 /// Extends DataFusion's [`SessionStateBuilder`].
 pub trait SeequelExt {
-    /// Adds images as tables, inference as functions, and the planning of both, over the models of `models`; also the
-    /// functions of images and vectors that need no model, of which `inner_product` replaces DataFusion's.
+    /// Adds images as tables, inference with `models` as functions, and the planning of both; also the functions of
+    /// images and vectors that need no model, of which `inner_product` replaces DataFusion's.
     ///
-    /// Call it after `with_default_features`, which replaces what was registered before it. It sets the query
-    /// planner: an application with extension nodes of its own makes a planner that has
-    /// [`InferPlanner`](crate::plan::InferPlanner) among its extension planners, and sets that afterwards.
+    /// Call it after `with_default_features`, which replaces earlier registrations. It sets the query planner: an
+    /// application with its own extension nodes must afterwards set a planner that has
+    /// [`InferPlanner`](crate::plan::InferPlanner) among its extension planners.
     ///
-    /// Buckets and web servers are read if the session's runtime has a
-    /// [`StoreRegistry`](crate::stores::StoreRegistry), or stores that the application registers.
+    /// Reading from buckets and web servers needs a [`StoreRegistry`](crate::stores::StoreRegistry) in the session's
+    /// runtime, or stores registered by the application.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -212,23 +212,26 @@ fn the_demo_says_what_is_on_the_photos() {
     assert_eq!(counts.stdout(), "rows,labels\n20,20\n");
 }
 
-/// A run of a model that would not end is terminated within the graph, rather than left behind or waited for.
+/// A run that would not end is terminated within the graph, be it an operator's or a call's in a branch of CASE.
 #[test]
 fn ctrl_c_ends_a_model_that_loops_for_ever() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/endless.onnx");
     let create = format!("CREATE MODEL endless FROM '{model}'");
-    let sql = "SELECT 'begun' AS a; SELECT classify(image, 'endless') FROM read_images('photos/lion.jpg')";
-    let mut command = seequel(&home(), &["-q", "--format", "csv", "-c", &create, sql]);
-    let (mut child, _watchdog) = start(&mut command, Stdio::null());
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.nth(1).unwrap().unwrap(), "begun");
-    std::thread::sleep(Duration::from_millis(1500));
-    assert!(child.try_wait().unwrap().is_none(), "the model should loop");
-    let interrupted = Instant::now();
-    signal(child.id(), "INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    // Well above what it takes, and well below what a process waits for a run that it can't end.
-    assert!(interrupted.elapsed() < Duration::from_secs(3), "{:?}", interrupted.elapsed());
+    let call = "classify(image, 'endless')['label']";
+    for call in [call, &format!("CASE WHEN path IS NULL THEN 'none' ELSE {call} END")] {
+        let sql = format!("SELECT 'begun' AS a; SELECT {call} FROM read_images('photos/lion.jpg')");
+        let mut command = seequel(&home(), &["-q", "--format", "csv", "-c", &create, &sql]);
+        let (mut child, _watchdog) = start(&mut command, Stdio::null());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.nth(1).unwrap().unwrap(), "begun");
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(child.try_wait().unwrap().is_none(), "the model should loop");
+        let interrupted = Instant::now();
+        signal(child.id(), "INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        // Well above what it takes, and well below what the process waits for a run that does not end.
+        assert!(interrupted.elapsed() < Duration::from_secs(3), "{call}: {:?}", interrupted.elapsed());
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One model's way through a morsel: its tensors filling up row by row, run whenever they are full.
+//! Batches the rows of a morsel for one model: fills its tensors row by row and runs it whenever they are full.
 
 use datafusion::error::Result;
 
@@ -9,10 +9,10 @@ use crate::images::decode::RgbImage;
 use crate::model::runtime::{Batch, Model};
 use crate::model::tensor::{BatchOutput, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
 
-/// What a batcher writes into, which outlives a morsel: making it anew costs more than a small model's run.
+/// Buffers that a batcher writes into. Reused across morsels, because allocating them costs more than a small model's run.
 #[derive(Debug)]
 pub(crate) struct BatchBuffers {
-    /// If the model takes an image.
+    /// `Some` if the model takes an image.
     image: Option<ImageBuffers>,
     slots: usize,
     batch: usize,
@@ -25,7 +25,7 @@ struct ImageBuffers {
 }
 
 impl BatchBuffers {
-    /// Buffers of `slots` rows for `model`, which runs on at most `batch` of them at once.
+    /// Buffers with `slots` rows for `model`, which runs on at most `batch` of them at once.
     pub(crate) fn new(model: &Model, slots: usize, batch: usize) -> Self {
         let image = model.spec().image().map(|image| ImageBuffers {
             preprocessor: Preprocessor::new(image),
@@ -35,25 +35,25 @@ impl BatchBuffers {
     }
 }
 
-/// A model and the rows of a morsel on their way through it.
+/// Runs one model on the rows of a morsel.
 #[derive(Debug)]
 pub(crate) struct Batcher<'a> {
     plan: &'a ModelPlan,
     context: &'a Context<'a>,
     buffers: &'a mut BatchBuffers,
-    /// What the rows give to each input that takes numbers.
+    /// The rows' numbers, for each input that takes numbers.
     given: Vec<RowNumbers<'a>>,
     filled: Filled,
-    /// For each of the plan's `postprocesses`, a prediction a row.
+    /// For each of the plan's `postprocesses`, one prediction per row.
     predictions: Vec<Vec<Prediction>>,
 }
 
-/// The rows that wait to be run.
+/// The rows that the model has not run on yet.
 #[derive(Debug, Default)]
 struct Filled {
-    /// The row that each slot belongs to, and how its image lies in the slot.
+    /// The row of each slot, and the placement of its image in the slot.
     rows: Vec<Slot>,
-    /// For each input that takes numbers, those of each slot: all of one shape.
+    /// For each input that takes numbers, the numbers of each slot, all of the same shape.
     numbers: Vec<Vec<Numbers>>,
 }
 
@@ -64,7 +64,7 @@ struct Slot {
 }
 
 impl<'a> Batcher<'a> {
-    /// A batcher for `rows` rows, which give `given` to the inputs that take numbers.
+    /// A batcher for `rows` rows; `given` holds their numbers, for each input that takes numbers.
     pub(crate) fn new(
         plan: &'a ModelPlan,
         rows: usize,
@@ -77,8 +77,8 @@ impl<'a> Batcher<'a> {
         Self { plan, context, buffers, given, filled, predictions }
     }
 
-    /// Takes `row`, whose image is `image` if the model takes one; runs the model if that fills the tensors. A row without
-    /// numbers gets NULL.
+    /// Adds `row`, with `image` if the model takes one, and runs the model if the tensors are then full. The prediction for
+    /// a row without numbers is NULL.
     pub(crate) fn push(&mut self, row: usize, image: Option<&RgbImage>) -> Result<()> {
         let numbers =
             match self.given.iter().map(|given| given.row(row)).collect::<Result<Option<Vec<_>>, _>>() {
@@ -99,7 +99,7 @@ impl<'a> Batcher<'a> {
         if self.filled.rows.len() == self.buffers.slots { self.run() } else { Ok(()) }
     }
 
-    /// Writes `image` into the next slot; returns how it lies there.
+    /// Writes `image` into the next slot; returns its placement.
     fn write(&mut self, image: Option<&RgbImage>) -> Result<Option<Placement>, String> {
         let (Some(buffers), Some(spec)) = (&mut self.buffers.image, self.plan.model.spec().image()) else {
             return Ok(None);
@@ -109,20 +109,20 @@ impl<'a> Batcher<'a> {
         Ok(Some(Placement::new(spec, image)))
     }
 
-    /// Predictions `row` with an error.
+    /// Sets the predictions for `row` to an error.
     pub(crate) fn fail(&mut self, row: usize, reason: &str) {
         for predictions in &mut self.predictions {
             predictions[row] = Prediction::Failed(reason.to_owned());
         }
     }
 
-    /// Runs what is left and returns the predictions: for each of the plan's `postprocesses`, one a row.
+    /// Runs the remaining rows and returns the predictions: for each of the plan's `postprocesses`, one per row.
     pub(crate) fn finish(mut self) -> Result<Vec<Vec<Prediction>>> {
         self.run()?;
         Ok(self.predictions)
     }
 
-    /// Runs the model on the filled slots, batch after batch.
+    /// Runs the model on the filled slots, batch by batch.
     fn run(&mut self) -> Result<()> {
         let filled = std::mem::replace(&mut self.filled, Filled::new(self.given.len()));
         for first in (0..filled.rows.len()).step_by(self.buffers.batch) {
@@ -132,7 +132,7 @@ impl<'a> Batcher<'a> {
         Ok(())
     }
 
-    /// Runs the model on so many slots from `first` on.
+    /// Runs the model on `slots` slots, starting at `first`.
     fn run_batch(&mut self, filled: &Filled, first: usize, slots: usize) -> Result<()> {
         let Context { metrics, cancellation, .. } = self.context;
         cancellation.check()?;
@@ -149,7 +149,7 @@ impl<'a> Batcher<'a> {
         Ok(())
     }
 
-    /// Runs the model on one slot. A batch that fails as a whole is run again row by row, so that only the culprit pays.
+    /// Runs the model on one slot. A failed batch is rerun row by row, so that only the rows that cause the error fail.
     fn run_alone(&mut self, filled: &Filled, slot: usize) -> Result<()> {
         let Context { metrics, cancellation, .. } = self.context;
         cancellation.check()?;
@@ -189,7 +189,7 @@ impl Filled {
         Self { rows: vec![], numbers: vec![vec![]; inputs] }
     }
 
-    /// Whether `numbers` have the shape of those that wait.
+    /// Whether `numbers` have the same shapes as those of the waiting rows.
     fn takes(&self, numbers: &[Numbers]) -> bool {
         let waiting = self.numbers.iter().zip(numbers);
         waiting
@@ -202,7 +202,7 @@ impl Filled {
         self.numbers.iter_mut().zip(numbers).for_each(|(waiting, next)| waiting.push(next));
     }
 
-    /// So many slots from `first` on, whose images are those.
+    /// The batch of `slots` slots, starting at `first`.
     fn batch<'a>(&'a self, images: Option<(&'a Tensor, usize)>, first: usize, slots: usize) -> Batch<'a> {
         let numbers = self.numbers.iter().map(|numbers| &numbers[first..first + slots]).collect();
         Batch { rows: slots, images, numbers }

@@ -1,4 +1,4 @@
-//! From predictions to columns, in the types that the functions promise.
+//! Converts predictions to columns of the functions' return types.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::model::Predictor;
 use crate::tasks::detection::Detection;
 use crate::tasks::{Class, Labels};
 
-/// The column of the predictions for `request`, which is of type `data_type`.
+/// The predictions for `request` as a column of type `data_type`.
 ///
 /// # Errors
-/// A bug: predictions of another kind than the request's.
+/// A bug: predictions of a different kind than the request's.
 pub(crate) fn column(
     request: Request,
     data_type: &DataType,
@@ -144,7 +144,7 @@ fn outputs(fields: &Fields, predictions: &[Prediction]) -> Result<ArrayRef> {
     Ok(Arc::new(StructArray::try_new(fields.clone(), columns, Some(valid(predictions)))?))
 }
 
-/// A column of an output's numbers, row by row.
+/// The column of one output, from each row's numbers.
 fn output(field: &Field, rows: &[Option<&ArrayRef>]) -> Result<ArrayRef> {
     let (number, missing) = match field.data_type() {
         DataType::FixedSizeList(item, length) => (item.data_type(), *length as usize),
@@ -165,7 +165,7 @@ fn output(field: &Field, rows: &[Option<&ArrayRef>]) -> Result<ArrayRef> {
     })
 }
 
-/// Lists one after the other, and which rows have one.
+/// Concatenates lists; returns their offsets, which rows have one, and their items.
 fn flattened<'a, T: Copy + 'a>(
     rows: impl Iterator<Item = Option<&'a [T]>>,
 ) -> (OffsetBuffer<i32>, NullBuffer, Vec<T>) {

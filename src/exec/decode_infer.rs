@@ -1,11 +1,11 @@
-//! The inner loop: each image of a morsel is decoded once for all the models that want it at the same scale.
+//! The inner loop: each image of a morsel is decoded once for all the models that need it at the same scale.
 //!
 //! ```text
 //!  encoded bytes ── decode, no larger than a model needs ──►  RGB ─┬─► Batcher (resize, normalise, tensor, run)
 //!   (row by row)                                                    └─► Batcher of another model
 //! ```
 //!
-//! Pixels live from one row to the next and never leave this function.
+//! Decoded pixels are dropped before the next row and never leave this function.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::model::input::NumbersSpec;
 use crate::model::runtime::{Cancellation, Model};
 use crate::model::tensor::{RowNumbers, Tensor};
 
-/// What inference needs beside images and models.
+/// What inference needs besides inputs and models.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) max_image_pixels: u64,
@@ -35,30 +35,31 @@ pub(crate) struct Context<'a> {
     pub(crate) cancellation: &'a Cancellation,
 }
 
-/// What models look at: columns of equal length.
+/// The input columns of the models, all of the same length.
 #[derive(Debug)]
 pub(crate) struct Inputs<'a> {
     pub(crate) rows: usize,
-    /// If the models take an image.
+    /// `Some` if the models take an image.
     pub(crate) images: Option<ImageArray<'a>>,
     /// Numbers and lists of numbers.
     pub(crate) numbers: &'a [ArrayRef],
 }
 
-/// Runs the models of `plan` on the rows of `inputs`; returns the predictions of its calls. `key` tells plans apart that
-/// share the context's memory.
+/// Runs the models of `plan` on the rows of `inputs`; returns the predictions of its calls. `key` distinguishes plans
+/// that share the context's memory.
 ///
-/// Blocks for as long as it takes: for threads that may.
+/// Blocks until it is done: call it only from threads that may block.
 ///
 /// # Errors
-/// A model that can't be loaded, memory that is refused, or cancellation. A bad image is a prediction with an error.
+/// A model that can't be loaded, a refused memory reservation, or cancellation. A bad image gives a prediction with an
+/// error.
 pub(crate) fn decode_infer(
     inputs: &Inputs<'_>,
     plan: &InferencePlan,
     key: usize,
     context: &Context<'_>,
 ) -> Result<Vec<Predictions>> {
-    let _running = Running::begin();
+    let _running = Running::begin(context.cancellation);
     let rows = inputs.rows;
     let metrics = context.metrics;
     let plans = plan.models();
@@ -119,16 +120,16 @@ pub(crate) fn decode_infer(
     plan.predictions(&predictions)
 }
 
-/// The scales at which the models want one image, largest first.
+/// The scales at which the models need one image, largest first.
 ///
-/// A model is always given the pixels that it would be given alone: what else a query asks must not change a prediction.
+/// A model always gets the same pixels as if it ran alone: other calls of a query must not change its predictions.
 struct Scales<'a> {
     plans: &'a [ModelPlan],
-    /// One a model, once the decoder has asked: a decoder that has one scale alone never does.
+    /// One per model, once the decoder has asked for a scale; a decoder with a single scale never asks.
     of_models: Vec<f64>,
-    /// The scale of the last decode that asked.
+    /// The scale of the last decode that asked for one.
     current: f64,
-    /// Whether the decode that runs has asked.
+    /// Whether the current decode has asked for a scale.
     has_asked: bool,
     is_done: bool,
 }
@@ -148,7 +149,7 @@ impl<'a> Scales<'a> {
         self.current
     }
 
-    /// The models that want what was decoded: all that remain, if the decoder did not ask.
+    /// The models that need the image just decoded: all remaining ones if the decoder did not ask for a scale.
     fn take(&mut self) -> Vec<usize> {
         let has_asked = std::mem::take(&mut self.has_asked);
         let is_smaller = |model: &usize| self.of_models.get(*model).is_none_or(|scale| *scale < self.current);
@@ -163,7 +164,7 @@ impl<'a> Scales<'a> {
 }
 
 impl Inputs<'_> {
-    /// What the rows give to each of a model's inputs that take numbers.
+    /// The rows' numbers, for each of a model's inputs that take numbers.
     fn numbers_of<'a>(&self, plan: &'a ModelPlan) -> Result<Vec<RowNumbers<'a>>> {
         let inputs = plan.model.spec().numbers().zip(&plan.numbers);
         let numbers = inputs.map(|(input, positions)| {
@@ -180,7 +181,7 @@ fn buffers(plan: &ModelPlan, models: usize, rows: usize, most: usize) -> Result<
     Ok(BatchBuffers::new(&plan.model, slots, batch))
 }
 
-/// Rows that a model's tensors hold, and of these how many it runs on at once.
+/// Number of rows that a model's tensors hold, and number of rows it runs on at once.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     slots: usize,
@@ -188,10 +189,10 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes for `model`, one of `models`, where a morsel has `rows` rows and memory is there for `most` images.
+    /// The sizes for `model`, one of `models`, if a morsel has `rows` rows and memory suffices for `most` images.
     ///
-    /// A model alone runs as soon as it has a batch: what was just written is then in the processor's cache. Several
-    /// take turns after a whole morsel, so that each finds its weights in the cache for all but the first of its runs.
+    /// A single model runs as soon as a batch is full, while the tensor is still in the CPU cache. Several models take
+    /// turns after a whole morsel, so that a model's weights are in the cache for all its runs but the first.
     fn of(model: &Model, models: usize, rows: usize, most: usize) -> Result<Self> {
         if let Some(batch) = model.spec().fixed_batch {
             return Ok(Self { slots: batch, batch });
@@ -202,7 +203,7 @@ impl Sizes {
     }
 }
 
-/// Bytes of all models' tensors where a morsel has `rows` rows and memory is there for `most` images.
+/// Bytes of all models' tensors if a morsel has `rows` rows and memory suffices for `most` images.
 fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize) -> Result<usize> {
     let bytes = plans.iter().map(|plan| {
         let Sizes { slots, .. } = Sizes::of(&plan.model, plans.len(), rows, most)?;

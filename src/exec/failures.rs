@@ -1,4 +1,4 @@
-//! What becomes of rows that failed: they are counted, and end the query or are named in the prediction or the log.
+//! Handling of failed rows: they are counted, and either fail the query or are reported in the prediction or the log.
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::common::exec_err;
@@ -12,18 +12,18 @@ use crate::config::OnError;
 #[derive(Debug)]
 pub(crate) struct Predictions {
     pub(crate) request: Request,
-    /// A row each.
+    /// One prediction per row.
     pub(crate) column: ArrayRef,
     /// Rows that failed, in order, with the reason.
     pub(crate) failures: Vec<(usize, String)>,
 }
 
 impl Predictions {
-    /// The predictions' column, unless a row failed and the session wants queries to stop at that. Where predictions have no
-    /// place for a reason, it is logged. `name` is what to call a row.
+    /// The column of predictions, unless a row failed and `on_error` is `Fail`. Reasons are logged where predictions have no
+    /// field for them. `name` gives a row's name.
     ///
     /// # Errors
-    /// The first failure, if `on_error` says so; those of `name`.
+    /// The first failure, if `on_error` is `Fail`; errors of `name`.
     pub(crate) fn accept(
         self,
         on_error: OnError,

@@ -1,7 +1,7 @@
-//! Calls that no operator can reach: branches of CASE and COALESCE, bodies of lambdas.
+//! Calls that can't be moved into an operator: branches of CASE and COALESCE, bodies of lambdas.
 //!
 //! DataFusion evaluates such a branch only for the rows that take it, inside the expression. The function then runs
-//! its model here, on the thread that evaluates the expression, over the rows it is given.
+//! its model here, on the thread that evaluates the expression and on the rows it is given.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Models for ModelRegistry {
         let numbers: Vec<Vec<usize>> = numbers.into_iter().map(Iterator::collect).collect();
         let mut plan = InferencePlan::default();
         plan.add(call.request, &predictor, &numbers, &predictor.prediction_type(call.request, &types)?);
-        // An expression sees neither metrics nor the memory pool; its tensors are bounded by the model's batch size.
+        // An expression has no access to metrics or the memory pool; its tensors are bounded by the model's batch size.
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let context = Context {
             max_image_pixels: options.max_image_pixels,
@@ -65,7 +65,7 @@ impl Models for ModelRegistry {
     }
 }
 
-/// Runs `work` so that tokio can move this thread's other tasks elsewhere, if there is an elsewhere.
+/// Runs `work`; on a multi-threaded runtime, tokio can then move this thread's other tasks to another thread.
 fn blocking<R>(work: impl FnOnce() -> R) -> R {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

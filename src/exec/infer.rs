@@ -1,7 +1,7 @@
-//! The operator that runs models: rows in, the same rows with their predictions out.
+//! The operator that runs models: it appends predictions to its input's rows.
 //!
 //! Above an exchange, a partition has one thread, which works on one morsel at a time. Where the order of rows matters
-//! there is no exchange, and a partition works on several morsels at once, handed on in their order. The work itself is in
+//! there is no exchange, and a partition works on several morsels at once and emits them in order. The work itself is in
 //! `worker.rs`.
 
 use std::fmt;
@@ -37,30 +37,30 @@ use crate::exec::exchange::morsels;
 use crate::model::Predictor;
 use crate::model::runtime::Model;
 
-/// One output column: what is asked of a model, and what it looks at.
+/// One output column: a request to a model, and its inputs.
 #[derive(Debug, Clone)]
 pub struct PhysicalCall {
     /// Name and type of the column.
     pub field: FieldRef,
-    /// What is asked.
+    /// What the model predicts.
     pub request: Request,
-    /// Give what the model looks at: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`; for
-    /// other inputs numbers and lists of numbers.
+    /// The model's inputs: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`; for other
+    /// inputs numbers and lists of numbers.
     pub inputs: Vec<Arc<dyn PhysicalExpr>>,
-    /// The model that fills the column, or the models that do together.
+    /// The model or ensemble that fills the column.
     pub predictor: Predictor,
 }
 
-/// Where a partition's morsels come from: the rows that are decoded and inferred in one go.
+/// Where a partition's morsels come from: the rows that are decoded and inferred together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Morsels {
     /// From the exchange below, one after the other.
     Exchanged,
-    /// Cut from an input whose order matters, and worked on at once, but handed on in order.
+    /// Cut from an input whose order matters, processed concurrently and emitted in order.
     Ordered {
-        /// Rows of a morsel, at most.
+        /// Maximum rows of a morsel.
         rows: usize,
-        /// Morsels at once.
+        /// Morsels processed at once.
         in_flight: usize,
     },
 }
@@ -70,7 +70,7 @@ pub enum Morsels {
 pub struct InferExec {
     pub(crate) input: Arc<dyn ExecutionPlan>,
     pub(crate) calls: Vec<PhysicalCall>,
-    /// What errors and the log call a row.
+    /// Names a row in errors and the log.
     pub(crate) row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
     pub(crate) memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
@@ -79,7 +79,7 @@ pub struct InferExec {
 }
 
 impl InferExec {
-    /// Inference of `calls` over `input`; `row` is what errors and the log call a row.
+    /// Inference of `calls` over `input`; `row` names a row in errors and the log.
     ///
     /// # Errors
     /// A bug: equivalences of the input that don't fit its schema.
@@ -106,7 +106,7 @@ impl InferExec {
         self.calls.iter().any(|call| call.predictor.takes_image())
     }
 
-    /// Runs of a model for each row: one for each model and image, however many calls want it.
+    /// Model runs per row: one for each model and its inputs, however many calls share it.
     #[must_use]
     pub fn runs_a_row(&self) -> usize {
         let runs = self.calls.iter().flat_map(|call| {
@@ -162,7 +162,7 @@ impl fmt::Display for PhysicalCall {
     }
 }
 
-/// Where a model runs and in what portions, or why that can't be said.
+/// The device, batch size and concurrency of a model, or the error in resolving them.
 fn placed(model: &Model) -> String {
     match (model.provider(), model.sizing()) {
         (Ok(provider), Ok(sizing)) => {
@@ -185,8 +185,8 @@ impl ExecutionPlan for InferExec {
         vec![&self.input]
     }
 
-    /// An order that the input has is kept. Where it has none, saying so would invite DataFusion to sort the input
-    /// instead of the result: rows with image bytes instead of rows with labels.
+    /// The input's order is kept. If it has none, `true` would make DataFusion sort the input instead of the result: rows
+    /// with image bytes instead of rows with labels.
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![self.input.output_ordering().is_some()]
     }

@@ -1,4 +1,5 @@
-//! What the calls on one image, or on numbers alone, need: which models run, once each, and what becomes of their outputs.
+//! The plan for the calls on one image, or on numbers alone: which models run, once each, and how their outputs become
+//! results.
 //!
 //! ```text
 //!  classify(image, 'a')                        a: Best, Top(3), Embedding      ─┬─► classify's column
@@ -20,14 +21,14 @@ use super::prediction::{Postprocess, Prediction, Value};
 use crate::model::runtime::Model;
 use crate::model::{Ensemble, Predictor};
 
-/// The models to run on an image, and how the results of the calls come from their outputs.
+/// The models to run on an image, and how their outputs become the results of the calls.
 #[derive(Debug, Default)]
 pub(crate) struct InferencePlan {
     models: Vec<ModelPlan>,
     calls: Vec<CallPlan>,
 }
 
-/// One model, and what becomes of its outputs.
+/// One model, and how its outputs are postprocessed.
 #[derive(Debug)]
 pub(crate) struct ModelPlan {
     pub(crate) model: Arc<Model>,
@@ -35,7 +36,7 @@ pub(crate) struct ModelPlan {
     pub(crate) numbers: Vec<Vec<usize>>,
     /// Names of the outputs that are read.
     pub(crate) outputs: Vec<String>,
-    /// Each with the positions among `outputs` of those it reads.
+    /// Each with the positions in `outputs` of those it reads.
     pub(crate) postprocesses: Vec<(Postprocess, Vec<usize>)>,
 }
 
@@ -44,11 +45,11 @@ struct CallPlan {
     request: Request,
     predictor: Predictor,
     data_type: DataType,
-    /// For each member, the position of its model and of the postprocessing among that model's.
+    /// For each member, the position of its model, and of its postprocessing among that model's.
     sources: Vec<(usize, usize)>,
 }
 
-/// For each model and each of its `postprocesses`, a prediction a row.
+/// For each model and each of its `postprocesses`, one prediction per row.
 pub(crate) type ModelPredictions = Vec<Vec<Vec<Prediction>>>;
 
 impl InferencePlan {
@@ -79,7 +80,7 @@ impl InferencePlan {
         self.calls.push(CallPlan { request, predictor, data_type, sources });
     }
 
-    /// The models that run.
+    /// The models to run.
     pub(crate) fn models(&self) -> &[ModelPlan] {
         &self.models
     }
@@ -87,12 +88,12 @@ impl InferencePlan {
     /// The predictions of the calls, in the order in which they were added.
     ///
     /// # Errors
-    /// A bug: predictions of other models than this plan's.
+    /// A bug: predictions of models other than this plan's.
     pub(crate) fn predictions(&self, predictions: &ModelPredictions) -> Result<Vec<Predictions>> {
         self.calls.iter().map(|call| call.predictions(predictions)).collect()
     }
 
-    /// Where `postprocess` of `model` will be found.
+    /// The positions of `model` and of its `postprocess`, which are added if they are new.
     fn source(
         &mut self,
         model: &Arc<Model>,
@@ -163,7 +164,7 @@ impl CallPlan {
     }
 }
 
-/// One row's prediction of an ensemble, from those of its members.
+/// An ensemble's prediction for one row, from those of its members.
 fn combine(ensemble: &Ensemble, request: Request, members: &[&Prediction]) -> Prediction {
     if let Some(failure) = failure(ensemble, members) {
         return failure;
@@ -189,7 +190,7 @@ fn combine(ensemble: &Ensemble, request: Request, members: &[&Prediction]) -> Pr
     value.map_or_else(|| Prediction::Failed("no member gave a prediction".to_owned()), Prediction::Value)
 }
 
-/// NULL if the image was, and the failure of the first member that failed.
+/// NULL if the image is NULL, otherwise the error of the first member that failed, if any.
 fn failure(ensemble: &Ensemble, members: &[&Prediction]) -> Option<Prediction> {
     if members.iter().any(|prediction| matches!(prediction, Prediction::Null)) {
         return Some(Prediction::Null);

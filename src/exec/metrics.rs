@@ -1,4 +1,4 @@
-//! What `EXPLAIN ANALYZE` tells of inference.
+//! Metrics of inference in `EXPLAIN ANALYZE`.
 
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time,
@@ -10,15 +10,15 @@ use crate::model::runtime::RunTimes;
 #[derive(Debug, Clone)]
 pub(crate) struct InferMetrics {
     pub(crate) baseline: BaselineMetrics,
-    /// Rows that a model ran on, once for each model.
+    /// Rows that models ran on, counted once per model.
     pub(crate) inferred_rows: Count,
-    /// Images that were decoded, however many models took them.
+    /// Decoded images, however many models use them.
     pub(crate) decoded_images: Count,
-    /// Runs of the decoder: one for each scale at which models want an image.
+    /// Runs of the decoder: one per scale at which models need an image.
     pub(crate) decodes: Count,
     /// Runs of a model.
     pub(crate) batches: Count,
-    /// Predictions that are an error.
+    /// Predictions that are errors.
     pub(crate) failed_rows: Count,
     /// Decoding, resizing and normalising.
     pub(crate) decode_time: Time,

@@ -1,4 +1,4 @@
-//! Execution of inference: the exchange that cuts and hands out rows, and the operator that runs models on them.
+//! Execution of inference: the exchange that distributes rows, and the operator that runs models on them.
 //!
 //! ```text
 //!  input ─► InferExchangeExec ─► InferExec: decode_infer ─┬─► Batcher of model A ─┐
@@ -21,4 +21,4 @@ mod worker_memory;
 
 pub use exchange::{InferExchangeExec, MorselRows};
 pub use infer::{InferExec, Morsels, PhysicalCall};
-pub use running::wait_for_inference;
+pub use running::cancel_inference;

@@ -1,4 +1,4 @@
-//! What is made of a model's outputs for one image: the prediction of a row.
+//! Postprocesses a model's outputs for one image to the prediction for a row.
 
 use datafusion::arrow::array::ArrayRef;
 
@@ -8,12 +8,12 @@ use crate::model::tensor::{BatchOutput, Placement};
 use crate::tasks::detection::{Detection, detections};
 use crate::tasks::{Class, best_class, confidences, top_classes};
 
-/// What to make of a model's outputs.
+/// How to postprocess a model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Postprocess {
     /// The best class.
     Best,
-    /// The best classes, so many.
+    /// This many of the best classes.
     Top(usize),
     /// The confidences of all classes, for an ensemble.
     Confidences,
@@ -21,14 +21,14 @@ pub(crate) enum Postprocess {
     Embedding,
     /// The objects.
     Objects,
-    /// All outputs as they are.
+    /// All outputs unchanged.
     Outputs,
 }
 
 /// The values of one image.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
-    /// A class, and the number of the member that decided, if it was one alone.
+    /// A class, and the index of the member that predicted it, if a single one did.
     Class(Class, Option<usize>),
     Classes(Vec<Class>),
     Numbers(Vec<f32>),
@@ -36,7 +36,7 @@ pub(crate) enum Value {
     Outputs(Vec<ArrayRef>),
 }
 
-/// The prediction of one row.
+/// The prediction for one row.
 #[derive(Debug, Clone)]
 pub(crate) enum Prediction {
     /// The image was NULL.
@@ -46,7 +46,7 @@ pub(crate) enum Prediction {
 }
 
 impl Postprocess {
-    /// Names of the outputs that it reads, in the order in which [`Self::apply`] wants them.
+    /// Names of the outputs that it reads, in the order that [`Self::apply`] expects.
     pub(crate) fn outputs(self, spec: &ModelSpec) -> Vec<&str> {
         match self {
             Self::Best | Self::Top(_) | Self::Confidences => vec![&spec.output.name],
@@ -56,10 +56,10 @@ impl Postprocess {
         }
     }
 
-    /// Reads row `image` of a batch, whose image lies in the model's input as `placement` says.
+    /// Reads row `image` of a batch; `placement` is the image's position in the model's input.
     ///
     /// # Errors
-    /// Outputs that are no numbers, or not as many as the specification says.
+    /// Outputs that are not numbers, or whose length differs from the specification.
     pub(crate) fn apply(
         self,
         spec: &ModelSpec,
@@ -126,7 +126,7 @@ fn all_outputs(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Resu
     spec.outputs.iter().zip(outputs).map(output).collect::<Result<_, _>>().map(Value::Outputs)
 }
 
-/// The numbers of an image in the only output that is read.
+/// The numbers for an image in the only output that is read.
 fn numbers<'a>(
     name: &str,
     expected: usize,

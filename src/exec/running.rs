@@ -1,35 +1,51 @@
-//! The threads that infer, counted, so that a process can wait for them before it ends.
+//! The inference in progress in this process, so that a program can end it and wait for it before it exits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-static RUNNING: Mutex<usize> = Mutex::new(0);
+use crate::model::runtime::Cancellation;
+
+static RUNNING: Mutex<Vec<Cancellation>> = Mutex::new(Vec::new());
 static ENDED: Condvar = Condvar::new();
 
-/// A thread's stay in inference.
-#[derive(Debug)]
-pub(crate) struct Running(());
+/// How long a cancelled run may take to end before runs are cancelled again, in case one has begun since.
+const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 
-impl Running {
-    pub(crate) fn begin() -> Self {
-        *RUNNING.lock() += 1;
-        Self(())
+/// Registers a thread that infers, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running<'a>(&'a Cancellation);
+
+impl<'a> Running<'a> {
+    pub(crate) fn begin(cancellation: &'a Cancellation) -> Self {
+        RUNNING.lock().push(cancellation.clone());
+        Self(cancellation)
     }
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        *RUNNING.lock() -= 1;
+        let mut running = RUNNING.lock();
+        if let Some(position) = running.iter().position(|cancellation| cancellation.is_same(self.0)) {
+            running.swap_remove(position);
+        }
         ENDED.notify_all();
     }
 }
 
-/// Waits until no thread of the process infers, but no longer than `most`; returns whether that came to be.
+/// Cancels all inference of the process and waits until it has ended, but no longer than `most`; returns whether it has.
 ///
-/// For the end of a program, after its queries are dropped: those stop before the next image, and the process must not
-/// take ONNX Runtime's globals away from under the last one.
-pub fn wait_for_inference(most: Duration) -> bool {
+/// For programs that drop a query and then exit, or go on: the process must not unload ONNX Runtime's globals during a
+/// run, and a call in a branch of CASE runs inside a poll, where dropping the query's stream can't reach it.
+pub fn cancel_inference(most: Duration) -> bool {
+    let deadline = Instant::now() + most;
     let mut running = RUNNING.lock();
-    !ENDED.wait_while_for(&mut running, |running| *running > 0, most).timed_out()
+    while !running.is_empty() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        running.iter().for_each(Cancellation::cancel);
+        ENDED.wait_for(&mut running, CANCEL_AGAIN);
+    }
+    true
 }

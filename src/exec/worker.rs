@@ -1,10 +1,10 @@
 //! The work of one partition of inference, on threads that may block.
 //!
 //! ```text
-//!  batch ─► image expressions ─► decode_infer ─► batch + one column a call
+//!  batch ─► image expressions ─► decode_infer ─► batch + one column per call
 //! ```
 //!
-//! Tokio's workers only pass batches on. When the partition's stream is dropped, its work stops before the next image.
+//! Tokio's workers only forward batches. When the partition's stream is dropped, its work stops before the next image.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ use crate::exec::exchange::Morsel;
 use crate::model::input::Assignment;
 use crate::model::runtime::Cancellation;
 
-/// Raises the flag that stops a partition's running work.
+/// Cancels a partition's running work when dropped.
 #[derive(Debug)]
 struct StopOnDrop(Cancellation);
 
@@ -44,18 +44,18 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// The calls on one image, or those on no image.
+/// The calls on one image, or those without an image.
 #[derive(Debug)]
 struct Group {
     image: Option<Arc<dyn PhysicalExpr>>,
-    /// What else the calls look at.
+    /// The calls' other inputs.
     numbers: Vec<Arc<dyn PhysicalExpr>>,
     plan: InferencePlan,
     /// Positions of the calls' columns, in the order of the plan.
     columns: Vec<usize>,
 }
 
-/// What one partition's work needs, on whatever thread it runs.
+/// Everything that one partition's work needs, on any thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
     schema: SchemaRef,
@@ -84,10 +84,10 @@ impl Worker {
         })
     }
 
-    /// One thread for the whole partition, which takes batch after batch as it comes.
+    /// Runs the whole partition on one thread, batch by batch.
     ///
-    /// It waits for its input itself, rather than being woken for each batch: a thread that computes all the time keeps
-    /// its core, while one that is woken lands on a busy core now and then, and the other core idles.
+    /// The thread itself waits for its input instead of being woken for each batch: a thread that computes all the time
+    /// keeps its core, while a woken one is sometimes scheduled on a busy core while another core idles.
     pub(crate) fn run_alone(
         self,
         input: SendableRecordBatchStream,
@@ -109,7 +109,7 @@ impl Worker {
         batches.boxed()
     }
 
-    /// Several morsels at once, each on a thread of its own, handed on in their order.
+    /// Runs several morsels at once, each on its own thread, and emits them in order.
     pub(crate) fn run_in_flight(
         self,
         morsels: impl Stream<Item = Result<Morsel>> + Send + 'static,
@@ -129,7 +129,7 @@ impl Worker {
         batches.buffered(in_flight).boxed()
     }
 
-    /// Infers batch after batch until the input ends, fails, or nobody listens.
+    /// Infers batch by batch until the input ends or fails, or the receiver is dropped.
     fn infer_all(&self, mut input: SendableRecordBatchStream, sender: &mpsc::Sender<Result<RecordBatch>>) {
         let runtime = Handle::current();
         let mut next = || {
@@ -196,7 +196,7 @@ impl Drop for Worker {
     }
 }
 
-/// The calls by the image they look at.
+/// Groups the calls by image.
 fn groups(node: &InferExec) -> Result<Vec<Group>> {
     let schema = node.input.schema();
     let mut groups: Vec<Group> = vec![];
@@ -229,7 +229,7 @@ impl Group {
     }
 }
 
-/// The end of a worker's output is that of its input, unless it panicked.
+/// Checks whether a worker's output ended because its thread panicked.
 async fn end_of(thread: Option<SpawnedTask<()>>) -> Result<()> {
     match thread {
         Some(thread) => thread.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error))),

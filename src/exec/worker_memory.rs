@@ -1,9 +1,9 @@
-//! Memory of an operator's workers, for tensors and pixels: reserved in the session's pool, and waited for.
+//! Memory of an operator's workers for tensors and pixels, reserved in the session's pool.
 //!
-//! Buffers outlive the morsel they were made for, and what is reserved for them stays reserved.
+//! Buffers are reused across morsels, and their memory stays reserved.
 //!
-//! A worker that is refused memory waits for another to give some back, as long as there is one that will: when all that
-//! hold memory wait for more, the last to ask is refused.
+//! A worker that is refused memory waits for another to free some. If all workers that hold memory wait for more, the
+//! last request fails.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use parking_lot::{Condvar, Mutex};
 
-/// How long a worker waits before it asks the pool again: others than our own workers free memory too.
+/// How long a worker waits before it retries: memory may also be freed outside these workers, without notification.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// The workers of one operator that hold memory, and the buffers `B` that none of them uses at the moment.
+/// The workers of one operator that hold memory, and the buffers `B` that none of them is using.
 #[derive(Debug)]
 pub(crate) struct WorkerMemory<B> {
     workers: Mutex<Workers<B>>,
@@ -23,14 +23,14 @@ pub(crate) struct WorkerMemory<B> {
 
 #[derive(Debug)]
 struct Workers<B> {
-    /// Workers there are.
+    /// Number of workers.
     members: usize,
-    /// Those with memory for tensors.
+    /// Workers that hold memory for tensors.
     holding: usize,
-    /// Those of them that wait for more.
+    /// Workers among these that wait for more.
     waiting: usize,
-    /// Buffers between two morsels, with the memory that is reserved for them. They are anyone's: a worker that is
-    /// refused memory lets go of them before it waits.
+    /// Buffers not in use between two morsels, with their reservations. Any worker may take them, and one that is
+    /// refused memory frees them before it waits.
     idle: Vec<Idle<B>>,
 }
 
@@ -50,12 +50,12 @@ impl<B> Default for WorkerMemory<B> {
 }
 
 impl<B> WorkerMemory<B> {
-    /// Counts a worker in, until it [leaves](Self::leave).
+    /// Adds a worker, until it [leaves](Self::leave).
     pub(crate) fn join(&self) {
         self.workers.lock().members += 1;
     }
 
-    /// Counts a worker out. The last frees the buffers.
+    /// Removes a worker. The last one frees the buffers.
     pub(crate) fn leave(&self) {
         let mut workers = self.workers.lock();
         workers.members -= 1;
@@ -64,12 +64,12 @@ impl<B> WorkerMemory<B> {
         }
     }
 
-    /// Takes buffers that were [kept](Held::keep) under `key`, if they are as large as `bytes(most)`. Otherwise reserves
-    /// that much for tensors of `most` images, or of half as many, down to one. Blocks where others hold the memory
-    /// that is missing; `check` ends the waiting.
+    /// Takes buffers [kept](Held::keep) under `key` if they have at least `bytes(most)` bytes. Otherwise reserves that
+    /// much for tensors of `most` images, or repeatedly of half as many, down to one. Blocks while other workers hold
+    /// the missing memory; an error of `check` ends the wait.
     ///
     /// # Errors
-    /// If the pool refuses memory for one image and nobody will give any back; those of `bytes` and `check`.
+    /// If the pool refuses memory for one image and no other worker can free any; those of `bytes` and `check`.
     pub(crate) fn hold(
         &self,
         key: usize,
@@ -78,7 +78,7 @@ impl<B> WorkerMemory<B> {
         bytes: impl Fn(usize) -> Result<usize>,
         check: impl Fn() -> Result<()>,
     ) -> Result<(Held<'_, B>, Option<B>)> {
-        // Under the lock, "nobody holds memory" and "the pool refuses it" are about the same moment.
+        // The lock makes the check of the holders and the pool's refusal atomic.
         let mut workers = self.workers.lock();
         loop {
             let needed = bytes(most)?;
@@ -105,14 +105,14 @@ impl<B> WorkerMemory<B> {
     }
 }
 
-/// A worker's memory; dropping it gives it back.
+/// A worker's memory, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Held<'a, B> {
-    /// Images that a tensor may hold.
+    /// Maximum number of images in a tensor.
     pub(crate) most: usize,
     memory: &'a WorkerMemory<B>,
     key: usize,
-    /// Bytes that are held for tensors.
+    /// Bytes held for tensors.
     tensors: usize,
     reservation: MemoryReservation,
 }
@@ -122,10 +122,10 @@ impl<'a, B> Held<'a, B> {
         Self { most, memory, key, tensors: reservation.size(), reservation }
     }
 
-    /// Reserves `bytes` for pixels on top. Blocks as [`WorkerMemory::hold`] does.
+    /// Reserves another `bytes` for pixels. Blocks as [`WorkerMemory::hold`] does.
     ///
     /// # Errors
-    /// If the pool refuses them and nobody will give any back; those of `check`.
+    /// If the pool refuses them and no other worker can free any; those of `check`.
     pub(crate) fn add_pixels(&self, bytes: usize, check: impl Fn() -> Result<()>) -> Result<()> {
         let mut workers = self.memory.workers.lock();
         workers.waiting += 1;
@@ -146,7 +146,7 @@ impl<'a, B> Held<'a, B> {
         result
     }
 
-    /// Gives the pixels' memory back, and keeps the tensors'.
+    /// Frees the memory of the pixels and keeps that of the tensors.
     pub(crate) fn drop_pixels(&self) {
         if self.reservation.size() > self.tensors {
             self.reservation.shrink(self.reservation.size() - self.tensors);
@@ -154,7 +154,7 @@ impl<'a, B> Held<'a, B> {
         }
     }
 
-    /// Leaves `buffers` and the memory of tensors to the next morsel.
+    /// Keeps `buffers` and the memory of the tensors for the next morsel.
     pub(crate) fn keep(mut self, buffers: B) {
         self.drop_pixels();
         let idle = Idle { key: self.key, most: self.most, buffers, reservation: self.reservation.take() };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_buffers_make_room_for_larger_ones_and_for_pixels() -> Result<()> {
+    fn kept_buffers_are_freed_for_larger_ones_and_for_pixels() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
         let memory = Memory::default();
         reserve(&memory, &pool, 2)?.keep("small");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_pool_makes_small_batches() -> Result<()> {
+    fn a_small_pool_gives_small_batches() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
         let memory = Memory::default();
         assert_eq!(reserve(&memory, &pool, 32)?.most, 4);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_refused_when_nobody_will_give_memory_back() -> Result<()> {
+    fn pixels_are_refused_when_no_worker_can_free_memory() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
         let memory = Memory::default();
         let held = reserve(&memory, &pool, 1)?;
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_worker_waits_for_the_first() -> Result<()> {
+    fn a_worker_waits_until_another_frees_memory() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
         let memory = Memory::default();
         let first = reserve(&memory, &pool, 1)?;

@@ -1,4 +1,4 @@
-//! Images as tables: `STORED AS IMAGES`, `read_images(…)`; the decoder behind inference, and functions of images.
+//! Images as tables: `STORED AS IMAGES`, `read_images(…)`; the decoder used by inference, and functions of images.
 //!
 //! ```text
 //! 'photos/**/*.jpg'
@@ -11,11 +11,11 @@
 //!                                                                             └ whole files: image
 //! ```
 //!
-//! A query reads no more than it names: the listing gives `path`, `size`, `modified`, `etag` and partition columns,
-//! and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all. The
-//! bytes stay encoded from here to the operator that runs a model, which calls [`decode()`].
+//! A query reads only what its columns need: the listing provides `path`, `size`, `modified`, `etag` and partition
+//! columns, and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all.
+//! The bytes stay encoded up to the operator that runs a model, which calls [`decode()`].
 //!
-//! Images in tar files are another table, in [`webdataset`]. Which stores there are is for [`crate::stores`] to say.
+//! Images in tar files are another table, in [`webdataset`]. Object stores are in [`crate::stores`].
 
 pub mod decode;
 

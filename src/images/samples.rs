@@ -1,4 +1,4 @@
-//! Small images for the tests, made where they are needed.
+//! Small generated images for the tests.
 
 use std::io::Cursor;
 
@@ -48,7 +48,7 @@ fn write(image: &DynamicImage, format: ImageFormat, bytes: &mut Vec<u8>) {
     image.write_to(Cursor::new(bytes), format).unwrap();
 }
 
-/// `image` as a JPEG, PNG or WebP whose EXIF data tells `orientation`, 1 to 8.
+/// `image` as a JPEG, PNG or WebP with the EXIF orientation `orientation`, 1 to 8.
 pub(crate) fn encode_turned(image: &RgbImage, format: Format, orientation: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let image = DynamicImage::ImageRgb8(image.clone());
@@ -66,14 +66,14 @@ fn write_turned(image: &DynamicImage, mut encoder: impl ImageEncoder, orientatio
     image.write_with_encoder(encoder).unwrap();
 }
 
-/// EXIF data of one entry: tag 0x0112, a SHORT.
+/// EXIF data with one entry: tag 0x0112, a SHORT.
 fn exif(orientation: u8) -> Vec<u8> {
     let mut bytes = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01".to_vec();
     bytes.extend([0, orientation, 0, 0, 0, 0, 0, 0]);
     bytes
 }
 
-/// `jpeg` with segments of `length` zero bytes in all after its first marker, as a large colour profile would lie.
+/// `jpeg` with segments of `length` zero bytes in total after its first marker, like a large colour profile.
 pub(crate) fn pad_jpeg(jpeg: &[u8], length: usize) -> Vec<u8> {
     let mut padded = jpeg[..2].to_vec();
     for _ in 0..length.div_ceil(65_533) {
@@ -84,11 +84,11 @@ pub(crate) fn pad_jpeg(jpeg: &[u8], length: usize) -> Vec<u8> {
     padded
 }
 
-/// The header of a PNG of 50,000 × 50,000 pixels, and an end.
+/// A PNG with a header of 50,000 × 50,000 pixels and no pixel data.
 pub(crate) const HUGE_PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xc3\x50\0\0\xc3\x50\x08\x02\0\0\0\
     \xc4\xcd\xaa\x9d\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82";
 
-/// A PNG of two pixels by palette: red, and a blue that is fully transparent.
+/// A PNG of two palette pixels: red, and a fully transparent blue.
 pub(crate) const PALETTE_PNG: &[u8] = &[
     137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0, 195,
     252, 143, 184, 0, 0, 0, 6, 80, 76, 84, 69, 255, 0, 0, 0, 0, 255, 108, 161, 253, 142, 0, 0, 0, 2, 116, 82,

@@ -1,8 +1,8 @@
-//! Small batches wherever image bytes travel.
+//! Limits the size of batches with image bytes.
 //!
-//! DataFusion's operators hand over 8,192 rows at once, and filters and repartitioning join small batches until there are
-//! as many. Of labels that is nothing; of photos it is gigabytes, and the models idle until the first such batch is
-//! complete. In plans with images or inference, operators that carry bytes therefore work on a few rows at a time:
+//! DataFusion's operators emit batches of 8,192 rows, and filters and repartitioning join small batches up to that size.
+//! For labels that is little; for images it is gigabytes, and the models idle until the first such batch is complete. In
+//! plans with images or inference, operators that carry bytes therefore work on a few rows at a time:
 //!
 //! ```text
 //!  InferExec                             InferExec
@@ -12,9 +12,9 @@
 //!          DataSourceExec, 8,192 rows
 //! ```
 //!
-//! Dealing rows out to partitions is left to our exchange, which bounds what it holds: the one below inference, or one in
-//! place of the `RepartitionExec` where functions of images are evaluated on several partitions. Operators without bytes,
-//! the other side of a join for instance, stay as they are.
+//! Rows are distributed to partitions by our exchange, which bounds its memory: the one below inference, or one that
+//! replaces the `RepartitionExec` where image functions are evaluated on several partitions. Operators without bytes,
+//! such as the other side of a join, are unchanged.
 
 use std::sync::Arc;
 
@@ -35,10 +35,10 @@ use crate::exec::exchange::{InferExchangeExec, MorselRows};
 use crate::images::scan::ImagesExec;
 use crate::images::webdataset::WebDatasetExec;
 
-/// Rows of a batch with image bytes: some morsels for every core of a large machine, and few megabytes of photos.
+/// Rows of a batch with image bytes: some morsels for every core of a large machine, and only a few megabytes of images.
 const IMAGE_BATCH_ROWS: usize = 32;
 
-/// Physical rule, to run after DataFusion's own: bounds the batches with image bytes, in plans with images or inference.
+/// Physical optimizer rule, run after DataFusion's own: bounds batches with image bytes in plans with images or inference.
 #[derive(Debug, Default)]
 pub struct ImageBatches {}
 
@@ -59,7 +59,7 @@ impl PhysicalOptimizerRule for ImageBatches {
     }
 }
 
-/// The same plan with small batches of images. Below inference nothing else deals rows out to partitions.
+/// The plan with small batches of images. Below inference, round-robin repartitioning is removed.
 fn shrink(
     plan: Arc<dyn ExecutionPlan>,
     is_below_inference: bool,
@@ -85,7 +85,7 @@ fn shrink_node(
         let input = Arc::clone(repartition.input());
         return Ok(match repartition.partitioning() {
             Partitioning::RoundRobinBatch(_) if is_below_inference => Transformed::yes(input),
-            // The exchange would lose an order that operators above may count on.
+            // The exchange would lose an order that operators above may require.
             Partitioning::RoundRobinBatch(partitions) if input.output_ordering().is_none() => {
                 let rows = MorselRows { most: MORSEL_ROWS, least: 1 };
                 Transformed::yes(Arc::new(InferExchangeExec::new(input, *partitions, rows)))
@@ -103,7 +103,7 @@ fn shrink_node(
     Ok(Transformed::no(plan))
 }
 
-/// Whether rows may hold the bytes of files, if only within a struct.
+/// Whether rows may contain binary values, including within structs.
 fn has_bytes(schema: &Schema) -> bool {
     schema.fields().iter().any(|field| contains(field.data_type(), &is_bytes))
 }
@@ -112,12 +112,12 @@ pub(super) fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
-/// Whether values of `data_type` are of a type that `is_meant`, or are dictionaries or structs that have such values.
-pub(super) fn contains(data_type: &DataType, is_meant: &impl Fn(&DataType) -> bool) -> bool {
+/// Whether `data_type` satisfies `predicate`, or is a dictionary or struct with values of such a type.
+pub(super) fn contains(data_type: &DataType, predicate: &impl Fn(&DataType) -> bool) -> bool {
     match data_type {
-        meant if is_meant(meant) => true,
-        DataType::Dictionary(_, values) => contains(values, is_meant),
-        DataType::Struct(fields) => fields.iter().any(|field| contains(field.data_type(), is_meant)),
+        data_type if predicate(data_type) => true,
+        DataType::Dictionary(_, values) => contains(values, predicate),
+        DataType::Struct(fields) => fields.iter().any(|field| contains(field.data_type(), predicate)),
         _ => false,
     }
 }

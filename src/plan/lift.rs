@@ -1,4 +1,4 @@
-//! The optimizer rule that takes few rows before it infers: `LIMIT 10`, `ORDER BY size LIMIT 10`.
+//! The optimizer rule that limits rows before inference: `LIMIT 10`, `ORDER BY size LIMIT 10`.
 //!
 //! ```text
 //!  Sort: size, fetch=10          Projection: path, __infer_1 AS c, size
@@ -7,9 +7,9 @@
 //!        TableScan: images             TableScan: images
 //! ```
 //!
-//! Inference neither adds nor drops rows, and it keeps the order of rows that have one. So LIMIT, OFFSET and a sort that
-//! keeps few rows may as well come first, provided that the sort's keys don't depend on a prediction. They sink through
-//! projections and aliases too, which are what subqueries and views leave behind.
+//! Inference neither adds nor drops rows, and it keeps the order of ordered rows. LIMIT, OFFSET and a sort with a row
+//! limit can therefore run first, provided that the sort's keys don't depend on a prediction. They are also moved below
+//! projections and aliases, which result from subqueries and views.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::node::as_infer;
 
-/// Moves inference above LIMIT, and above a sort that keeps few rows.
+/// Moves inference above LIMIT, and above a sort with a row limit.
 #[derive(Debug, Default)]
 pub struct LiftInference {}
 
@@ -48,7 +48,7 @@ impl OptimizerRule for LiftInference {
     }
 }
 
-/// A node on its way down.
+/// A node that is moved down.
 #[derive(Debug, Clone)]
 enum Sinking<'a> {
     Limit(&'a Limit),
@@ -73,7 +73,7 @@ impl Sinking<'_> {
         }
     }
 
-    /// The node in terms of other columns, where `source_of` knows them.
+    /// The node in terms of other columns, as far as `source_of` has them.
     fn below(&self, source_of: impl Fn(&Column) -> Option<Expr>) -> Result<Self> {
         let Self::Sort { keys, fetch } = self else { return Ok(self.clone()) };
         let keys = keys.iter().map(|key| {
@@ -88,7 +88,7 @@ impl Sinking<'_> {
         Ok(Self::Sort { keys: keys.collect::<Result<_>>()?, fetch: *fetch })
     }
 
-    /// Whether the node can stand on `input`.
+    /// Whether the node can be placed above `input`.
     fn fits(&self, input: &LogicalPlan) -> bool {
         let Self::Sort { keys, .. } = self else { return true };
         let there = |column: &Column| input.schema().has_column(column);
@@ -96,7 +96,7 @@ impl Sinking<'_> {
     }
 }
 
-/// `plan` with the sinking node below its Infer nodes, or `None` if it has none that can be passed.
+/// `plan` with the node moved below its `Infer` nodes, or `None` if there is none to move below.
 fn sink(node: &Sinking<'_>, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::Projection(projection) => below_projection(node, projection),

@@ -1,11 +1,11 @@
-//! Planning of inference: calls become nodes, nodes become operators.
+//! Planning of inference: calls become logical nodes, and these become operators.
 //!
 //! ```text
 //!  SQL ─► logical plan with classify(…) ── ExtractInference (analyzer) ─► Infer nodes ── DataFusion's optimizer,
 //!         PruneInference, LiftInference ─► InferPlanner (physical) ─► InferExec over InferExchangeExec
 //! ```
 //!
-//! Nothing here loads a model: planning asks a model for its sizes only.
+//! Planning loads no model; it only needs a model's sizes.
 
 pub(crate) mod extract;
 mod image_batches;

@@ -1,4 +1,4 @@
-//! `Infer`: the logical node that runs models, once for each distinct call.
+//! `Infer`: the logical node that runs models, once per distinct call.
 //!
 //! ```text
 //!  Projection: path, __infer_1 AS c           Infer adds columns and keeps rows, so DataFusion's own rules move
@@ -24,21 +24,21 @@ use crate::model::Predictor;
 /// One distinct inference call of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub struct InferCall {
-    /// What is asked.
+    /// What the model predicts.
     pub request: Request,
-    /// What the model looks at, in terms of the node's input.
+    /// The model's inputs, in terms of the node's input.
     pub inputs: Vec<Expr>,
     /// The model, or the models of an ensemble.
     pub predictor: Predictor,
 }
 
 impl InferCall {
-    /// The call on other inputs.
+    /// The same call on other inputs.
     pub(super) fn on(&self, inputs: Vec<Expr>) -> Self {
         Self { inputs, request: self.request, predictor: self.predictor.clone() }
     }
 
-    /// Type of the predictions over an input of such columns.
+    /// Type of the predictions for an input with these columns.
     fn prediction_type(&self, input: &DFSchema) -> Result<DataType> {
         let types = self.inputs.iter().map(|expr| expr.get_type(input)).collect::<Result<Vec<_>>>()?;
         self.predictor.prediction_type(self.request, &types)
@@ -52,13 +52,13 @@ impl fmt::Display for InferCall {
     }
 }
 
-/// Adds to its input one column for each call.
+/// Adds one column per call to its input.
 #[derive(Clone)]
 pub struct InferNode {
     input: LogicalPlan,
-    /// Name of the column, unique in the whole plan, and the call that fills it.
+    /// Names of the columns, unique in the whole plan, and the calls that fill them.
     calls: Vec<(String, InferCall)>,
-    /// What errors and the log call a row.
+    /// Names a row in errors and the log.
     row: Option<Expr>,
     schema: DFSchemaRef,
 }
@@ -67,7 +67,7 @@ impl InferNode {
     /// Inference of `calls` over `input`.
     ///
     /// # Errors
-    /// A column whose name the input has already, or a call that its model can't serve.
+    /// A column name that the input already has, or a call that its model does not support.
     pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>, row: Option<Expr>) -> Result<Self> {
         let schema = input.schema();
         let field = |(column, call): &(String, InferCall)| {
@@ -92,18 +92,18 @@ impl InferNode {
         Ok(Arc::clone(self.schema.qualified_field_with_unqualified_name(column)?.1))
     }
 
-    /// The node with other calls on another input, which has the columns that this one reads.
+    /// The node with other calls on another input, which must have the columns that this node reads.
     pub(super) fn with(&self, input: LogicalPlan, calls: Vec<(String, InferCall)>) -> Result<LogicalPlan> {
         let node = Arc::new(Self::try_new(input, calls, self.row.clone())?);
         Ok(LogicalPlan::Extension(Extension { node }))
     }
 
-    /// The inputs of all calls, call after call.
+    /// The inputs of all calls, in order.
     fn inputs(&self) -> impl Iterator<Item = &Expr> {
         self.calls.iter().flat_map(|(_, call)| &call.inputs)
     }
 
-    /// What errors call a row: an expression over the input.
+    /// Names a row in errors: an expression over the input.
     #[must_use]
     pub fn row(&self) -> Option<&Expr> {
         self.row.as_ref()
@@ -133,7 +133,7 @@ impl UserDefinedLogicalNodeCore for InferNode {
         self.inputs().chain(&self.row).cloned().collect()
     }
 
-    /// Predicates on what the models say stay above; all others may pass.
+    /// Predicates on predictions stay above the node; all others may be pushed down.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
         self.calls.iter().map(|(column, _)| column.clone()).collect()
     }
@@ -160,7 +160,7 @@ impl UserDefinedLogicalNodeCore for InferNode {
         Self::try_new(input, calls, exprs.next())
     }
 
-    /// The input's columns that are asked for, and those that the calls' inputs and the row are made of.
+    /// The requested columns of the input, and those that the calls' inputs and the row refer to.
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let schema = self.input.schema();
         let passed = output_columns.iter().copied().filter(|column| *column < schema.fields().len());
@@ -203,7 +203,7 @@ impl PartialOrd for InferNode {
     }
 }
 
-/// The `Infer` node that `plan` is, if it is one.
+/// `plan` as an `Infer` node, if it is one.
 pub(super) fn as_infer(plan: &LogicalPlan) -> Option<&InferNode> {
     match plan {
         LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),

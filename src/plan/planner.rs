@@ -1,14 +1,14 @@
-//! From the logical `Infer` node to operators: the exchange, and inference above it.
+//! Plans the logical `Infer` node as operators: the exchange, and inference above it.
 //!
 //! ```text
-//!  Infer                 InferExec, a partition for each worker     where the input's rows have an order:
+//!  Infer                 InferExec, one partition per worker        if the input's rows have an order:
 //!    input       ──►       InferExchangeExec, morsels                 InferExec, several morsels in flight
 //!                            input                                      input
 //! ```
 //!
-//! The number of workers comes from the models: what their pools can use, but no more than the session's
-//! `target_partitions`. An exchange loses the order of rows, so where the input has one (the result of ORDER BY in a
-//! subquery), partitions stay as they are and each works on several morsels at once instead, in order.
+//! The number of workers is what the models' pools can use, but no more than the session's `target_partitions`. An
+//! exchange loses the order of rows. If the input has one (from ORDER BY in a subquery), its partitions are kept instead,
+//! and each works on several morsels at once, in order.
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ use super::node::InferNode;
 use crate::exec::exchange::{InferExchangeExec, MorselRows};
 use crate::exec::{InferExec, Morsels, PhysicalCall};
 
-/// Rows of a morsel, at least: enough to make passing it on cheap beside inferring it, few enough that partitions
-/// finish together and LIMIT stops early.
+/// Minimum rows of a morsel: enough that forwarding it is cheap compared to inference, few enough that partitions
+/// finish at about the same time and LIMIT stops early.
 pub(super) const MORSEL_ROWS: usize = 8;
 
-/// Plans `Infer` nodes; every other node is DataFusion's.
+/// Plans `Infer` nodes; all other nodes are planned by DataFusion.
 #[derive(Debug, Default)]
 pub struct InferPlanner {}
 
@@ -68,7 +68,7 @@ impl ExtensionPlanner for InferPlanner {
     }
 }
 
-/// Inference of `calls` over `input`, with the exchange that feeds it if rows may change places.
+/// Inference of `calls` over `input`, above an exchange if the rows may be reordered.
 fn plan_inference(
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
@@ -80,7 +80,7 @@ fn plan_inference(
     for model in calls.iter().flat_map(|call| call.predictor.members()) {
         let sizing = model.sizing()?;
         workers = workers.max(sizing.workers.min(target_partitions));
-        // Numbers are light: what else goes with images goes in portions of images.
+        // Rows of numbers are small, so models without images use the batch sizes of those with images.
         if model.spec().image().is_some() || !any_image {
             batch_rows = batch_rows.max(sizing.batch_rows);
             least = least.max(sizing.least_rows);

@@ -1,8 +1,8 @@
-//! The optimizer rule that drops inference nobody reads: `SELECT count(*) FROM (SELECT classify(image) FROM images)`.
+//! The optimizer rule that drops unused inference: `SELECT count(*) FROM (SELECT classify(image) FROM images)`.
 //!
-//! DataFusion prunes the columns *below* a node that is not its own, but can't make such a node compute less. The
-//! columns of `Infer` nodes have names that are unique in a plan, so a call is dead if its column's name is read
-//! nowhere: by no expression, and by no node that takes its input's columns as they come.
+//! DataFusion prunes columns *below* an extension node, but can't make the node compute less. Columns of `Infer` nodes
+//! have unique names in a plan, so a call is dead if no expression reads its column's name and no node takes all its
+//! input's columns without naming them.
 
 use std::collections::HashSet;
 
@@ -34,7 +34,7 @@ impl OptimizerRule for PruneInference {
     }
 }
 
-/// Names of the columns that `Infer` nodes add, and of all columns that anything in the plan reads.
+/// Names of the columns that `Infer` nodes add, and of all columns read anywhere in the plan.
 fn computed_and_read(plan: &LogicalPlan) -> Result<(HashSet<String>, HashSet<String>)> {
     let mut computed = HashSet::new();
     let mut read: HashSet<String> = names(plan).collect();
@@ -52,7 +52,7 @@ fn computed_and_read(plan: &LogicalPlan) -> Result<(HashSet<String>, HashSet<Str
     Ok((computed, read))
 }
 
-/// Whether a node makes use of all columns of its input without naming them.
+/// Whether a node uses all columns of its input without naming them.
 fn reads_whole_input(node: &LogicalPlan) -> bool {
     !matches!(
         node,

@@ -1,9 +1,9 @@
-//! The optimizer rule that bounds what writing Parquet holds in memory where rows are large.
+//! The optimizer rule that bounds the memory for writing Parquet with large rows.
 //!
-//! A row group is written when it is complete, and read as a whole. DataFusion completes one after a million rows, which is
-//! little for labels, five gigabytes for embeddings and a hundred for photos. `COPY` of bytes therefore closes a
-//! row group by its size, as does `COPY` of lists that models made. DataFusion's writer that encodes columns in parallel
-//! doesn't look at sizes; the other one does, and models take longer than either.
+//! A row group is written when it is complete, and read as a whole. DataFusion completes one after a million rows, which
+//! is little for labels, five gigabytes for embeddings and a hundred for images. `COPY` of bytes therefore closes row
+//! groups by size, as does `COPY` of lists from models. DataFusion's writer that encodes columns in parallel ignores
+//! sizes, so the other one is used; models take longer than either.
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::Result;
@@ -16,14 +16,14 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use super::image_batches::{contains, is_bytes};
 use super::node::as_infer;
 
-/// Encoded bytes of a row group: some hundred photos, enough to read at a disk's speed, and far below a session's memory.
+/// Encoded bytes of a row group: some hundred images, enough to read at disk speed, and far below a session's memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
 const BYTES: &str = "max_row_group_bytes";
 const ROWS: &str = "max_row_group_size";
 const PARALLEL: &str = "allow_single_file_parallelism";
 
-/// Closes row groups by size in `COPY` of large rows, unless options or settings say how large they are.
+/// Closes row groups by size in `COPY` of large rows, unless options or settings define their size.
 #[derive(Debug, Default)]
 pub struct RowGroups {}
 
@@ -43,16 +43,17 @@ impl OptimizerRule for RowGroups {
     }
 }
 
-/// Whether a row group may become as large as its rows are, and nobody has said that it may.
+/// Whether row groups of large rows have no size limit, and neither options nor settings define one.
 fn is_unbounded(copy: &CopyTo, session: &ConfigOptions) -> bool {
-    let is_said = |option: &str| copy.options.keys().any(|key| key.ends_with(option));
-    let ours = &session.execution.parquet;
+    let is_given = |option: &str| copy.options.keys().any(|key| key.ends_with(option));
+    let parquet = &session.execution.parquet;
     let default = ConfigOptions::default().execution.parquet;
-    let is_set = ours.max_row_group_bytes.is_some() || ours.max_row_group_size != default.max_row_group_size;
+    let is_set =
+        parquet.max_row_group_bytes.is_some() || parquet.max_row_group_size != default.max_row_group_size;
     copy.file_type.get_ext() == "parquet"
         && has_large_values(copy.input.schema().as_arrow(), infers(&copy.input))
         && !is_set
-        && ![BYTES, ROWS, PARALLEL].into_iter().any(is_said)
+        && ![BYTES, ROWS, PARALLEL].into_iter().any(is_given)
 }
 
 fn bounded(mut copy: CopyTo) -> CopyTo {
@@ -62,11 +63,11 @@ fn bounded(mut copy: CopyTo) -> CopyTo {
 }
 
 fn infers(plan: &LogicalPlan) -> bool {
-    // The walk can't fail: nothing in it does.
+    // The closure never fails.
     plan.exists(|node| Ok(as_infer(node).is_some())).unwrap_or(false)
 }
 
-/// Whether a value may take kilobytes: bytes, and lists if they are a model's; if only within a struct.
+/// Whether values may take kilobytes: bytes, and lists if these come from a model; also within structs.
 fn has_large_values(schema: &Schema, are_lists_large: bool) -> bool {
     let is_large = |data_type: &DataType| is_bytes(data_type) || are_lists_large && data_type.is_list();
     schema.fields().iter().any(|field| contains(field.data_type(), &is_large))

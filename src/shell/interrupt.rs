@@ -1,23 +1,29 @@
-//! Ctrl-C, at any time: queries work on threads of their own, so that the shell can always leave them alone.
+//! Handles Ctrl-C at any time: queries run on their own threads, so that the shell never waits for their computation.
 //!
 //! ```text
-//!  main thread:   shell ── waits for ──► the query, or Ctrl-C ── drops ──┐          meanwhile draws its progress
+//!  main thread:   shell ── waits for ──► the query, or Ctrl-C ── drops ──┐          draws progress meanwhile
 //!  query threads: plan, execute, print ◄─────────────────────────────────┘ stop at their next await
 //! ```
 //!
-//! On one set of threads a query that computes for long without an await would keep the signal from being noticed.
+//! On shared threads, a query that computes for long without an await would delay the handling of the signal.
 
 use std::future::{Future, pending};
 use std::pin::pin;
+use std::time::Duration;
 
+use datafusion::common::runtime::SpawnedTask;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::{signal, time};
 
 use super::runner::Stop;
+use crate::exec::cancel_inference;
 use crate::shell::progress::{Progress, REDRAW};
 
-/// Does `work` on the threads of `queries` unless Ctrl-C comes first, which cancels it.
+/// How long a cancelled query may keep the shell waiting, once for its inference and once for the rest.
+const LONGEST_END: Duration = Duration::from_millis(100);
+
+/// Runs `work` on the threads of `queries` until it ends or Ctrl-C cancels it.
 pub(crate) async fn interruptible(
     queries: &Handle,
     progress: &Progress,
@@ -38,12 +44,24 @@ pub(crate) async fn interruptible(
         }
     };
     progress.stop();
+    if matches!(result, Err(Stop::Interrupted)) {
+        end(tasks).await;
+    }
     result
+}
+
+/// Drops the query and waits a moment for it to end.
+async fn end(mut tasks: JoinSet<Result<(), Stop>>) {
+    tasks.abort_all();
+    SpawnedTask::spawn_blocking(|| cancel_inference(LONGEST_END)).join().await.ok();
+    let joined = async { while tasks.join_next().await.is_some() {} };
+    // A query that computes for long without an await ends later.
+    time::timeout(LONGEST_END, joined).await.ok();
 }
 
 async fn interrupt() {
     if signal::ctrl_c().await.is_err() {
-        // the system can't tell us about it, so it never comes
+        // The system can't report Ctrl-C, so it never arrives.
         pending().await
     }
 }

@@ -36,17 +36,17 @@ use print::Printer;
 use runner::{Runner, Stop};
 use source::Source;
 
-/// Exit status of a program that Ctrl-C ended: 128 + the number of SIGINT.
+/// Exit status after Ctrl-C: 128 + the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Does what the arguments say and returns the exit status: 0, 1 after an error, 130 after Ctrl-C.
+/// Runs the shell as given by `args` and returns the exit status: 0, 1 after an error, 130 after Ctrl-C.
 ///
 /// Statements run on the threads of `queries`, which must not be those that poll this future: a query that keeps them
-/// busy would keep Ctrl-C from being noticed.
+/// busy would delay the handling of Ctrl-C.
 /// `progress` comes from [`Args::progress`].
 pub async fn run(args: Args, progress: Progress, queries: &Handle) -> ExitCode {
     match run_args(&args, progress, queries).await {
-        // whoever reads our output has had enough, as `head` does: no error
+        // A closed output is no error: the reader, such as `head`, needs no more.
         Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(Stop::Failed(message)) => fail(&message),
@@ -64,13 +64,13 @@ fn report_error(message: &str) {
 }
 
 fn to_stderr(line: &str) {
-    // if even standard error is closed there is nobody left to tell
+    // If standard error is closed too, the error can't be reported.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
 async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(), Stop> {
     let interactive = args.asks_for_sql() && io::stdin().is_terminal();
-    // files are read before the working directory changes, and before anything runs: a wrong name costs no work
+    // Files are read before the working directory changes and before anything runs, so that a wrong name fails early.
     let sources = read_sources(args, interactive)?;
     let runner = Runner::new(
         start_engine(args, queries)?,
@@ -83,7 +83,7 @@ async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(
     if interactive { repl::run(&runner, queries, args.quiet).await } else { Ok(()) }
 }
 
-/// The engine, in the folder where the user wants its queries to start from.
+/// Starts the engine, and changes to the folder that relative paths in SQL start from.
 fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     let _entered = queries.enter();
     let engine = Engine::builder().memory_limit(args.memory_limit).build()?;
@@ -97,8 +97,8 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     Ok(engine)
 }
 
-/// What is to be run before the prompt appears, or all there is to run: start-up files, then `--file`, then `--command`,
-/// or else standard input.
+/// The SQL to run, before the prompt if there is one: start-up files, then `--file`, then `--command`, or standard input
+/// if neither is given.
 fn read_sources(args: &Args, interactive: bool) -> Result<Vec<Source>> {
     let mut sources =
         args.startup_files().iter().map(|path| Source::file(path)).collect::<Result<Vec<_>>>()?;

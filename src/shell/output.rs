@@ -1,4 +1,4 @@
-//! Where results go: standard output, or the file of `\o`.
+//! The destination of results: standard output, or the file of `\o`.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::shell::progress::Progress;
 use crate::{Error, Result};
 
-/// A place to write results to; clones write to the same.
+/// A destination for results; clones write to the same one.
 #[derive(Debug, Clone)]
 pub(crate) enum Output {
-    /// Standard output, and the progress to clear before the first write, if both are on the same screen.
+    /// Standard output, and the progress to clear before the first write if standard output is a terminal.
     Standard(Option<Progress>),
     File(Arc<File>),
 }
@@ -21,7 +21,7 @@ impl Output {
         Self::Standard(io::stdout().is_terminal().then(|| progress.clone()))
     }
 
-    /// A new file, or an old one emptied.
+    /// A new file, or an existing one truncated.
     pub(crate) fn file(path: &Path) -> Result<Self> {
         let file = File::create(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         Ok(Self::File(Arc::new(file)))

@@ -4,15 +4,15 @@
 //!  input 0 ─ feeder ─ cut into morsels ─┐   ┌──────────────┐  ┌─► output 0 ─► InferExec 0
 //!                                       ├──►│ queue, bound │──┤
 //!  input 1 ─ feeder ─ cut into morsels ─┘   │   in bytes   │  └─► output 1 ─► InferExec 1
-//!                                           └──────────────┘   whoever is free takes the next
+//!                                           └──────────────┘   a free worker takes the next
 //! ```
 //!
-//! DataFusion's `RepartitionExec` deals whole batches round-robin, before anyone knows who will be slow, into channels
-//! without an effective bound; and a plan's rows-per-file statistics decide whether it is there at all. Models need the
-//! contrary: small pieces, a bound in bytes because a photo may be 20 kB or 20 MB, and the next piece for whoever is
-//! done. This node is opaque to DataFusion's distribution rules, which leave it where the planner put it.
+//! DataFusion's `RepartitionExec` distributes whole batches round-robin, before it is known which output is slow, into
+//! channels without an effective bound; and a plan's rows-per-file statistics decide whether it is inserted at all.
+//! Models need the opposite: small pieces, a bound in bytes because an image may be 20 kB or 20 MB, and the next piece
+//! for whichever worker is free. DataFusion's distribution rules leave this node where the planner put it.
 //!
-//! Rows keep no order across outputs, so it stands only where none is asked for: see `plan/planner.rs`.
+//! Row order is not kept across outputs, so the node is used only where no order is required: see `plan/planner.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub struct InferExchangeExec {
     execution: Mutex<Option<Execution>>,
 }
 
-/// One execution of the node, until every output has been asked for; from then on the outputs alone keep it alive.
+/// One execution of the node, kept until every output has been requested; after that, only the outputs own its queue.
 #[derive(Debug)]
 struct Execution {
     queue: Arc<Queue>,
@@ -62,7 +62,7 @@ struct Execution {
 }
 
 impl InferExchangeExec {
-    /// An exchange from however many partitions `input` has to `partitions`.
+    /// An exchange from all partitions of `input` to `partitions` outputs.
     #[must_use]
     pub fn new(input: Arc<dyn ExecutionPlan>, partitions: usize, rows: MorselRows) -> Self {
         let mut equivalences = input.equivalence_properties().clone();
@@ -98,7 +98,7 @@ impl InferExchangeExec {
         self.properties.partitioning.partition_count()
     }
 
-    /// The queue of the current execution. Asking for an output a second time begins another.
+    /// The queue of the current execution. Requesting an output a second time starts another execution.
     fn queue(&self, partition: usize, context: &Arc<TaskContext>) -> Arc<Queue> {
         let begin = || Execution {
             queue: Arc::new(Queue::new(Arc::clone(&self.input), self.rows, self.partitions(), context)),
@@ -177,7 +177,7 @@ impl ExecutionPlan for InferExchangeExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let queue = self.queue(partition, &context);
-        // A morsel stays reserved while it is worked on: until the next is asked for.
+        // A morsel's memory stays reserved while it is processed, until the next one is requested.
         let batches = futures::stream::try_unfold((queue, None), |(queue, worked_on)| async move {
             drop(worked_on);
             let next = queue.next().await?;
@@ -204,7 +204,7 @@ impl ExecutionPlan for InferExchangeExec {
     ) -> Result<Arc<Statistics>> {
         Ok(match (args.partition(), inputs) {
             (None, [input]) => Arc::clone(input),
-            // Which rows an output gets is decided while it runs.
+            // Which rows an output gets is decided at run time.
             _ => Arc::new(Statistics::new_unknown(&self.schema())),
         })
     }

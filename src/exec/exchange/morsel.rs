@@ -1,9 +1,9 @@
-//! Cutting a stream into morsels: runs of rows that one worker decodes and infers in one go.
+//! Cuts a stream into morsels: runs of rows that one worker decodes and infers together.
 //!
-//! Upstream operators hand over up to 8,192 rows at once, or a handful after a selective filter. A morsel is cut to
-//! the models' batch size, so that a tensor is full, and to a number of bytes, so that a few huge photos do not make a
-//! huge morsel. Cutting copies nothing, for slices share their parent's buffers; joining the end of one batch to the
-//! beginning of the next copies less than a morsel.
+//! Upstream operators emit batches of up to 8,192 rows, or of a few rows after a selective filter. A morsel is cut to
+//! the models' batch size, so that a tensor is full, and to a number of bytes, so that a few huge images do not make a
+//! huge morsel. Cutting copies nothing, because slices share their parent's buffers; joining the end of one batch to
+//! the beginning of the next copies less than a morsel.
 
 use std::collections::VecDeque;
 
@@ -14,10 +14,10 @@ use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, StreamExt};
 
-/// Bytes of a morsel, at most, unless a single row has more.
+/// Maximum bytes of a morsel, unless a single row has more.
 const MORSEL_BYTES: usize = 8 << 20;
 
-/// A few rows, and what they weigh.
+/// A few rows and their size.
 #[derive(Debug)]
 pub(crate) struct Morsel {
     pub(crate) batch: RecordBatch,
@@ -25,17 +25,17 @@ pub(crate) struct Morsel {
     pub(crate) bytes: usize,
 }
 
-/// How many rows make a morsel.
+/// Number of rows in a morsel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MorselRows {
-    /// At most.
+    /// Maximum.
     pub most: usize,
-    /// A morsel is not split into less.
+    /// Minimum that splitting leaves in each half.
     pub least: usize,
 }
 
 impl Morsel {
-    /// Takes the second half of the rows off, if both halves then have `least` rows or more.
+    /// Splits off the second half of the rows, if both halves then have at least `least` rows.
     pub(crate) fn split_off(&mut self, least: usize) -> Option<Self> {
         let rows = self.batch.num_rows();
         let kept = (rows / 2).next_multiple_of(least.max(1));
@@ -53,9 +53,9 @@ impl Morsel {
     }
 }
 
-/// Cuts `input` into morsels of `rows` rows, fewer where they are heavy or the stream ends. Keeps the order.
+/// Cuts `input` into morsels of `rows` rows, fewer where rows are large or the stream ends. Keeps the order.
 ///
-/// Batches smaller than that are joined as long as that needs no waiting for more than the next one.
+/// Smaller batches are joined until a morsel is full or the stream ends.
 pub(crate) fn morsels(
     input: SendableRecordBatchStream,
     rows: usize,
@@ -71,7 +71,7 @@ struct Cutter {
     /// `None` once it has ended.
     input: Option<SendableRecordBatchStream>,
     schema: SchemaRef,
-    /// Rows that are not cut yet: at most the end of one batch, and the tail of the next.
+    /// Rows that are not cut yet: at most the end of one batch and the tail of the next.
     rest: VecDeque<RecordBatch>,
     rows: usize,
 }
@@ -90,7 +90,7 @@ impl Cutter {
         }
     }
 
-    /// A morsel of the rows at hand, unless the next batch may still add to it.
+    /// A morsel of the buffered rows, unless the next batch may still add to it.
     fn cut_rest(&mut self) -> Option<Morsel> {
         let rest = self.rest.front()?;
         let morsel = cut(rest, self.rows);
@@ -107,7 +107,7 @@ impl Cutter {
         Some(morsel)
     }
 
-    /// Completes the rows at hand from the head of `batch`, which alone is copied, and keeps its tail as it is.
+    /// Joins the buffered rows with the head of `batch`, copying both, and keeps its tail as a slice.
     fn append(&mut self, batch: RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
@@ -138,12 +138,12 @@ fn cut(batch: &RecordBatch, rows: usize) -> Morsel {
     Morsel { batch: batch.slice(0, batch.num_rows().min(rows)), bytes }
 }
 
-/// Bytes that one row takes.
+/// Bytes of one row.
 fn bytes_of(batch: &RecordBatch, row: usize) -> usize {
     batch.columns().iter().map(|column| row_bytes(column, row)).sum()
 }
 
-/// Bytes that one row of a column takes, whatever it shares with its neighbours.
+/// Bytes of one row of a column, without the rest of the buffers that it shares with other rows.
 fn row_bytes(column: &ArrayRef, row: usize) -> usize {
     match column.data_type() {
         DataType::BinaryView => size_of::<u128>() + column.as_binary_view().value(row).len(),
@@ -157,7 +157,7 @@ fn row_bytes(column: &ArrayRef, row: usize) -> usize {
     }
 }
 
-/// Bytes of an array's own part of its buffers.
+/// Bytes of the part of its buffers that an array uses.
 fn bytes(array: &ArrayRef) -> usize {
     array.to_data().get_slice_memory_size().unwrap_or_default()
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_morsel_is_halved_down_to_the_least() {
+    fn morsels_are_split_down_to_the_least_rows() {
         let halves = |rows, least| {
             let mut morsel = cut(&numbers(0..rows), 64);
             let half = morsel.split_off(least)?;
@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_batches_vanish() -> Result<()> {
+    async fn empty_batches_are_skipped() -> Result<()> {
         let (sizes, _) = rows_of(vec![numbers(0..0), numbers(0..2), numbers(0..0)], 4).await?;
         assert_eq!(sizes, [2]);
         Ok(())
     }
 
     #[tokio::test]
-    async fn heavy_rows_make_small_morsels() -> Result<()> {
+    async fn large_rows_give_small_morsels() -> Result<()> {
         let photo = vec![0; MORSEL_BYTES / 2 + 1];
         let column: ArrayRef =
             Arc::new(BinaryViewArray::from_iter_values([&photo[..], b"small", b"tiny", &photo]));
@@ -234,9 +234,9 @@ mod tests {
         Ok(())
     }
 
-    /// A list's slice keeps the numbers of all rows.
+    /// A slice of a list array keeps the values of all rows.
     #[tokio::test]
-    async fn a_list_weighs_what_its_own_numbers_do() -> Result<()> {
+    async fn list_bytes_count_only_a_rows_own_values() -> Result<()> {
         let vector = Some(vec![Some(0.5); 1 << 10]);
         let column: ArrayRef =
             Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vec![vector; 1 << 10]));

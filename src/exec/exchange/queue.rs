@@ -1,7 +1,7 @@
 //! The queue between the inputs of an exchange and its outputs: feeders, a bound in bytes, and a channel.
 //!
-//! Once the inputs have ended and little is left, an output takes half a morsel and leaves the other half to whoever is
-//! done first: outputs end together, even if one lags or a row takes long.
+//! Once the inputs have ended and few morsels are left, an output takes half a morsel and leaves the other half to the
+//! next free output, so that outputs end at about the same time even if one is slow or a row takes long.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::morsel::{Morsel, MorselRows, morsels};
 
-/// Bytes in the queue, at most, unless a single morsel has more.
+/// Maximum bytes in the queue, unless a single morsel has more.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// The queue's bound is counted in units of this many bytes, for a semaphore has 32 bits.
+/// Bytes per permit of the queue's bound, because semaphore permits are counted in 32 bits.
 const PERMIT_BYTES: usize = 1 << 10;
 
 /// The queue between the feeders and the outputs of one execution.
@@ -31,19 +31,19 @@ pub(crate) struct Queue {
     /// Halves of morsels that were split at the end.
     halves: Mutex<Vec<Queued>>,
     outputs: usize,
-    /// Rows that are not split further.
+    /// Minimum rows of a split morsel.
     least_rows: usize,
 }
 
 #[derive(Debug)]
 enum Feeders {
-    /// Nothing has been polled, so nothing runs.
+    /// Nothing has been polled yet, so no feeder runs.
     Waiting { input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: Sender },
-    /// Dropping the set aborts them.
+    /// Dropping the set aborts the feeders.
     Running(JoinSet<()>),
 }
 
-/// What a feeder needs to pass a morsel on.
+/// What a feeder needs to send morsels.
 #[derive(Debug, Clone)]
 struct Sender {
     morsel_rows: usize,
@@ -84,7 +84,7 @@ impl Queue {
         }
     }
 
-    /// The next morsel, for whichever output asks first; `None` at the end of all inputs.
+    /// The next morsel, which goes to the first output to ask for it; `None` at the end of all inputs.
     ///
     /// # Errors
     /// Those of the inputs.
@@ -137,7 +137,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The end of the queue is the end of the input, unless a feeder panicked. The first output to get here looks.
+    /// Checks whether the queue ended because a feeder panicked. Only the first call checks.
     async fn end(&self) -> Result<()> {
         let mut tasks = match &mut *self.feeders.lock() {
             Feeders::Waiting { .. } => return Ok(()),
@@ -151,7 +151,7 @@ impl Queue {
 }
 
 impl Queued {
-    /// Takes the second half off, unless too little would be left.
+    /// Splits off the second half, unless too few rows would be left.
     fn split_off(&mut self, least_rows: usize) -> Option<Self> {
         let permit = self.permit.split(self.permit.num_permits() / 2)?;
         let morsel = self.morsel.split_off(least_rows)?;
@@ -161,7 +161,7 @@ impl Queued {
 }
 
 impl Sender {
-    /// Sends morsel after morsel until the input ends, fails, or nobody listens.
+    /// Sends morsels until the input ends or fails, or the receivers are dropped.
     async fn feed(&self, input: SendableRecordBatchStream) {
         let mut morsels = std::pin::pin!(morsels(input, self.morsel_rows));
         while let Some(morsel) = morsels.next().await {
@@ -178,8 +178,8 @@ impl Sender {
 
     /// Waits until the queue has room for `morsel`'s bytes, and the memory pool too.
     ///
-    /// If the pool has none even when the queue is empty, one morsel passes without: its bytes are there already, and
-    /// the workers it waits for may be what fills the pool.
+    /// If the pool has none even when the queue is empty, one morsel passes without a reservation: its bytes are already
+    /// allocated, and the pool may be filled by the very workers it waits for.
     async fn admit(&self, morsel: Morsel) -> Result<Queued> {
         let all = QUEUE_BYTES / PERMIT_BYTES;
         let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;

@@ -1,15 +1,15 @@
-//! Why bytes did not become pixels, in the words a row's `error` field shows.
+//! Decoding errors, with the messages shown in a row's `error` field.
 
 use super::format::Format;
 
-/// An error of one image; it concerns no other row.
+/// An error of one image; other rows are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// There are no bytes at all.
+    /// There are no bytes.
     #[error("empty file")]
     Empty,
 
-    /// The first bytes are the signature of none of the formats.
+    /// The first bytes match no format's signature.
     #[error("not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF")]
     NotAnImage,
 
@@ -18,11 +18,11 @@ pub enum ImageError {
     Damaged {
         /// Format by the content: `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff`.
         format: &'static str,
-        /// What the decoder said.
+        /// The decoder's error.
         reason: String,
     },
 
-    /// The header announces more pixels than the session allows.
+    /// The header declares more pixels than the session allows.
     #[error("{width} × {height} pixels are more than inference.max_image_pixels ({max_pixels})")]
     TooLarge {
         /// Width in pixels, as displayed.
@@ -36,13 +36,13 @@ pub enum ImageError {
     /// The session's memory limit leaves no room for the pixels.
     #[error("decoding takes {megabytes} MiB, more than the memory limit leaves")]
     NoMemory {
-        /// What decoding takes, in MiB.
+        /// Memory that decoding takes, in MiB.
         megabytes: u64,
     },
 }
 
 impl ImageError {
-    /// [`Self::Damaged`], for the reason that a decoder gave.
+    /// [`Self::Damaged`] with a decoder's reason.
     pub(crate) fn damaged(format: Format, reason: &impl ToString) -> Self {
         Self::Damaged { format: format.name(), reason: reason.to_string() }
     }

@@ -1,8 +1,8 @@
-//! The image formats Seequel reads, told apart by their first bytes; names and extensions are never trusted.
+//! The image formats Seequel reads, detected by their first bytes; names and extensions are never trusted.
 
 use image::ImageFormat;
 
-/// A format that both the header reader and the decoder understand.
+/// A format that both the header reader and the decoder support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Jpeg,
@@ -13,8 +13,21 @@ pub(crate) enum Format {
     Tiff,
 }
 
+impl From<Format> for ImageFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Jpeg => Self::Jpeg,
+            Format::Png => Self::Png,
+            Format::WebP => Self::WebP,
+            Format::Gif => Self::Gif,
+            Format::Bmp => Self::Bmp,
+            Format::Tiff => Self::Tiff,
+        }
+    }
+}
+
 impl Format {
-    /// Every format there is.
+    /// All formats.
     pub(crate) const ALL: [Self; 6] = [Self::Jpeg, Self::Png, Self::WebP, Self::Gif, Self::Bmp, Self::Tiff];
 
     /// The format whose signature `bytes` starts with; twelve bytes are enough for any of them.
@@ -30,7 +43,7 @@ impl Format {
         }
     }
 
-    /// The format of this name.
+    /// The format with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }

@@ -1,13 +1,13 @@
-//! Size and format of an image from a few of its bytes, fetched only where the parser looks.
+//! Size and format of an image from a few of its bytes: only those that the parser reads are fetched.
 //!
 //! ```text
 //! file   ├─ block 1 ─┤······················├─ block 2 ─┤······
 //!        signature, JPEG and PNG sizes       a TIFF's directory, a WebP's EXIF
 //! ```
 //!
-//! The parser reads through [`Parts`], the blocks fetched so far. Where it touches a hole, it is stopped, the block
-//! there is fetched and it starts again; a JPEG's large colour profile is thus skipped, not read. The decoders' own
-//! header parsers are used, so that a width in the table is the width a model sees.
+//! The parser reads through [`Parts`], the blocks fetched so far. A read outside them fails; the block there is then
+//! fetched and the parser restarts, so that a JPEG's large colour profile is skipped, not read. The decoders' own
+//! header parsers are used, so that the width in the table is the width a model gets.
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
@@ -18,19 +18,19 @@ use image::metadata::Orientation;
 
 use super::format::Format;
 use super::jpeg_header::JpegHeader;
-use super::raster::{contain_panic, open_decoder};
+use super::raster::contain_panic;
 use crate::images::decode::upright_size;
 
 /// Bytes of the first block; most headers fit.
 const FIRST_BLOCK: u64 = 16 << 10;
-/// Each further block is this many times as long, so that a long header takes few requests.
+/// Growth factor of further blocks, so that a long header takes few requests.
 const BLOCK_GROWTH: u64 = 4;
-/// Bytes of one file after which its header is given up as unreadable.
+/// Bytes of one file after which its header counts as unreadable.
 pub(crate) const MAX_HEADER_BYTES: u64 = 4 << 20;
 /// Bytes of the longest signature.
 const SIGNATURE_BYTES: u64 = 16;
 
-/// What an image says of itself before its pixels.
+/// The fields of an image header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// Width in pixels as displayed, with the EXIF orientation applied.
@@ -42,15 +42,15 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header of an image held in memory; `None` if it is no image or a damaged one.
+    /// Reads the header of an image in memory; `None` if it is not an image or damaged.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         Self::read(&mut Cursor::new(bytes))
     }
 
-    /// Reads the header of `file` by ranged requests, and adds up their bytes in `on_bytes`.
+    /// Reads the header of `file` by ranged requests; calls `on_bytes` with the length of each block.
     ///
     /// # Errors
-    /// Those of the store. A file that is no image is `Ok(None)`.
+    /// Those of the store. A file that is not an image is `Ok(None)`.
     pub(crate) async fn fetch(
         store: &dyn ObjectStore,
         file: &ObjectMeta,
@@ -94,7 +94,7 @@ impl Header {
                 (header.frame?.size, header.orientation)
             }
             _ => {
-                let mut decoder = open_decoder(reader, format).ok()?;
+                let mut decoder = seequel_pixels::open_decoder(reader, format.into()).ok()?;
                 (decoder.dimensions(), decoder.orientation().unwrap_or(Orientation::NoTransforms))
             }
         };
@@ -103,12 +103,12 @@ impl Header {
     }
 }
 
-/// The blocks of a file that have been fetched, read as if they were the whole file.
+/// The fetched blocks of a file, read as if they were the whole file.
 struct Parts {
     file_size: u64,
     blocks: Vec<(u64, Buffer)>,
     position: u64,
-    /// Where the reader came to a byte that has not been fetched.
+    /// Position of the first read of a byte that has not been fetched.
     missing: Option<u64>,
 }
 
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::images::samples;
 
-    /// The header by ranged reads, and how many bytes they took.
+    /// The header by ranged reads, and the number of bytes fetched.
     async fn fetch(bytes: &[u8]) -> (Option<Header>, usize) {
         let store = InMemory::new();
         let path = Path::from("image");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_size_and_format_of_every_format() {
+    async fn reads_size_and_format_of_every_format() {
         let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
         for format in samples::ALL_FORMATS {
             let bytes = samples::encode(&image, format);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sizes_are_those_displayed() {
+    async fn sizes_are_as_displayed() {
         for format in [Format::Jpeg, Format::Png, Format::WebP] {
             for orientation in 1..=8 {
                 let bytes = samples::encode_turned(&samples::tiles(64, 32), format, orientation);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_image_has_no_header() {
+    async fn non_images_have_no_header() {
         let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
         for bytes in [b"".as_slice(), b"text", &[0; 100_000], &jpeg[..3], &jpeg[..20]] {
             assert_eq!(Header::of(bytes), None);

@@ -1,8 +1,8 @@
-//! JPEG by libjpeg-turbo, at the smallest scale that serves.
+//! JPEG decoding by libjpeg-turbo, at the smallest sufficient scale.
 //!
-//! Upsampling and the inverse DCT are left at their accurate defaults, which Pillow uses too, so that full-scale
-//! pixels equal the ones a model was trained on. Errors are judged as Pillow does: a file that ends before its last
-//! row is refused, one whose entropy-coded data has bad spots is shown with them.
+//! Upsampling and the inverse DCT keep their accurate defaults, which Pillow uses too, so that full-scale pixels equal
+//! the ones a model was trained on. Errors are handled as in Pillow: a file that ends before its last row is rejected;
+//! one with corrupt entropy-coded data is decoded with the artefacts.
 
 use std::cell::Cell;
 use std::io::Cursor;
@@ -16,18 +16,18 @@ use super::jpeg_header::JpegHeader;
 use super::raster;
 use super::rgb_image::{Limits, RgbImage, upright, upright_size};
 
-/// Scans a progressive file may have; real ones have some ten, hostile ones thousands, each a pass over all pixels.
+/// Maximum scans of a progressive file; real ones have about ten, hostile ones thousands, each a pass over all pixels.
 const MAX_SCANS: u32 = 500;
 
-/// How libjpeg-turbo begins every report on entropy-coded data that it patched up by itself.
+/// Prefix of libjpeg-turbo's warnings about corrupt entropy-coded data that it recovered from.
 const PATCHED_UP: &str = "Corrupt JPEG data";
 
-/// Scales that the decoder is asked for, smallest first, with their value.
+/// The reduced scales that are used, smallest first, with their values.
 const SCALES: [(ScalingFactor, f64); 3] =
     [(ScalingFactor::ONE_EIGHTH, 0.125), (ScalingFactor::ONE_QUARTER, 0.25), (ScalingFactor::ONE_HALF, 0.5)];
 
 thread_local! {
-    /// One decompressor a thread, made at its first JPEG.
+    /// One decompressor per thread, created at its first JPEG.
     static DECOMPRESSOR: Cell<Option<Decompressor>> = const { Cell::new(None) };
 }
 
@@ -60,7 +60,7 @@ fn decode_with(
 ) -> Result<RgbImage, ImageError> {
     let header = match decompressor.read_header(bytes) {
         Ok(header) => header,
-        // The binding refuses a header with as little as an odd version number; the other decoder is lenient.
+        // The binding rejects headers even for an odd version number; the other decoder is lenient.
         Err(error) => return raster::decode(bytes, Format::Jpeg, limits).map_err(|_| damaged(&error)),
     };
     let orientation = JpegHeader::read(&mut Cursor::new(bytes))
@@ -71,7 +71,7 @@ fn decode_with(
     let scale = choose_scale(&header, min_scale(original.0, original.1));
     decompressor.set_scaling_factor(scale).map_err(|error| damaged(&error))?;
     let scaled = header.scaled(scale);
-    // Turning an image upright takes a second one.
+    // Turning an image upright takes a second buffer.
     let copies = if orientation == Orientation::NoTransforms { 1 } else { 2 };
     limits.check_memory((scaled.width * scaled.height * PixelFormat::CMYK.size() * copies) as u64)?;
     let stored = decompress(decompressor, bytes, &scaled)?;
@@ -87,7 +87,7 @@ fn choose_scale(header: &DecompressHeader, min_scale: f64) -> ScalingFactor {
     if header.is_lossless { ScalingFactor::ONE } else { smallest_scale(min_scale).0 }
 }
 
-/// The scale at which a JPEG is decoded for a caller that can use `min_scale`: 1, 1/2, 1/4 or 1/8.
+/// The scale at which a JPEG is decoded for a caller that needs at least `min_scale`: 1, 1/2, 1/4 or 1/8.
 pub(crate) fn decoder_scale(min_scale: f64) -> f64 {
     smallest_scale(min_scale).1
 }
@@ -96,7 +96,7 @@ fn smallest_scale(min_scale: f64) -> (ScalingFactor, f64) {
     SCALES.into_iter().find(|(_, value)| *value >= min_scale).unwrap_or((ScalingFactor::ONE, 1.0))
 }
 
-/// Decompresses to RGB; `scaled` is the header at the scale that has been set.
+/// Decompresses to RGB; `scaled` is the header at the scale that is set.
 fn decompress(
     decompressor: &mut Decompressor,
     bytes: &[u8],
@@ -119,27 +119,10 @@ fn decompress(
         }
         Err(error) => return Err(damaged(&error)),
     }
-    let pixels = if is_cmyk { inverted_cmyk_to_rgb(&output.pixels) } else { output.pixels };
+    let pixels = if is_cmyk { seequel_pixels::inverted_cmyk_to_rgb(&output.pixels) } else { output.pixels };
     let (width, height) = full_size(scaled)?;
     image::RgbImage::from_raw(width, height, pixels)
         .ok_or_else(|| damaged(&"its size contradicts the number of its pixels"))
-}
-
-/// CMYK as Adobe stores it (255 is no ink) to RGB, rounded as Pillow rounds.
-fn inverted_cmyk_to_rgb(pixels: &[u8]) -> Vec<u8> {
-    pixels
-        .as_chunks()
-        .0
-        .iter()
-        .flat_map(|&[c, m, y, k]: &[u8; 4]| [c, m, y].map(|light| k - scale_byte(255 - light, k)))
-        .collect()
-}
-
-/// `a × b / 255` to the nearest byte; never more than either factor.
-fn scale_byte(a: u8, b: u8) -> u8 {
-    let product = u32::from(a) * u32::from(b);
-    let rounded = (product + 127) / 255;
-    u8::try_from(rounded).unwrap_or(u8::MAX)
 }
 
 fn damaged(reason: &impl ToString) -> ImageError {

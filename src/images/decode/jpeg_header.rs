@@ -1,4 +1,4 @@
-//! Walks the segments of a JPEG up to its first scan, for size and orientation.
+//! Reads the segments of a JPEG up to its first scan, for size and orientation.
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
@@ -9,31 +9,31 @@ const END_OF_IMAGE: u8 = 0xD9;
 const APP1: u8 = 0xE1;
 const EXIF_SIGNATURE: &[u8] = b"Exif\0\0";
 
-/// What a JPEG says of itself before its pixels begin.
+/// The fields of a JPEG's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JpegHeader {
-    /// What the frame holds; `None` where a scan, or the file, ends before it is told.
+    /// The frame header; `None` if a scan or the end of the image comes first.
     pub(crate) frame: Option<JpegFrame>,
     /// How to turn the stored pixels upright.
     pub(crate) orientation: Orientation,
 }
 
-/// The start of a frame: what the pixels are.
+/// The start of a frame: size and sample format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JpegFrame {
     /// Width and height as stored.
     pub(crate) size: (u32, u32),
-    /// Bits of a sample.
+    /// Bits per sample.
     pub(crate) bits: u8,
     /// Number of channels.
     pub(crate) components: u8,
 }
 
 impl JpegHeader {
-    /// Reads the segments from the start of `reader` and seeks past those that don't matter.
+    /// Reads the segments from the start of `reader` and seeks past irrelevant ones.
     ///
     /// # Errors
-    /// Those of `reader`; `UnexpectedEof` where the file ends inside its header.
+    /// Those of `reader`; `UnexpectedEof` if the file ends inside its header.
     pub(crate) fn read(reader: &mut (impl BufRead + Seek)) -> io::Result<Self> {
         reader.seek(SeekFrom::Start(2))?;
         let mut frame = None;
@@ -59,7 +59,7 @@ impl JpegHeader {
     }
 }
 
-/// Skips to the next marker, over fill bytes and whatever some writers leave between segments.
+/// Skips to the next marker, over fill bytes and any garbage that some writers leave between segments.
 fn next_marker(reader: &mut impl BufRead) -> io::Result<u8> {
     loop {
         while read_byte(reader)? != 0xFF {}
@@ -91,7 +91,7 @@ fn read_frame(reader: &mut impl BufRead) -> io::Result<JpegFrame> {
     Ok(JpegFrame { size: (width.into(), height.into()), bits, components })
 }
 
-/// Orientation of an APP1 segment of `length` bytes, if it is EXIF and tells one.
+/// Orientation of an APP1 segment of `length` bytes, if it is EXIF and has one.
 fn exif_orientation(reader: &mut impl BufRead, length: u16) -> io::Result<Option<Orientation>> {
     let mut signature = [0; EXIF_SIGNATURE.len()];
     let Some(exif_length) = usize::from(length).checked_sub(signature.len()) else {

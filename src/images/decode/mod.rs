@@ -1,4 +1,4 @@
-//! From encoded bytes to RGB pixels: pure, synchronous, meant for blocking threads.
+//! Decodes encoded bytes to RGB pixels: pure, synchronous, meant for blocking threads.
 //!
 //! ```text
 //!            ┌─ JPEG ──► jpeg.rs: libjpeg-turbo at 1/1, 1/2, 1/4 or 1/8 ─┐
@@ -6,8 +6,8 @@
 //!            └─ other ─► raster.rs: the image crate at full size ────────┘
 //! ```
 //!
-//! Bytes are hostile until shown otherwise: the size in the header is checked before pixels are allocated, and a
-//! decoder that fails, or panics, fails its own image only.
+//! Bytes are untrusted: the size in the header is checked before pixels are allocated, and a decoder that fails or
+//! panics fails only its own image.
 
 mod error;
 mod format;
@@ -22,18 +22,18 @@ pub(crate) use format::Format;
 pub(crate) use header::{Header, MAX_HEADER_BYTES};
 pub(crate) use jpeg::decoder_scale;
 pub(crate) use jpeg_header::{JpegFrame, JpegHeader};
-pub(crate) use raster::{contain_panic, open_decoder};
+pub(crate) use raster::contain_panic;
 pub(crate) use rgb_image::upright_size;
 pub use rgb_image::{Limits, RgbImage};
 
-/// Decodes `bytes` to upright RGB; alpha is dropped, of an animation the first frame is taken.
+/// Decodes `bytes` to upright RGB; alpha is dropped, and an animation gives its first frame.
 ///
-/// `limits` bounds what is allocated, by the header. `min_scale` is given the full size as displayed and
+/// `limits` bounds allocations by the size in the header. `min_scale` is called with the full size as displayed and
 /// returns the smallest linear scale, in (0, 1], that the caller can use: a JPEG is decoded at the smallest of
-/// 1/1, 1/2, 1/4 and 1/8 that is no smaller, which skips most of the work. Other formats come at full size.
+/// 1/1, 1/2, 1/4 and 1/8 that is no smaller, which skips most of the work. Other formats are decoded at full size.
 ///
 /// # Errors
-/// [`ImageError`] if the bytes are no image, a damaged one, or one that exceeds `limits`.
+/// [`ImageError`] if the bytes are not an image, damaged, or exceed `limits`.
 pub fn decode(
     bytes: &[u8],
     limits: &Limits<'_>,

@@ -1,4 +1,4 @@
-//! Decoded pixels, turned upright, and what they may take.
+//! Decoded pixels, turned upright, and limits on their size.
 
 use image::DynamicImage;
 use image::metadata::Orientation;
@@ -6,10 +6,10 @@ use image::metadata::Orientation;
 use super::error::ImageError;
 use super::format::Format;
 
-/// A decoded image: interleaved RGB, 8 bits a channel, rows from top to bottom without padding.
+/// A decoded image: interleaved RGB, 8 bits per channel, rows from top to bottom without padding.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RgbImage {
-    /// Width of `pixels`; less than the original's where a JPEG was decoded at a smaller scale.
+    /// Width of `pixels`; less than the original's if a JPEG was decoded at a smaller scale.
     pub width: u32,
     /// Height of `pixels`.
     pub height: u32,
@@ -28,12 +28,12 @@ impl std::fmt::Debug for RgbImage {
     }
 }
 
-/// What a decoder may allocate for pixels.
+/// Limits on a decoder's allocations for pixels.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
-    /// Most pixels, width × height, of the full-size image.
+    /// Maximum pixels, width × height, of the full-size image.
     pub max_pixels: u64,
-    /// Asked before so many bytes are allocated; `false` refuses the image.
+    /// Called with a number of bytes before they are allocated; `false` rejects the image.
     pub admit: &'a dyn Fn(u64) -> bool,
 }
 
@@ -44,13 +44,13 @@ impl std::fmt::Debug for Limits<'_> {
 }
 
 impl Limits<'_> {
-    /// At most `max_pixels`, whatever memory they take.
+    /// At most `max_pixels`, without a memory limit.
     #[must_use]
     pub fn pixels(max_pixels: u64) -> Self {
         Self { max_pixels, admit: &|_| true }
     }
 
-    /// Refuses sizes of no pixels, or of too many, before anything is allocated for them.
+    /// Rejects sizes of no pixels or too many, before anything is allocated for them.
     pub(crate) fn check_size(&self, (width, height): (u32, u32), format: Format) -> Result<(), ImageError> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {

@@ -18,8 +18,8 @@ const FORMAT: Parameter =
     Parameter { name: "format", kind: Kind::Word(&["jpeg", "png", "webp", "gif", "bmp", "tiff"]) };
 const PARAMETERS: &[Parameter] = &[FORMAT, Parameter { name: "quality", kind: Kind::Whole(1..=100) }];
 
-/// The function `convert(image, format [, quality])`. SQL's `CONVERT` is a cast, which DataFusion does not have; its parser
-/// keeps the name for it, so that Seequel's has to give it back. Elsewhere it is written `"convert"(…)`.
+/// The function `convert(image, format [, quality])`. SQL's `CONVERT` is a cast, which DataFusion lacks, but its parser
+/// reserves the name; Seequel's parser frees it. Other parsers need `"convert"(…)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Convert;
 

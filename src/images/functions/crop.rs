@@ -103,7 +103,7 @@ fn type_of<'a>(fields: &'a Fields, name: &str) -> Option<&'a DataType> {
 /// The boxes of a batch, column by column in the order of [`EDGES`].
 #[derive(Debug)]
 struct Boxes {
-    /// The box of each row as a struct, whose NULLs count.
+    /// The box of each row as a struct, for its NULLs.
     outer: Option<ArrayRef>,
     edges: Vec<ArrayRef>,
 }
@@ -136,7 +136,7 @@ impl Boxes {
     }
 }
 
-/// The columns and rows of pixels inside a box: left, top, right, bottom, the latter two exclusive.
+/// The pixel coordinates of a box: left, top, right, bottom, the latter two exclusive.
 ///
 /// # Errors
 /// A box that has no pixels in an image of `width` × `height`.
@@ -147,7 +147,7 @@ fn pixels_of(
     let within = |edge: f64, most: u32| edge.round().clamp(0.0, f64::from(most)) as u32;
     let (left, right) = (within(x0, width), within(x1, width));
     let (top, bottom) = (within(y0, height), within(y1, height));
-    // A NaN became 0.
+    // The cast above turns NaN into 0.
     if left < right && top < bottom {
         return Ok((left, top, right, bottom));
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_without_pixels_are_refused() {
+    fn boxes_without_pixels_are_rejected() {
         for edges in [
             [5.0, 0.0, 5.0, 5.0],
             [6.0, 0.0, 5.0, 5.0],

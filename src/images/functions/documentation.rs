@@ -1,4 +1,4 @@
-//! What the documentation of all functions of images begins with.
+//! The common start of the documentation of all image functions.
 
 use datafusion::logical_expr::{DocSection, Documentation, DocumentationBuilder};
 

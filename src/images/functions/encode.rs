@@ -1,4 +1,4 @@
-//! From pixels to the bytes of an image file.
+//! Encodes pixels to the bytes of an image file.
 
 use std::io::Cursor;
 
@@ -7,19 +7,19 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use crate::images::decode::{Format, RgbImage};
 
-/// Quality of JPEGs, 1 to 100, where the query names none: high enough to be classified or compressed again.
+/// Default quality of JPEGs, 1 to 100: high enough for classification or recompression.
 pub(crate) const DEFAULT_QUALITY: u32 = 90;
 
-/// How an image is to be written.
+/// How to encode an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Encoding {
     pub(crate) format: Format,
-    /// Of a JPEG, 1 to 100; the other formats are written without loss, GIF with 256 colours.
+    /// JPEG quality, 1 to 100; other formats are lossless, GIF with 256 colours.
     pub(crate) quality: u32,
 }
 
 impl Encoding {
-    /// JPEG for what was a JPEG, else PNG.
+    /// JPEG if `bytes` is a JPEG, otherwise PNG.
     pub(crate) fn like(bytes: &[u8]) -> Self {
         let format = match Format::of(bytes) {
             Some(Format::Jpeg) => Format::Jpeg,
@@ -29,10 +29,10 @@ impl Encoding {
     }
 }
 
-/// Encodes `image`; JPEG with chroma at half the resolution, as cameras and Pillow write it.
+/// Encodes `image`; JPEGs with chroma at half the resolution, like cameras and Pillow.
 ///
 /// # Errors
-/// What the encoder says, such as that the format has no images so large.
+/// The encoder's error, such as an image too large for the format.
 pub(crate) fn encode(image: &RgbImage, encoding: Encoding) -> Result<Vec<u8>, String> {
     let format = match encoding.format {
         Format::Jpeg => return encode_jpeg(image, encoding.quality).map_err(|error| error.to_string()),

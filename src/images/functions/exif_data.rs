@@ -1,4 +1,4 @@
-//! Camera and time of a photo, from its EXIF data.
+//! Camera and capture time of an image, from its EXIF data.
 
 use std::io::Cursor;
 
@@ -7,15 +7,15 @@ use exif::{DateTime, Exif, In, Tag, Value};
 
 use crate::images::decode::Format;
 
-/// Characters that are kept of a text.
+/// Maximum number of characters kept of a text field.
 const MAX_CHARACTERS: usize = 128;
 const NANOSECONDS_PER_MICROSECOND: i64 = 1_000;
 
-/// The EXIF data of an image, as far as it can be understood.
+/// The EXIF data of an image, as far as it can be parsed.
 pub(crate) struct ExifData(Exif);
 
 impl ExifData {
-    /// Finds the data in a file; `None` if it has none, since an error in it is none of the image.
+    /// Reads the data from a file; `None` if it is missing or damaged, which does not make the image invalid.
     pub(crate) fn read(bytes: &[u8], format: Format) -> Option<Self> {
         if matches!(format, Format::Gif | Format::Bmp) {
             return None;
@@ -26,7 +26,7 @@ impl ExifData {
         read.or_else(|error| error.distill_partial_result(|_| ())).ok().map(Self)
     }
 
-    /// Maker and model of the camera; the maker only once, where the model starts with its name.
+    /// Maker and model of the camera; the model alone if it starts with the maker's name.
     pub(crate) fn camera(&self) -> Option<String> {
         let (Some(maker), Some(model)) = (self.text(Tag::Make), self.text(Tag::Model)) else {
             return self.text(Tag::Make).or_else(|| self.text(Tag::Model));
@@ -35,12 +35,12 @@ impl ExifData {
         Some(if model.to_lowercase().starts_with(&brand) { model } else { format!("{maker} {model}") })
     }
 
-    /// When the photo was taken by the camera's clock, in microseconds since 1970.
+    /// Capture time by the camera's clock, in microseconds since 1970.
     pub(crate) fn taken(&self) -> Option<i64> {
         let time = [Tag::DateTimeOriginal, Tag::DateTimeDigitized]
             .into_iter()
             .find_map(|tag| DateTime::from_ascii(self.ascii(tag)?).ok())?;
-        // Arrow's parser knows which months have 31 days.
+        // Arrow's parser rejects dates that do not exist.
         let nanoseconds = string_to_timestamp_nanos(&time.to_string()).ok()?;
         Some(nanoseconds / NANOSECONDS_PER_MICROSECOND)
     }
@@ -69,7 +69,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::images::samples;
 
-    /// A JPEG with EXIF data of these texts.
+    /// A JPEG with these EXIF text fields.
     pub(in super::super) fn with_exif(texts: &[(Tag, &str)]) -> Vec<u8> {
         let fields: Vec<_> = texts
             .iter()
@@ -94,7 +94,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tells_camera_and_time() {
+    fn reads_camera_and_time() {
         let photo = with_exif(&[
             (Tag::Make, "Leica Camera AG"),
             (Tag::Model, "M9"),
@@ -109,7 +109,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn times_that_never_were_are_none() {
+    fn invalid_times_are_none() {
         for time in ["2021:02:30 00:00:00", "0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday"] {
             let photo = with_exif(&[(Tag::Model, "M9"), (Tag::DateTimeOriginal, time)]);
             let found = read(&photo);
@@ -118,7 +118,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn images_without_the_data_have_none() {
+    fn images_without_exif_data_give_none() {
         let image = DynamicImage::ImageRgb8(samples::tiles(16, 16));
         for format in [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp] {
             assert!(ExifData::read(&samples::encode(&image, format), format).is_none(), "{format:?}");

@@ -1,26 +1,26 @@
-//! The perceptual hash: 64 bits that hardly change while an image looks the same.
+//! The perceptual hash: 64 bits that are similar for images that look alike.
 //!
 //! ```text
 //!  image ─► 32 × 32 greys ─► DCT-II ─► its 8 × 8 lowest frequencies ─► above their median? ─► 64 bits
 //! ```
 //!
-//! It is the `phash` of Python's ImageHash (hash_size 8, highfreq_factor 4), bit for bit but for rounding where a
-//! frequency lies next to the median: the 8 × 8 coefficients, that of the mean brightness included, row by row from the
+//! It equals the `phash` of Python's ImageHash (hash_size 8, highfreq_factor 4) bit for bit, except for rounding of
+//! coefficients close to the median: the 8 × 8 coefficients, including that of the mean brightness, row by row from
 //! vertical frequency 0, the first in the highest bit.
 
 use std::f64::consts::PI;
 
-/// Greys on a side that are transformed.
+/// Side of the grey image that is transformed.
 pub(crate) const SIDE: u32 = 32;
 const GREYS: usize = SIDE as usize;
-/// Frequencies of each direction that are kept.
+/// Number of frequencies kept in each direction.
 const FREQUENCIES: usize = 8;
 
-/// Rec. 601 luma weights, as Pillow's `convert("L")` has them.
+/// Rec. 601 luma weights, as in Pillow's `convert("L")`.
 const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 
-/// How far above the median a coefficient must lie: beyond the rounding errors of the sums, which would otherwise
-/// decide the hash of an even grey, and far below what a grey value adds.
+/// Minimum distance of a coefficient above the median: larger than the rounding errors of the sums, which would
+/// otherwise determine the hash of a uniform grey, and far smaller than the effect of one grey level.
 const ROUNDING: f64 = 1e-6;
 
 /// The hash of `pixels`, 32 × 32 of RGB.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_even_image_has_its_brightness_alone() {
+    fn a_uniform_image_sets_only_the_brightness_bit() {
         assert_eq!(hash_of(|_, _| 0), 0);
         for grey in [1, 100, 255] {
             assert_eq!(hash_of(|_, _| grey), 1 << 63, "{grey}");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn brightness_and_contrast_leave_the_hash_alone() {
+    fn brightness_and_contrast_do_not_change_the_hash() {
         let pattern = |x: usize, y: usize| (x * x + 3 * y + x * y) as u8 % 100;
         let hash = hash_of(pattern);
         assert_eq!(hash_of(|x, y| pattern(x, y) + 50), hash);

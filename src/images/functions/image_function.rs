@@ -1,4 +1,4 @@
-//! What the functions from an image to an image share: types, coercion, the field that is marked as an image.
+//! Common parts of the functions from an image to an image: types, coercion, and the field marked as an image.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -14,24 +14,24 @@ use super::parameters;
 use super::parameters::Parameter;
 use super::rows::image_field;
 
-/// What sets one function from an image to an image apart from another.
+/// The specific parts of one function from an image to an image.
 pub(crate) trait ToImage: Debug + Eq + Hash + Send + Sync + 'static {
     /// Name of the function in SQL.
     const NAME: &'static str;
-    /// The parameters after the image, for each way to call the function.
+    /// The parameters after the image, for each form of the call.
     const WAYS: &'static [&'static [Parameter]];
 
-    /// Refuses calls that the function does not take.
+    /// Rejects invalid calls of the function.
     fn check(args: &ReturnFieldArgs<'_>) -> Result<()>;
 
-    /// The images of a batch.
+    /// Computes the images of a batch.
     fn evaluate(args: ScalarFunctionArgs) -> Result<ColumnarValue>;
 
-    /// What `SHOW FUNCTIONS` prints.
+    /// The documentation shown by `SHOW FUNCTIONS`.
     fn documentation() -> &'static Documentation;
 }
 
-/// The function that `F` describes.
+/// The SQL function described by `F`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ImageFunction<F> {
     signature: Signature,

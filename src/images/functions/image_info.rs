@@ -1,4 +1,4 @@
-//! `image_info(image)`: what the file says of itself.
+//! `image_info(image)`: metadata from the file's headers.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +21,7 @@ use crate::images::decode::ImageError;
 const SIGNATURE: &str = "image_info(image)";
 const PARAMETERS: &[Parameter] = &[];
 
-/// Fields of the result, every one nullable; [`Metadata`] says what they hold, and `error` why there is nothing else.
+/// Fields of the result, all nullable: those of [`Metadata`], and `error`, the reason if the others are NULL.
 fn fields() -> &'static Fields {
     static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
         Fields::from(vec![
@@ -40,7 +40,7 @@ fn fields() -> &'static Fields {
     &FIELDS
 }
 
-/// The function `image_info(image)`. Its result says what is wrong, so no row fails.
+/// The function `image_info(image)`. Its result contains any error, so no row fails.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ImageInfo {
     signature: Signature,

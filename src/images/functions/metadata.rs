@@ -1,4 +1,4 @@
-//! What an image file says of itself, without a look at its pixels.
+//! Metadata of an image file, read without decoding its pixels.
 
 use std::io::Cursor;
 
@@ -7,14 +7,12 @@ use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder};
 
 use super::exif_data::ExifData;
-use crate::images::decode::{
-    Format, ImageError, JpegFrame, JpegHeader, contain_panic, open_decoder, upright_size,
-};
+use crate::images::decode::{Format, ImageError, JpegFrame, JpegHeader, contain_panic, upright_size};
 
-/// Most images that are counted in one TIFF: a directory may be as short as six bytes.
+/// Maximum number of images counted in one TIFF: a directory may be as short as six bytes.
 const MAX_TIFF_IMAGES: u32 = 65_535;
 
-/// What is known of an image.
+/// Metadata of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metadata {
     /// Width in pixels as displayed, with the EXIF orientation applied.
@@ -25,15 +23,15 @@ pub(crate) struct Metadata {
     pub(crate) format: &'static str,
     /// `L` (grey), `LA`, `RGB`, `RGBA` or `CMYK`; a palette counts as the colours in it.
     pub(crate) color: &'static str,
-    /// Bits of a channel.
+    /// Bits per channel.
     pub(crate) bits: u8,
-    /// How the stored pixels must be turned, as EXIF numbers it: 1, upright, to 8.
+    /// EXIF orientation of the stored pixels, 1 (upright) to 8.
     pub(crate) orientation: u8,
-    /// Frames of an animation or images of a TIFF; `None` where they can't be counted.
+    /// Number of frames of an animation or images of a TIFF; `None` if they can't be counted.
     pub(crate) frames: Option<u32>,
     /// Maker and model of the camera.
     pub(crate) camera: Option<String>,
-    /// When the photo was taken by the camera's clock, which has no time zone: microseconds since 1970.
+    /// Capture time by the camera's clock, which has no time zone, in microseconds since 1970.
     pub(crate) taken: Option<i64>,
 }
 
@@ -41,7 +39,7 @@ impl Metadata {
     /// Reads the headers of `bytes`.
     ///
     /// # Errors
-    /// [`ImageError`] if they are no image's, or damaged.
+    /// [`ImageError`] if they are not those of an image, or damaged.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ImageError> {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
@@ -99,8 +97,8 @@ impl Pixels {
     }
 
     fn of_other(bytes: &[u8], format: Format) -> Result<Self, ImageError> {
-        let mut decoder =
-            open_decoder(Cursor::new(bytes), format).map_err(|error| ImageError::damaged(format, &error))?;
+        let mut decoder = seequel_pixels::open_bytes(bytes, format.into())
+            .map_err(|error| ImageError::damaged(format, &error))?;
         let (color, bits) = channels(decoder.original_color_type());
         let bits = if format == Format::Png { png_bits(bytes).unwrap_or(bits) } else { bits };
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -108,7 +106,7 @@ impl Pixels {
     }
 }
 
-/// Names and bits of the channels that a decoder found.
+/// Name and bits per channel of a decoder's colour type.
 fn channels(found: ExtendedColorType) -> (&'static str, u8) {
     let color = match (found, found.channel_count()) {
         (ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16, _) => "CMYK",
@@ -121,7 +119,7 @@ fn channels(found: ExtendedColorType) -> (&'static str, u8) {
     (color, u8::try_from(bits).unwrap_or(u8::MAX))
 }
 
-/// Bits of a PNG's channels, which its decoder widens to 8; the colours of a palette have these.
+/// Bits per channel of a PNG, which its decoder widens to 8; palette colours have 8.
 fn png_bits(bytes: &[u8]) -> Option<u8> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     let info = decoder.read_header_info().ok()?;
@@ -141,13 +139,13 @@ fn count_frames(bytes: &[u8], format: Format) -> Option<u32> {
     }
 }
 
-/// The frames that an animated PNG announces.
+/// The number of frames that an animated PNG declares.
 fn count_png(bytes: &[u8]) -> Option<u32> {
     let reader = png::Decoder::new(Cursor::new(bytes)).read_info().ok()?;
     Some(reader.info().animation_control().map_or(1, |animation| animation.num_frames))
 }
 
-/// The frames of a GIF, which announces none: they are walked without being decoded.
+/// Counts the frames of a GIF, whose header does not declare them, without decoding.
 fn count_gif(bytes: &[u8]) -> Option<u32> {
     let mut options = DecodeOptions::new();
     options.skip_frame_decoding(true);
@@ -179,7 +177,7 @@ mod tests {
     use crate::images::samples;
 
     #[test]
-    fn tells_size_colours_and_frames_of_every_format() {
+    fn reads_size_colours_and_frames_of_every_format() {
         let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
         for format in Format::ALL {
             let found = Metadata::read(&samples::encode(&image, format)).unwrap();
@@ -199,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn tells_camera_and_time() {
+    fn reads_camera_and_time() {
         let photo = with_exif(&[(Tag::Model, "M9"), (Tag::DateTimeOriginal, "2021:03:04 05:06:07")]);
         let found = Metadata::read(&photo).unwrap();
         assert_eq!((found.camera.as_deref(), found.taken), (Some("M9"), Some(1_614_834_367_000_000)));
     }
 
     #[test]
-    fn tells_channels_and_their_depth() {
+    fn reads_channels_and_their_depth() {
         let channels = |image: DynamicImage, format| {
             let found = Metadata::read(&samples::encode(&image, format)).unwrap();
             (found.color, found.bits)
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_those_displayed() {
+    fn sizes_are_as_displayed() {
         for orientation in 1..=8 {
             let bytes = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, orientation);
             let found = Metadata::read(&bytes).unwrap();
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn reports_errors() {
         let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
         let png = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Png);
         assert_eq!(Metadata::read(b""), Err(ImageError::Empty));
@@ -268,17 +266,17 @@ mod tests {
     }
 
     #[test]
-    fn no_mutilation_of_a_file_panics() {
+    fn corrupt_bytes_never_panic() {
         let photo = with_exif(&[(Tag::Make, "Leica"), (Tag::DateTimeOriginal, "2021:03:04 05:06:07")]);
         let image = DynamicImage::ImageRgb8(samples::tiles(32, 32));
         let files = Format::ALL.map(|format| samples::encode(&image, format));
         for bytes in files.iter().chain([&photo]) {
             for at in 0..bytes.len().min(250) {
                 for value in [0, 0x7F, 0xFF] {
-                    let mut mutilated = bytes.clone();
-                    mutilated[at] = value;
-                    // Whether it is still an image is up to the parser.
-                    let _ = Metadata::read(&mutilated);
+                    let mut corrupt = bytes.clone();
+                    corrupt[at] = value;
+                    // Either result is correct.
+                    let _ = Metadata::read(&corrupt);
                 }
             }
         }

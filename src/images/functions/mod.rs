@@ -1,4 +1,4 @@
-//! SQL functions of images that need no model: one a file, each a [`ScalarUDFImpl`].
+//! SQL functions of images that need no model: one per file, each a [`ScalarUDFImpl`].
 //!
 //! ```text
 //!  image ─┬─ metadata.rs, exif_data.rs ───────────────────────────────► image_info
@@ -6,15 +6,15 @@
 //!                                                  └─ hash.rs ─────────────► phash
 //! ```
 //!
-//! Functions see an image as models do: upright, RGB, 8 bits a channel, the first frame, without transparency. What
-//! they return is encoded again, so that it goes wherever an image goes: into another function, a model or a file.
-//! It is a JPEG where the image was one, else a PNG; metadata and colour profiles stay behind.
+//! Functions get an image as models do: upright, RGB, 8 bits per channel, the first frame, without transparency. Their
+//! results are encoded again, so that they can be passed to another function, a model or a file: as JPEG if the image
+//! was one, otherwise as PNG, without metadata and colour profiles.
 //!
-//! **What can't be used.** A wrong argument in the query is an error of planning. Whatever a row brings, a damaged image
-//! or a box beside it, makes that row's result NULL, logs a warning, and fails the query only if
-//! `inference.on_error` is `fail`: see [`rows`]. `image_info` fails no row: it tells what is wrong with the headers.
+//! **Errors.** An invalid argument in the query is a planning error. An invalid value in a row, such as a damaged image
+//! or a box outside the image, makes that row's result NULL, logs a warning, and fails the query only if
+//! `inference.on_error` is `fail`: see [`rows`]. `image_info` fails no row: it reports errors in the headers.
 //!
-//! All are immutable: DataFusion evaluates them on literals while it plans, shares equal calls and moves them around.
+//! All are immutable: DataFusion evaluates them on literals during planning, shares equal calls and moves them.
 //!
 //! [`ScalarUDFImpl`]: datafusion::logical_expr::ScalarUDFImpl
 

@@ -1,4 +1,4 @@
-//! The arguments of the image functions: their types, what literals may be, and their values row by row.
+//! The arguments of the image functions: their types, checks of literals, and their values row by row.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{ReturnFieldArgs, Signature, TypeSignature, TypeSignatureClass, Volatility};
 use seequel_udfs::{arguments, check_image_type, decoded_image_type, listed_signature};
 
-/// Pixels on a side of what a function makes: libjpeg-turbo writes no more.
+/// Pixels on a side of a function's result: libjpeg-turbo's limit.
 pub(crate) const SIDES: RangeInclusive<i64> = 1..=65_500;
 
 /// An argument after the image.
@@ -19,7 +19,7 @@ pub(crate) struct Parameter {
     pub(crate) kind: Kind,
 }
 
-/// What an argument holds.
+/// The type and valid values of an argument.
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// A whole number in a range, as Int64.
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// What is wrong with a literal, as the end of a sentence.
+    /// The error in a literal, as the end of a sentence.
     fn error_of(&self, literal: &ScalarValue) -> Option<String> {
         let Ok(value) = literal.cast_to(&self.data_type()) else {
             return Some(format!("can't be {literal}"));
@@ -69,7 +69,7 @@ impl Kind {
     }
 }
 
-/// A signature for an image followed by each of `ways` to give the rest.
+/// A signature with one form for each of `ways`, the parameters after the image.
 pub(crate) fn signature(ways: &[&[Parameter]]) -> Signature {
     let example = |parameters: &&[Parameter]| -> TypeSignature {
         let classes: Vec<_> = parameters.iter().map(|parameter| parameter.kind.class()).collect();
@@ -78,9 +78,9 @@ pub(crate) fn signature(ways: &[&[Parameter]]) -> Signature {
     listed_signature(Volatility::Immutable, ways.iter().map(example).collect())
 }
 
-/// Types to cast the arguments to before they are evaluated: a dictionary of images becomes a column of them.
+/// Types to cast the arguments to before they are evaluated: a dictionary of images becomes a column of images.
 ///
-/// The rest stays as it is, for [`check`] to refuse; what it lets pass is cast by [`Call`](super::rows::Call).
+/// Other types are unchanged: [`check`] rejects invalid ones, and [`Call`](super::rows::Call) casts the rest.
 pub(crate) fn coerce(arg_types: &[DataType]) -> Vec<DataType> {
     let mut coerced = arg_types.to_vec();
     if let Some(image) = coerced.first_mut() {
@@ -92,7 +92,7 @@ pub(crate) fn coerce(arg_types: &[DataType]) -> Vec<DataType> {
 /// Checks the types of a call's arguments, and the values of those that are literals.
 ///
 /// # Errors
-/// A plan error that starts with `signature` and says what would be right.
+/// A plan error that starts with `signature` and states what is valid.
 pub(crate) fn check(signature: &str, args: &ReturnFieldArgs<'_>, parameters: &[Parameter]) -> Result<()> {
     let found = args.arg_fields.len();
     let Some((image, rest)) =

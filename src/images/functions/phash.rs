@@ -1,4 +1,4 @@
-//! `phash(image)`: near for images that look alike.
+//! `phash(image)`: a hash with a small distance between images that look alike.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,10 +21,10 @@ use crate::images::decode::Limits;
 const SIGNATURE: &str = "phash(image)";
 const PARAMETERS: &[Parameter] = &[];
 
-/// Pixels on a side that a decoder leaves at least: twice the hash's, so that scaling is by the filter.
+/// Minimum side after decoding: twice the hash's, so that most of the scaling is left to the filter.
 const DECODED_SIDE: u32 = 2 * SIDE;
 
-/// The function `phash(image)`; see [`super::hash`] for what it is.
+/// The function `phash(image)`; see [`super::hash`] for the algorithm.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PerceptualHash {
     signature: Signature,
@@ -105,7 +105,7 @@ mod tests {
     ];
 
     #[test]
-    fn hashes_are_those_of_image_hash_up_to_rounding() {
+    fn hashes_equal_those_of_image_hash_up_to_rounding() {
         let home = std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into());
         for (photo, expected) in REFERENCE {
             let path = std::path::Path::new(&home).join("photos").join(photo);

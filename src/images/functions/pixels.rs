@@ -1,20 +1,20 @@
-//! Scaling and cutting out, on decoded pixels.
+//! Scaling and cropping of decoded pixels.
 
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::images::decode::{Limits, RgbImage};
 
-/// The smallest scale, in (0, 1], at which an image of `from` pixels still has one for each pixel of `to`.
+/// The smallest scale, in (0, 1], at which an image of size `from` is at least as large as `to`.
 pub(crate) fn least_scale(from: (u32, u32), to: (u32, u32)) -> f64 {
     let ratio = |from: u32, to: u32| f64::from(to) / f64::from(from.max(1));
     ratio(from.0, to.0).max(ratio(from.1, to.1)).min(1.0)
 }
 
-/// `image` stretched to `width` × `height` pixels by `filter`, which also averages where it makes smaller.
+/// `image` stretched to `width` × `height` pixels by `filter`, which averages when it shrinks.
 ///
 /// # Errors
-/// More pixels than `limits` allow, before memory is taken for them.
+/// More pixels than `limits` allow, before memory is allocated for them.
 pub(crate) fn scale(
     image: &RgbImage,
     (width, height): (u32, u32),
@@ -27,11 +27,10 @@ pub(crate) fn scale(
             "{width} × {height} pixels of the result are more than inference.max_image_pixels ({most})"
         ));
     }
-    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
-        .map_err(|error| error.to_string())?;
     let mut scaled = Image::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    Resizer::new().resize(&source, &mut scaled, &options).map_err(|error| error.to_string())?;
+    let size = (image.width, image.height);
+    seequel_pixels::resize(&mut Resizer::new(), size, &image.pixels, &mut scaled, &options)?;
     Ok(RgbImage {
         width,
         height,
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn decoders_may_shrink_as_long_as_every_pixel_of_the_result_has_one() {
+    fn decoders_do_not_shrink_below_the_target_size() {
         assert_eq!(least_scale((1000, 400), (100, 100)), 0.25);
         assert_eq!(least_scale((100, 100), (200, 10)), 1.0);
     }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn scaling_keeps_colours_in_their_places() {
+    fn scaling_keeps_the_position_of_colours() {
         for (format, tolerance) in [(Format::Png, 0), (Format::Jpeg, 8)] {
             for (width, height) in [(16, 8), (200, 300), (64, 32)] {
                 let image = decoded(&resized(&tiles(format), &LIMITS, |_| (width, height)).unwrap());
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_on_its_side_is_scaled_upright() {
+    fn a_rotated_image_is_scaled_upright() {
         let turned = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, 6);
         let image = decoded(&resized(&turned, &LIMITS, |(width, height)| (width / 2, height / 2)).unwrap());
         assert_eq!((image.width, image.height), (16, 32));
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_bounded_too() {
+    fn rejects_results_with_too_many_pixels() {
         let error = resized(&tiles(Format::Png), &LIMITS, |_| (1001, 1000)).unwrap_err();
         assert!(error.starts_with("1001 × 1000 pixels of the result are more than"), "{error}");
     }

@@ -57,7 +57,8 @@ impl ToImage for Resize {
     }
 }
 
-/// The image at the size that `size_for` makes of its own, encoded like it. Interpolation is bicubic, as Pillow's.
+/// The image at the size that `size_for` computes from its own, in the encoding of [`Encoding::like`]. Interpolation is
+/// bicubic, as in Pillow.
 pub(crate) fn resized(
     bytes: &[u8],
     limits: &Limits<'_>,

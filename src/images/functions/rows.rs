@@ -1,4 +1,4 @@
-//! One rule for rows that can't be used, and the arrays that results go into.
+//! Common handling of failed rows, and the arrays of results.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The call of `signature` with `args`; a call of literals alone is evaluated on one row.
+    /// The call of `signature` with `args`; a call with only literals is evaluated on one row.
     ///
     /// Arguments after the image are cast to the types of `parameters`, if there are any.
     pub(crate) fn new(
@@ -59,9 +59,9 @@ impl Call {
         self.columns.get(1..).unwrap_or_default()
     }
 
-    /// Applies `work` to each image that is not NULL; its `None` is a NULL of another argument.
+    /// Applies `work` to each image that is not NULL; `work` returns `None` if another argument is NULL.
     ///
-    /// A row for which it fails becomes `None` too; they are counted and the first is logged.
+    /// Failed rows become `None` too; they are counted and the first is logged.
     ///
     /// # Errors
     /// The first failure, if `inference.on_error` is `fail`.
@@ -106,7 +106,7 @@ impl Call {
         Ok(results)
     }
 
-    /// [`Self::each_image`] for work whose results are encoded images.
+    /// [`Self::each_image`] for `work` that returns encoded images.
     pub(crate) fn to_images(
         &self,
         work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<Vec<u8>>, String>,
@@ -125,12 +125,12 @@ impl Call {
         self.output(Arc::new(builder.finish()))
     }
 
-    /// How many rows the call has.
+    /// The number of rows of the call.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The results of all rows as DataFusion wants them.
+    /// The results of all rows as DataFusion expects them.
     pub(crate) fn output(&self, results: ArrayRef) -> Result<ColumnarValue> {
         Ok(match self.is_scalar {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&results, 0)?),
@@ -138,7 +138,7 @@ impl Call {
         })
     }
 
-    /// The images themselves.
+    /// The images, the first argument.
     pub(crate) fn images(&self) -> Result<ImageArray<'_>> {
         match self.columns.first() {
             Some(images) => ImageArray::try_new(images),

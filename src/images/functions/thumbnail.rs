@@ -1,4 +1,4 @@
-//! `thumbnail(image, max_side)`: a small image in the same proportions.
+//! `thumbnail(image, max_side)`: a small image with the same aspect ratio.
 
 use std::sync::LazyLock;
 
@@ -51,7 +51,7 @@ impl ToImage for Thumbnail {
     }
 }
 
-/// The largest size in the proportions of `size`, and no larger than it, whose sides are at most `most`.
+/// The largest size with the aspect ratio of `size`, no larger than it, whose sides are at most `most`.
 fn fitted((width, height): (u32, u32), most: u32) -> (u32, u32) {
     let longest = width.max(height);
     if longest <= most {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proportions_are_kept_and_no_side_vanishes() {
+    fn keeps_the_aspect_ratio_and_at_least_one_pixel() {
         assert_eq!(fitted((400, 200), 100), (100, 50));
         assert_eq!(fitted((200, 400), 100), (50, 100));
         assert_eq!(fitted((65_535, 1), 100), (100, 1));

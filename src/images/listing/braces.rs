@@ -1,11 +1,11 @@
 //! Alternatives in braces, as shells and WebDataset write them: `{cats,dogs}/*.jpg`, `shard-{000..009}.tar`.
 
-/// Alternatives of one location beyond which it is refused.
+/// Maximum number of alternatives of one location.
 const MAX_ALTERNATIVES: usize = 100_000;
 
-/// All that `pattern` stands for, in the order it is written; braces without `,` or `..` stand for themselves.
+/// All expansions of `pattern`, in written order; braces without `,` or `..` are literal.
 ///
-/// A range counts up or down, and is padded with zeros if one of its ends is.
+/// A range counts up or down, and is zero-padded if one of its ends is.
 ///
 /// # Errors
 /// If there are more than 100,000 alternatives.
@@ -35,7 +35,7 @@ pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, String> {
     Ok(expanded)
 }
 
-/// Where the first group of alternatives begins.
+/// Start of the first group of alternatives.
 pub(crate) fn position(pattern: &str) -> Option<usize> {
     first_group(pattern).map(|(before, ..)| before.len())
 }
@@ -44,7 +44,7 @@ fn too_many() -> String {
     format!("the braces stand for more than {MAX_ALTERNATIVES} names; use a wildcard instead")
 }
 
-/// Text before the first group of alternatives, within its braces, and after them.
+/// The text before the first group of alternatives, inside its braces, and after them.
 fn first_group(pattern: &str) -> Option<(&str, &str, &str)> {
     pattern.match_indices('{').find_map(|(start, _)| {
         let inside = &pattern[start + 1..];
@@ -54,7 +54,7 @@ fn first_group(pattern: &str) -> Option<(&str, &str, &str)> {
     })
 }
 
-/// Where the brace closes that was opened just before `text`.
+/// Position of the brace that closes the one opened just before `text`.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     text.char_indices().find_map(|(at, character)| {
@@ -68,7 +68,7 @@ fn closing(text: &str) -> Option<usize> {
     })
 }
 
-/// The parts between commas that lie in no inner braces.
+/// Splits at commas outside inner braces.
 fn split(inside: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     let parts = inside.split(|character| {
@@ -82,7 +82,7 @@ fn split(inside: &str) -> Vec<&str> {
     parts.collect()
 }
 
-/// The numbers of `000..009`; `None` if this is no range.
+/// The numbers of `000..009`; `None` if this is not a range.
 fn range(inside: &str) -> Option<Result<Vec<String>, String>> {
     let (first, last) = inside.split_once("..")?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_end_is_refused() {
+    fn too_many_alternatives_are_rejected() {
         for pattern in ["{0..100000}", "{0..99999999999999999999999}", "{1..1000}{1..1000}"] {
             assert!(expand(pattern).unwrap_err().contains("100000 names"), "{pattern}");
         }
     }
 
     #[test]
-    fn the_first_group_is_found_behind_braces_that_are_none() {
+    fn the_first_group_is_found_after_literal_braces() {
         assert_eq!(position("{a}/{b,c}"), Some(4));
         assert_eq!(position("{a}/b"), None);
     }

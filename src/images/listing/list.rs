@@ -1,8 +1,8 @@
-//! From a location to the files it means, as a stream.
+//! Lists the files of a location as a stream.
 //!
-//! The store is listed lazily: dropping the stream stops the listing. Files come in the order of the store, which is
-//! by name in object stores and as the directory holds them on a local disk; sorting them would mean to hold a whole
-//! listing in memory, so a query that needs an order says `ORDER BY path`.
+//! The store is listed lazily: dropping the stream stops the listing. Files come in the order of the store: by name in
+//! object stores, in directory order on a local disk. Sorting would require the whole listing in memory, so a query
+//! that needs an order must use `ORDER BY path`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use super::location::Location;
 use super::walk::{Details, walk};
 
-/// Files that are asked for at a time, where each is named.
+/// Number of concurrent requests for named files.
 const CONCURRENT_REQUESTS: usize = 32;
 
-/// What a listing counts beside the files that it passes on.
+/// Counts of files that a listing leaves out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ListingCounts {
-    /// Files of a folder that are hidden or no images by their names.
+    /// Files in a folder that are hidden or not images by their names.
     pub(crate) skipped: Count,
-    /// Entries of a local folder that can't be listed: no permission, links that loop or lead nowhere, names that no
-    /// path can express.
+    /// Entries of a local folder that can't be listed: no permission, looping or dangling links, names that can't be
+    /// expressed as a path.
     pub(crate) unlisted: Count,
 }
 
-/// Lists the files of `location`, or only those below `folder` of it, with as much of `details` as is asked for.
+/// Lists the files of `location`, or only those below its subfolder `folder`, with the given `details`.
 ///
 /// # Errors
-/// The stream fails where the store does, or where there is neither a file nor a folder.
+/// The stream fails if the store does, or if there is neither a file nor a folder.
 pub(crate) fn list(
     location: Location,
     folder: Option<&StorePath>,
@@ -60,7 +60,7 @@ async fn open(
     }
     if let Some(files) = location.files() {
         let files = files.to_vec();
-        return Ok(ask_each(location, files, store));
+        return Ok(look_up_each(location, files, store));
     }
     if !location.may_be_file() {
         return Ok(list_folder(location, &prefix, &store, details, counts));
@@ -68,7 +68,7 @@ async fn open(
     match store.head(&prefix).await {
         Ok(file) => Ok(stream::iter([Ok(file)]).boxed()),
         Err(StoreError::NotFound { .. }) if location.can_be_listed() => {
-            // The name of a folder in an object store, written without its slash.
+            // May be a folder in an object store, written without its slash.
             let mut files = list_folder(location.clone(), &prefix, &store, details, counts).peekable();
             match Pin::new(&mut files).peek().await {
                 Some(_) => Ok(files.boxed()),
@@ -80,13 +80,13 @@ async fn open(
     }
 }
 
-/// Asks for files by their names, several at a time, in their order.
-fn ask_each(
+/// Looks up named files, several at a time, in their order.
+fn look_up_each(
     location: Location,
     files: Vec<StorePath>,
     store: Arc<dyn ObjectStore>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
-    let asked = stream::iter(files).map(move |file| {
+    let found = stream::iter(files).map(move |file| {
         let (store, location) = (Arc::clone(&store), location.clone());
         async move {
             match store.head(&file).await {
@@ -97,7 +97,7 @@ fn ask_each(
             }
         }
     });
-    asked.buffered(CONCURRENT_REQUESTS).boxed()
+    found.buffered(CONCURRENT_REQUESTS).boxed()
 }
 
 fn list_folder(
@@ -125,7 +125,7 @@ fn list_folder(
     files.chain(report_skipped(described, skipped)).boxed()
 }
 
-/// An empty stream that, where the listing ends, tells once how many files were left out.
+/// An empty stream that logs the number of skipped files when the listing ends.
 fn report_skipped(location: String, skipped: Count) -> impl Stream<Item = Result<ObjectMeta>> {
     stream::poll_fn(move |_| {
         if skipped.value() > 0 {

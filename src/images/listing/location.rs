@@ -1,13 +1,13 @@
-//! What a user may write as the location of images, and which files it means.
+//! Locations of images as users write them, and the files they refer to.
 //!
 //! | written | meaning |
 //! |---|---|
 //! | `photos/` | every image below a folder |
 //! | `photos/a.jpg` | one file, whatever its name |
-//! | `photos/**/*.jpg` | the files that match: `*`, `?` and `[..]` stay within a name, `**` crosses folders |
-//! | `{cats,dogs}/*.jpg`, `{000..009}.tar` | each alternative; without wildcards, files that must all be there |
+//! | `photos/**/*.jpg` | the files that match: `*`, `?` and `[..]` match within a name, `**` across folders |
+//! | `{cats,dogs}/*.jpg`, `{000..009}.tar` | each alternative; without wildcards, files that must all exist |
 //! | `s3://bucket/photos/`, `file:///data/*.png` | the same in an object store, or as a URL |
-//! | `https://host/{1..9}.jpg` | over HTTP nothing can be listed: files, one or several |
+//! | `https://host/{1..9}.jpg` | one or several files; HTTP has no listing |
 //!
 //! A local path that exists is taken literally even if it looks like a pattern.
 
@@ -26,40 +26,40 @@ use crate::{Error, Result};
 /// The characters that make a location a pattern.
 const WILDCARDS: [char; 3] = ['*', '?', '['];
 
-/// Files whose extension, in lower case, is one of these are taken from a folder.
+/// Extensions, in lower case, of the files read from a folder.
 const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
-/// The same for the tar files of WebDataset.
+/// Extensions of the tar files of WebDataset.
 const SHARD_EXTENSIONS: [&str; 1] = ["tar"];
 
-/// As a shell matches: names that begin with a dot must be asked for.
+/// Shell rules: a leading dot must be matched explicitly.
 const MATCH_OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// A place where images lie: a folder, one file or a pattern, on this machine or in an object store.
+/// A location of images: a folder, one file or a pattern, on this machine or in an object store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     written: String,
-    /// The folder below which the files lie, or the only file.
+    /// The folder that contains the files, or the only file.
     url: ListingTableUrl,
     choice: Choice,
-    /// Of the files that are taken from a folder.
+    /// Extensions of the files read from a folder.
     extensions: &'static [&'static str],
 }
 
-/// Which files below a URL are meant.
+/// Selection of files below a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Choice {
-    /// All, or the one that the URL names.
+    /// All files, or the one that the URL names.
     All,
-    /// Those that match one of these.
+    /// Files that match one of these patterns.
     Patterns(Vec<Pattern>),
-    /// These.
+    /// These files.
     Files(Vec<StorePath>),
 }
 
 impl Location {
-    /// Whether a location ends as the name of an image file does, or means all files below a folder: `a.jpg`,
+    /// Whether a location ends like the name of an image file, or refers to all files below a folder: `a.jpg`,
     /// `photos/*.PNG`, `photos/**`.
     pub(crate) fn names_images(written: &str) -> bool {
         has_extension(written, &EXTENSIONS) || written.ends_with("**")
@@ -70,7 +70,7 @@ impl Location {
         EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
     }
 
-    /// Understands `written`; a relative path is meant from the current directory.
+    /// Parses `written`; a relative path is resolved against the current directory.
     ///
     /// # Errors
     /// [`Error::Images`] if a local file or folder does not exist, or the pattern or URL is malformed.
@@ -78,7 +78,7 @@ impl Location {
         Self::parse_for(written, &EXTENSIONS)
     }
 
-    /// As [`Self::parse`], for the shards of a WebDataset: from a folder, tar files are taken.
+    /// As [`Self::parse`], for the shards of a WebDataset: the tar files of a folder are read.
     ///
     /// # Errors
     /// Those of [`Self::parse`].
@@ -104,22 +104,22 @@ impl Location {
         self.url.object_store()
     }
 
-    /// The folder below which files are listed; of a single file, the file.
+    /// The folder whose files are listed, or the single file.
     pub(crate) fn prefix(&self) -> &StorePath {
         self.url.prefix()
     }
 
-    /// Whether this may be a single file, to be asked for by its name.
+    /// Whether this may be a single file, to be looked up by its name.
     pub(crate) fn may_be_file(&self) -> bool {
         self.choice == Choice::All && !self.url.is_collection()
     }
 
-    /// Whether files are picked by a pattern.
+    /// Whether files are selected by a pattern.
     pub(crate) fn is_pattern(&self) -> bool {
         matches!(self.choice, Choice::Patterns(_))
     }
 
-    /// The files, where each is named.
+    /// The files, if each is named.
     pub(crate) fn files(&self) -> Option<&[StorePath]> {
         match &self.choice {
             Choice::Files(files) => Some(files),
@@ -127,19 +127,19 @@ impl Location {
         }
     }
 
-    /// Whether the store can say what it holds.
+    /// Whether the store supports listing.
     pub(crate) fn can_be_listed(&self) -> bool {
         !is_http(self.url.scheme())
     }
 
-    /// Whether this is a folder of the local file system that is not there (any more).
+    /// Whether this is a folder of the local file system that does not exist (any more).
     pub(crate) fn is_missing_folder(&self) -> bool {
         self.url.is_folder()
             && self.choice == Choice::All
             && !Path::new(&self.path_of(self.prefix())).is_dir()
     }
 
-    /// Whether `file`, found below the prefix, is one of the images meant here.
+    /// Whether `file`, found below the prefix, belongs to this location.
     pub(crate) fn contains(&self, file: &StorePath) -> bool {
         let Some(names) = self.names_below(file) else {
             return false;
@@ -157,7 +157,7 @@ impl Location {
         }
     }
 
-    /// Whether a file of this name could be one of the images meant here, wherever it lies.
+    /// Whether a file of this name could belong to this location, in any folder.
     pub(crate) fn takes_name(&self, name: &str) -> bool {
         self.is_pattern() || has_extension(name, self.extensions)
     }
@@ -169,7 +169,7 @@ impl Location {
         names
     }
 
-    /// The table's `path` of `file`: a local path, or the URL in the store.
+    /// The value of the `path` column for `file`: a local path, or the URL in the store.
     pub(crate) fn path_of(&self, file: &StorePath) -> String {
         match self.url.scheme() {
             "file" => format!("/{file}"),
@@ -177,7 +177,7 @@ impl Location {
         }
     }
 
-    /// Whether the files lie on this machine.
+    /// Whether the files are on this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.url.scheme() == "file"
     }
@@ -198,7 +198,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// A URL, and which files below it are meant.
+/// A URL and the selection of files below it.
 type Parsed = (ListingTableUrl, Choice);
 
 fn parse_path(written: &str) -> Result<Parsed, String> {
@@ -214,7 +214,7 @@ fn parse_path(written: &str) -> Result<Parsed, String> {
     Ok((local_url(&folder, true)?, choice))
 }
 
-/// The URL of a local file or folder, whatever characters its name has.
+/// The URL of a local file or folder, with any characters in its name.
 fn local_url(absolute: &Path, is_folder: bool) -> Result<ListingTableUrl, String> {
     let url = match is_folder {
         true => Url::from_directory_path(absolute),
@@ -230,7 +230,7 @@ fn parse_file_url(url: &Url) -> Result<Parsed, String> {
     parse_path(&path.to_string_lossy())
 }
 
-/// Over HTTP there is nothing to list, and `[` and `*` are characters like others.
+/// HTTP has no listing, so `[` and `*` are ordinary characters there.
 fn parse_store_url(written: &str) -> Result<Parsed, String> {
     let is_http = written.split_once(':').is_some_and(|(scheme, _)| is_http(scheme));
     if is_http && written.contains('?') {
@@ -257,14 +257,14 @@ fn is_http(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
-/// Splits `folder/{a,b}/*.jpg` behind the last folder without wildcards or alternatives; `None` if it has neither.
+/// Splits `folder/{a,b}/*.jpg` after the last folder without wildcards or alternatives; `None` if it has neither.
 fn split<'a>(written: &'a str, wildcards: &[char]) -> Option<(&'a str, &'a str)> {
     let first = [written.find(wildcards), braces::position(written)].into_iter().flatten().min()?;
     let folder = written[..first].rfind('/').map_or(0, |slash| slash + 1);
     Some(written.split_at(folder))
 }
 
-/// What `pattern` picks: files by their names, or, where one of its alternatives has wildcards, what matches.
+/// The selection by `pattern`: named files, or patterns if one of its alternatives has wildcards.
 fn choose(
     pattern: &str,
     wildcards: &[char],

@@ -1,4 +1,4 @@
-//! Which files a location means: patterns, braces, folders, partition columns of their names.
+//! The files of a location: patterns, braces, folders, and partition columns from folder names.
 
 mod braces;
 pub(crate) mod list;

@@ -1,4 +1,4 @@
-//! Partition columns: the `key=value` folders that lead to a file, as Hive writes them.
+//! Partition columns: the `key=value` folders in a file's path, as in Hive.
 
 use datafusion::error::Result;
 use datafusion::object_store::ObjectMeta;
@@ -8,10 +8,10 @@ use futures::{Stream, TryStreamExt};
 use super::location::Location;
 use super::walk::first_files;
 
-/// Files that are looked at to find the partition columns of a location.
+/// Number of files inspected to find the partition columns of a location.
 const SAMPLED_FILES: usize = 16;
 
-/// The keys that all of the first `files` share, outermost folder first.
+/// The keys common to all of the first `files`, outermost folder first.
 ///
 /// # Errors
 /// Those of the listing.
@@ -23,8 +23,8 @@ pub(crate) async fn discover(
     Ok(common(location, sample.iter().map(|file| &file.location)))
 }
 
-/// As [`discover`], without waiting: of a local folder or pattern, what its first files say. A remote one has to be listed
-/// first, which `CREATE EXTERNAL TABLE` does; here it has no partition columns.
+/// As [`discover`], but synchronous: the keys of the first files of a local folder or pattern. A remote location gets no
+/// partition columns, because it would have to be listed first; `CREATE EXTERNAL TABLE` does that.
 pub(crate) fn discover_local(location: &Location) -> Vec<String> {
     if !location.is_local() || location.may_be_file() || location.files().is_some() {
         return vec![];
@@ -33,7 +33,7 @@ pub(crate) fn discover_local(location: &Location) -> Vec<String> {
     common(location, &first_files(location, folder.as_ref(), SAMPLED_FILES))
 }
 
-/// The keys that lead to all of `files`.
+/// The keys common to the paths of all `files`.
 fn common<'a>(location: &Location, files: impl IntoIterator<Item = &'a StorePath>) -> Vec<String> {
     let keys_of = |file: &'a StorePath| -> Vec<String> {
         let folders = location.folders(file);
@@ -45,8 +45,8 @@ fn common<'a>(location: &Location, files: impl IntoIterator<Item = &'a StorePath
     common.unwrap_or_default()
 }
 
-/// The value of the partition column `key`, which is the folder at `depth` below the location; `None` where that
-/// folder is none of this key.
+/// The value of the partition column `key` from the folder at `depth` below the location; `None` if that folder has
+/// another key.
 pub(crate) fn value<'a>(
     location: &'a Location,
     file: &'a StorePath,

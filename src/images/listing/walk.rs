@@ -1,4 +1,4 @@
-//! Walking a local folder, without a `stat` for each file unless somebody needs it, and past whatever lies in the way.
+//! Walks a local folder: calls `stat` on files only if needed, and skips entries that can't be listed.
 //!
 //! ```text
 //!  blocking thread: walkdir ─► file? ─► its path in the store ─► chunk ─┐ channel, bounded
@@ -6,7 +6,7 @@
 //!                                                                 stream of files
 //! ```
 //!
-//! object_store's own listing asks for the metadata of each file three times, and ends at the first entry it can't express.
+//! object_store's own listing reads the metadata of each file three times, and ends at the first entry it can't express.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,36 +22,36 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::location::Location;
 
-/// Files that are handed over at once, at most: the first ones go alone, so that a query has its first rows early.
+/// Maximum number of files per chunk. Chunks start with one file, so that a query gets its first rows early.
 const CHUNK: usize = 256;
 
-/// Chunks that wait, at most.
+/// Maximum number of waiting chunks.
 const WAITING: usize = 16;
 
-/// Entries that are looked at to find the first files: planning must not walk through a large folder of other things.
+/// Maximum number of entries inspected to find the first files: planning must not walk a large folder of other files.
 const LOOKED_AT: usize = 10_000;
 
-/// Entries that the warning names, at most.
+/// Maximum number of entries that the warning names.
 const NAMED: usize = 3;
 
 const LINK_TO_NOTHING: &str = "link to nothing";
 
-/// How much a listing has to know of each file.
+/// How much a listing reads about each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Details {
-    /// Its path alone: size 0, modified in 1970, no etag.
+    /// The path only: size 0, modified in 1970, no etag.
     Paths,
-    /// All that a store tells.
+    /// All metadata that a store has.
     Metadata,
 }
 
-/// The files below the local `folder`, in the order of its directories. Entries that can't be listed are counted in
-/// `unlisted`, and a warning tells of them in the end.
+/// The files below the local `folder`, in directory order. Entries that can't be listed are counted in `unlisted` and
+/// reported by a warning at the end.
 ///
-/// The walk begins with the first poll and ends when the stream is dropped.
+/// The walk starts with the first poll and stops when the stream is dropped.
 ///
 /// # Errors
-/// A folder that can't be opened itself.
+/// If `folder` itself can't be opened.
 pub(crate) fn walk(
     location: Location,
     folder: PathBuf,
@@ -82,7 +82,7 @@ pub(crate) fn walk(
     stream::once(start).flatten().boxed()
 }
 
-/// The first `count` files below the local `folder`, here and now.
+/// The first `count` files below the local `folder`, read synchronously.
 pub(crate) fn first_files(location: &Location, folder: &Path, count: usize) -> Vec<StorePath> {
     let entries = entries(folder).take(LOOKED_AT).filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file());
@@ -90,7 +90,8 @@ pub(crate) fn first_files(location: &Location, folder: &Path, count: usize) -> V
     paths.filter(|path| location.contains(path)).take(count).collect()
 }
 
-/// A local path as stores have it, if it can be expressed: by way of a URL, object_store's own takes twice as long.
+/// A local path as a store path, if it can be expressed. object_store's own conversion goes through a URL and takes
+/// twice as long.
 fn store_path(path: &Path) -> Option<StorePath> {
     StorePath::parse(path.to_str()?).ok()
 }
@@ -115,7 +116,7 @@ impl Walker {
             let file = match entry {
                 Ok(entry) if entry.file_type().is_file() => self.file(&entry),
                 Ok(_) => continue,
-                // The folder of a partition that a filter names, and nobody has made.
+                // The folder of a partition that a filter names but that does not exist.
                 Err(error) if error.depth() == 0 && is_missing(&error) => continue,
                 Err(error) if error.depth() == 0 => {
                     let reason = format!("the folder can't be listed: {}", plain(&error));
@@ -125,7 +126,7 @@ impl Walker {
                     let path = error.path().unwrap_or(folder);
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     let reason = reason_of(&error);
-                    // A link to nothing is nobody's loss if it is not called an image.
+                    // A dangling link matters only if it is named like an image.
                     if reason != LINK_TO_NOTHING || self.location.takes_name(&name) {
                         self.leave_out(reason, path);
                     }
@@ -140,7 +141,7 @@ impl Walker {
                 }
             }
         }
-        // Nobody listens any more if this fails.
+        // This fails only if the receiver is dropped.
         let _ = chunks.blocking_send(chunk);
     }
 
@@ -180,11 +181,11 @@ impl Walker {
     }
 }
 
-/// What a walk could not list.
+/// Entries that a walk could not list.
 #[derive(Debug, Default)]
 struct LeftOut {
     reasons: BTreeMap<&'static str, usize>,
-    /// The first of them.
+    /// Names of the first entries.
     names: Vec<String>,
 }
 
@@ -221,12 +222,12 @@ fn is_missing(error: &walkdir::Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// The operating system's words, without the path.
+/// The operating system's error, without the path.
 fn plain(error: &walkdir::Error) -> String {
     error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// What object_store's local store tells of a file, its etag included.
+/// The metadata that object_store's local store returns for a file, including its etag.
 #[cfg(unix)]
 fn object_meta(location: StorePath, metadata: &std::fs::Metadata) -> ObjectMeta {
     use std::os::unix::fs::MetadataExt;

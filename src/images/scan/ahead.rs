@@ -1,11 +1,11 @@
-//! Listing ahead of reading, so that a scan soon knows how much it has to do.
+//! Lists files ahead of reading them, so that the number of files is known early.
 //!
 //! ```text
 //! list, filter, limit ─► task ─► channel, bound in files and bytes ─► read
 //!                          └─ at the end: chosen_files
 //! ```
 //!
-//! Reading is what takes the time: pulled by it, a listing would end when there is nothing left to tell.
+//! Reading takes most of the time: a listing pulled by the reads would end only shortly before they do.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::budget::{ByteBudget, Permit};
 
-/// Files that wait to be read, at most.
+/// Maximum number of files waiting to be read.
 const MAX_FILES: usize = 1 << 16;
-/// Bytes that what is known of them takes, at most.
+/// Maximum bytes of their metadata.
 const MAX_BYTES: usize = 8 << 20;
 
-/// A file, with the memory that knowing it takes.
+/// A file, with the permit for the memory of its metadata.
 type Waiting = Result<(ObjectMeta, Permit)>;
 
-/// Passes `files` on in their order while their listing runs ahead. When it has ended, `chosen` tells their number.
+/// Forwards `files` in order while their listing runs ahead; sets `chosen` to their number at the end of the listing.
 ///
-/// The listing starts with the first poll and ends when the stream is dropped.
+/// The listing starts with the first poll and stops when the stream is dropped.
 pub(crate) fn list_ahead(
     files: BoxStream<'static, Result<ObjectMeta>>,
     pool: Arc<dyn MemoryPool>,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listing_that_fails_passes_its_error_on() {
+    async fn a_listing_error_is_forwarded() {
         let broken = stream::iter([Err(DataFusionError::Execution("gone".to_owned()))]);
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let chosen = Gauge::new();

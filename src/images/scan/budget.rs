@@ -1,4 +1,4 @@
-//! A bound on the bytes that are being read, which the session's memory pool knows of.
+//! A bound on the bytes being read, reserved in the session's memory pool.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use tokio::sync::Notify;
 
-/// Bytes that one scan may have in flight. One that asks alone is given more: a file larger than the budget is read
-/// by itself.
+/// Bytes that one scan may have in flight. A single request may exceed it: a file larger than the budget is read
+/// alone.
 #[derive(Debug)]
 pub(crate) struct ByteBudget {
     limit: usize,
@@ -22,10 +22,10 @@ impl ByteBudget {
         Self { limit, reservation, released: Notify::new() }
     }
 
-    /// Waits until `bytes` more may be in flight; to be called by one task at a time.
+    /// Waits until another `bytes` may be in flight. Must be called by one task at a time.
     ///
     /// # Errors
-    /// If the memory pool refuses them though nothing is in flight whose end could be waited for.
+    /// If the memory pool refuses them while nothing is in flight.
     pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Result<Permit> {
         loop {
             let in_flight = self.reservation.size();
@@ -43,7 +43,7 @@ impl ByteBudget {
     }
 }
 
-/// Bytes in flight; they are given back when this is dropped.
+/// Bytes in flight, released on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
     bytes: usize,
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waits_until_bytes_are_given_back() -> Result<()> {
+    async fn waits_until_bytes_are_released() -> Result<()> {
         let budget = budget(100, UnboundedMemoryPool::default());
         let first = budget.acquire(60).await?;
         let mut second = Box::pin(budget.acquire(60));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_larger_than_the_budget_goes_alone() -> Result<()> {
+    async fn a_request_larger_than_the_budget_is_granted_alone() -> Result<()> {
         let budget = budget(100, UnboundedMemoryPool::default());
         let large = budget.acquire(1000).await?;
         assert!(budget.acquire(1).now_or_never().is_none());
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_pool_is_waited_for_and_fails_only_who_is_alone() -> Result<()> {
+    async fn waits_for_a_full_pool_and_fails_if_nothing_is_in_flight() -> Result<()> {
         let budget = budget(100, GreedyMemoryPool::new(50));
         let first = budget.acquire(40).await?;
         let mut second = Box::pin(budget.acquire(40));

@@ -20,7 +20,7 @@ use seequel_udfs::image_column;
 use crate::images::decode::Header;
 use crate::images::listing::{Location, partitions};
 
-/// Key of the field metadata that tells what the bytes of a column are.
+/// Key of the field metadata with the type of a column's bytes.
 pub const TYPE_METADATA_KEY: &str = "seequel:type";
 /// Value under [`TYPE_METADATA_KEY`] of columns that hold encoded images.
 pub const IMAGE_TYPE: &str = "image";
@@ -37,19 +37,19 @@ const FIRST_PARTITION: usize = 8;
 
 const TIME_ZONE: &str = "UTC";
 
-/// How much of each file a scan has to read.
+/// How much of each file a scan reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
-    /// Nothing: the listing has it all.
+    /// Nothing: the listing is enough.
     None,
-    /// The bytes that tell size and format.
+    /// The bytes with size and format.
     Headers,
     /// Everything.
     Files,
 }
 
 impl Reads {
-    /// What a scan of these columns has to read.
+    /// What a scan of these columns must read.
     pub(crate) fn of(projection: &[usize]) -> Self {
         if projection.contains(&IMAGE) {
             Self::Files
@@ -61,17 +61,17 @@ impl Reads {
     }
 }
 
-/// Whether a column tells what only a file's header knows.
+/// Whether a column is filled from a file's header.
 pub(crate) fn needs_header(projection: &[usize]) -> bool {
     projection.iter().any(|column| matches!(*column, WIDTH | HEIGHT | FORMAT))
 }
 
-/// Whether a column of this name is filled from a file's metadata, which a local listing has to ask for.
+/// Whether a column of this name is filled from a file's metadata, which a local listing must read separately.
 pub(crate) fn is_metadata(name: &str) -> bool {
     matches!(name, "size" | "modified" | "etag")
 }
 
-/// Columns that the listing alone fills, and which filters may therefore use before anything is read.
+/// Columns filled from the listing alone, so that filters can use them before any file is read.
 pub(crate) fn listing_columns(schema: &Schema) -> Vec<usize> {
     (0..schema.fields().len()).filter(|column| Reads::of(&[*column]) == Reads::None).collect()
 }
@@ -93,16 +93,16 @@ pub(crate) fn table_schema(partition_columns: &[String]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// A file on its way to become a row.
+/// A file that becomes a row.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// What the listing says of it.
+    /// Its entry in the listing.
     pub(crate) file: ObjectMeta,
-    /// Its bytes, where they were asked for and could be read.
+    /// Its bytes, if they were requested and could be read.
     pub(crate) content: Option<Buffer>,
-    /// Why they could not be read.
+    /// The reason why they could not be read.
     pub(crate) unreadable: Option<String>,
-    /// Its header, where it was asked for and could be read.
+    /// Its header, if it was requested and could be read.
     pub(crate) header: Option<Header>,
 }
 
@@ -113,10 +113,10 @@ impl Row {
     }
 }
 
-/// The columns `projection` of `rows`, which lie in `location`, as a batch of the projected `schema`.
+/// The columns `projection` of `rows`, files of `location`, as a batch with the projected `schema`.
 ///
 /// # Errors
-/// None in practice: arrays and schema are made for each other.
+/// None in practice: the arrays match the schema.
 pub(crate) fn to_batch(
     rows: &[Row],
     location: &Location,
@@ -139,7 +139,7 @@ fn to_array(rows: &[Row], location: &Location, column: usize, name: &str) -> Res
         PATH => {
             Arc::new(StringViewArray::from_iter_values(files.map(|file| location.path_of(&file.location))))
         }
-        // Every buffer becomes a block of the array, none is copied.
+        // Buffers become blocks of the array without being copied.
         IMAGE => Arc::new(image_column(rows.iter().map(|row| match &row.unreadable {
             Some(reason) => Err(reason.as_str()),
             None => Ok(row.content.as_ref()),

@@ -1,4 +1,4 @@
-//! The physical node that scans images: what EXPLAIN shows, and where execution begins.
+//! The physical node that scans images, as shown by EXPLAIN.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::pipeline::Scan;
 
 /// Scans the files of a location, as one partition in listing order.
 ///
-/// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names),
-/// `unlisted_entries` (of a local folder, that can't be listed), `chosen_files` (that
-/// pass filter and limit; 0 until all are listed), `opened_files` (of which any byte was read), `bytes_read`, and
-/// `unreadable_files` (rows whose image is NULL for it, which is an error for inference).
+/// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `unlisted_entries`
+/// (entries of a local folder that can't be listed), `chosen_files` (files that pass filter and limit; 0 until all are
+/// listed), `opened_files` (files of which any byte was read), `bytes_read`, and `unreadable_files` (rows whose image is
+/// NULL because of a read error, which is an error for inference).
 #[derive(Debug)]
 pub struct ImagesExec {
     scan: Scan,
@@ -43,7 +43,7 @@ impl ImagesExec {
         Self { scan, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 
-    /// Whether files are opened, for their headers or for all they hold.
+    /// Whether files are opened, for their headers or their full content.
     pub(crate) fn opens_files(&self) -> bool {
         Reads::of(&self.scan.projection) != Reads::None
     }
@@ -100,7 +100,7 @@ impl ExecutionPlan for ImagesExec {
         _children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // A plan that is run again must not add to the metrics of its first run.
+        // A second run of the plan must not add to the metrics of the first.
         Ok(Arc::new(Self::new(self.scan.clone())))
     }
 

@@ -1,4 +1,4 @@
-//! Reading images as rows: list, filter, limit, read, in bounded memory.
+//! Reads images as rows: list, filter, limit, read, in bounded memory.
 //!
 //! ```text
 //!  listing ─ ahead ─► filter ─► limit ─► reader (nothing, headers or files; bounded by budget) ─► columns ─► batches

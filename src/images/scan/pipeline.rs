@@ -1,4 +1,4 @@
-//! The stream behind a scan: files are listed, chosen, read side by side and packed into batches.
+//! The stream of a scan: lists and selects files, reads them concurrently and packs them into batches.
 //!
 //! ```text
 //! list ─► filter ─► limit ─► ahead ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
@@ -6,7 +6,7 @@
 //!         metadata
 //! ```
 //!
-//! Nothing runs before the first poll; each stage pulls from the one before, and dropping the stream drops them all.
+//! Nothing runs before the first poll; each stage pulls from the previous one, and dropping the stream drops all stages.
 
 use std::sync::Arc;
 
@@ -29,24 +29,24 @@ use super::columns::{Reads, Row};
 use super::reader::{Counters, Reader};
 use crate::images::listing::{Details, Location, list};
 
-/// Files that are read side by side; enough to hide the latency of an object store.
+/// Files read concurrently; enough to hide the latency of an object store.
 const MAX_CONCURRENT_READS: usize = 32;
-/// Files of a local folder that one thread reads in one go: a hand-over to another thread and back takes longer than to
-/// read a file from the page cache, and disturbs the threads that infer.
+/// Local files that one blocking task reads: switching to another thread and back takes longer than reading a file
+/// from the page cache, and disturbs the threads that infer.
 const LOCAL_GROUP: usize = 8;
-/// Bytes, by the listed sizes, that are being read at a time.
+/// Maximum bytes, by the listed sizes, being read at a time.
 const MAX_BYTES_IN_FLIGHT: usize = 64 << 20;
-/// Image bytes that complete a batch of fewer than `batch_size` rows, so that the first rows come early.
+/// Image bytes that complete a batch of fewer than `batch_size` rows, so that the first rows are available early.
 const BATCH_BYTES: usize = 8 << 20;
 /// Files whose metadata is filtered as one batch.
 const FILTERED_FILES: usize = 1024;
 
-/// What a scan is to do; the part of the plan that its stream needs.
+/// The parameters of a scan: the part of the plan that its stream needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan {
-    /// Where the files are.
+    /// Location of the files.
     pub(crate) location: Location,
-    /// Folder below the location that alone can hold files which pass the filter.
+    /// The only folder below the location that can contain files that pass the filter.
     pub(crate) folder: Option<StorePath>,
     /// Columns of the table to produce.
     pub(crate) projection: Vec<usize>,
@@ -56,14 +56,14 @@ pub(crate) struct Scan {
     pub(crate) filter_columns: Vec<usize>,
     /// Schema of these columns.
     pub(crate) filter_schema: SchemaRef,
-    /// Files for which this is not true are left out unread.
+    /// Files for which this is not true are skipped without being read.
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
     /// Rows after which the scan ends.
     pub(crate) limit: Option<usize>,
 }
 
 impl Scan {
-    /// What has to be known of each file.
+    /// The details that the scan needs of each file.
     fn details(&self) -> Details {
         let filtered = self.filter.iter().flat_map(collect_columns);
         let is_named = filtered.into_iter().any(|column| columns::is_metadata(column.name()));
@@ -78,7 +78,7 @@ impl Scan {
     /// The batches of this scan.
     ///
     /// # Errors
-    /// If the session knows no store for the location.
+    /// If the session has no store for the location.
     pub(crate) fn start(
         self,
         context: &TaskContext,
@@ -156,7 +156,7 @@ fn passing(files: Vec<ObjectMeta>, scan: &Scan, filter: &dyn PhysicalExpr) -> Re
         .collect())
 }
 
-/// Reads `files` side by side; bytes are acquired in their order, so that the first in line never waits for a later.
+/// Reads `files` concurrently; bytes are acquired in file order, so that no file waits for a later one.
 fn read(
     files: BoxStream<'static, Result<ObjectMeta>>,
     reader: Arc<Reader>,
@@ -170,7 +170,7 @@ fn read(
             async move { Ok((file, budget.acquire(bytes).await?)) }
         })
     };
-    // A permit comes back with its row: bytes that wait for their turn are still in flight.
+    // A permit is returned with its row: bytes buffered to keep the order are still in flight.
     let group = if reader.reads_local_files() { LOCAL_GROUP } else { 1 };
     permits
         .try_ready_chunks(group)

@@ -1,4 +1,4 @@
-//! Reading the files of a scan: nothing, headers or all of each, and what can't be read.
+//! Reads the files of a scan: nothing, the header or all of each.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,10 +23,10 @@ use crate::stores::explain;
 /// Larger files are not read.
 pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// The store that errors name which come from here.
+/// The store name in errors created by this module.
 const OWN_ERRORS: &str = "images";
 
-/// What a scan counts.
+/// Metrics of a scan.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
     pub(crate) baseline: BaselineMetrics,
@@ -56,7 +56,7 @@ impl Counters {
     }
 }
 
-/// Reads of each file as much as the query needs.
+/// Reads as much of each file as the query needs.
 #[derive(Debug)]
 pub(crate) struct Reader {
     scan: Arc<Scan>,
@@ -69,7 +69,7 @@ impl Reader {
         Self { scan, store, counters }
     }
 
-    /// Whether whole files of a local folder are what it reads.
+    /// Whether it reads whole local files.
     pub(crate) fn reads_local_files(&self) -> bool {
         self.scan.location.is_local() && Reads::of(&self.scan.projection) == Reads::Files
     }
@@ -84,10 +84,10 @@ impl Reader {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    /// Reads each file as far as needed; each takes its permit along.
+    /// Reads each file as far as needed; returns each row with its file's permit.
     ///
     /// # Errors
-    /// Those of a runtime that shuts down.
+    /// If the runtime shuts down.
     pub(crate) async fn read_group(
         self: Arc<Self>,
         group: Vec<(ObjectMeta, Permit)>,
@@ -104,7 +104,7 @@ impl Reader {
         Ok(rows)
     }
 
-    /// The content of local files, read by one thread. What it can't read is left to the store, which says why.
+    /// The content of local files, read on one thread. Files that fail are read again by the store, for its error.
     async fn read_local(&self, group: &[(ObjectMeta, Permit)]) -> Result<Vec<Option<Vec<u8>>>> {
         if !self.reads_local_files() {
             return Ok(Vec::new());
@@ -124,11 +124,11 @@ impl Reader {
         Row { file, content: Some(content), unreadable: None, header }
     }
 
-    /// Reads `file` as far as needed. What can't be read is logged, counted and left NULL, with the reason for those
-    /// who ask: it costs no other row.
+    /// Reads `file` as far as needed. A read error is logged and counted, and leaves the row's columns NULL with the
+    /// reason; other rows are not affected.
     ///
     /// # Errors
-    /// A read that was given up, which happens when the runtime shuts down: the file is not to blame.
+    /// If the read is cancelled because the runtime shuts down: this is not an error of the file.
     async fn read(&self, file: ObjectMeta) -> Result<Row> {
         let read = match Reads::of(&self.scan.projection) {
             Reads::None => Ok(Row::listed(file.clone())),

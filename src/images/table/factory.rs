@@ -12,21 +12,21 @@ use super::images_table::ImagesTable;
 use crate::images::listing::Location;
 use crate::{Error, Result};
 
-/// Makes an [`ImagesTable`] of a `CREATE EXTERNAL TABLE … STORED AS IMAGES`; registered as `IMAGES`.
+/// Creates an [`ImagesTable`] from `CREATE EXTERNAL TABLE … STORED AS IMAGES`; registered as `IMAGES`.
 #[derive(Debug, Default)]
 pub struct ImagesTableFactory;
 
 #[async_trait]
 impl TableProviderFactory for ImagesTableFactory {
     /// # Errors
-    /// [`Error::Images`] if there is no such location, or the statement says what images can't have.
+    /// [`Error::Images`] if there is no such location, or the statement has clauses that images do not support.
     async fn create(
         &self,
         session: &dyn Session,
         statement: &CreateExternalTable,
     ) -> DataFusionResult<Arc<dyn TableProvider>> {
         let location = Location::parse(only_location(statement)?)?;
-        refuse_what_is_given(statement, &location)?;
+        reject_unsupported_clauses(statement, &location)?;
         let table = match statement.table_partition_cols.as_slice() {
             [] => ImagesTable::open(session, location).await?,
             columns => ImagesTable::try_new(location, columns.to_vec())?,
@@ -35,7 +35,7 @@ impl TableProviderFactory for ImagesTableFactory {
     }
 }
 
-/// The location of a statement that must have one only.
+/// The location of a statement that must have exactly one.
 pub(crate) fn only_location(statement: &CreateExternalTable) -> Result<&str> {
     match statement.locations.as_slice() {
         [location] => Ok(location),
@@ -49,10 +49,10 @@ pub(crate) fn only_location(statement: &CreateExternalTable) -> Result<&str> {
     }
 }
 
-/// Refuses options, an order, and columns other than string columns of partitions.
-pub(crate) fn refuse_what_is_given(statement: &CreateExternalTable, location: &Location) -> Result<()> {
+/// Rejects options, an order, and columns other than string partition columns.
+pub(crate) fn reject_unsupported_clauses(statement: &CreateExternalTable, location: &Location) -> Result<()> {
     if let Some(option) = statement.options.keys().min() {
-        // DataFusion puts options without a namespace into that of file formats
+        // DataFusion puts options without a namespace into that of file formats.
         let option = option.strip_prefix("format.").unwrap_or(option);
         return Err(location
             .error(format!("unknown option '{option}'; STORED AS {} takes none", statement.file_type)));

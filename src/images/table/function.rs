@@ -12,8 +12,8 @@ use crate::images::listing::Location;
 
 /// The table function `read_images(location)`: an [`ImagesTable`] for one query.
 ///
-/// Planning looks at the first files of a local folder for partition columns. A remote one is not listed for that:
-/// `CREATE EXTERNAL TABLE` does.
+/// Planning inspects the first files of a local folder for partition columns. A remote location is not listed for this;
+/// use `CREATE EXTERNAL TABLE`.
 #[derive(Debug, Default)]
 pub struct ReadImages;
 

@@ -19,20 +19,20 @@ use crate::Result;
 use crate::images::listing::{Details, ListingCounts, Location, list, partitions};
 use crate::images::scan::{ImagesExec, Scan, columns};
 
-/// The images of a [`Location`], one a row.
+/// The images of a [`Location`], one per row.
 ///
 /// | column | type | filled from |
 /// |---|---|---|
 /// | `path` | Utf8View | the listing: the absolute local path, or the URL |
-/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and then inference says why |
+/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and inference then gives the reason |
 /// | `size` | UInt64 | the listing: bytes |
 /// | `modified` | Timestamp(µs, UTC) | the listing |
-/// | `etag` | Utf8 | the listing; NULL where the store has none |
+/// | `etag` | Utf8 | the listing; NULL if the store has none |
 /// | `width`, `height` | UInt32 | the header: pixels as displayed; NULL if it can't be read |
 /// | `format` | Utf8 | the header: `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff` |
 /// | `key` of `key=value` folders | Utf8 | the path; NULL for files in other folders |
 ///
-/// Files are listed anew by each scan; nothing is cached.
+/// Each scan lists the files again; nothing is cached.
 #[derive(Debug)]
 pub struct ImagesTable {
     location: Location,
@@ -41,7 +41,7 @@ pub struct ImagesTable {
 }
 
 impl ImagesTable {
-    /// A table whose partition columns are known: the folder of the first lies outermost.
+    /// A table with known partition columns, outermost folder first.
     ///
     /// # Errors
     /// [`crate::Error`] if a partition column has the name of another column.
@@ -69,7 +69,7 @@ impl ImagesTable {
         Self::try_new(location, partition_columns)
     }
 
-    /// A table whose partition columns are those of the first local files; none if the files lie elsewhere.
+    /// A table whose partition columns are those of the first local files; none if the files are remote.
     ///
     /// # Errors
     /// Those of [`Self::try_new`].
@@ -82,14 +82,14 @@ impl ImagesTable {
         columns.iter().map(|column| self.schema.field(*column).name().as_str()).collect()
     }
 
-    /// The folder that holds every file which passes `filters`, if they fix the outer partition columns.
+    /// The folder that contains every file that passes `filters`, if these fix the outer partition columns.
     fn only_folder(&self, filters: &[Expr]) -> Option<StorePath> {
         if self.location.may_be_file() || self.location.files().is_some() {
             return None;
         }
         let typed: Vec<_> =
             self.partition_columns.iter().map(|name| (name.clone(), DataType::Utf8)).collect();
-        // A percent sign shows a value that was encoded, and which a store may hold as it is.
+        // A percent sign indicates a percent-encoded value, which a store may hold unencoded.
         evaluate_partition_prefix(&typed, filters).filter(|folder| !folder.as_ref().contains('%'))
     }
 }
@@ -148,7 +148,7 @@ impl TableProvider for ImagesTable {
     }
 }
 
-/// Whether `filter` needs another plan to be run first, which a scan can't do.
+/// Whether `filter` contains a subquery, which a scan can't run.
 fn has_subquery(filter: &Expr) -> bool {
     let is_subquery = |expr: &Expr| {
         matches!(
@@ -156,6 +156,6 @@ fn has_subquery(filter: &Expr) -> bool {
             Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
         )
     };
-    // The closure can't fail; were it to, the filter would stay above the scan, where it is always right.
+    // The closure can't fail. If it did, the filter would stay above the scan, where it is always correct.
     filter.exists(|expr| Ok(is_subquery(expr))).unwrap_or(true)
 }

@@ -10,4 +10,4 @@ pub use function::ReadImages;
 pub use images_table::ImagesTable;
 pub use url_table::UrlTables;
 
-pub(crate) use factory::{only_location, refuse_what_is_given};
+pub(crate) use factory::{only_location, reject_unsupported_clauses};

@@ -1,4 +1,4 @@
-//! `SELECT … FROM 'photos/*.jpg'`: files as tables, by their names.
+//! `SELECT … FROM 'photos/*.jpg'`: file names as tables.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use datafusion::error::Result;
 use super::images_table::ImagesTable;
 use crate::images::listing::Location;
 
-/// Makes tables, for one query, of names that are locations: of images, or else of files that DataFusion reads.
+/// Creates tables for one query from names that are locations: of images, or of files that DataFusion reads.
 ///
-/// The extension tells, since a folder may hold anything: folders of images are for `read_images`.
+/// The extension decides. A folder may contain any files, so folders of images need `read_images`.
 #[derive(Debug, Default)]
 pub struct UrlTables {
-    /// DataFusion's own, for Parquet, CSV, JSON and the like; it needs to be told its session.
+    /// DataFusion's factory, for Parquet, CSV, JSON and the like; its session must be set.
     pub(crate) files: DynamicListTableFactory,
 }
 

@@ -1,4 +1,4 @@
-//! Which files are rows, and which statements are refused.
+//! Which files become rows, and which statements are rejected.
 
 use datafusion::datasource::TableProvider;
 use datafusion::error::Result;
@@ -44,7 +44,7 @@ async fn filters_on_the_listing_prune_files_before_they_are_read() -> Result<()>
 }
 
 #[tokio::test]
-async fn what_a_pattern_or_name_picks_is_a_row_whatever_its_extension() -> Result<()> {
+async fn patterns_and_names_select_files_of_any_extension() -> Result<()> {
     let (session, folder) = (session(), photos());
     write_image(folder.path(), "100% [x]*.jpg", 24);
     for (rest, expected) in [
@@ -82,7 +82,7 @@ async fn folders_become_partition_columns() -> Result<()> {
     assert_eq!(run(&session, "SELECT year FROM pets WHERE label = 'größe 1'").await?.0, ["2024"]);
     assert_eq!(run(&session, "SELECT year FROM pets WHERE label = 'dog'").await?.0, [""; 0]);
 
-    // A file in no such folder is a row all the same.
+    // A file outside these folders is a row too.
     write_image(folder.path(), "stray.jpg", 16);
     assert_eq!(run(&session, "SELECT count(*), count(label) FROM pets").await?.0, ["4 3"]);
 
@@ -106,7 +106,7 @@ async fn an_empty_folder_is_an_empty_table_and_a_missing_one_an_error() -> Resul
 }
 
 #[tokio::test]
-async fn statements_that_images_can_not_honour_are_refused() {
+async fn unsupported_statements_are_rejected() {
     let (session, folder) = (session(), photos());
     let root = folder.path().display();
     for (sql, reason) in [

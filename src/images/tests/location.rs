@@ -1,10 +1,10 @@
-//! What a location means, without a file being there.
+//! Parsing and matching of locations, without files.
 
 use datafusion::object_store::path::Path as StorePath;
 
 use crate::images::listing::Location;
 
-/// Whether a pattern, written for the folder `/no-such-folder`, matches a path below it.
+/// Whether a pattern below `/no-such-folder` matches a path below it.
 fn matches(pattern: &str, path: &str) -> bool {
     let location = Location::parse(&format!("/no-such-folder/{pattern}")).unwrap();
     location.contains(&StorePath::from(format!("no-such-folder/{path}")))
@@ -33,7 +33,7 @@ fn wildcards_match_as_in_a_shell() {
 }
 
 #[test]
-fn a_folder_holds_what_looks_like_an_image_and_is_not_hidden() {
+fn a_folder_contains_files_named_like_images_that_are_not_hidden() {
     let location = Location::parse("s3://bucket/photos/").unwrap();
     for (path, expected) in [
         ("photos/a.jpg", true),
@@ -73,7 +73,7 @@ fn errors_name_the_location() {
 }
 
 #[test]
-fn alternatives_match_beside_wildcards() {
+fn alternatives_combine_with_wildcards() {
     for (pattern, path, expected) in [
         ("{cats,dogs}/*.jpg", "cats/a.jpg", true),
         ("{cats,dogs}/*.jpg", "birds/a.jpg", false),
@@ -101,7 +101,7 @@ fn alternatives_without_wildcards_name_files() {
 }
 
 #[test]
-fn a_query_behind_a_url_is_refused() {
+fn a_url_with_a_query_is_rejected() {
     let error = Location::parse("https://host/a.jpg?token=1").unwrap_err().to_string();
     assert!(error.contains("the query behind '?' can't be sent"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The table from the outside: SQL over folders of small images.
+//! Tests of the images table: SQL over folders of small images.
 
 mod choosing;
 mod location;
@@ -37,7 +37,7 @@ fn session() -> SessionContext {
     session_with(SessionConfig::new().with_target_partitions(1), RuntimeEnvBuilder::new())
 }
 
-/// Writes `name` below `folder`: an image of `width` × 32 pixels, of the format its extension tells.
+/// Writes `name` below `folder`: an image of `width` × 32 pixels, in the format of its extension.
 fn write_image(folder: &Path, name: &str, width: u32) -> u64 {
     let format = if name.ends_with("png") { Format::Png } else { Format::Jpeg };
     let bytes = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(width, 32)), format);
@@ -51,7 +51,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A folder of three images and of files that are none.
+/// A folder with three images and two other files.
 fn photos() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write_image(folder.path(), "a.jpg", 64);
@@ -70,7 +70,7 @@ async fn plan(session: &SessionContext, sql: &str) -> Result<Arc<dyn ExecutionPl
     session.sql(sql).await?.create_physical_plan().await
 }
 
-/// Runs `sql`; its rows as text, and the metrics of the scan.
+/// Runs `sql`; returns its rows as text, and the metrics of the scan.
 async fn run(session: &SessionContext, sql: &str) -> Result<(Vec<String>, Metrics)> {
     let plan = plan(session, sql).await?;
     let batches = collect(Arc::clone(&plan), session.task_ctx()).await?;

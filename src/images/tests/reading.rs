@@ -1,4 +1,4 @@
-//! How much of the files a query reads, and what comes of it.
+//! How much of the files a query reads, and the resulting rows.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::images::tests::{
 };
 
 #[tokio::test]
-async fn what_the_listing_knows_opens_no_file() -> Result<()> {
+async fn listing_columns_open_no_file() -> Result<()> {
     let (session, folder) = (session(), photos());
     let images = read_images(&folder, "");
     let root = folder.path().display();
@@ -42,7 +42,7 @@ async fn what_the_listing_knows_opens_no_file() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sizes_take_headers_only() -> Result<()> {
+async fn sizes_read_only_headers() -> Result<()> {
     let session = session();
     let folder = tempfile::tempdir()?;
     let bytes = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
@@ -61,7 +61,7 @@ async fn sizes_take_headers_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn images_come_as_the_bytes_of_their_files_and_are_read_once() -> Result<()> {
+async fn images_are_the_bytes_of_their_files_and_are_read_once() -> Result<()> {
     let session = session();
     let folder = tempfile::tempdir()?;
     let size = write_image(folder.path(), "a.jpg", 64);
@@ -85,7 +85,7 @@ async fn images_come_as_the_bytes_of_their_files_and_are_read_once() -> Result<(
 }
 
 #[tokio::test]
-async fn a_file_that_vanishes_leaves_its_row_with_a_null_image() -> Result<()> {
+async fn a_deleted_file_gives_a_null_image() -> Result<()> {
     let folder = tempfile::tempdir()?;
     for index in 0..100 {
         write_image(folder.path(), &format!("{index}.jpg"), 16);
@@ -95,7 +95,7 @@ async fn a_file_that_vanishes_leaves_its_row_with_a_null_image() -> Result<()> {
     let plan = plan(&session, &format!("SELECT image FROM {}", read_images(&folder, ""))).await?;
     let mut stream = execute_stream(Arc::clone(&plan), session.task_ctx())?;
     let first = stream.try_next().await?.unwrap();
-    // The listing runs ahead of reading: now all files are listed, but only some of them can have been read.
+    // The listing runs ahead of reading: all files are listed now, but only some can have been read.
     while Metrics(Arc::clone(&plan)).get("chosen_files") == 0 {
         tokio::task::yield_now().await;
     }
@@ -128,7 +128,7 @@ async fn batches_are_bounded_by_bytes_and_rows() -> Result<()> {
 }
 
 #[tokio::test]
-async fn reads_within_the_memory_of_the_session() -> Result<()> {
+async fn reads_within_the_memory_limit() -> Result<()> {
     let folder = tempfile::tempdir()?;
     for index in 0..8 {
         write(folder.path(), &format!("{index}.jpg"), &vec![0; 1 << 20]);

@@ -28,10 +28,10 @@ pub(crate) fn table_schema() -> SchemaRef {
     ]))
 }
 
-/// The columns `projection` of `samples`, as a batch of the projected `schema`.
+/// The columns `projection` of `samples`, as a batch with the projected `schema`.
 ///
 /// # Errors
-/// None in practice: arrays and schema are made for each other.
+/// None in practice: the arrays match the schema.
 pub(crate) fn to_batch(samples: &[Sample], projection: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = projection.iter().map(|column| to_array(samples, *column)).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(samples.len()));

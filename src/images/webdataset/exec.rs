@@ -1,4 +1,4 @@
-//! The physical node that reads shards: some a partition, each partition on a thread that may block.
+//! The physical node that reads shards: several per partition, each partition on a blocking thread.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -33,11 +33,11 @@ use crate::images::listing::Location;
 /// Bytes of samples that complete a batch of fewer than `batch_size` rows.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// What a scan of shards is to do.
+/// The parameters of a scan of shards.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardScan {
     pub(crate) location: Location,
-    /// Shards of each partition, in the order they are read.
+    /// Shards of each partition, in reading order.
     pub(crate) partitions: Vec<Vec<ObjectMeta>>,
     pub(crate) projection: Vec<usize>,
     pub(crate) schema: SchemaRef,
@@ -45,7 +45,7 @@ pub(crate) struct ShardScan {
     pub(crate) limit: Option<usize>,
 }
 
-/// Reads the shards of a WebDataset, a row a sample.
+/// Reads the shards of a WebDataset, one row per sample.
 #[derive(Debug)]
 pub struct WebDatasetExec {
     scan: ShardScan,
@@ -108,7 +108,7 @@ impl ExecutionPlan for WebDatasetExec {
         _children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // A plan that is run again must not add to the metrics of its first run.
+        // A second run of the plan must not add to the metrics of the first.
         Ok(Arc::new(Self::new(self.scan.clone())))
     }
 
@@ -159,7 +159,7 @@ impl ExecutionPlan for WebDatasetExec {
     }
 }
 
-/// The end of the batches is that of the thread that reads them.
+/// Returns the result of the thread that read the batches.
 async fn end_of(thread: Option<SpawnedTask<Result<()>>>) -> Result<()> {
     match thread {
         Some(thread) => {
@@ -180,7 +180,7 @@ struct ShardReader {
 }
 
 impl ShardReader {
-    /// Reads the shards in order, until the limit is reached or nobody listens.
+    /// Reads the shards in order, until the limit is reached or the receiver is dropped.
     fn read_all(self, runtime: &Handle, sender: &mpsc::Sender<RecordBatch>) -> Result<()> {
         let mut rows_left = self.scan.limit.unwrap_or(usize::MAX);
         for shard in &self.shards {
@@ -234,7 +234,7 @@ impl ShardReader {
         samples.clear();
         timer.done();
         self.metrics.record_output(batch.num_rows());
-        // Where nobody listens any more, the reader notices by itself.
+        // If the receiver is dropped, the reader stops at its next check.
         let _ = sender.blocking_send(batch);
         Ok(())
     }

@@ -9,16 +9,16 @@ use datafusion::logical_expr::CreateExternalTable;
 
 use super::table::WebDatasetTable;
 use crate::images::listing::Location;
-use crate::images::table::{only_location, refuse_what_is_given};
+use crate::images::table::{only_location, reject_unsupported_clauses};
 
-/// Makes a [`WebDatasetTable`] of a `CREATE EXTERNAL TABLE … STORED AS WEBDATASET`; registered as `WEBDATASET`.
+/// Creates a [`WebDatasetTable`] from `CREATE EXTERNAL TABLE … STORED AS WEBDATASET`; registered as `WEBDATASET`.
 #[derive(Debug, Default)]
 pub struct WebDatasetFactory;
 
 #[async_trait]
 impl TableProviderFactory for WebDatasetFactory {
     /// # Errors
-    /// [`crate::Error`] if there is no such location, or the statement says what shards can't have.
+    /// [`crate::Error`] if there is no such location, or the statement has clauses that shards do not support.
     async fn create(
         &self,
         _session: &dyn Session,
@@ -28,7 +28,7 @@ impl TableProviderFactory for WebDatasetFactory {
         if !statement.table_partition_cols.is_empty() {
             return Err(location.error("shards are not partitioned; leave out PARTITIONED BY").into());
         }
-        refuse_what_is_given(statement, &location)?;
+        reject_unsupported_clauses(statement, &location)?;
         Ok(Arc::new(WebDatasetTable::new(location)))
     }
 }

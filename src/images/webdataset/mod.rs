@@ -1,21 +1,21 @@
-//! `STORED AS WEBDATASET`: shards of images and what belongs to them, in tar files.
+//! `STORED AS WEBDATASET`: tar files (shards) of images with labels and metadata.
 //!
 //! ```text
-//! shard-000.tar              one row a key, of members that follow each other
+//! shard-000.tar              one row per key, from consecutive members
 //! ├ 0001.jpg  ─┐
 //! ├ 0001.json  ├─►  path = shard-000.tar/0001, image, json, txt, cls
 //! ├ 0001.cls  ─┘
 //! ├ 0002.jpg  ─┐
 //! …
 //!
-//! table.rs ─ scan ─► WebDatasetExec ─ a partition's shards, one after the other ─►
+//! table.rs ─ scan ─► WebDatasetExec ─ a partition's shards, one by one ─►
 //! factory.rs         exec.rs
 //!     object_reader.rs ─► samples.rs ─► columns.rs ─► batches
 //!     ranges of bytes     members       arrays
 //! ```
 //!
-//! A shard is read from its beginning to its end, a few MiB at a time, and never written anywhere: the names in it are
-//! only names. Each partition reads on a thread of its own.
+//! A shard is read sequentially, a few MiB at a time, and never extracted: member names are used only as keys. Each
+//! partition reads on its own thread.
 
 mod columns;
 mod exec;

@@ -1,6 +1,6 @@
-//! An object as a `Read`, for a thread that may block: a few MiB at a time, the next while one is used.
+//! An object as a blocking `Read`: a few MiB at a time, the next chunk prefetched while one is read.
 //!
-//! Each request is short, so that a slow reader keeps no connection waiting and a failure costs a few MiB.
+//! Requests are short, so that a slow reader does not hold a connection open and a failure costs only a few MiB.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio::runtime::Handle;
 
 use crate::stores::explain;
 
-/// Bytes of a request.
+/// Bytes per request.
 const CHUNK_BYTES: u64 = 4 << 20;
-/// Bytes that a reader holds: what it reads from, and what is on its way.
+/// Bytes that a reader holds: the current chunk and the next.
 pub(crate) const HELD_BYTES: usize = 2 * CHUNK_BYTES as usize;
 
-/// Reads an object from its beginning to its end.
+/// Reads an object sequentially.
 #[derive(Debug)]
 pub(crate) struct ObjectReader {
     store: Arc<dyn ObjectStore>,
@@ -25,17 +25,17 @@ pub(crate) struct ObjectReader {
     runtime: Handle,
     chunk: Bytes,
     next: Option<SpawnedTask<object_store::Result<Bytes>>>,
-    /// Where the request after `next` begins.
+    /// Start of the request after `next`.
     position: u64,
 }
 
 impl ObjectReader {
-    /// A reader for threads outside of `runtime`, which carries out the requests.
+    /// A reader for threads outside of `runtime`, which runs the requests.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, object: ObjectMeta, runtime: Handle) -> Self {
         Self { store, object, runtime, chunk: Bytes::new(), next: None, position: 0 }
     }
 
-    /// Asks for the next bytes, if there are any.
+    /// Requests the next bytes, if there are any.
     fn request(&mut self) {
         let range = self.position..self.position.saturating_add(CHUNK_BYTES).min(self.object.size);
         if range.is_empty() {
@@ -44,7 +44,7 @@ impl ObjectReader {
         self.position = range.end;
         let store = Arc::clone(&self.store);
         let path = self.object.location.clone();
-        // What is replaced while it is read would be a mixture of two objects.
+        // An object replaced during reading must fail instead of giving a mixture of two versions.
         let options = GetOptions::new().with_range(Some(range)).with_if_match(self.object.e_tag.clone());
         let _runtime = self.runtime.enter();
         self.next =

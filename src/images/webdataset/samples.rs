@@ -1,7 +1,7 @@
-//! From the members of a tar file to samples: those that follow each other under one key.
+//! Groups the members of a tar file into samples: consecutive members with the same key.
 //!
-//! The key of a member is its name up to the first dot behind the last slash, its kind what follows in lower case, as
-//! WebDataset has it: `train/0001.seg.png` is the `seg.png` of `train/0001`.
+//! As in WebDataset, the key of a member is its name up to the first dot after the last slash, and its kind is the rest
+//! in lower case: `train/0001.seg.png` is the `seg.png` of `train/0001`.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -13,17 +13,17 @@ use super::columns::{CLS, IMAGE, JSON, TXT};
 use crate::images::listing::Location;
 use crate::images::scan::MAX_FILE_BYTES;
 
-/// Bytes of a text member beyond which it is not read.
+/// Maximum bytes of a text member; larger ones are not read.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
-/// Bytes of a member's name, and of the records that tell longer ones.
+/// Maximum bytes of a member's name, and of the records that hold long names.
 const MAX_NAME_BYTES: u64 = 64 << 10;
 
 /// A row.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// The shard and the key in it.
+    /// The shard's path, followed by the key.
     pub(crate) path: String,
-    /// The encoded image, or why it could not be read; `None` if it has none, or none was asked for.
+    /// The encoded image, or why it could not be read; `None` if there is none, or it was not requested.
     pub(crate) image: Option<Result<Buffer, String>>,
     pub(crate) json: Option<String>,
     pub(crate) txt: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Bytes of what the members hold.
+    /// Bytes of the members' content.
     pub(crate) fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let image = self.image.as_ref().and_then(|image| image.as_ref().ok());
@@ -39,11 +39,11 @@ impl Sample {
     }
 }
 
-/// Reads the tar file `reader`, called `shard`, and gives each sample to `emit` until that breaks off. Of members whose
-/// columns are not among `projection`, only the names are looked at.
+/// Reads the tar file `reader`, named `shard`, and passes each sample to `emit` until that breaks. Members whose columns
+/// are not in `projection` are skipped.
 ///
 /// # Errors
-/// What is wrong with the tar, or with reading it.
+/// If the tar is damaged or can't be read.
 pub(crate) fn read_samples(
     reader: impl Read,
     shard: &str,
@@ -53,7 +53,7 @@ pub(crate) fn read_samples(
     let mut archive = Archive::new(reader);
     let mut long_name = None;
     let mut current: Option<(String, Sample)> = None;
-    // Raw: the records of long names would otherwise be read however long they are.
+    // Raw: otherwise the records of long names would be read without a size limit.
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry.map_err(|error| not_a_tar(&error))?;
         match entry.header().entry_type() {
@@ -116,7 +116,7 @@ fn take_member<R: Read>(
     Ok(())
 }
 
-/// The whole of a member.
+/// The whole content of a member.
 fn content<R: Read>(entry: &mut Entry<'_, R>, name: &str) -> io::Result<Vec<u8>> {
     let size = entry.size();
     let mut bytes = Vec::new();
@@ -139,14 +139,14 @@ fn text<R: Read>(entry: &mut Entry<'_, R>, name: &str) -> io::Result<Option<Stri
     Ok(text.inspect_err(|_| tracing::warn!(name, "a text member is not UTF-8; it is NULL")).ok())
 }
 
-/// The name in a record that GNU tar puts before members with long ones.
+/// The name in a GNU tar record, which precedes a member with a long name.
 fn gnu_name<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<u8>> {
     let mut name = name_record(entry)?;
     name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
     Ok(name)
 }
 
-/// The name in a record of POSIX's extensions, if that tells one.
+/// The name in a POSIX extension record, if it has one.
 fn pax_name<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Option<Vec<u8>>> {
     let record = name_record(entry)?;
     let mut name = None;
@@ -168,7 +168,7 @@ fn name_record<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A member's name, which must not lead out of the shard.
+/// A member's name, which must not point outside the shard.
 fn member_name(name: Vec<u8>) -> io::Result<String> {
     let name = String::from_utf8(name).map_err(|error| {
         invalid(format!(
@@ -192,7 +192,7 @@ fn key_and_kind(name: &str) -> Option<(&str, String)> {
 }
 
 fn not_a_tar(error: &io::Error) -> io::Error {
-    // Errors of the store come through here as well, and say what they are.
+    // Errors of the store arrive here too, with their own messages.
     if error.kind() != io::ErrorKind::Other {
         return io::Error::new(error.kind(), error.to_string());
     }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_elsewhere_are_refused() {
+    fn names_outside_the_tar_are_rejected() {
         for name in ["/etc/passwd.jpg", "../a.jpg", "a/../../b.jpg"] {
             assert!(member_name(name.into()).unwrap_err().to_string().contains(name));
         }

@@ -16,16 +16,16 @@ use super::columns::table_schema;
 use super::exec::{ShardScan, WebDatasetExec};
 use crate::images::listing::{Details, ListingCounts, Location, list};
 
-/// The samples in the tar files of a [`Location`], one a row.
+/// The samples in the tar files of a [`Location`], one per row.
 ///
 /// | column | type | member |
 /// |---|---|---|
 /// | `path` | Utf8View | the shard's path or URL, and the key in it: `s3://bucket/000.tar/0001` |
-/// | `image` | BinaryView | the first with the extension of an image; NULL if there is none |
-/// | `json`, `txt` | Utf8View | those of that name; NULL if there is none, or it is no UTF-8 |
+/// | `image` | BinaryView | the first with an image extension; NULL if there is none |
+/// | `json`, `txt` | Utf8View | the one of that kind; NULL if there is none, or it is not UTF-8 |
 /// | `cls` | Int64 | the number in it; NULL if there is none |
 ///
-/// Members of other kinds, hidden ones, and links are passed over. Shards are listed anew by each scan.
+/// Members of other kinds, hidden members, and links are skipped. Each scan lists the shards again.
 #[derive(Debug)]
 pub struct WebDatasetTable {
     location: Location,
@@ -33,7 +33,7 @@ pub struct WebDatasetTable {
 }
 
 impl WebDatasetTable {
-    /// The table of a location, which nothing is read of.
+    /// The table of a location; reads nothing.
     pub(crate) fn new(location: Location) -> Self {
         Self { location, schema: table_schema() }
     }
@@ -79,7 +79,7 @@ impl TableProvider for WebDatasetTable {
     }
 }
 
-/// Deals shards to partitions, in turns: by convention they are of one size.
+/// Distributes shards to partitions round-robin: by convention they have the same size.
 fn deal(shards: Vec<ObjectMeta>, partitions: usize) -> Vec<Vec<ObjectMeta>> {
     let mut dealt = vec![Vec::new(); partitions];
     for (index, shard) in shards.into_iter().enumerate() {

@@ -7,17 +7,14 @@
 //! A pixel has 256 values, so `(pixel × rescale − mean) / std` is a look-up: it is computed 256 times a channel for
 //! each model, not for each pixel.
 
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use half::f16;
+use seequel_pixels::{Order, Source, Target, normalise, resize};
 
 use super::geometry::{crop_size, fitted_size, margins};
 use super::image_tensor::{Tensor, TensorData};
 use crate::images::decode::RgbImage;
 use crate::model::input::{Channels, ImageSpec, InputSpec, Interpolation, Layout, Preprocessing, Resize};
-
-/// Rec. 601 luma weights in 1/65536, as Pillow's `convert("L")` has them.
-const LUMA: [u32; 3] = [19_595, 38_470, 7_471];
 
 /// Prepares images for one model, as inference does. It keeps its scratch memory, so use one for many images.
 ///
@@ -37,7 +34,8 @@ const LUMA: [u32; 3] = [19_595, 38_470, 7_471];
 pub struct Preprocessor {
     input: InputSpec,
     rule: Preprocessing,
-    tables: [[f32; 256]; 3],
+    channels: Vec<(Source, [f32; 256])>,
+    order: Order,
     resizer: Resizer,
     resized: Image<'static>,
 }
@@ -52,10 +50,20 @@ impl Preprocessor {
                 (pixel as f32 * rule.rescale - rule.mean[channel]) / rule.std[channel]
             })
         };
+        let channels = match input.channels {
+            Channels::Rgb => vec![Source::Channel(0), Source::Channel(1), Source::Channel(2)],
+            Channels::Bgr => vec![Source::Channel(2), Source::Channel(1), Source::Channel(0)],
+            Channels::L => vec![Source::Luma],
+        };
+        let order = match input.layout {
+            Layout::Nchw => Order::Planar,
+            Layout::Nhwc => Order::Interleaved,
+        };
         Self {
             input: input.clone(),
             rule: rule.clone(),
-            tables: [table(0), table(1), table(2)],
+            channels: channels.into_iter().zip([0, 1, 2].map(table)).collect(),
+            order,
             resizer: Resizer::new(),
             resized: Image::new(input.width, input.height, PixelType::U8x3),
         }
@@ -70,32 +78,31 @@ impl Preprocessor {
             .slot(&self.input, slot)
             .ok_or_else(|| format!("the tensor has no slot {slot} for such an image"))?;
         self.resize(image).map_err(|error| format!("resizing: {error}"))?;
-        let pixels = self.resized.buffer();
-        match tensor.data_mut() {
-            TensorData::F32(data) => self.normalise(pixels, &mut data[range], |value| value),
-            TensorData::F16(data) => self.normalise(pixels, &mut data[range], f16::from_f32),
-            TensorData::U8(data) => self.normalise(pixels, &mut data[range], |value| value.round() as u8),
-        }
+        let target = match tensor.data_mut() {
+            TensorData::F32(data) => Target::F32(&mut data[range]),
+            TensorData::F16(data) => Target::F16(&mut data[range]),
+            TensorData::U8(data) => Target::U8(&mut data[range]),
+        };
+        normalise(self.resized.buffer(), &self.channels, self.order, target);
         Ok(())
     }
 
-    fn resize(&mut self, image: &RgbImage) -> Result<(), fast_image_resize::ResizeError> {
-        let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
-            .map_err(|_| fast_image_resize::ImageError::UnsupportedPixelType)?;
+    fn resize(&mut self, image: &RgbImage) -> Result<(), String> {
+        let (size, pixels) = ((image.width, image.height), image.pixels.as_slice());
         let (width, height) = (f64::from(image.width), f64::from(image.height));
         let options = ResizeOptions::new().resize_alg(algorithm(self.rule.interpolation));
         match self.rule.resize {
-            Resize::Stretch => self.resizer.resize(&source, &mut self.resized, &options),
+            Resize::Stretch => resize(&mut self.resizer, size, pixels, &mut self.resized, &options),
             Resize::Crop => {
                 let (crop_width, crop_height) = crop_size(&self.input, &self.rule, width, height);
                 let (left, top) = ((width - crop_width) / 2.0, (height - crop_height) / 2.0);
                 let options = options.crop(left, top, crop_width, crop_height);
-                self.resizer.resize(&source, &mut self.resized, &options)
+                resize(&mut self.resizer, size, pixels, &mut self.resized, &options)
             }
             Resize::Letterbox => {
                 let (width, height) = fitted_size(&self.input, width, height);
                 let mut fitted = Image::new(width, height, PixelType::U8x3);
-                self.resizer.resize(&source, &mut fitted, &options)?;
+                resize(&mut self.resizer, size, pixels, &mut fitted, &options)?;
                 self.centre(&fitted);
                 Ok(())
             }
@@ -114,40 +121,6 @@ impl Preprocessor {
             target[start..start + fitted_stride].copy_from_slice(pixels);
         }
     }
-
-    /// Turns interleaved RGB pixels into the model's channels and layout, each value through its table.
-    fn normalise<T: Copy>(&self, pixels: &[u8], target: &mut [T], convert: impl Fn(f32) -> T) {
-        let channels = self.input.channels.count();
-        let (pixel_step, channel_step) = match self.input.layout {
-            Layout::Nchw => (1, pixels.len() / 3),
-            Layout::Nhwc => (channels, 1),
-        };
-        for (channel, table) in self.tables.iter().enumerate().take(channels) {
-            let table = table.map(&convert);
-            let slots = target[channel * channel_step..].iter_mut().step_by(pixel_step);
-            let pixels = pixels.chunks_exact(3);
-            match self.input.channels {
-                Channels::Rgb => look_up(slots, pixels.map(|pixel| pixel[channel]), &table),
-                Channels::Bgr => look_up(slots, pixels.map(|pixel| pixel[2 - channel]), &table),
-                Channels::L => look_up(slots, pixels.map(luma), &table),
-            }
-        }
-    }
-}
-
-fn look_up<'a, T: Copy + 'a>(
-    slots: impl Iterator<Item = &'a mut T>,
-    values: impl Iterator<Item = u8>,
-    table: &[T; 256],
-) {
-    for (slot, value) in slots.zip(values) {
-        *slot = table[usize::from(value)];
-    }
-}
-
-fn luma(pixel: &[u8]) -> u8 {
-    let sum: u32 = pixel.iter().zip(LUMA).map(|(value, weight)| u32::from(*value) * weight).sum();
-    ((sum + 0x8000) >> 16) as u8
 }
 
 fn algorithm(interpolation: Interpolation) -> ResizeAlg {
@@ -164,6 +137,8 @@ fn algorithm(interpolation: Interpolation) -> ResizeAlg {
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
     use crate::model::{Folder, Onnx};
 

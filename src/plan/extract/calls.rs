@@ -1,4 +1,4 @@
-//! Inference calls in expressions: recognising them, and putting columns in their place.
+//! Finds inference calls in expressions and replaces them by columns.
 
 use std::any::Any;
 
@@ -11,15 +11,15 @@ use seequel_udfs::{Call, Inference};
 use crate::model::ModelRegistry;
 use crate::plan::InferCall;
 
-/// The made-up columns are named so, and numbered.
+/// Prefix of generated column names, followed by a number.
 const COLUMN_PREFIX: &str = "__infer_";
 
-/// The number in the name of a made-up column.
+/// The number in the name of a generated column.
 pub(super) fn column_number(name: &str) -> Option<usize> {
     name.strip_prefix(COLUMN_PREFIX)?.parse().ok()
 }
 
-/// A call whose prediction a plan carries in a column.
+/// A call whose predictions a plan carries in a column.
 #[derive(Debug, Clone)]
 pub(super) struct Carried {
     /// The call, in terms of the plan's other columns.
@@ -27,7 +27,7 @@ pub(super) struct Carried {
     pub(super) column: Column,
 }
 
-/// Whether `expr` is a marker itself.
+/// Whether `expr` itself is an inference call.
 fn is_call(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(function) if as_marker(function).is_some())
 }
@@ -52,24 +52,24 @@ pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
 
 /// One pass over the expressions of a plan node.
 ///
-/// It replaces calls that are carried already, and the innermost of the others: those become `pending`. A call around
+/// It replaces calls that are already carried, and the innermost of the others, which become `pending`. A call around
 /// another call is left to the next pass, when the inner one is a column.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     pub(super) models: &'a ModelRegistry,
-    /// Schema of what lies below the expressions.
+    /// Schema of the expressions' input.
     pub(super) input: &'a DFSchema,
-    /// Whether that refers to an outer query. DataFusion can't decorrelate through nodes that are not its own.
+    /// Whether the input refers to an outer query. DataFusion can't decorrelate through nodes that are not its own.
     pub(super) correlated: bool,
     pub(super) carried: &'a [Carried],
     pub(super) pending: Vec<Carried>,
-    /// Number of the next column to be made up.
+    /// Number of the next generated column.
     pub(super) next_column: &'a mut usize,
 }
 
 impl Pass<'_> {
-    /// Rewrites `expr`. A `lazy` expression may not be evaluated for every row, so its calls stay where they are unless
-    /// their predictions are there anyway.
+    /// Rewrites `expr`. A `lazy` expression may not be evaluated for every row, so its calls stay in place unless their
+    /// predictions are already available.
     pub(super) fn rewrite(&mut self, expr: Expr, lazy: bool) -> Result<Transformed<Expr>> {
         match expr {
             Expr::Lambda(_) => Ok(Transformed::no(expr)),
@@ -127,7 +127,7 @@ impl Pass<'_> {
             .map_children(|arg| self.rewrite(arg, lazy_arguments.next().unwrap_or(lazy)))
     }
 
-    /// The call that `function` is, if it is a marker.
+    /// `function` as an inference call, if it is one.
     fn call(&self, function: &ScalarFunction) -> Result<Option<InferCall>> {
         let Some(marker) = as_marker(function) else { return Ok(None) };
         let (Call { request, model }, inputs) = marker.call(&function.args)?;
@@ -135,7 +135,7 @@ impl Pass<'_> {
         Ok(Some(InferCall { request, inputs: inputs.to_vec(), predictor }))
     }
 
-    /// Whether an operator below this node can compute `input`: from that node's columns alone, row by row.
+    /// Whether an operator below this node can compute `input` row by row, from the columns of the node's input alone.
     fn can_be_computed_below(&self, input: &Expr) -> bool {
         let needs_more = input.exists(|part| {
             Ok(matches!(

@@ -1,4 +1,4 @@
-//! The analyzer rule that takes inference calls out of expressions.
+//! The analyzer rule that extracts inference calls from expressions.
 //!
 //! ```text
 //!  before                                          after
@@ -12,17 +12,17 @@
 //! a subquery's `classify(image) AS c` into every place that reads `c`, and pushes it into scans. A column can't be
 //! copied into a second evaluation.
 //!
-//! Going up from the leaves, each node is told which calls the plan below it *carries* in hidden columns. A call that
-//! is carried becomes that column; any other gets an `Infer` node right below the node it occurs in. Hidden columns are
-//! passed on as far up as the image they look at is visible, so that the same call in SELECT and in WHERE, in two
-//! nodes, runs once; where nobody reads them, DataFusion prunes them. Nodes whose schema means something
-//! (UNION, DISTINCT, subqueries, the root) get it restored by a projection.
+//! The rewrite goes from the leaves to the root and tracks, for each node, the calls that its input *carries* in hidden
+//! columns. A carried call is replaced by its column; any other gets an `Infer` node directly below the node it occurs
+//! in. Hidden columns are passed up as long as the call's inputs are visible, so that the same call in SELECT and in
+//! WHERE, in two nodes, runs once; DataFusion prunes unread ones. Nodes whose schema matters (UNION, DISTINCT,
+//! subqueries, the root) get it restored by a projection.
 //!
-//! Calls stay in their place, to be run by the function itself, where no row-by-row operator below could run them:
-//! in branches of CASE and COALESCE that may not be taken, in lambdas, and over subqueries.
+//! Calls that no row-by-row operator below could run stay in place and are run by the function itself: in branches of
+//! CASE and COALESCE that may not be taken, in lambdas, and over subqueries.
 //!
-//! DataFusion turns correlated subqueries into joins, but not through nodes it does not know. So calls above a reference
-//! to an outer query stay too, at first: the rule runs once more as an optimizer rule, right after decorrelation.
+//! DataFusion turns correlated subqueries into joins, but not through unknown nodes. Calls above a reference to an
+//! outer query therefore stay too, and the rule runs again as an optimizer rule, right after decorrelation.
 
 mod calls;
 mod nodes;
@@ -40,11 +40,11 @@ use crate::model::ModelRegistry;
 use calls::column_number;
 use nodes::Extraction;
 
-/// Optimizer rule of DataFusion after which no subquery refers to an outer query any more.
+/// DataFusion's optimizer rule after which no subquery refers to an outer query.
 const LAST_DECORRELATION: &str = "decorrelate_lateral_join";
 
-/// Replaces inference calls by columns of `Infer` nodes: an analyzer rule, and an optimizer rule for what the analyzer
-/// had to leave.
+/// Replaces inference calls by columns of `Infer` nodes: an analyzer rule, and an optimizer rule for the calls that the
+/// analyzer had to leave.
 #[derive(Debug)]
 pub struct ExtractInference {
     models: Arc<ModelRegistry>,
@@ -57,7 +57,7 @@ impl ExtractInference {
         Self { models }
     }
 
-    /// Puts the rule in its place among DataFusion's optimizer rules, or first if that is not found.
+    /// Inserts the rule after DataFusion's decorrelation rules, or first if these are not found.
     pub fn insert_into(self: Arc<Self>, optimizer: &mut Optimizer) {
         let after = optimizer.rules.iter().position(|rule| rule.name() == LAST_DECORRELATION);
         optimizer.rules.insert(after.map_or(0, |position| position + 1), self);
@@ -93,8 +93,8 @@ impl OptimizerRule for ExtractInference {
     }
 }
 
-/// The first number that no column of `plan` has in its name: a user may have named one so, and parts of the plan may
-/// have been analyzed before.
+/// The number after the largest in the column names of `plan`: a user may have chosen such a name, and parts of the
+/// plan may have been analyzed before.
 fn first_free_column(plan: &LogicalPlan) -> Result<usize> {
     let mut last = 0;
     plan.apply_with_subqueries(|node| {

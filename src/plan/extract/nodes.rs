@@ -1,4 +1,4 @@
-//! Extraction node by node: what each kind of plan node does with calls, and which columns it lets through.
+//! Extraction for each kind of plan node: how it handles calls, and which hidden columns it passes on.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Extraction<'a> {
     pub(super) changed: bool,
 }
 
-/// A plan, and the calls whose predictions it carries beside its own columns.
+/// A plan, and the calls whose predictions it carries besides its own columns.
 #[derive(Debug)]
 struct Extracted {
     plan: LogicalPlan,
@@ -42,7 +42,7 @@ impl Extracted {
 }
 
 impl Extraction<'_> {
-    /// Extracts all calls of `plan` and gives it the schema back that it had.
+    /// Extracts all calls of `plan` and restores its schema.
     pub(super) fn complete(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let schema = Arc::clone(plan.schema());
         let extracted = self.rewrite(plan)?;
@@ -69,7 +69,7 @@ impl Extraction<'_> {
             LogicalPlan::Join(node) => self.join(node),
             LogicalPlan::SubqueryAlias(node) => self.subquery_alias(node),
             LogicalPlan::Distinct(Distinct::On(node)) => self.distinct_on(node),
-            // A view is its text: it is analyzed where it is used.
+            // A view is stored as text and analyzed where it is used.
             view @ LogicalPlan::Ddl(DdlStatement::CreateView(_)) => Ok(Extracted::plain(view)),
             other => {
                 let completed = other.map_children(|child| self.complete(child).map(Transformed::yes))?;
@@ -135,7 +135,7 @@ impl Extraction<'_> {
         Ok(Extracted::plain(LogicalPlan::Distinct(Distinct::On(node))))
     }
 
-    /// A call in ON runs on the side whose image it looks at.
+    /// A call in ON runs on the side that provides its inputs.
     fn join(&mut self, node: Join) -> Result<Extracted> {
         let mut left = self.rewrite(Arc::unwrap_or_clone(node.left))?;
         let mut right = self.rewrite(Arc::unwrap_or_clone(node.right))?;
@@ -180,7 +180,7 @@ impl Extraction<'_> {
         Ok(self.extract(vec![expr.clone()], input)?.pop().unwrap_or(expr))
     }
 
-    /// Extracts from expressions that name the node's output columns: the names stay.
+    /// Extracts from expressions that name the node's output columns; keeps these names.
     fn extract_named(&mut self, exprs: Vec<Expr>, input: &mut Extracted) -> Result<Vec<Expr>> {
         let extract = |extraction: &mut Self, exprs: Vec<Expr>, input: &mut Extracted| {
             let preserver = NamePreserver::new_for_projection();
@@ -205,7 +205,7 @@ impl Extraction<'_> {
         }
     }
 
-    /// Replaces the calls in `exprs` by columns, adding `Infer` nodes to `input` for those it does not carry yet.
+    /// Replaces the calls in `exprs` by columns, and adds `Infer` nodes to `input` for those it does not carry yet.
     fn extract(&mut self, mut exprs: Vec<Expr>, input: &mut Extracted) -> Result<Vec<Expr>> {
         loop {
             let schema = Arc::clone(input.plan.schema());
@@ -253,8 +253,8 @@ impl Extraction<'_> {
     }
 }
 
-/// The column `path` beside what a model looks at: what to call the row in an error, or in the log where the prediction has
-/// no place for one.
+/// The column `path` of the relation of a model's input. It names the row in errors, and in the log if the prediction
+/// has no field for an error.
 fn row_of(input: &Expr, schema: &DFSchema) -> Option<Expr> {
     let relation = input.column_refs().into_iter().next()?.relation.clone();
     let path = Column::new(relation, "path");
@@ -263,8 +263,8 @@ fn row_of(input: &Expr, schema: &DFSchema) -> Option<Expr> {
 
 /// The calls whose predictions come out of a join.
 ///
-/// An outer join makes up rows in which one side is NULL. There the side's predictions are NULL as well, which is what the
-/// call would say of a column that is NULL, but not of an expression that makes something of it, such as a constant.
+/// An outer join adds rows in which one side is NULL, including that side's predictions. This is the correct result for
+/// calls on columns, but not on other expressions, such as a constant, which need not be NULL.
 fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>) -> Vec<Carried> {
     let null_if_padded = |carried: Vec<Carried>| {
         let is_column = |input: &Expr| input.try_as_col().is_some();
@@ -282,7 +282,7 @@ fn carried_by_join(join_type: JoinType, left: Vec<Carried>, right: Vec<Carried>)
     left.into_iter().chain(right).collect()
 }
 
-/// `carried` in terms of other columns, or `None` where its inputs are not visible.
+/// `carried` in terms of other columns, or `None` if its inputs are not visible.
 fn translate(carried: &Carried, to: &impl Fn(&Column) -> Option<Column>) -> Option<Carried> {
     let translate = |input: &Expr| {
         if !input.column_refs().into_iter().all(|column| to(column).is_some()) {

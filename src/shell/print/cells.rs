@@ -1,4 +1,4 @@
-//! How values look in a table that would be unreadable in full: images, embeddings, predictions.
+//! Short forms of values that are unreadable in full in a table: images, embeddings, predictions.
 
 use std::fmt::Write;
 
@@ -12,20 +12,20 @@ use datafusion::arrow::util::display::{
 use super::size;
 use crate::images::decode::Header;
 
-/// Bytes of no image that are shown in full, in hexadecimal: as many as a SHA-256 digest has.
+/// Maximum length of non-image bytes that are shown in full, in hexadecimal: that of a SHA-256 digest.
 const MAX_BYTES: usize = 32;
-/// Numbers of a vector that are shown in full.
+/// Maximum length of a vector that is shown in full.
 const MAX_NUMBERS: usize = 8;
 /// Numbers shown of a longer vector.
 const FIRST_NUMBERS: usize = 4;
 
-/// Shows images by format and size, long vectors by their beginning, and structs without their fields that are NULL;
-/// also inside structs and lists.
+/// Shows images by format and size, long vectors by their first numbers, and structs without NULL fields; also inside
+/// structs and lists.
 #[derive(Debug)]
 pub(crate) struct ShortCells;
 
 impl ShortCells {
-    /// What shows the values of `array`.
+    /// A formatter for the values of `array`.
     pub(crate) fn formatter<'a>(
         array: &'a dyn Array,
         options: &FormatOptions<'a>,
@@ -61,7 +61,7 @@ impl ArrayFormatterFactory for ShortCells {
     }
 }
 
-/// `<jpeg 640×480, 83 kB>`, by the header alone.
+/// `<jpeg 640×480, 83 kB>`, from the header alone.
 struct BinaryCells<'a, A> {
     values: A,
     null: &'a str,
@@ -84,7 +84,7 @@ impl<'a, A: ArrayAccessor<Item = &'a [u8]>> DisplayIndex for BinaryCells<'a, A> 
     }
 }
 
-/// `{label: lion, confidence: 0.9}`: in a prediction, `error` is there only if there is one.
+/// `{label: lion, confidence: 0.9}`: a prediction shows `error` only if there is one.
 struct StructCells<'a> {
     rows: &'a StructArray,
     fields: Vec<(&'a str, ArrayFormatter<'a>)>,

@@ -11,7 +11,7 @@ use datafusion::error::Result;
 
 use super::encoder::Encoder;
 
-/// A line a row. Structs, lists and maps, which these formats do not know, become JSON.
+/// One line per row. Structs, lists and maps, which these formats do not support, are written as JSON.
 pub(crate) struct DelimitedEncoder {
     delimiter: u8,
     schema: SchemaRef,

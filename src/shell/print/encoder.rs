@@ -1,18 +1,18 @@
-//! What every output format can do.
+//! The interface of output formats.
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
 
-/// Turns the batches of one result into text, as they come.
+/// Encodes the batches of one result as text, one by one.
 pub(crate) trait Encoder {
-    /// Appends what can be printed of the result so far.
+    /// Appends the part of the result that can be printed already.
     fn encode(&mut self, batch: &RecordBatch, text: &mut Vec<u8>) -> Result<()>;
 
-    /// Appends what is left when there are no more batches.
+    /// Appends the rest after the last batch.
     fn finish(&mut self, text: &mut Vec<u8>) -> Result<()>;
 }
 
-/// Prints nothing: for statements that only do something.
+/// Prints nothing: for statements without a result.
 pub(crate) struct Nothing;
 
 impl Encoder for Nothing {
@@ -34,7 +34,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Two rows: text with a comma and NULL, beside a struct.
+    /// Two rows with a text column (one value with a comma, one NULL) and a struct column.
     pub(in crate::shell) fn sample() -> RecordBatch {
         let names = Arc::new(StringArray::from(vec![Some("a,b"), None])) as ArrayRef;
         let labels = Arc::new(StringArray::from(vec!["cat", "dog"])) as ArrayRef;
@@ -46,7 +46,7 @@ pub(crate) mod tests {
         ]))
     }
 
-    /// All that is printed for a result of these batches.
+    /// The full output for a result of these batches.
     pub(in crate::shell) fn encode(mut encoder: impl Encoder, batches: &[RecordBatch]) -> Result<String> {
         let mut text = Vec::new();
         for batch in batches {

@@ -1,4 +1,4 @@
-//! `\x`: a line for each value, for rows that are too wide for a screen.
+//! `\x`: one line per value, for rows that are too wide for a screen.
 //!
 //! ```text
 //! -[ row 1 ]-------
@@ -19,13 +19,13 @@ use super::encoder::Encoder;
 use super::max_rows::MaxRows;
 use super::table::{column_to_text, left_out};
 
-/// Characters of the line above each row.
+/// Length of the line above each row, in characters.
 const RULE: usize = 40;
 
-/// Writes the first rows as they come, each field of a struct on its own line, and counts the others.
+/// Writes the first rows immediately, each field of a struct on its own line, and counts the others.
 pub(crate) struct ExpandedEncoder {
     options: FormatOptions,
-    /// Characters of the longest name.
+    /// Length of the longest name, in characters.
     width: usize,
     rows_shown: usize,
     rows_to_show: usize,
@@ -77,7 +77,7 @@ impl Encoder for ExpandedEncoder {
     }
 }
 
-/// Names of the lines that a column takes.
+/// Adds the names of a column's lines.
 fn add_names(field: &Field, prefix: &str, names: &mut Vec<String>) {
     let name = format!("{prefix}{}", field.name());
     match field.data_type() {
@@ -88,7 +88,7 @@ fn add_names(field: &Field, prefix: &str, names: &mut Vec<String>) {
     }
 }
 
-/// The lines that a column takes, with their texts.
+/// Adds a column's lines: their names and values.
 fn add_columns(
     options: &FormatOptions,
     field: &Field,
@@ -103,7 +103,7 @@ fn add_columns(
     };
     let is_null = not(&is_not_null(column)?)?;
     for (field, values) in fields.iter().zip(column.as_struct().columns()) {
-        // what a struct that is NULL holds means nothing
+        // The fields of a NULL struct are undefined.
         let values = nullif(values, &is_null)?;
         add_columns(options, field, &format!("{name}."), &values, columns)?;
     }

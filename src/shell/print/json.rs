@@ -1,4 +1,4 @@
-//! JSON: one array of objects, or an object a line.
+//! JSON: one array of objects, or one object per line.
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::json::Writer;
@@ -7,7 +7,7 @@ use datafusion::error::Result;
 
 use super::encoder::Encoder;
 
-/// An object a row, without the fields that are NULL.
+/// One object per row, without NULL fields.
 pub(crate) struct JsonEncoder<F: JsonFormat> {
     writer: Writer<Vec<u8>, F>,
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn nd_json_is_a_line_a_row() -> Result<()> {
+    fn nd_json_is_one_line_per_row() -> Result<()> {
         let text = encode(JsonEncoder::<LineDelimited>::new(), &[sample()])?;
         assert_eq!(text, "{\"name\":\"a,b\",\"tags\":{\"label\":\"cat\"}}\n{\"tags\":{\"label\":\"dog\"}}\n");
         assert_eq!(encode(JsonEncoder::<LineDelimited>::new(), &[])?, "");

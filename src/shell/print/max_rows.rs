@@ -1,9 +1,9 @@
-//! How many rows of a result are shown: `--maxrows 40`, `--maxrows unlimited`.
+//! The maximum number of rows shown: `--maxrows 40`, `--maxrows unlimited`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How many rows of a result a table shows.
+/// Maximum number of rows of a result that a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MaxRows {
     Limited(usize),

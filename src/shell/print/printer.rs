@@ -1,4 +1,4 @@
-//! Prints results as they stream in: no format but the table keeps rows, and that only as many as it shows.
+//! Prints results as they arrive. Only the table keeps rows, and only those that it shows.
 //!
 //! ```text
 //!  batches ─► Encoder (table, expanded, delimited, json) ─► text of one batch ─► output
@@ -49,12 +49,12 @@ impl fmt::Display for Format {
     }
 }
 
-/// Why a result was not printed, or not to its end.
+/// Why a result was not printed completely.
 #[derive(Debug)]
 pub(crate) enum PrintError {
     /// The query failed.
     Query(Error),
-    /// Nobody reads the output any more.
+    /// The reader of the output has closed it.
     OutputClosed,
     /// The output can't be written for another reason, such as a full disk.
     Output(io::Error),
@@ -66,17 +66,17 @@ impl<E: Into<Error>> From<E> for PrintError {
     }
 }
 
-/// Prints results in one way.
+/// Prints results with these settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     pub(crate) format: Format,
     pub(crate) max_rows: MaxRows,
-    /// Whether what would be a table has a line for each value.
+    /// Whether tables are printed with one line per value.
     pub(crate) expanded: bool,
 }
 
 impl Printer {
-    /// Runs a query, prints its result, and says what it did since it `started`.
+    /// Runs a query and prints its result; the summary measures time from `started`.
     pub(crate) async fn print(
         &self,
         results: DataFrame,
@@ -131,7 +131,7 @@ impl Printer {
     }
 }
 
-/// Writes all of `text` at once, so that whoever reads it need not wait for the next batch.
+/// Writes and flushes `text`, so that a reader does not have to wait for the next batch.
 pub(crate) fn write(output: &mut impl Write, text: &[u8]) -> Result<(), PrintError> {
     if text.is_empty() {
         return Ok(());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_leaves_is_no_failure_of_the_query() {
+    async fn a_closed_output_is_not_a_query_error() {
         struct Closed;
         impl Write for Closed {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -1,10 +1,10 @@
-//! Sizes as people write and read them: `512m`, `83 kB`.
+//! Parses and formats sizes: `512m`, `83 kB`.
 
-/// Bytes of a whole number with an optional unit: `b`, `k`, `m`, `g` or `t` (powers of 1024), in either case and with an
-/// optional `b` or `ib` behind it.
+/// Parses a whole number with an optional unit as bytes: `b`, `k`, `m`, `g` or `t` (powers of 1024), in either case,
+/// optionally followed by `b` or `ib`.
 ///
 /// # Errors
-/// Says what a size looks like if `text` is none, is 0 or is more than a machine can address.
+/// A description of valid sizes if `text` is not one, is 0 or is more than a machine can address.
 pub(crate) fn parse(text: &str) -> Result<usize, String> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Bytes in the largest unit that leaves something before the point (powers of 1000): `512 B`, `83 kB`, `2.5 MB`.
+/// Formats bytes in the largest unit that gives at least 1 (powers of 1000): `512 B`, `83 kB`, `2.5 MB`.
 pub(crate) fn describe(bytes: usize) -> String {
     let number = bytes as f64;
     match bytes {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_described_in_fitting_units() {
+    fn sizes_are_described_in_suitable_units() {
         let described = [0, 999, 1_000, 83_499, 999_499, 999_500, 2_549_000, 3_200_000_000].map(describe);
         assert_eq!(described, ["0 B", "999 B", "1 kB", "83 kB", "999 kB", "1.0 MB", "2.5 MB", "3.2 GB"]);
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused_with_a_reason() {
+    fn invalid_sizes_are_rejected_with_a_reason() {
         for (text, reason) in [
             ("", "such as 2g"),
             ("g", "such as 2g"),

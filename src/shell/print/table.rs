@@ -1,4 +1,4 @@
-//! The table for human eyes: the first rows of a result in full width, and a count of the others.
+//! The table format: the first rows of a result in full width, and a count of the others.
 
 use std::sync::Arc;
 
@@ -16,10 +16,9 @@ use super::cells::ShortCells;
 use super::encoder::Encoder;
 use super::max_rows::MaxRows;
 
-/// Keeps the text of the rows it will show, since only the last decides how wide the columns are, and nothing of the
-/// others.
+/// Keeps the text of the rows to show, because the column widths depend on all of them, and nothing of the others.
 pub(crate) struct TableEncoder {
-    /// Columns of text with the result's names.
+    /// Text columns with the result's names.
     schema: SchemaRef,
     options: FormatOptions,
     shown: Vec<RecordBatch>,
@@ -59,12 +58,12 @@ impl TableEncoder {
     }
 }
 
-/// The note below rows that are not all there are.
+/// The note below a result that is not shown completely.
 pub(crate) fn left_out(rows: usize) -> String {
     format!("… {rows} more rows, --maxrows shows more\n")
 }
 
-/// The values of a column as a table shows them.
+/// The values of a column as text, as shown in a table.
 pub(crate) fn column_to_text(options: &FormatOptions, field: &Field, column: &dyn Array) -> Result<ArrayRef> {
     let options = ArrowFormatOptions::try_from(options)?;
     let formatter = ShortCells::formatter(column, &options, field)?;
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rows_and_no_table_differ() -> Result<()> {
+    fn an_empty_result_and_a_row_limit_of_0_differ() -> Result<()> {
         insta::assert_snapshot!(table(MaxRows::Limited(40), &[])?, @r"
         +------+------+
         | name | tags |

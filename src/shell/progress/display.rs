@@ -1,12 +1,12 @@
-//! How far the running query is, on standard error: a line for each stage, redrawn where it stands.
+//! Shows the progress of the running query on standard error: one line per stage, redrawn in place.
 //!
 //! ```text
 //!  query threads: plan ── watch ──► Progress ◄── draw, every 250 ms ── shell's thread, which waits for the query
-//!                 first rows on the screen ── stop ──┘
+//!                    first rows on the terminal ── stop ──┘
 //! ```
 //!
-//! The thread that draws does nothing else, so that lines move while a slow batch keeps all others busy. Nothing is
-//! drawn once results show on the same terminal.
+//! The thread that draws does nothing else, so that lines are updated while a slow batch keeps all others busy. Nothing
+//! is drawn once results are printed on the same terminal.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -22,9 +22,9 @@ use super::stages::{Count, Inference, Stage, inference, stages};
 
 /// How often the lines are drawn.
 pub(crate) const REDRAW: Duration = Duration::from_millis(250);
-/// How often a line is written where nothing can be redrawn, such as a log.
+/// How often a line is written if lines can't be redrawn, such as in a log.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Redraws a second that the terminal is spared above: more than [`REDRAW`] asks for.
+/// Upper limit of redraws per second: higher than the rate of [`REDRAW`].
 const MAX_REDRAWS: u8 = 20;
 
 /// When progress is shown.
@@ -38,7 +38,7 @@ pub(crate) enum When {
     Always,
 }
 
-/// The progress of one query at a time; clones show it in the same place.
+/// The progress of one query at a time; clones share one display.
 #[derive(Debug, Clone)]
 pub struct Progress {
     display: Display,
@@ -48,9 +48,9 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy)]
 enum Display {
     Nothing,
-    /// Lines that are drawn over those before.
+    /// Lines that replace the previous ones.
     Terminal,
-    /// A new line now and then.
+    /// A new line at intervals.
     Log,
 }
 
@@ -59,12 +59,12 @@ enum Display {
 struct Watched {
     plan: Arc<dyn ExecutionPlan>,
     meters: Vec<Meter>,
-    /// What is on the terminal.
+    /// The lines on the terminal.
     screen: ProgressBar,
     logged: Instant,
 }
 
-/// Keeps a query's progress on display.
+/// Shows a query's progress until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     progress: &'a Progress,
@@ -94,7 +94,7 @@ impl Progress {
         Watch { progress: self, plan: Arc::clone(plan) }
     }
 
-    /// Draws how far the query is by now, if there is one.
+    /// Draws the current progress of the query, if there is one.
     pub(crate) fn draw(&self) {
         if let Some(watched) = self.watched.lock().as_mut() {
             match self.display {
@@ -106,7 +106,7 @@ impl Progress {
         }
     }
 
-    /// Clears what is drawn and draws no more of this query.
+    /// Clears the lines and stops drawing this query's progress.
     pub(crate) fn stop(&self) {
         self.replace(None);
     }
@@ -122,7 +122,7 @@ impl Progress {
         *current = watched;
     }
 
-    /// Standard error, for messages that must not end up within the lines drawn there.
+    /// Standard error, for messages that must not mix with the progress lines.
     #[must_use]
     pub fn stderr(&self) -> impl Write + use<> {
         Stderr(self.clone())
@@ -130,7 +130,7 @@ impl Progress {
 }
 
 impl Watch<'_> {
-    /// What models did for the query so far, if it has any.
+    /// The query's inference so far, if it has any.
     pub(crate) fn inference(&self) -> Option<Inference> {
         inference(self.plan.as_ref())
     }
@@ -138,7 +138,7 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // a cancelled query may be dropped when the next is watched already
+        // A cancelled query may be dropped after the next one is already watched.
         let watched = self.progress.watched.lock();
         if watched.as_ref().is_some_and(|watched| Arc::ptr_eq(&watched.plan, &self.plan)) {
             drop(watched);
@@ -162,17 +162,17 @@ impl Watched {
         let lines = lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
         let line = lines.collect::<Vec<_>>().join("; ");
         if !line.is_empty() {
-            // nobody is left to tell if this fails
+            // If this fails, the error can't be reported.
             let _ = writeln!(io::stderr(), "{line}");
         }
     }
 }
 
-/// Measures how fast a stage goes.
+/// Measures the rate of a stage.
 #[derive(Debug)]
 struct Meter {
     stage: Stage,
-    /// Is never drawn, but estimates.
+    /// Never drawn; used for estimates only.
     estimator: ProgressBar,
 }
 
@@ -189,7 +189,7 @@ impl Meter {
         });
         let mut line = format!("{:>8} {:>11}", self.stage.name(), HumanCount(done).to_string());
         let is_done = total.is_some_and(|total| done >= total);
-        // writing to a String cannot fail
+        // Writing to a String can't fail.
         if let Some(total) = total.filter(|_| !is_done) {
             let _ = write!(line, " of {} {:>3} %", HumanCount(total), percent(done, total));
         }
@@ -218,7 +218,7 @@ struct Stderr(Progress);
 
 impl Write for Stderr {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        // messages of the code that draws can't wait for it
+        // Messages logged while drawing must not wait for the lock, which the same thread holds.
         match self.0.watched.try_lock().as_deref() {
             Some(Some(watched)) => watched.screen.suspend(|| io::stderr().write(text)),
             _ => io::stderr().write(text),
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn share_and_end_show_where_the_total_is_known() {
+    fn percentage_and_end_are_shown_if_the_total_is_known() {
         let meter = Meter::new(Stage::Inferred);
         assert_eq!(meter.line(Count { done: 0, total: None }), "inferred           0");
         let line = meter.line(Count { done: 1200, total: Some(4000) });
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_nothing_and_of_a_lot_are_in_bounds() {
+    fn percentages_of_zero_and_of_large_totals_are_in_range() {
         assert_eq!([percent(0, 0), percent(1, 3), percent(u64::MAX, u64::MAX)], [100, 33, 100]);
     }
 }

@@ -1,4 +1,4 @@
-//! How far a query is, and what it did: the metrics of its operators, summed up by stage.
+//! The progress and inference of a query: the metrics of its operators, summed by stage.
 //!
 //! ```text
 //!  DataSinkExec ──────────► written
@@ -21,18 +21,18 @@ use datafusion::physical_plan::union::UnionExec;
 use crate::exec::InferExec;
 use crate::images::scan::ImagesExec;
 
-/// What happens to an image on its way, in this order.
+/// The stages of processing an image, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     /// Files found at the location.
     Listed,
-    /// Files opened, or rows of a table that is no folder of images.
+    /// Files opened, or rows of a table other than a folder of images.
     Read,
     /// Images decoded.
     Decoded,
-    /// Rows that a model has predicted, once for each model.
+    /// Rows that models ran on, counted once per model.
     Inferred,
-    /// Rows handed to the writer of a file or table.
+    /// Rows passed to the writer of a file or table.
     Written,
 }
 
@@ -48,23 +48,23 @@ impl Stage {
     }
 }
 
-/// How far one stage is.
+/// The progress of one stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) done: u64,
-    /// What `done` will be in the end, as soon as that is known.
+    /// The final value of `done`, once it is known.
     pub(crate) total: Option<u64>,
 }
 
 impl Count {
-    /// Both together; the total is known only where it is of both.
+    /// The sum of both; the total is known only if both totals are.
     fn and(self, other: Self) -> Self {
         let total = self.total.zip(other.total).map(|(one, other)| one + other);
         Self { done: self.done + other.done, total }
     }
 }
 
-/// The stages that a running plan has, each summed over all operators.
+/// The stages of a running plan, each summed over all operators.
 pub(crate) fn stages(plan: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
     let mut counts = BTreeMap::new();
     add_stages(plan, &mut counts);
@@ -102,19 +102,19 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     }
 }
 
-/// Whether a leaf of a plan has nothing to read: `SELECT 1`, or what remains of a statement that has been carried out.
+/// Whether a leaf of a plan has nothing to read: `SELECT 1`, or the placeholder for an executed statement.
 fn is_constant(plan: &dyn ExecutionPlan) -> bool {
     plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>()
 }
 
-/// What inference did in a plan that has ended.
+/// The inference of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Inference {
-    /// Images decoded, whatever number of models saw them.
+    /// Decoded images, however many models use them.
     pub(crate) images: u64,
-    /// Rows that models of numbers ran on.
+    /// Rows that models without images ran on.
     pub(crate) rows: u64,
-    /// Predictions that are an error.
+    /// Predictions that are errors.
     pub(crate) failed_rows: u64,
 }
 
@@ -133,10 +133,10 @@ pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
     })
 }
 
-/// Rows that will come out of a plan, if its scans know by now and no operator drops or makes any.
+/// The total output rows of a plan, if its scans know theirs already and no operator drops or adds rows.
 fn total_rows(plan: &dyn ExecutionPlan) -> Option<u64> {
     if plan.is::<ImagesExec>() {
-        // 0 until the listing has ended
+        // 0 until the listing has ended.
         return Some(metric(plan, "chosen_files")).filter(|files| *files > 0);
     }
     let children = plan.children();
@@ -152,7 +152,7 @@ fn is_one_to_one(plan: &dyn ExecutionPlan) -> bool {
     matches!(plan.cardinality_effect(), CardinalityEffect::Equal)
 }
 
-/// Rows of a scan by its statistics, such as those of Parquet files.
+/// Rows of a scan from exact statistics, such as those of Parquet files.
 fn exact_rows(scan: &dyn ExecutionPlan) -> Option<u64> {
     let statistics = StatisticsContext::new().compute(scan, &StatisticsArgs::new()).ok()?;
     match statistics.num_rows {
@@ -161,7 +161,7 @@ fn exact_rows(scan: &dyn ExecutionPlan) -> Option<u64> {
     }
 }
 
-/// Rows that came out of a plan so far.
+/// The output rows of a plan so far.
 fn rows_out(plan: &dyn ExecutionPlan) -> u64 {
     if let Some(rows) = plan.metrics().and_then(|metrics| metrics.output_rows()) {
         return rows as u64;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_total_is_known_only_where_every_row_counts() -> crate::Result<()> {
+    async fn a_total_is_known_only_if_no_operator_drops_rows() -> crate::Result<()> {
         let context = SessionContext::new();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("numbers.parquet");

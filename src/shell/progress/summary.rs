@@ -1,11 +1,11 @@
-//! The line below a result: what the query did, and how fast.
+//! The summary line below a result: row and image counts, and time.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::stages::Inference;
 
-/// What is to be said about a query that has ended.
+/// Summary of a finished query.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summary {
     pub(crate) rows: usize,
