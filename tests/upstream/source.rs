@@ -51,7 +51,9 @@ pub(crate) fn files() -> Result<Vec<PathBuf>, Box<dyn Error>> {
 
 fn crate_source() -> Result<PathBuf, Box<dyn Error>> {
     let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline", "--locked", "--manifest-path"])
+        // Of other platforms' crates, which a build does not download, it would ask for the manifests.
+        .args(["metadata", "--format-version=1", "--offline", "--locked", "--filter-platform=host-tuple"])
+        .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout)?;
