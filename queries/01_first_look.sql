@@ -13,14 +13,14 @@ SELECT count(*) AS photos, sum(size) AS bytes FROM images;
 SELECT format, count(*) AS photos, max(width) AS widest, max(height) AS tallest
 FROM images GROUP BY format ORDER BY format;
 
--- A filter on the listing spares the files that it leaves out.
+-- Files excluded by a filter on the listing are not read.
 SELECT regexp_replace(path, '.*/', '') AS photo, width, height
 FROM images WHERE size > 400000 ORDER BY photo;
 
--- A folder needs no name to be asked.
+-- A folder can be queried without creating a table.
 SELECT count(*) AS jpegs FROM read_images('.seequel/photos/*.jpg');
 
--- What else the headers tell.
+-- Other metadata from the headers.
 SELECT regexp_replace(path, '.*/', '') AS photo, info['color'] AS color, info['bits'] AS bits
 FROM (SELECT path, image_info(image) AS info FROM images)
 WHERE info['color'] <> 'RGB' ORDER BY photo;

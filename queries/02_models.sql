@@ -1,15 +1,15 @@
--- Models are objects: made, shown, described and dropped by SQL.
+-- Models are created, listed, described and dropped in SQL.
 --
 --     seequel -f queries/02_models.sql
 
--- The set-up's two are there from the start.
+-- The two models from the set-up are registered at start.
 SHOW MODELS;
 
--- Another one takes an ONNX file, and what its author knows about it. Nothing is loaded yet, everything is checked.
+-- Another model takes an ONNX file and its options. They are checked here; the model is loaded on first use.
 CREATE MODEL half FROM '.seequel/models/efficientnet_lite0/model.onnx'
 OPTIONS (crop_fraction '0.5', batch_size '2', concurrency '1');
 
--- Each setting, and where it came from.
+-- Each setting, and where its value came from.
 DESCRIBE MODEL half;
 
 DROP MODEL half;

@@ -1,14 +1,14 @@
--- Two models are better than one: ensembles.
+-- Combine two models in an ensemble.
 --
 --     seequel -f queries/05_ensembles.sql
 
 CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
 
--- Members see the same decoded image, each at its own size.
+-- Each member resizes the image to its own input size.
 CREATE MODEL surer AS ENSEMBLE OF (efficientnet_lite0, efficientnet_lite2) OPTIONS (combine 'max_confidence');
 CREATE MODEL mean AS ENSEMBLE OF (efficientnet_lite0, efficientnet_lite2) OPTIONS (combine 'mean');
 
--- Where the members disagree, who wins? Four calls, but each model runs once for each photo.
+-- The ensembles' predictions where the members disagree. Four calls, but each model runs once for each photo.
 SELECT
   photo,
   lite0['label'] AS lite0,

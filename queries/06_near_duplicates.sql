@@ -1,10 +1,10 @@
--- Which photos look alike? Embeddings for likeness of content, hashes for copies.
+-- Find similar photos: embeddings for similar content, hashes for copies.
 --
 --     seequel -f queries/06_near_duplicates.sql
 
 CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
 
--- A vector for each photo, and one for a smaller copy of it. A file keeps them, so that pairs cost no inference.
+-- A vector for each photo and for smaller copies of some, written to a file, so that comparing pairs needs no inference.
 COPY (
   SELECT regexp_replace(path, '.*/', '') AS photo, embed(image) AS vector, phash(image) AS hash FROM images
   UNION ALL
@@ -12,7 +12,7 @@ COPY (
   FROM (SELECT path, convert(thumbnail(image, 320), 'jpeg') AS copy FROM images WHERE regexp_replace(path, '.*/', '') LIKE 'c%')
 ) TO 'vectors.parquet';
 
--- Pairs of like content: the copies, and the two pictures of one motorcycle.
+-- Pairs with similar content: the copies, and the two photos of one motorcycle.
 SELECT a.photo, b.photo AS looks_like, round(cosine_similarity(a.vector, b.vector), 1) AS likeness
 FROM 'vectors.parquet' a JOIN 'vectors.parquet' b ON a.photo < b.photo
 WHERE cosine_similarity(a.vector, b.vector) > 0.8

@@ -1,20 +1,20 @@
--- Parquet in and out: images as a column, predictions beside them.
+-- Read and write Parquet: images and predictions as columns.
 --
 --     seequel -f queries/08_parquet.sql
 
 CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
 
--- Images travel as they are, in one file with whatever belongs to them.
+-- Encoded images are stored unchanged, in one file with other columns.
 COPY (SELECT regexp_replace(path, '.*/', '') AS photo, image FROM images) TO 'photos.parquet';
 
--- Any binary column is classified, on all cores, from one file too.
+-- Any binary column can be classified, on all cores, even from one file.
 COPY (SELECT photo, classify(image) AS prediction FROM 'photos.parquet') TO 'predictions.parquet';
 
 -- Predictions are columns like any other.
 SELECT prediction['label'] AS label, count(*) AS photos
 FROM 'predictions.parquet' GROUP BY label ORDER BY photos DESC, label LIMIT 5;
 
--- Join them with the images again: small pictures of what is surely an animal.
+-- Join them with the images: thumbnails of images classified with high confidence.
 COPY (
   SELECT photo, prediction['label'] AS label, thumbnail(image, 128) AS image
   FROM 'photos.parquet' JOIN 'predictions.parquet' USING (photo)

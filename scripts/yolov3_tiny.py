@@ -30,7 +30,7 @@ BATCH_NORM_EPSILON = 1e-6
 
 
 def main() -> None:
-    """Reads the arguments, converts, and writes the model whole or not at all."""
+    """Reads the arguments, converts, and writes the model atomically."""
     parser = argparse.ArgumentParser(description="Convert YOLOv3-tiny weights (.weights) to ONNX.")
     parser.add_argument("weights", type=Path, help="the .weights file, in Darknet's format")
     parser.add_argument("model", type=Path, help="the .onnx file to write")
@@ -61,18 +61,18 @@ def build(weights: bytes) -> onnx.ModelProto:
 
 
 class Graph(onnx_graph.OnnxGraph):
-    """A graph that knows Darknet's layers, and takes their numbers in the order of the file."""
+    """A graph with Darknet's layers, which reads their weights in file order."""
 
     def __init__(self, weights: bytes) -> None:
         super().__init__()
         major, minor = np.frombuffer(weights, "<i4", 2)
-        # Three numbers of the version, then how many images it has seen, in 64 bits since 0.2.
+        # Three version numbers, then the number of training images, in 64 bits since 0.2.
         header = 20 if major * 10 + minor >= 2 else 16
         self.numbers = np.frombuffer(weights, "<f4", offset=header)
         self.layers = 0
 
     def take(self, *shape: int) -> np.ndarray:
-        """Hands out the next numbers of the file."""
+        """Returns the next numbers of the file."""
         size = int(np.prod(shape))
         if size > self.numbers.size:
             raise ValueError("the weights end before the architecture does")
@@ -80,7 +80,7 @@ class Graph(onnx_graph.OnnxGraph):
         return taken.reshape(shape).astype(np.float64)
 
     def assert_all_taken(self) -> None:
-        """Raises if the file holds numbers that the architecture has no place for."""
+        """Raises if the file has numbers that the architecture does not use."""
         if self.numbers.size:
             raise ValueError(f"{self.numbers.size} numbers left over")
 
@@ -93,7 +93,7 @@ class Graph(onnx_graph.OnnxGraph):
         return self.node("LeakyRelu", [x], f"{x}.leaky", alpha=LEAK)
 
     def head(self, x: str, channels: int, name: str) -> None:
-        """Adds a convolution that is an output: with a bias, without normalisation and activation."""
+        """Adds an output convolution: with a bias, without normalisation and activation."""
         bias = self.take(HEAD_CHANNELS)
         self.add_convolution(x, name, self.take(HEAD_CHANNELS, channels, 1, 1), bias)
 
@@ -119,7 +119,7 @@ class Graph(onnx_graph.OnnxGraph):
         return self.node("Resize", [x, "", scales], "upsampled", **attributes)
 
     def name(self, kind: str) -> str:
-        """Returns a name nobody has."""
+        """Returns an unused name."""
         self.layers += 1
         return f"{kind}_{self.layers}"
 

@@ -9,7 +9,7 @@ use crate::images::decode::RgbImage;
 use crate::model::runtime::{Batch, Model};
 use crate::model::tensor::{BatchOutput, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
 
-/// Buffers that a batcher writes into. Reused across morsels, because allocating them costs more than a small model's run.
+/// Buffers that a batcher writes into, reused across morsels: allocating them costs more than running a small model.
 #[derive(Debug)]
 pub(crate) struct BatchBuffers {
     /// `Some` if the model takes an image.
@@ -77,8 +77,8 @@ impl<'a> Batcher<'a> {
         Self { plan, context, buffers, given, filled, predictions }
     }
 
-    /// Adds `row`, with `image` if the model takes one, and runs the model if the tensors are then full. The prediction for
-    /// a row without numbers is NULL.
+    /// Adds `row`, with `image` if the model takes one, and runs the model if the tensors are then full. The prediction
+    /// for a row without numbers is NULL.
     pub(crate) fn push(&mut self, row: usize, image: Option<&RgbImage>) -> Result<()> {
         let numbers =
             match self.given.iter().map(|given| given.row(row)).collect::<Result<Option<Vec<_>>, _>>() {

@@ -19,8 +19,8 @@ pub(crate) struct Predictions {
 }
 
 impl Predictions {
-    /// The column of predictions, unless a row failed and `on_error` is `Fail`. Reasons are logged where predictions have no
-    /// field for them. `name` gives a row's name.
+    /// The column of predictions, unless a row failed and `on_error` is `Fail`. Reasons are logged where predictions
+    /// have no field for them. `name` gives a row's name.
     ///
     /// # Errors
     /// The first failure, if `on_error` is `Fail`; errors of `name`.

@@ -1,8 +1,7 @@
 //! The operator that runs models: it appends predictions to its input's rows.
 //!
 //! Above an exchange, a partition has one thread, which works on one morsel at a time. Where the order of rows matters
-//! there is no exchange, and a partition works on several morsels at once and emits them in order. The work itself is in
-//! `worker.rs`.
+//! there is no exchange, and a partition works on several morsels at once and emits them in order. See `worker.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,8 +43,8 @@ pub struct PhysicalCall {
     pub field: FieldRef,
     /// What the model predicts.
     pub request: Request,
-    /// The model's inputs: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`; for other
-    /// inputs numbers and lists of numbers.
+    /// The model's inputs: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`; for
+    /// other inputs numbers and lists of numbers.
     pub inputs: Vec<Arc<dyn PhysicalExpr>>,
     /// The model or ensemble that fills the column.
     pub predictor: Predictor,
@@ -185,8 +184,8 @@ impl ExecutionPlan for InferExec {
         vec![&self.input]
     }
 
-    /// The input's order is kept. If it has none, `true` would make DataFusion sort the input instead of the result: rows
-    /// with image bytes instead of rows with labels.
+    /// The input's order is kept. If it has none, `true` would make DataFusion sort the input instead of the result:
+    /// rows with image bytes instead of rows with labels.
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![self.input.output_ordering().is_some()]
     }

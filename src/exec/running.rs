@@ -33,7 +33,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Cancels all inference of the process and waits until it has ended, but no longer than `most`; returns whether it has.
+/// Cancels all inference of the process and waits at most `most` for it to end; returns whether it has.
 ///
 /// For programs that drop a query and then exit, or go on: the process must not unload ONNX Runtime's globals during a
 /// run, and a call in a branch of CASE runs inside a poll, where dropping the query's stream can't reach it.

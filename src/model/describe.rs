@@ -15,10 +15,10 @@ use crate::model::settings::Source;
 use crate::model::spec::ModelSpec;
 
 impl ModelRegistry {
-    /// `SHOW MODELS`: a row for each model, with what is wrong with it where that is so.
+    /// `SHOW MODELS`: one row per model, with the error of a model that fails to load.
     ///
     /// # Errors
-    /// A bug: columns of unequal length.
+    /// Columns of unequal length, which is a bug.
     pub fn show(&self) -> Result<RecordBatch> {
         let names = self.names();
         let predictors: Vec<_> = names.iter().map(|name| self.predictor(name)).collect();
@@ -26,7 +26,7 @@ impl ModelRegistry {
             let values = predictors.iter().map(|predictor| predictor.as_ref().ok().and_then(describe));
             Arc::new(values.collect::<StringArray>())
         };
-        // Of an ensemble each column says what its members have in common, or lists what they have.
+        // For an ensemble, each column lists the distinct values of its members.
         let listed = |describe: &dyn Fn(&ModelSpec) -> String| {
             column(&|predictor| {
                 Some(predictor.members().iter().map(|member| describe(member.spec())).unique().join(", "))
@@ -49,11 +49,11 @@ impl ModelRegistry {
         Ok(batch.map_err(datafusion::error::DataFusionError::from)?)
     }
 
-    /// `DESCRIBE MODEL`: each setting with its value and where that came from, then what follows for this machine. Of an
-    /// ensemble: how it combines its members, and what each is worth.
+    /// `DESCRIBE MODEL`: each setting with its value and source, then the values derived for this machine. For an
+    /// ensemble: its members, `combine` and the weights.
     ///
     /// # Errors
-    /// As [`Self::predictor`].
+    /// See [`Self::predictor`].
     pub fn describe(&self, name: &str) -> Result<RecordBatch> {
         let lines = match self.predictor(name)? {
             Predictor::Model(model) => describe_model(&model)?,

@@ -2,10 +2,10 @@
 //!
 //! | `combine` | the class | its confidence | `model` |
 //! |---|---|---|---|
-//! | `max_confidence` | of the member that is surest | that member's | that member |
-//! | `mean` | of the highest mean of all members' confidences | that mean | the ensemble |
-//! | `weights` | of the highest weighted mean | that mean | the ensemble |
-//! | `vote` | that most members find best; among equals the one of which they are surer | mean of those members' | the ensemble |
+//! | `max_confidence` | of the most confident member | that member's | that member |
+//! | `mean` | with the highest mean confidence over all members | that mean | the ensemble |
+//! | `weights` | with the highest weighted mean | that mean | the ensemble |
+//! | `vote` | ranked first by most members; ties go to the higher confidence | mean of those members' | the ensemble |
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ use crate::model::settings::keywords;
 use crate::tasks::{Class, Task, top_classes};
 use crate::{Error, Result};
 
-/// Most members: each costs a run for every image, and weights stay numbers that mean something.
+/// Maximum number of members. Each one costs a run per image, and with many more the weights become meaningless.
 const MAX_MEMBERS: usize = 64;
 
 keywords! {
-    /// How the members' predictions become one.
+    /// How the members' predictions are combined.
     pub enum Combine {
-        /// The surest member decides.
+        /// The most confident member decides.
         MaxConfidence = "max_confidence",
         /// The mean of all members' confidences decides.
         Mean = "mean",
@@ -37,26 +37,26 @@ keywords! {
 
 /// Classifiers of the same classes that predict as one.
 ///
-/// Two ensembles are equal if they are the same registration, as models are.
+/// Like models, two ensembles are equal if they are the same registration.
 #[derive(Debug)]
 pub struct Ensemble {
     name: String,
     members: Vec<Arc<Model>>,
     combine: Combine,
-    /// One a member; they add up to 1. Empty unless confidences are averaged.
+    /// One per member; they sum to 1. Empty unless confidences are averaged.
     weights: Vec<f32>,
     /// Number of the registration, unique in the process.
     id: u64,
 }
 
-/// What `CREATE MODEL … AS ENSEMBLE` says.
+/// A parsed `CREATE MODEL … AS ENSEMBLE` statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateEnsemble {
     /// Name of the ensemble in SQL.
     pub name: String,
     /// Replace a model of that name.
     pub or_replace: bool,
-    /// Leave a model of that name as it is.
+    /// Keep an existing model of that name.
     pub if_not_exists: bool,
     /// Names of the members.
     pub members: Vec<String>,
@@ -65,11 +65,11 @@ pub struct CreateEnsemble {
 }
 
 impl Ensemble {
-    /// Checks that `members` can predict as one, and how OPTIONS say they should.
+    /// Checks that `members` can form an ensemble and parses OPTIONS.
     ///
     /// # Errors
-    /// Fewer than two members, one named twice, one that is no classifier, labels that differ; an unknown or malformed
-    /// option.
+    /// Fewer than two members, a duplicate member, a member that is not a classifier, labels that differ; an unknown or
+    /// malformed option.
     pub(crate) fn new(
         name: &str,
         members: Vec<Arc<Model>>,
@@ -86,7 +86,7 @@ impl Ensemble {
             return Err(invalid(key, "an ensemble has combine and weights, no other options".to_owned()));
         }
         let combine = match options.get("combine") {
-            Some(word) => word.parse().map_err(|error| invalid("combine", format!("{error}")))?,
+            Some(value) => value.parse().map_err(|error| invalid("combine", format!("{error}")))?,
             None => Combine::MaxConfidence,
         };
         let weights = weights(combine, options.get("weights"), members.len());
@@ -100,34 +100,34 @@ impl Ensemble {
         &self.name
     }
 
-    /// The models that predict, at least two.
+    /// The member models, at least two.
     #[must_use]
     pub fn members(&self) -> &[Arc<Model>] {
         &self.members
     }
 
-    /// How their predictions become one.
+    /// How their predictions are combined.
     #[must_use]
     pub fn combine(&self) -> Combine {
         self.combine
     }
 
-    /// What each member's confidences count, in the order of the members; empty unless confidences are averaged.
+    /// Weight of each member, in the order of the members; empty unless confidences are averaged.
     #[must_use]
     pub fn weights(&self) -> &[f32] {
         &self.weights
     }
 
-    /// Whether predictions are made of the confidences of all classes, rather than of each member's best class.
+    /// Whether predictions use the confidences of all classes rather than each member's best class.
     pub(crate) fn averages(&self) -> bool {
         !self.weights.is_empty()
     }
 
-    /// The best class where [`Self::averages`] is false, from each member's best; with the member that decided.
+    /// The best class if [`Self::averages`] is false, from each member's best class; with the deciding member, if any.
     pub(crate) fn elect(&self, best: &[Class]) -> Option<(Class, Option<usize>)> {
-        let surest = |a: &(usize, &Class), b: &(usize, &Class)| b.1.confidence > a.1.confidence;
+        let is_higher = |a: &(usize, &Class), b: &(usize, &Class)| b.1.confidence > a.1.confidence;
         if self.combine != Combine::Vote {
-            let winner = best.iter().enumerate().reduce(|a, b| if surest(&a, &b) { b } else { a })?;
+            let winner = best.iter().enumerate().reduce(|a, b| if is_higher(&a, &b) { b } else { a })?;
             return Some((*winner.1, Some(winner.0)));
         }
         let mut votes: BTreeMap<usize, (usize, f32)> = BTreeMap::new();
@@ -141,7 +141,7 @@ impl Ensemble {
         Some((Class { class, confidence: sum / voters as f32 }, None))
     }
 
-    /// The `k` best classes where [`Self::averages`] is true, from each member's confidences of all classes.
+    /// The `k` best classes if [`Self::averages`] is true, from each member's confidences of all classes.
     pub(crate) fn average(&self, confidences: &[&[f32]], k: usize) -> Vec<Class> {
         let classes = confidences.iter().map(|member| member.len()).min().unwrap_or(0);
         let mean = |class: usize| -> f32 {
@@ -187,7 +187,7 @@ fn check_members(name: &str, members: &[Arc<Model>]) -> Result<()> {
     Ok(())
 }
 
-/// The weight of each member where confidences are averaged, else none.
+/// The weight of each member if confidences are averaged, else an empty list.
 fn weights(combine: Combine, given: Option<&String>, members: usize) -> Result<Vec<f32>, String> {
     match (combine, given) {
         (Combine::MaxConfidence | Combine::Vote, None) => Ok(vec![]),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_surest_member_wins_and_the_first_of_equals() {
+    fn most_confident_member_wins_and_ties_go_to_the_first() {
         let ensemble = ensemble(&[]);
         assert_eq!(
             ensemble.elect(&[class(0, 0.5), class(1, 0.9), class(2, 0.9)]),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_majority_beats_a_surer_minority() {
+    fn majority_beats_a_more_confident_minority() {
         let ensemble = ensemble(&[("combine", "vote")]);
         assert_eq!(
             ensemble.elect(&[class(0, 0.25), class(1, 0.9), class(0, 0.5)]),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_shares_of_their_sum() {
+    fn weights_are_normalised_to_sum_to_one() {
         let ensemble = ensemble(&[("combine", "weights"), ("weights", "2, 1,1")]);
         assert_eq!(ensemble.weights(), [0.5, 0.25, 0.25]);
         let ranked = ensemble.average(&[&[1.0, 0.0], &[0.0, 1.0], &[0.0, 1.0]], 2);

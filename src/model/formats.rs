@@ -1,6 +1,6 @@
-//! Real runs of graphs that take pixels in every way that CREATE MODEL offers.
+//! Runs graphs with every input format that CREATE MODEL supports.
 //!
-//! The graphs average each channel, so that the output of ONNX Runtime shows its input.
+//! The graphs average each channel, so that the output of ONNX Runtime reflects its input.
 
 use datafusion::physical_plan::metrics::Time;
 use prost::Message;
@@ -13,8 +13,8 @@ use crate::model::tensor::{Preprocessor, Tensor};
 
 const COLOUR: [u8; 3] = [50, 100, 200];
 
-/// ONNX's `ModelProto` with what Seequel never reads: the operator set and attributes. Encoded messages that follow each
-/// other are one message of all their fields.
+/// The fields of ONNX's `ModelProto` that Seequel never reads: the operator set and attributes. Concatenated protobuf
+/// messages decode as one message with the fields of both.
 #[derive(Clone, PartialEq, Message)]
 struct Rest {
     #[prost(message, optional, tag = "7")]
@@ -55,12 +55,12 @@ struct Attribute {
     int: i64,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     ints: Vec<i64>,
-    /// `AttributeProto.AttributeType`: 2 is an INT, 7 are INTS.
+    /// `AttributeProto.AttributeType`: 2 is INT, 7 is INTS.
     #[prost(int32, tag = "20")]
     kind: i32,
 }
 
-/// `pixels` as they are, averaged to `means` of `[batch, 3, 1, 1]`.
+/// A graph that averages `pixels` to `means` of `[batch, 3, 1, 1]`.
 fn averages(element: &str, shape: &str) -> Vec<u8> {
     let batch = shape.split(',').next().unwrap();
     let onnx = Onnx::new()
@@ -70,7 +70,7 @@ fn averages(element: &str, shape: &str) -> Vec<u8> {
     runnable(&onnx, vec![])
 }
 
-/// `pixels` of bytes and channels last, averaged in single precision.
+/// A graph that averages channels-last `uint8` `pixels` in single precision.
 fn averages_of_bytes() -> Vec<u8> {
     let node = |input: &str, op_type: &str, output: &str, attribute| Node {
         input: input.to_owned(),
@@ -95,7 +95,7 @@ fn runnable(onnx: &Onnx, nodes: Vec<Node>) -> Vec<u8> {
     [rest.encode_to_vec(), onnx.bytes()].concat()
 }
 
-/// What the model returns for `rows` images of [`COLOUR`], three numbers a row.
+/// Outputs of the model for `rows` images of [`COLOUR`], three numbers per row.
 fn outputs(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     let folder = Folder::classifier().unwrap();
     std::fs::write(folder.path().join("model.onnx"), onnx).unwrap();
@@ -114,14 +114,14 @@ fn outputs(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32
     let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
     let outputs = [spec.output.name.clone()];
     let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
-    let given = Model::new(spec, Runtime::new(&home))
+    let outputs = Model::new(spec, Runtime::new(&home))
         .run(&batch, &outputs, &times, &Cancellation::default())?
         .unwrap();
-    Ok((0..rows).flat_map(|row| given[0].floats(row).unwrap().to_vec()).collect())
+    Ok((0..rows).flat_map(|row| outputs[0].floats(row).unwrap().to_vec()).collect())
 }
 
 #[test]
-fn single_and_half_precision_of_any_size_and_batch() -> Result<()> {
+fn float32_and_float16_of_any_size_and_batch() -> Result<()> {
     for element in ["float32", "float16"] {
         let open = averages(element, "batch,3,height,width");
         assert_eq!(outputs(&open, &[("input_size", "4")], 2)?, [50.0, 100.0, 200.0].repeat(2));
@@ -131,21 +131,21 @@ fn single_and_half_precision_of_any_size_and_batch() -> Result<()> {
 }
 
 #[test]
-fn a_fixed_batch_is_filled_up_and_cut() -> Result<()> {
+fn fixed_batch_is_padded_and_truncated() -> Result<()> {
     let fixed = averages("float32", "4,3,4,4");
     assert_eq!(outputs(&fixed, &[], 3)?, [50.0, 100.0, 200.0].repeat(3));
     Ok(())
 }
 
 #[test]
-fn blue_comes_first_if_said() -> Result<()> {
+fn bgr_reverses_the_channels() -> Result<()> {
     let open = averages("float32", "batch,3,4,4");
     assert_eq!(outputs(&open, &[("channels", "BGR")], 1)?, [200.0, 100.0, 50.0]);
     Ok(())
 }
 
 #[test]
-fn means_and_deviations_of_bytes_and_of_shares_agree() -> Result<()> {
+fn mean_and_std_agree_with_and_without_rescale() -> Result<()> {
     let open = averages("float32", "batch,3,4,4");
     let shares = [("rescale", "1/255"), ("mean", "0.2,0.4,0.4"), ("std", "0.5")];
     let bytes = [("mean", "51,102,102"), ("std", "127.5")];
@@ -158,7 +158,7 @@ fn means_and_deviations_of_bytes_and_of_shares_agree() -> Result<()> {
 }
 
 #[test]
-fn bytes_with_channels_last() -> Result<()> {
+fn uint8_with_channels_last() -> Result<()> {
     let bytes = averages_of_bytes();
     assert_eq!(outputs(&bytes, &[("input_size", "5x3")], 2)?, [50.0, 100.0, 200.0].repeat(2));
     let letterbox = [("input_size", "6x10"), ("resize", "letterbox"), ("padding", "0")];

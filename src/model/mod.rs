@@ -1,6 +1,7 @@
-//! Models: from the words of `CREATE MODEL` to numbers in a tensor.
+//! Models: from a `CREATE MODEL` statement to predictions.
 //!
-//! How a statement becomes a [`ModelSpec`], without ONNX Runtime and without guessing:
+//! [`ModelSpec::resolve`] resolves a statement to a [`ModelSpec`] without ONNX Runtime. A model that can't run is rejected
+//! here, with an error that names the option or file at fault, rather than during a query:
 //!
 //! ```text
 //!  CREATE MODEL vit FROM 'vit/' OPTIONS (labels 'labels.txt', …)
@@ -11,19 +12,16 @@
 //!  vit/preprocessor_config.json ── hugging_face, timm ─────── ┤
 //!  vit/config.json ─────────────── hugging_face, timm ─────── ┤
 //!          │                                                  ▼
-//!          └─ proto ─ graph ─ what the file fixes ──► input, output, labels, resources ──► spec
+//!          └─ proto ─ graph ─ fixed values ──────────► input, output, labels, resources ──► spec
 //!                                                     every option resolved once,
 //!                                                     checked against the graph
 //! ```
 //!
-//! and how a [`Model`] runs:
+//! A [`Model`] then runs:
 //!
 //! ```text
-//!  RgbImage ─ preprocess ─► tensor ─ pool: a session of onnx ─► numbers ─ classification, detection ─► predictions
+//!  RgbImage ─ preprocess ─► tensor ─ pool: a session ─► numbers ─ classification, detection ─► predictions
 //! ```
-//!
-//! [`ModelSpec::resolve`] does all of the former. A model that could not run is refused there, with an error that names the
-//! option or file to blame, and not at the millionth image.
 
 pub mod input;
 pub mod onnx;

@@ -1,4 +1,4 @@
-//! What a name in a query stands for: a model, or an ensemble of models; and what either can predict.
+//! What a model name in a query refers to: a model or an ensemble; and the predictions it supports.
 
 use std::slice;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::tasks::{Labels, Task, field_type};
 pub enum Predictor {
     /// One model.
     Model(Arc<Model>),
-    /// Several that predict as one.
+    /// Several models that predict as one.
     Ensemble(Arc<Ensemble>),
 }
 
@@ -50,7 +50,7 @@ impl Predictor {
         self.members().iter().any(|model| model.spec().image().is_some())
     }
 
-    /// Names of the classes: an ensemble's members agree on them.
+    /// Names of the classes, which are the same for all members of an ensemble.
     pub(crate) fn labels(&self) -> &Labels {
         match self {
             Self::Model(model) => &model.spec().labels,
@@ -58,10 +58,10 @@ impl Predictor {
         }
     }
 
-    /// The type of the predictions for `request` on inputs of such types. Looks at specifications only.
+    /// The type of the predictions for `request` on `inputs` of these types. Reads specifications only.
     ///
     /// # Errors
-    /// A plan error that starts with the function's signature: a request that this can't serve, or not on that.
+    /// A plan error that starts with the function's signature: an unsupported request, or unsupported inputs for it.
     pub fn prediction_type(&self, request: Request, inputs: &[DataType]) -> Result<DataType> {
         self.assign(request, inputs)?;
         let data_type = match self {
@@ -71,12 +71,12 @@ impl Predictor {
         data_type.or_else(|reason| plan_err!("{}: model '{}' {reason}", request.signature(), self.name()))
     }
 
-    /// Which of a call's inputs, of types `inputs`, go to which of the model's.
+    /// Assigns a call's arguments, of types `inputs`, to the model's inputs.
     ///
     /// # Errors
-    /// A plan error that starts with the function's signature: inputs that are not the model's.
+    /// A plan error that starts with the function's signature: arguments that don't fit the model's inputs.
     pub(crate) fn assign(&self, request: Request, inputs: &[DataType]) -> Result<Assignment> {
-        // The members of an ensemble are classifiers of images alone.
+        // The members of an ensemble are classifiers that take only an image.
         let spec = self.members()[0].spec();
         match (request, inputs) {
             (Request::Predict, _) => assign(&spec.inputs, request.signature(), self.name(), inputs),
@@ -103,7 +103,7 @@ fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, Strin
             Err(format!("is for {task}, not for image-classification"))
         }
         Request::Embed => match &spec.embedding {
-            // Lengths are bounded where they are resolved.
+            // Lengths are limited when they are resolved.
             Some(output) => Ok(embedding_type(output.length as i32)),
             None => {
                 Err("has no output that is a vector beside its scores; the option embedding names one"

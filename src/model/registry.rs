@@ -1,7 +1,7 @@
 //! The models and ensembles of an engine, by name.
 //!
-//! Models of the set-up, `home/models/<name>/model.onnx`, are there from the start; their files are read when they are
-//! first used, so that a session that needs none of them starts at once.
+//! Installed models, `home/models/<name>/model.onnx`, are registered at the start. Their files are read on first use, so
+//! that a session that uses none of them starts immediately.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::model::settings::CreateModel;
 use crate::model::spec::ModelSpec;
 use crate::{Error, Result};
 
-/// The file that makes a folder under `home/models` a model.
+/// File name of the model in a folder of `home/models`.
 const MODEL_FILE: &str = "model.onnx";
 
 /// Models by name, shared by the sessions of an engine.
@@ -31,13 +31,13 @@ pub struct ModelRegistry {
 
 #[derive(Debug, Clone)]
 enum Entry {
-    /// A model of the set-up that nobody has asked for yet.
+    /// An installed model that has not been used yet.
     Found(PathBuf),
     Registered(Predictor),
 }
 
 impl ModelRegistry {
-    /// A registry with the models found in `home/models`, to run on the ONNX Runtime found in `home/lib` or elsewhere.
+    /// A registry of the models in `home/models`, run by the ONNX Runtime in `home/lib` or another location.
     #[must_use]
     pub fn new(home: impl AsRef<Path>) -> Self {
         let home = home.as_ref();
@@ -45,10 +45,10 @@ impl ModelRegistry {
         Self { home: home.to_owned(), runtime: Runtime::new(home), entries }
     }
 
-    /// The model of that name, in this spelling or in lower case, as SQL folds names.
+    /// The model of that name, exact or in lower case, as SQL folds names.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], what is wrong with the files of a model of the set-up, or that it is an ensemble.
+    /// [`Error::UnknownModel`], an error in the files of an installed model, or a name of an ensemble.
     pub fn get(&self, name: &str) -> Result<Arc<Model>> {
         match self.predictor(name)? {
             Predictor::Model(model) => Ok(model),
@@ -59,10 +59,10 @@ impl ModelRegistry {
         }
     }
 
-    /// The model or ensemble of that name, in this spelling or in lower case, as SQL folds names.
+    /// The model or ensemble of that name, exact or in lower case, as SQL folds names.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], or what is wrong with the files of a model of the set-up.
+    /// [`Error::UnknownModel`], or an error in the files of an installed model.
     pub fn predictor(&self, name: &str) -> Result<Predictor> {
         let folded = name.to_lowercase();
         let found = |(name, entry): (&String, &Entry)| (name.clone(), entry.clone());
@@ -80,13 +80,13 @@ impl ModelRegistry {
         }
     }
 
-    /// The names of all models, in order. Reads no file.
+    /// The names of all models, sorted. Reads no file.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.entries.read().keys().cloned().collect()
     }
 
-    /// Registers a model of the set-up, unless another use of it, or CREATE, was faster.
+    /// Registers an installed model, unless a concurrent use or CREATE has registered one.
     fn register_found(&self, name: &str, model: Arc<Model>) -> Predictor {
         let model = Predictor::Model(model);
         match self.entries.write().get_mut(name) {
@@ -99,11 +99,10 @@ impl ModelRegistry {
         }
     }
 
-    /// Fetches the file of a statement that names one elsewhere, and returns the statement with the path it has here.
-    /// A name that is taken fetches nothing.
+    /// Fetches a remote file and returns the statement with its local path. If the name is taken, fetches nothing.
     ///
     /// # Errors
-    /// A location that can't be reached or refuses, a file that is too large or not the one of the option `sha256`.
+    /// An unreachable location, a rejected request, a file that is too large or differs from the option `sha256`.
     pub async fn fetch(&self, statement: CreateModel) -> Result<CreateModel> {
         let is_taken = self.entries.read().contains_key(&statement.name) && !statement.or_replace;
         if is_taken {
@@ -117,24 +116,24 @@ impl ModelRegistry {
         Ok(CreateModel { location, ..statement })
     }
 
-    /// Registers a model of a local file; see [`Self::fetch`]. Reads its files, and loads nothing.
+    /// Registers a model from a local file; see [`Self::fetch`]. Reads its files, but loads no session.
     ///
     /// # Errors
-    /// A name that is taken, a location that is no file, and everything that is wrong with file or options.
+    /// A name that is taken, a location that is not a file, an invalid file or option.
     pub fn create(&self, statement: &CreateModel) -> Result<()> {
         let CreateModel { name, or_replace, if_not_exists, location: _, options } = statement;
         self.register(name, *or_replace, *if_not_exists, || {
             let model = self.resolve(name, &local_file(statement)?, options)?;
-            // Asks the runtime, if it is installed, whether the device is available.
+            // Checks that the device is available, if the runtime is installed.
             model.provider()?;
             Ok(Predictor::Model(model))
         })
     }
 
-    /// Registers an ensemble. Reads the files of members that nobody used yet, and loads nothing.
+    /// Registers an ensemble. Reads the files of members not used before, but loads no session.
     ///
     /// # Errors
-    /// A name that is taken, and everything that is wrong with members or options.
+    /// A name that is taken, an invalid member or option.
     pub fn create_ensemble(&self, statement: &CreateEnsemble) -> Result<()> {
         let CreateEnsemble { name, or_replace, if_not_exists, members, options } = statement;
         self.register(name, *or_replace, *if_not_exists, || {
@@ -151,7 +150,7 @@ impl ModelRegistry {
         })
     }
 
-    /// Registers what `make` makes, unless the name is taken or of use to an ensemble.
+    /// Registers the result of `make`, unless the name is taken or is that of an ensemble's member.
     fn register(
         &self,
         name: &str,
@@ -171,17 +170,17 @@ impl ModelRegistry {
             Err(_) if if_not_exists => return Ok(()),
             result => result?,
         }
-        let made = make()?;
+        let predictor = make()?;
         let mut entries = self.entries.write();
         match check(&entries) {
             Err(_) if if_not_exists => return Ok(()),
             result => result?,
         }
-        entries.insert(name.to_owned(), Entry::Registered(made));
+        entries.insert(name.to_owned(), Entry::Registered(predictor));
         Ok(())
     }
 
-    /// `DROP MODEL`: forgets a model. Queries that use it finish; its files stay.
+    /// `DROP MODEL`: unregisters a model. Running queries finish with it; its files are kept.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], unless `if_exists`; a member of an ensemble.
@@ -213,7 +212,7 @@ impl ModelRegistry {
     }
 }
 
-/// Refuses to take a model from the ensembles that it is a member of.
+/// Returns an error if the model is a member of an ensemble.
 fn check_unused(entries: &BTreeMap<String, Entry>, name: &str) -> Result<()> {
     let has_member = |entry: &&Entry| match entry {
         Entry::Registered(Predictor::Ensemble(ensemble)) => {
@@ -231,7 +230,7 @@ fn check_unused(entries: &BTreeMap<String, Entry>, name: &str) -> Result<()> {
     }
 }
 
-/// The models in the folders of `folder`, by folder name. A folder that can't be read has none.
+/// The models in the subfolders of `folder`, by subfolder name; none if `folder` can't be read.
 fn found_in(folder: &Path) -> BTreeMap<String, Entry> {
     let folders = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let models = folders.filter_map(|entry| {

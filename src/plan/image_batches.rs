@@ -1,8 +1,8 @@
 //! Limits the size of batches with image bytes.
 //!
-//! DataFusion's operators emit batches of 8,192 rows, and filters and repartitioning join small batches up to that size.
-//! For labels that is little; for images it is gigabytes, and the models idle until the first such batch is complete. In
-//! plans with images or inference, operators that carry bytes therefore work on a few rows at a time:
+//! DataFusion's operators emit batches of 8,192 rows, and filters and repartitioning join small batches up to that
+//! size. For labels that is little; for images it is gigabytes, and the models idle until the first such batch is
+//! complete. In plans with images or inference, operators that carry bytes therefore work on a few rows at a time:
 //!
 //! ```text
 //!  InferExec                             InferExec
@@ -35,10 +35,10 @@ use crate::exec::exchange::{InferExchangeExec, MorselRows};
 use crate::images::scan::ImagesExec;
 use crate::images::webdataset::WebDatasetExec;
 
-/// Rows of a batch with image bytes: some morsels for every core of a large machine, and only a few megabytes of images.
+/// Rows of a batch with image bytes: some morsels for every core of a large machine, and only a few megabytes.
 const IMAGE_BATCH_ROWS: usize = 32;
 
-/// Physical optimizer rule, run after DataFusion's own: bounds batches with image bytes in plans with images or inference.
+/// Physical rule, run after DataFusion's own: bounds batches with image bytes in plans with images or inference.
 #[derive(Debug, Default)]
 pub struct ImageBatches {}
 

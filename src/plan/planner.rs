@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The number of workers is what the models' pools can use, but no more than the session's `target_partitions`. An
-//! exchange loses the order of rows. If the input has one (from ORDER BY in a subquery), its partitions are kept instead,
-//! and each works on several morsels at once, in order.
+//! exchange loses the order of rows. If the input has one (from ORDER BY in a subquery), its partitions are kept
+//! instead, and each works on several morsels at once, in order.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! The optimizer rule that bounds the memory for writing Parquet with large rows.
 //!
-//! A row group is written when it is complete, and read as a whole. DataFusion completes one after a million rows, which
-//! is little for labels, five gigabytes for embeddings and a hundred for images. `COPY` of bytes therefore closes row
-//! groups by size, as does `COPY` of lists from models. DataFusion's writer that encodes columns in parallel ignores
-//! sizes, so the other one is used; models take longer than either.
+//! A row group is written when it is complete, and read as a whole. DataFusion completes one after a million rows,
+//! which is little for labels, five gigabytes for embeddings and a hundred for images. `COPY` of bytes therefore closes
+//! row groups by size, as does `COPY` of lists from models. DataFusion's writer that encodes columns in parallel
+//! ignores sizes, so the other one is used; models take longer than either.
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::Result;

@@ -97,8 +97,8 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     Ok(engine)
 }
 
-/// The SQL to run, before the prompt if there is one: start-up files, then `--file`, then `--command`, or standard input
-/// if neither is given.
+/// The SQL to run, before the prompt if there is one: start-up files, then `--file`, then `--command`, or standard
+/// input if neither is given.
 fn read_sources(args: &Args, interactive: bool) -> Result<Vec<Source>> {
     let mut sources =
         args.startup_files().iter().map(|path| Source::file(path)).collect::<Result<Vec<_>>>()?;

@@ -1,4 +1,4 @@
-//! The prompt: reads an entry, runs it, prints what comes of it, and starts over.
+//! The prompt: reads entries, runs them and prints their results.
 
 use std::env;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::shell::prompt::command::Command;
 use crate::shell::prompt::{Assistant, Names};
 use crate::shell::{report_error, to_stderr};
 
-/// Runs what the user enters until they leave. Statements that fail are reported, and the session goes on.
+/// Runs the user's entries until they quit. Errors are reported and the session continues.
 pub(crate) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Result<(), Stop> {
     let mut terminal = Terminal::open()?;
     if !quiet {
@@ -24,7 +24,7 @@ pub(crate) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Resul
         say(&format!("Seequel {version} on DataFusion {DATAFUSION_VERSION}; \\? lists commands\n"))?;
     }
     loop {
-        // a statement may have changed what there is, and how SQL is read
+        // A statement may have changed the names and the dialect.
         let names = Names::of(runner.engine()).await;
         let assistant = Assistant { dialect: runner.sql_options().dialect, names };
         let Some(entry) = terminal.read_entry(assistant)? else {
@@ -48,7 +48,7 @@ impl From<ReadlineError> for Stop {
     }
 }
 
-/// The line editor, whose history outlives the session.
+/// The line editor, with a history that persists across sessions.
 struct Terminal {
     editor: Editor<Assistant, DefaultHistory>,
     history: Option<PathBuf>,
@@ -65,7 +65,7 @@ impl Terminal {
         Ok(Self { editor, history })
     }
 
-    /// The next entry, or `None` if the user leaves by Ctrl-D.
+    /// The next entry, or `None` after Ctrl-D.
     fn read_entry(&mut self, assistant: Assistant) -> rustyline::Result<Option<String>> {
         self.editor.set_helper(Some(assistant));
         loop {
@@ -74,7 +74,7 @@ impl Terminal {
                     self.save_history();
                     return Ok(Some(entry));
                 }
-                // Ctrl-C throws away what was typed
+                // Ctrl-C discards the typed text.
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Ok(None),
                 Err(error) => return Err(error),
@@ -82,7 +82,7 @@ impl Terminal {
         }
     }
 
-    /// Saves as we go, since a session may end in ways we don't notice; that it can't be saved is no reason to stop.
+    /// Saves the history after each entry, because a session may be killed. An error is logged only.
     fn save_history(&mut self) {
         let Some(file) = &self.history else { return };
         if let Err(error) = self.editor.append_history(file) {

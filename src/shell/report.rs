@@ -1,4 +1,4 @@
-//! Errors as a user wants to read them: what is wrong, and where in the SQL.
+//! Formats errors for users: a message, and the position in the SQL.
 //!
 //! ```text
 //! Error: Expected: an expression, found: FROM
@@ -22,11 +22,10 @@ use super::source::Source;
 use crate::Error;
 use crate::stores::explain;
 
-/// Characters of a line that are shown before and behind the wrong one: statements that programs write can be lines
-/// of megabytes.
+/// Characters of a line shown before and after the error: lines of generated statements can have megabytes.
 const CONTEXT: usize = 60;
 
-/// What is wrong, with its place in `source` if the error knows it.
+/// The message of an error, with its position in `source` if it has one.
 pub(crate) fn render(error: &Error, source: &Source) -> String {
     let Error::DataFusion(error) = error else {
         return message(error);
@@ -41,7 +40,7 @@ pub(crate) fn render(error: &Error, source: &Source) -> String {
     errors.collect::<Vec<_>>().join("\n")
 }
 
-/// What is wrong with a place in `source`.
+/// A message with a position in `source`.
 pub(crate) fn at(
     TokenLocation { line, column }: TokenLocation,
     mut message: String,
@@ -51,7 +50,7 @@ pub(crate) fn at(
     message
 }
 
-/// What is wrong, in a sentence without the names of the error types it travelled in.
+/// The message of an error, without the names of the error types that wrap it.
 pub(crate) fn message(error: &Error) -> String {
     match error {
         Error::DataFusion(error) => query_message(error),
@@ -84,12 +83,12 @@ fn query_message(error: &DataFusionError) -> String {
     }
 }
 
-/// Whether this is an error of Seequel's in DataFusion's wrappers, which name the rules of the planner it came through.
+/// Whether this is a Seequel error in DataFusion's context, which names the planner rules that it passed through.
 fn is_ours(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<Error>())
 }
 
-/// Errors of other libraries may hold ours again.
+/// The message of another library's error, which may contain one of ours.
 fn foreign_message(error: &(dyn StdError + 'static)) -> String {
     if let Some(error) = error.downcast_ref::<Error>() {
         return message(error);
@@ -115,12 +114,12 @@ fn location(error: &DataFusionError, text: &str) -> Option<Location> {
     };
     match split_position(error) {
         (_, Some(location)) => Some(location),
-        // the parser gives the end of the text no position
+        // The parser gives no position for the end of the text.
         (message, None) => message.ends_with("found: EOF").then(|| end_of(text)),
     }
 }
 
-/// The parser's message and the position that it has at its end.
+/// Splits the position off the end of the parser's message.
 fn split_position(error: &ParserError) -> (&str, Option<Location>) {
     let message = match error {
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.as_str(),
@@ -133,7 +132,7 @@ fn split_position(error: &ParserError) -> (&str, Option<Location>) {
     split.map_or((message, None), |(message, location)| (message, Some(location)))
 }
 
-/// Just behind the last character that is no blank.
+/// The position after the last non-blank character.
 fn end_of(text: &str) -> Location {
     let text = text.trim_end();
     let last_line = text.rsplit('\n').next().unwrap_or_default();
@@ -141,18 +140,18 @@ fn end_of(text: &str) -> Location {
     Location { line: line as u64, column: last_line.chars().count() as u64 + 1 }
 }
 
-/// Appends the position and, if it is inside the text, its line with a mark below.
+/// Appends the position and, if it is inside the text, its line with a marker below.
 fn point_at(Location { line, column }: Location, source: &Source, message: &mut String) {
     let number = line.to_string();
     let gutter = " ".repeat(number.len());
-    // writing to a String cannot fail
+    // Writing to a String can't fail.
     let _ = write!(message, "\n{gutter}--> {}:{line}:{column}", source.name);
     if let Some((excerpt, mark)) = excerpt(&source.text, line, column) {
         let _ = write!(message, "\n{gutter} |\n{number} | {excerpt}\n{gutter} | {mark}");
     }
 }
 
-/// The part of a line around a column, and a `^` indented to stand below that column. Lines and columns start at 1.
+/// The part of a line around a column, and a `^` indented to that column. Lines and columns start at 1.
 fn excerpt(text: &str, line: u64, column: u64) -> Option<(String, String)> {
     let line = text.split('\n').nth(usize::try_from(line).ok()?.checked_sub(1)?)?.trim_end();
     let column = usize::try_from(column).ok()?.checked_sub(1)?;
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_stands_below_the_wrong_token() {
+    fn the_wrong_token_is_marked() {
         insta::assert_snapshot!(syntax_error("SELECT 1;\n\n  SELECT a FRM b;"), @r"
         Expected: end of statement, found: b
          --> a.sql:3:16
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_ends_too_early_is_marked_at_its_end() {
+    fn an_incomplete_statement_is_marked_at_its_end() {
         insta::assert_snapshot!(syntax_error("SELECT 1;\nCREATE MODEL a\n  \n"), @r"
         Expected: FROM, found: EOF
          --> a.sql:2:15
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_without_an_end_is_marked_at_its_start() {
+    fn an_unterminated_string_is_marked_at_its_start() {
         insta::assert_snapshot!(syntax_error("SELECT 'é', 'oops\n;"), @r"
         Unterminated string literal
          --> a.sql:1:13
@@ -221,20 +220,20 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_shown_in_part() {
+    fn long_lines_are_truncated() {
         let text = format!("SELECT {}1 1{}", "12, ".repeat(100_000), ", 12".repeat(100_000));
         let report = syntax_error(&text);
         assert!(report.contains(":1:400010\n") && report.len() < 500, "{report}");
     }
 
     #[test]
-    fn deep_nesting_names_the_limit() {
+    fn the_error_of_deep_nesting_names_the_limit() {
         let report = syntax_error(&"(".repeat(1000));
         assert_eq!(report, "the statement is nested too deeply (current limit: 50)");
     }
 
     #[test]
-    fn wrappers_do_not_show() {
+    fn wrappers_are_not_shown() {
         let unknown = || Error::UnknownModel { name: "nope".to_string(), hint: "make one".to_string() };
         let expected = "there is no model 'nope'; make one";
         let external = DataFusionError::from(unknown());

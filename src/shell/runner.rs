@@ -1,4 +1,4 @@
-//! Runs texts of SQL and commands, one after the other, up to the first that fails.
+//! Runs SQL statements and commands in order, up to the first that fails.
 
 use std::io;
 use std::path::Path;
@@ -19,17 +19,17 @@ use crate::shell::prompt::command::Command;
 use crate::sql::{Script, Statement};
 use crate::{Engine, Error, Result, sql};
 
-/// Files that may run each other by `\i`: more than anyone needs, fewer than a circle makes.
+/// Maximum nesting depth of `\i`, to stop files that include each other.
 const MAX_DEPTH: usize = 16;
 
-/// Why a run ended before its time.
+/// Why a run ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// A message for the user.
     Failed(String),
     /// `\q`.
     Quit,
-    /// Nobody reads the output any more.
+    /// The reader of the output has closed it.
     OutputClosed,
     /// Ctrl-C.
     Interrupted,
@@ -51,7 +51,7 @@ impl From<PrintError> for Stop {
     }
 }
 
-/// What commands change about a session.
+/// Settings of a session that commands change.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) printer: Printer,
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
     pub(crate) output: Output,
 }
 
-/// An engine, and where its results go. Clones share both.
+/// An engine and the settings for its results. Clones share both.
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
     engine: Engine,
@@ -82,7 +82,7 @@ impl Runner {
         &self.progress
     }
 
-    /// How the session wants SQL to be read at the moment.
+    /// The session's current SQL parser options.
     pub(crate) fn sql_options(&self) -> SqlParserOptions {
         self.engine.context().state_ref().read().config().options().sql_parser.clone()
     }
@@ -116,15 +116,15 @@ impl Runner {
 
     async fn execute(&self, statement: Statement) -> Result<(), PrintError> {
         let started = Instant::now();
-        // a plan or a description cut short would be of no use
+        // A truncated plan or description would be of no use.
         let all_rows = statement.is_introspection();
         let Settings { printer, timing, mut output } = self.settings.lock().clone();
         let mut watch = None;
         let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
-        let made = watch.and_then(|watch| watch.inference());
+        let inference = watch.and_then(|watch| watch.inference());
         let mut summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
-        summary.inference = summary.inference.or(made);
+        summary.inference = summary.inference.or(inference);
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }
 
@@ -158,7 +158,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Runs a file; `\q` in it ends no more than that.
+    /// Runs a file; `\q` in it ends only that file.
     async fn include(&self, file: &Path, depth: usize) -> Result<(), Stop> {
         if depth > MAX_DEPTH {
             let reason = format!("\\i: {MAX_DEPTH} files run each other; is one of them its own?");
@@ -185,7 +185,7 @@ fn on_or_off(switch: bool) -> &'static str {
     if switch { "on" } else { "off" }
 }
 
-/// What is no result goes to standard output whatever `\o` says.
+/// Prints a message that is not a result to standard output, regardless of `\o`.
 pub(crate) fn say(text: &str) -> Result<(), PrintError> {
     printer::write(&mut io::stdout(), text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! `\show`: an image as coloured half-blocks, two pixels a character, which any terminal with colours can draw.
+//! `\show`: an image as coloured half-blocks, two pixels per character, for any terminal with colours.
 //!
 //! ```text
 //!  path ─ SELECT image ─► bytes ─ decode, no larger than needed ─► RGB ─ shrink to the terminal ─► ▀ ▀ ▀
@@ -24,23 +24,23 @@ use crate::images::decode;
 use crate::images::decode::{Limits, RgbImage};
 use crate::shell::print::ShortCells;
 
-/// Characters of a line, and lines, at most: a thumbnail, however large the terminal.
+/// Maximum size in characters and lines: a thumbnail, however large the terminal.
 const MAX_COLUMNS: u32 = 80;
 const MAX_LINES: u32 = 30;
 
-/// How a terminal is told a colour.
+/// How colours are sent to a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Colours {
-    /// By 8 bits of red, green and blue.
+    /// As 8 bits each of red, green and blue.
     True,
-    /// By a number of the palette of 256, whose entries 16 to 231 are a cube of 6 × 6 × 6.
+    /// As an index in the palette of 256 colours, whose entries 16 to 231 are a 6 × 6 × 6 cube.
     Palette,
 }
 
-/// The first image of a location, drawn for the terminal, above what it is.
+/// The first image of a location, drawn for the terminal, with its description below.
 ///
 /// # Errors
-/// No terminal or none with colours, a location without images, an image that can't be read or decoded.
+/// No terminal with colours, a location without images, or an image that can't be read or decoded.
 pub(crate) async fn draw(engine: &Engine, location: &str) -> crate::Result<String> {
     let colours =
         colours(|name| env::var(name).ok()).filter(|_| io::stdout().is_terminal()).ok_or_else(|| {
@@ -49,7 +49,7 @@ pub(crate) async fn draw(engine: &Engine, location: &str) -> crate::Result<Strin
             )
         })?;
     let (lines, columns) = Term::stdout().size();
-    // the caption and the next prompt stay on the screen too
+    // Leave room for the caption and the next prompt.
     let lines = u32::from(lines.saturating_sub(3)).clamp(1, MAX_LINES);
     let columns = u32::from(columns).clamp(1, MAX_COLUMNS);
 
@@ -85,16 +85,16 @@ async fn first_image(engine: &Engine, location: &str) -> Result<(String, BinaryV
     Ok((path, images.clone()))
 }
 
-/// What the environment says of the terminal; `None` where it knows no more than 16 colours.
+/// The terminal's colours according to the environment; `None` if it has at most 16.
 fn colours(variable: impl Fn(&str) -> Option<String>) -> Option<Colours> {
-    let says = |name: &str, words: &[&str]| {
+    let contains = |name: &str, words: &[&str]| {
         variable(name).is_some_and(|value| words.iter().any(|word| value.contains(word)))
     };
-    if says("COLORTERM", &["truecolor", "24bit"])
-        || says("TERM", &["direct", "kitty", "ghostty", "alacritty"])
+    if contains("COLORTERM", &["truecolor", "24bit"])
+        || contains("TERM", &["direct", "kitty", "ghostty", "alacritty"])
     {
         Some(Colours::True)
-    } else if says("TERM", &["256color"]) {
+    } else if contains("TERM", &["256color"]) {
         Some(Colours::Palette)
     } else {
         None
@@ -132,7 +132,7 @@ fn half_blocks(pixels: &image::RgbImage, colours: Colours) -> String {
 
 /// The escape sequence (SGR) that sets the foreground (38) or background (48).
 fn push_colour(text: &mut String, ground: u8, [red, green, blue]: [u8; 3], colours: Colours) {
-    // writing to a String cannot fail
+    // Writing to a String can't fail.
     let _ = match colours {
         Colours::True => write!(text, "\x1b[{ground};2;{red};{green};{blue}m"),
         Colours::Palette => {
@@ -184,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_tells_the_colours() {
+    fn colours_depend_on_the_environment() {
         let of = |name: &'static str, value: &'static str| {
-            colours(move |asked: &str| (asked == name).then(|| value.to_owned()))
+            colours(move |variable: &str| (variable == name).then(|| value.to_owned()))
         };
         assert_eq!(of("COLORTERM", "truecolor"), Some(Colours::True));
         assert_eq!(of("TERM", "xterm-kitty"), Some(Colours::True));

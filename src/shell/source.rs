@@ -1,4 +1,4 @@
-//! Texts of SQL, with the names that errors call them by.
+//! SQL texts, with their names in errors.
 
 use std::fs;
 use std::io::{self, Read};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// A text of statements.
+/// A text with SQL statements.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// A path, or a word for where else it comes from.
+    /// A path, or the name of another origin.
     pub(crate) name: String,
     /// Statements separated by `;`.
     pub(crate) text: String,
@@ -40,7 +40,7 @@ impl Source {
         Ok(Self { name: "standard input".to_string(), text })
     }
 
-    /// What was entered at the prompt.
+    /// An entry at the prompt.
     pub(crate) fn prompt(sql: &str) -> Self {
         Self { name: "prompt".to_string(), text: sql.to_string() }
     }

@@ -1,11 +1,10 @@
-//! `CREATE TABLE … AS query`, with a query that can be watched.
+//! `CREATE TABLE … AS query`, with a query whose plan can be observed.
 //!
-//! DataFusion runs the query in the middle of the statement, out of sight. Here it runs first, and the statement is left with
-//! a scan of the results:
+//! DataFusion does not expose the query's plan. Here the query runs first, and the statement then scans the results:
 //!
 //! ```text
-//!  CREATE TABLE t AS ── query ─► plan, which is shown to `observe` ─► results in memory
-//!                    └─ SELECT * FROM these results ─► DataFusion, which has the say on name, constraints and defaults
+//!  CREATE TABLE t AS ── query ─► plan, passed to `observe` ─► results in memory
+//!                    └─ SELECT * FROM these results ─► DataFusion, which checks name, constraints and defaults
 //! ```
 
 use std::collections::HashSet;
@@ -19,10 +18,10 @@ use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan, Log
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use datafusion::prelude::SessionContext;
 
-/// The name of the results in the plan that is left.
+/// The name of the results in the remaining plan.
 const RESULTS: &str = "results";
 
-/// Runs the query of a `CREATE TABLE … AS`, if `plan` is one that will succeed; any other plan stays as it is.
+/// Runs the query if `plan` is a `CREATE TABLE … AS` that DataFusion will not reject; other plans are unchanged.
 pub(super) async fn run_query(
     ctx: &SessionContext,
     plan: LogicalPlan,
@@ -32,14 +31,14 @@ pub(super) async fn run_query(
         LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => create,
         plan => return Ok(plan),
     };
-    let is_refused = create.temporary
+    let is_rejected = create.temporary
         || create.if_not_exists && create.or_replace
         || !create.or_replace && ctx.table_exist(create.name.clone())?
         || !has_unique_names(&create.input);
-    if is_refused {
+    if is_rejected {
         return Ok(LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)));
     }
-    // Optimizing may find that a column has no NULL.
+    // The optimizer may change the nullability of columns.
     let input = ctx.state().optimize(&create.input)?;
     let schema = Arc::clone(input.schema().inner());
     let query = DataFrame::new(ctx.state(), input);

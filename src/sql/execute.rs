@@ -1,4 +1,4 @@
-//! From a statement to the `DataFrame` of its results.
+//! Plans statements as the `DataFrame` of their results.
 
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ use crate::Result;
 use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
 
-/// Plans `statement` and, as DataFusion does for DDL, carries out what has no plan: the result is then empty.
+/// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
-/// `observe` is shown the plan of a `CREATE TABLE … AS` that is about to run. Models that lie elsewhere are fetched first. Making and dropping models touches files, which happens off the async threads.
+/// `observe` gets the plan of a `CREATE TABLE … AS` before it runs. Remote models are downloaded first. Models are
+/// created and dropped on a blocking thread, because this reads and writes files.
 ///
 /// # Errors
-/// Whatever is wrong with the statement's names, types, options or files.
+/// Errors in the statement's names, types, options or files.
 pub async fn plan(
     engine_ctx: &SessionContext,
     models: &Arc<ModelRegistry>,

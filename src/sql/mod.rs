@@ -1,4 +1,4 @@
-//! SQL: the statements about models that DataFusion does not know, beside all those it does.
+//! SQL: statements about models, in addition to all of DataFusion's statements.
 //!
 //! ```text
 //!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Word};
 
 use super::parser::{error_at, parse_name};
 
-/// `(key value, …)`; a comma behind the last is allowed, as in `CREATE EXTERNAL TABLE`.
+/// `(key value, …)`; a trailing comma is allowed, as in `CREATE EXTERNAL TABLE`.
 pub(super) fn parse(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>, ParserError> {
     let mut options = BTreeMap::new();
     parser.expect_token(&Token::LParen)?;
@@ -27,7 +27,7 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>,
     Ok(options)
 }
 
-/// A quoted key as it stands, or words joined by dots, in lower case.
+/// A quoted key unchanged, or words joined by dots, in lower case.
 fn parse_option_key(parser: &mut Parser<'_>) -> Result<String, ParserError> {
     let token = parser.next_token();
     match token.token {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_words_or_quoted_and_values_literals() -> Result<(), ParserError> {
+    fn keys_are_words_or_quoted_and_values_are_literals() -> Result<(), ParserError> {
         let cases = [
             ("(task 'it''s')", "task", "it's"),
             ("('Odd key' 1)", "Odd key", "1"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_expected_and_where() {
+    fn errors_give_the_expected_token_and_position() {
         let cases = [
             ("a 1", "(, found: a at Line: 1, Column: 1"),
             ("(c 1 d 2)", "), found: d at Line: 1, Column: 6"),

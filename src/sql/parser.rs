@@ -1,7 +1,7 @@
-//! The grammar of statements about models; whatever is none goes to DataFusion's own parser.
+//! The grammar of statements about models; all others go to DataFusion's parser.
 //!
-//! `MODEL` and `MODELS` are no keywords of SQL: they mean something only where these statements have them, so that
-//! tables and columns may bear those names.
+//! `MODEL` and `MODELS` are not reserved: they have a meaning only in these statements, so that tables and columns may
+//! have these names.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::model::{CreateEnsemble, CreateModel};
 /// Parses the tokens of one statement, with or without its `;`.
 ///
 /// # Errors
-/// [`DataFusionError::SQL`] with line and column; of a token that should not be there, where that stands.
+/// [`DataFusionError::SQL`] with line and column, those of the unexpected token if there is one.
 pub(super) fn parse(
     tokens: Vec<TokenWithSpan>,
     dialect: &dyn Dialect,
@@ -37,8 +37,8 @@ pub(super) fn parse(
     Ok(statement)
 }
 
-/// The same token, but `CONVERT` as a word like any other: as a keyword it would be a cast that DataFusion does not have,
-/// and here it is a function.
+/// Turns the keyword `CONVERT` into an ordinary word: as a keyword it would be a cast, which DataFusion lacks; here it
+/// is a function.
 fn without_convert(mut token: TokenWithSpan) -> TokenWithSpan {
     if let Token::Word(word) = &mut token.token
         && word.keyword == Keyword::CONVERT
@@ -57,7 +57,7 @@ fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {
 
 type Grammar = fn(&mut Parser<'_>) -> Result<Statement, ParserError>;
 
-/// The grammar of the statement about models that starts here, if one does.
+/// The grammar of the statement about models that starts here, if there is one.
 fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
     let keyword = |n| match &parser.peek_nth_token_ref(n).token {
         Token::Word(word) => word.keyword,
@@ -67,7 +67,7 @@ fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
     match keyword(0) {
         Keyword::CREATE if is_word(parser, if or_replace { 3 } else { 1 }, "MODEL") => Some(parse_create),
         Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(parse_show),
-        // `DESCRIBE model` asks about a table of that name, as does `DESCRIBE model.part`
+        // `DESCRIBE model` and `DESCRIBE model.part` are about tables with these names.
         Keyword::DESCRIBE | Keyword::DESC
             if is_word(parser, 1, "MODEL") && !is_end(parser, 2) && !is_period(parser, 2) =>
         {
@@ -148,7 +148,7 @@ fn parse_drop(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     Ok(Statement::DropModel { name: parse_name(parser)?, if_exists })
 }
 
-/// A name, folded to lower case unless quoted, as table names are.
+/// A name, folded to lower case unless quoted, like table names.
 pub(super) fn parse_name(parser: &mut Parser<'_>) -> Result<String, ParserError> {
     Ok(IdentNormalizer::default().normalize(parser.parse_identifier()?))
 }
@@ -161,7 +161,7 @@ fn parse_location(parser: &mut Parser<'_>) -> Result<String, ParserError> {
     }
 }
 
-/// A complaint that is more than an unexpected token.
+/// An error with its own message at `token`.
 pub(super) fn error_at<T>(message: &str, token: &TokenWithSpan) -> Result<T, ParserError> {
     Err(ParserError::ParserError(format!("{message}{}", token.span.start)))
 }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn create_model_in_full() -> Result<()> {
+    fn create_model_with_options() -> Result<()> {
         let sql = "create model ResNet from 'models/r.onnx' options (task 'embed', 'Labels' 'l.txt');";
         let options = [("task", "embed"), ("Labels", "l.txt")];
         assert_eq!(statement(sql)?, Statement::CreateModel(create("resnet", "models/r.onnx", &options)));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn create_model_with_its_clauses() -> Result<()> {
+    fn create_model_with_or_replace_or_if_not_exists() -> Result<()> {
         let replace = CreateModel { or_replace: true, ..create("a", "a.onnx", &[]) };
         assert_eq!(statement("CREATE OR REPLACE MODEL a FROM 'a.onnx'")?, Statement::CreateModel(replace));
         let keep = CreateModel { if_not_exists: true, ..create("Big A", "a.onnx", &[]) };
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn create_ensemble_in_full() -> Result<()> {
+    fn create_ensemble_with_all_clauses() -> Result<()> {
         let sql = "create model if not exists Both as ensemble of (A, \"B\") options (combine 'mean')";
         let expected = CreateEnsemble {
             name: "both".to_string(),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_statements_about_models() -> Result<()> {
+    fn show_describe_and_drop_models() -> Result<()> {
         assert_eq!(statement("show Models")?, Statement::ShowModels);
         let describe = Statement::DescribeModel { name: "resnet".to_string() };
         assert_eq!(statement("DESCRIBE MODEL ResNet")?, describe);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_may_be_called_model() -> Result<()> {
+    fn tables_may_be_named_model() -> Result<()> {
         for sql in [
             "SELECT * FROM model",
             "SELECT model.model FROM models AS model",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_expected_and_where() {
+    fn errors_give_the_expected_token_and_position() {
         let cases = [
             ("CREATE MODEL", "identifier, found: EOF"),
             ("CREATE MODEL a", "FROM, found: EOF"),

@@ -1,4 +1,4 @@
-//! A text of statements separated by `;`, taken one at a time.
+//! A text of statements separated by `;`, parsed one at a time.
 
 use std::collections::VecDeque;
 
@@ -12,19 +12,19 @@ use super::parser;
 use super::statement::Statement;
 use crate::Result;
 
-/// The statements of a text, each read only when its turn comes: one may change the dialect for those behind it
-/// (`SET datafusion.sql_parser.dialect = …`), and what runs before a wrong one is not lost.
+/// The statements of a text, each parsed only when requested: one may change the dialect of the next
+/// (`SET datafusion.sql_parser.dialect = …`), and statements before a syntax error still run.
 ///
 /// Positions in errors and plans are lines and columns of the whole text.
 #[derive(Debug)]
 pub struct Script<'a> {
     text: &'a str,
-    /// Where the next statement starts.
+    /// Start of the next statement.
     position: Location,
-    /// The dialect that `tokens` were read by, if they were read at all.
+    /// The dialect of `tokens`; `None` if the text is not tokenized yet.
     dialect: Option<Dialect>,
     tokens: VecDeque<TokenWithSpan>,
-    /// Why there are no more tokens, if it is not the end of the text.
+    /// The error that ended tokenizing before the end of the text.
     error: Option<TokenizerError>,
 }
 
@@ -35,10 +35,10 @@ impl<'a> Script<'a> {
         Self { text, position, dialect: None, tokens: VecDeque::new(), error: None }
     }
 
-    /// The next statement, read by the rules that `options` ask for, or `None` at the end of the text.
+    /// The next statement, parsed according to `options`, or `None` at the end of the text.
     ///
     /// # Errors
-    /// A syntax error in that statement, with its position; the call after that goes on behind its `;`.
+    /// A syntax error in that statement, with its position; the next call continues after its `;`.
     pub fn next_statement(&mut self, options: &SqlParserOptions) -> Result<Option<Statement>> {
         let dialect = self.read_by(options.dialect)?;
         let Some(tokens) = self.next_tokens()? else {
@@ -47,8 +47,8 @@ impl<'a> Script<'a> {
         Ok(Some(parser::parse(tokens, dialect.as_ref(), options.recursion_limit.get())?))
     }
 
-    /// Takes the line that comes next if it starts with a backslash, as no statement does: a command for the shell.
-    /// Returns it with its place in the text.
+    /// Takes the next line if it is a command for the shell: unlike any statement, it starts with a backslash. Returns
+    /// it with its position in the text.
     ///
     /// # Errors
     /// A dialect that does not exist.
@@ -60,13 +60,13 @@ impl<'a> Script<'a> {
             _ => return Ok(None),
         };
         let line = behind(self.text, start).lines().next().unwrap_or_default();
-        // the line follows rules of its own: tokens, and quotes in it, mean nothing
+        // A command is not SQL: its tokens and quotes are ignored.
         self.position = Location { line: start.line + 1, column: 1 };
         self.dialect = None;
         Ok(Some((start, line.trim_end())))
     }
 
-    /// Sees to it that `tokens` are those of this dialect.
+    /// Ensures that `tokens` are those of this dialect.
     fn read_by(&mut self, name: Dialect) -> Result<Box<dyn SqlDialect>> {
         let dialect = dialect_from_str(name)
             .ok_or_else(|| DataFusionError::Configuration(format!("there is no SQL dialect '{name}'")))?;
@@ -76,7 +76,7 @@ impl<'a> Script<'a> {
         Ok(dialect)
     }
 
-    /// Splits what is left of the text into tokens.
+    /// Tokenizes the rest of the text.
     fn tokenize(&mut self, dialect: &dyn SqlDialect) {
         let mut tokens = Vec::new();
         let result = Tokenizer::new(dialect, behind(self.text, self.position))
@@ -92,8 +92,8 @@ impl<'a> Script<'a> {
         });
     }
 
-    /// The tokens of the next statement that is more than blanks and comments, with its `;`: an error at the end of
-    /// the statement then has a token to point at.
+    /// The tokens of the next statement that is more than blanks and comments. They include its `;`, which gives errors
+    /// at the end of the statement a position.
     fn next_tokens(&mut self) -> Result<Option<Vec<TokenWithSpan>>> {
         let mut tokens = Vec::new();
         let mut is_blank = true;
@@ -117,7 +117,7 @@ impl<'a> Script<'a> {
     }
 }
 
-/// The part of `text` from a position on.
+/// The part of `text` after a position.
 fn behind(text: &str, position: Location) -> &str {
     let mut here = Location { line: 1, column: 1 };
     for (offset, character) in text.char_indices() {
@@ -132,7 +132,7 @@ fn behind(text: &str, position: Location) -> &str {
     ""
 }
 
-/// A position within a part of a text as a position in the text, which has that part at `start`.
+/// Converts a position in a part of a text, which starts at `start`, to a position in the whole text.
 fn shift(position: Location, start: Location) -> Location {
     if position.line > 1 {
         Location { line: position.line + start.line - 1, ..position }
@@ -141,7 +141,7 @@ fn shift(position: Location, start: Location) -> Location {
     }
 }
 
-/// Parses a text of exactly one statement; a `;` at its end is optional.
+/// Parses a text with exactly one statement; a `;` at its end is optional.
 ///
 /// # Errors
 /// A syntax error, no statement, or more than one.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_come_in_order_without_the_empty_ones() -> Result<()> {
+    fn statements_are_in_order_without_empty_ones() -> Result<()> {
         let text = ";; SELECT 1; -- nothing here ;\n;SHOW MODELS;\n/* ; */ DROP MODEL a -- the end";
         assert_eq!(statements(text)?, ["SELECT 1", "SHOW MODELS", "DROP MODEL a"]);
         assert!(statements(" -- only a comment\n")?.is_empty());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_after_a_wrong_one_can_be_read() -> Result<()> {
+    fn statements_after_a_syntax_error_can_be_parsed() -> Result<()> {
         let options = SqlParserOptions::default();
         let mut script = Script::new("SELEC 1; SHOW MODELS");
         assert!(script.next_statement(&options).is_err());
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn each_statement_is_parsed_by_the_dialect_of_its_turn() -> Result<()> {
+    fn each_statement_is_parsed_with_the_current_dialect() -> Result<()> {
         let mut options = SqlParserOptions::default();
         let mut script = Script::new("SELECT 1; EXPLAIN (ANALYZE) SELECT 2");
         script.next_statement(&options)?;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_those_of_the_dialect_too_and_positions_stay() -> Result<()> {
+    fn a_change_of_dialect_applies_to_quotes_and_keeps_positions() -> Result<()> {
         let mut options = SqlParserOptions::default();
         let mut script = Script::new("/* ä */ SELECT 1;\n SELECT 2; SELECT 'it\\'s;';\n\n SELECT;");
         script.next_statement(&options)?;
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_lines_of_their_own_between_statements() -> Result<()> {
+    fn commands_are_separate_lines_between_statements() -> Result<()> {
         let options = SqlParserOptions::default();
         let mut script = Script::new("-- it's\n\\i it's.sql \nSELECT 1; \\x\nSELECT '\n\\x';\n\\q");
         let mut found = Vec::new();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn one_statement_means_one() -> Result<()> {
+    fn parse_statement_requires_exactly_one() -> Result<()> {
         let options = SqlParserOptions::default();
         assert_eq!(parse_statement("show models; ;", &options)?, Statement::ShowModels);
         let message = |sql| parse_statement(sql, &options).map_or_else(|e| e.to_string(), |s| s.to_string());

@@ -1,4 +1,4 @@
-//! The statements a user can write, as data.
+//! Statements as data.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub enum Statement {
     DropModel {
         /// The model.
         name: String,
-        /// Whether it is fine that there is none.
+        /// Whether a missing model is no error.
         if_exists: bool,
     },
     /// Everything that DataFusion parses.
@@ -35,7 +35,7 @@ pub enum Statement {
 }
 
 impl Statement {
-    /// Whether the statement asks about the session or a plan rather than for data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
+    /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
     pub fn is_introspection(&self) -> bool {
         match self {
             Self::ShowModels | Self::DescribeModel { .. } => true,
@@ -105,7 +105,7 @@ fn fmt_options(options: &BTreeMap<String, String>, f: &mut fmt::Formatter<'_>) -
     f.write_str(")")
 }
 
-/// Text between single quotes, with those inside doubled.
+/// Text in single quotes, with quotes inside doubled.
 struct QuotedString<'a>(&'a str);
 
 impl fmt::Display for QuotedString<'_> {

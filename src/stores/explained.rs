@@ -1,4 +1,4 @@
-//! A store whose errors name the bucket and say what to set.
+//! A store whose errors name the bucket and the settings to change.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,12 +15,11 @@ use object_store::{
 
 use super::provider::Provider;
 
-/// Parts of the addresses at which machines in clouds ask for their own credentials, which is what is left to try where
-/// none are given.
+/// Parts of the addresses that serve credentials to cloud machines; they are requested if no credentials are given.
 const INSTANCE_CREDENTIALS: [&str; 4] =
     ["/latest/api/token", "/latest/meta-data", "computeMetadata", "/metadata/identity"];
 
-/// What went wrong in a store, and the way out.
+/// An error of a store, and its remedy.
 #[derive(Debug)]
 struct Explanation {
     store: String,
@@ -40,13 +39,13 @@ impl StdError for Explanation {
     }
 }
 
-/// The message of a store's error: the explanation where there is one, without the words around it.
+/// The message of a store's error: only the explanation, if there is one.
 pub(crate) fn explain(error: &Error) -> String {
     let explanation = error.source().and_then(|source| source.downcast_ref::<Explanation>());
     explanation.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// A store, and what its errors should tell.
+/// A store that adds an explanation to its errors.
 #[derive(Clone, Debug)]
 pub(super) struct ExplainedStore {
     inner: Arc<dyn ObjectStore>,
@@ -55,7 +54,7 @@ pub(super) struct ExplainedStore {
 }
 
 impl ExplainedStore {
-    /// `name` is the store in error messages.
+    /// `name` is the store's name in error messages.
     pub(super) fn new(inner: Arc<dyn ObjectStore>, provider: Provider, name: String) -> Self {
         Self { inner, provider, name }
     }
@@ -89,19 +88,19 @@ impl ExplainedStore {
         }
     }
 
-    /// What went wrong with a listing is told apart by its text alone.
+    /// Errors of listings can be distinguished only by their text.
     fn advice_by_text(&self, text: &str) -> String {
-        let tells = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-        if tells(&["status code: 401", "status code: 403", "ExpiredToken"]) {
+        let contains = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+        if contains(&["status code: 401", "status code: 403", "ExpiredToken"]) {
             return self.denied();
         }
-        if tells(&["NoSuchBucket", "ContainerNotFound"]) {
+        if contains(&["NoSuchBucket", "ContainerNotFound"]) {
             return "there is no such bucket; check its name, and the endpoint if one is set".to_owned();
         }
-        if tells(&["incorrectly configured region"]) {
+        if contains(&["incorrectly configured region"]) {
             return "the bucket is in another region; set AWS_REGION or OPTIONS ('aws.region' …)".to_owned();
         }
-        if tells(&INSTANCE_CREDENTIALS) {
+        if contains(&INSTANCE_CREDENTIALS) {
             let advice = self.provider.credentials_advice();
             return format!("no credentials were given, and this machine has none; {advice}");
         }

@@ -1,4 +1,4 @@
-//! Where files lie that are on no local disk: S3, Google Cloud Storage, Azure Blob Storage and HTTP.
+//! Stores of remote files: S3, Google Cloud Storage, Azure Blob Storage and HTTP.
 //!
 //! ```text
 //! 's3://bucket/photos/'                    OPTIONS ('aws.region' 'eu-central-1')
@@ -8,8 +8,8 @@
 //!  registry.rs        settings of the environment          explained.rs       (retries)
 //! ```
 //!
-//! A bucket that a query names is opened from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`); OPTIONS of a statement
-//! add to that and hold for the bucket from then on. This is below all formats: images, Parquet and CSV alike.
+//! A bucket in a query is opened with settings from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`); OPTIONS of a
+//! statement add to these and apply to the bucket from then on, for all formats: images, Parquet and CSV.
 
 mod explained;
 mod provider;

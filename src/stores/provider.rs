@@ -1,4 +1,4 @@
-//! Opening a store: which provider a URL means, and its settings from the environment and from OPTIONS.
+//! Opens stores: the provider of a URL, and its settings from the environment and from OPTIONS.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -14,12 +14,12 @@ use url::{Position, Url};
 use super::explained::ExplainedStore;
 use crate::{Error, Result};
 
-/// Option of every provider: how often a request that failed for the server or the network is repeated.
+/// Option of every provider: the number of retries after a server or network error.
 const MAX_RETRIES: &str = "max_retries";
-/// Retries of requests for credentials of the machine: where it has none, no request succeeds.
+/// Retries of requests for the machine's credentials: if it has none, no request succeeds.
 const INSTANCE_RETRIES: usize = 1;
 
-/// Who runs a store.
+/// The service behind a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provider {
     S3,
@@ -29,7 +29,7 @@ pub(super) enum Provider {
 }
 
 impl Provider {
-    /// The provider that a URL's scheme stands for.
+    /// The provider for a URL's scheme.
     pub(super) fn of(url: &Url) -> Option<Self> {
         match url.scheme() {
             "s3" | "s3a" => Some(Self::S3),
@@ -40,7 +40,7 @@ impl Provider {
         }
     }
 
-    /// What its options start with, before the dot.
+    /// The prefix of its options, before the dot.
     pub(super) fn namespace(self) -> &'static str {
         match self {
             Self::S3 => "aws",
@@ -50,7 +50,7 @@ impl Provider {
         }
     }
 
-    /// Whether `option` is one of any provider's.
+    /// Whether `option` belongs to any provider.
     pub(super) fn owns(option: &str) -> bool {
         let namespace = option.split_once('.').map(|(namespace, _)| namespace);
         [Self::S3, Self::Gcs, Self::Azure, Self::Http]
@@ -58,7 +58,7 @@ impl Provider {
             .any(|provider| namespace == Some(provider.namespace()))
     }
 
-    /// How to be let in.
+    /// How to set credentials.
     pub(super) fn credentials_advice(self) -> &'static str {
         match self {
             Self::S3 => {
@@ -80,7 +80,7 @@ impl Provider {
     }
 }
 
-/// A store as errors name it: scheme and bucket, without user and password.
+/// A store's name in errors: scheme and bucket, without user and password.
 pub(super) fn name_of(url: &Url) -> String {
     format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
 }
@@ -88,8 +88,8 @@ pub(super) fn name_of(url: &Url) -> String {
 /// Opens the store of `url`; `options` are keys with their provider's namespace, as in OPTIONS.
 ///
 /// # Errors
-/// [`Error::Store`] for a scheme that no provider has, an option that is unknown or another provider's, and settings
-/// that don't go together.
+/// [`Error::Store`] for an unknown scheme, an option that is unknown or belongs to another provider, or conflicting
+/// settings.
 pub(super) fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
     let error = |reason: String| Error::Store { store: name_of(url), reason };
     let Some(provider) = Provider::of(url) else {
@@ -109,7 +109,7 @@ pub(super) fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Arc<
     Ok(Arc::new(ExplainedStore::new(opened.map_err(error)?, provider, name_of(url))))
 }
 
-/// Settings by the names they have within the provider's namespace.
+/// Settings, with names in the provider's namespace.
 type Settings = Vec<(String, String)>;
 
 fn own_options(provider: Provider, options: &BTreeMap<String, String>) -> Result<Settings, String> {
@@ -133,9 +133,9 @@ fn retry_config(settings: &mut Settings) -> Result<RetryConfig, String> {
     Ok(retry)
 }
 
-/// The key that a provider's builder knows under `name`.
+/// The key of a provider's builder for `name`.
 fn key<K: FromStr>(provider: Provider, name: &str) -> Result<K, String> {
-    // DataFusion's shell has other names for some.
+    // DataFusion's shell uses other names for some.
     let known = match name {
         "nosign" => "skip_signature",
         "application_credentials_path" => "application_credentials",
@@ -149,7 +149,7 @@ fn open_s3(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Arc<dyn 
     for (name, value) in settings {
         let key = key(Provider::S3, &name)?;
         if key == AmazonS3ConfigKey::Endpoint {
-            // The environment's AWS_ENDPOINT_URL_S3 would be stronger.
+            // AWS_ENDPOINT_URL_S3 of the environment would take precedence.
             builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, &value);
         }
         builder = builder.with_config(key, value);
@@ -178,8 +178,8 @@ fn open_s3(url: &Url, settings: Settings, retry: RetryConfig) -> Result<Arc<dyn 
     .any(is_set);
     if !has_credentials {
         let instance = RetryConfig { max_retries: INSTANCE_RETRIES, ..RetryConfig::default() };
-        let asking = builder.clone().with_retry(instance).build().map_err(|error| error.to_string())?;
-        builder = builder.with_credentials(Arc::clone(asking.credentials()));
+        let probe = builder.clone().with_retry(instance).build().map_err(|error| error.to_string())?;
+        builder = builder.with_credentials(Arc::clone(probe.credentials()));
     }
     let store = builder.with_retry(retry).build().map_err(|error| error.to_string())?;
     Ok(Arc::new(store))
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_mean_nothing_are_named() {
+    fn errors_name_invalid_options() {
         assert_eq!(reason("s3://b/a", &[("aws.regoin", "x")]), "s3://b: unknown option 'aws.regoin'");
         assert_eq!(
             reason("gs://b/a", &[("aws.region", "x")]),

@@ -13,10 +13,10 @@ use url::{Position, Url};
 
 use super::provider;
 
-/// Opens the store of a URL when it is first asked for, with the settings of the environment.
+/// Opens the store of a URL on first use, with the settings of the environment.
 ///
-/// `file://`, `s3://`, `gs://`, `az://`, `abfss://` and `http(s)://` are known from the start; an application's own
-/// stores are registered as with any registry.
+/// `file://`, `s3://`, `gs://`, `az://`, `abfss://` and `http(s)://` are supported without registration; an
+/// application's own stores are registered as with any registry.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -52,18 +52,18 @@ impl ObjectStoreRegistry for StoreRegistry {
     }
 
     /// # Errors
-    /// [`crate::Error`] if no kind of store has this scheme, or the environment's settings contradict each other.
+    /// [`crate::Error`] if the scheme is unknown, or the environment's settings contradict each other.
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         if let Some(store) = self.stores.read().get(&key(url)) {
             return Ok(Arc::clone(store));
         }
         let store = provider::open(url, &BTreeMap::new())?;
-        // Two queries may get here at once; both then use the store of the first.
+        // If two queries get here at once, both use the store inserted first.
         Ok(Arc::clone(self.stores.write().entry(key(url)).or_insert(store)))
     }
 }
 
-/// Scheme, bucket and, as Azure writes the container before the account, user; never a password.
+/// Scheme, bucket and user, because Azure puts the container before the account; never a password.
 fn key(url: &Url) -> String {
     let user = url.username();
     let at = if user.is_empty() { "" } else { "@" };
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scheme_is_refused_with_those_there_are() {
+    fn the_error_of_an_unknown_scheme_lists_the_known_ones() {
         let error = StoreRegistry::default().get_store(&Url::parse("ftp://host/a").unwrap()).unwrap_err();
         assert!(error.to_string().contains("ftp://host: files are read from"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! OPTIONS of stores in statements: taken out of the plan before formats see it, and applied to the place it names.
+//! Store OPTIONS in statements: removed from the plan before formats process it, and applied to the plan's location.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,13 +13,13 @@ use url::Url;
 use super::provider;
 use super::provider::Provider;
 
-/// Opens the stores of `CREATE EXTERNAL TABLE` and `COPY` anew where their OPTIONS have settings for them
-/// (`'aws.region' 'eu-central-1'`), and returns the plan without these.
+/// Reopens the stores of `CREATE EXTERNAL TABLE` and `COPY` if their OPTIONS have settings for them
+/// (`'aws.region' 'eu-central-1'`), and returns the plan without these options.
 ///
-/// The settings hold for the whole bucket and all later statements of the session, as in DataFusion's own shell.
+/// The settings apply to the whole bucket and all later statements of the session, as in DataFusion's own shell.
 ///
 /// # Errors
-/// [`crate::Error`] for options that are unknown or not for the place.
+/// [`crate::Error`] for options that are unknown or belong to another provider.
 pub(crate) fn apply_store_options(context: &SessionContext, plan: LogicalPlan) -> Result<LogicalPlan> {
     let applied = plan.transform_down(|mut node| {
         match &mut node {
@@ -53,7 +53,7 @@ fn open_with(
     Ok(())
 }
 
-/// The URL of a location, of which scheme and bucket matter here; a path without a scheme is a local one.
+/// The URL of a location, used for its scheme and bucket; a path without a scheme is local.
 fn store_url(location: &str) -> Result<Url> {
     Url::parse(location).or_else(|_| {
         let local: ObjectStoreUrl = ListingTableUrl::parse(location)?.object_store();

@@ -178,8 +178,8 @@ impl Sender {
 
     /// Waits until the queue has room for `morsel`'s bytes, and the memory pool too.
     ///
-    /// If the pool has none even when the queue is empty, one morsel passes without a reservation: its bytes are already
-    /// allocated, and the pool may be filled by the very workers it waits for.
+    /// If the pool has none even when the queue is empty, one morsel passes without a reservation: its bytes are
+    /// already allocated, and the pool may be filled by the very workers it waits for.
     async fn admit(&self, morsel: Morsel) -> Result<Queued> {
         let all = QUEUE_BYTES / PERMIT_BYTES;
         let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;

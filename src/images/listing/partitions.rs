@@ -23,8 +23,8 @@ pub(crate) async fn discover(
     Ok(common(location, sample.iter().map(|file| &file.location)))
 }
 
-/// As [`discover`], but synchronous: the keys of the first files of a local folder or pattern. A remote location gets no
-/// partition columns, because it would have to be listed first; `CREATE EXTERNAL TABLE` does that.
+/// As [`discover`], but synchronous: the keys of the first files of a local folder or pattern. A remote location gets
+/// no partition columns, because it would have to be listed first; `CREATE EXTERNAL TABLE` does that.
 pub(crate) fn discover_local(location: &Location) -> Vec<String> {
     if !location.is_local() || location.may_be_file() || location.files().is_some() {
         return vec![];

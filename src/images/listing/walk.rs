@@ -6,7 +6,7 @@
 //!                                                                 stream of files
 //! ```
 //!
-//! object_store's own listing reads the metadata of each file three times, and ends at the first entry it can't express.
+//! object_store's own listing reads the metadata of each file three times, and ends at an entry that it can't express.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

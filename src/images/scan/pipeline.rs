@@ -6,7 +6,7 @@
 //!         metadata
 //! ```
 //!
-//! Nothing runs before the first poll; each stage pulls from the previous one, and dropping the stream drops all stages.
+//! Nothing runs before the first poll; each stage pulls from the previous one, and dropping the stream drops them all.
 
 use std::sync::Arc;
 

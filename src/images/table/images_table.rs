@@ -24,7 +24,7 @@ use crate::images::scan::{ImagesExec, Scan, columns};
 /// | column | type | filled from |
 /// |---|---|---|
 /// | `path` | Utf8View | the listing: the absolute local path, or the URL |
-/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and inference then gives the reason |
+/// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and inference gives the reason |
 /// | `size` | UInt64 | the listing: bytes |
 /// | `modified` | Timestamp(µs, UTC) | the listing |
 /// | `etag` | Utf8 | the listing; NULL if the store has none |

@@ -39,8 +39,8 @@ impl Sample {
     }
 }
 
-/// Reads the tar file `reader`, named `shard`, and passes each sample to `emit` until that breaks. Members whose columns
-/// are not in `projection` are skipped.
+/// Reads the tar file `reader`, named `shard`, and passes each sample to `emit` until that breaks. Members whose
+/// columns are not in `projection` are skipped.
 ///
 /// # Errors
 /// If the tar is damaged or can't be read.
@@ -93,17 +93,17 @@ fn take_member<R: Read>(
     kind: &str,
     projection: &[usize],
 ) -> io::Result<()> {
-    let wants = |column| projection.contains(&column);
+    let is_read = |column| projection.contains(&column);
     match kind {
-        "json" if wants(JSON) => sample.json = text(entry, name)?,
-        "txt" if wants(TXT) => sample.txt = text(entry, name)?,
-        "cls" if wants(CLS) => {
+        "json" if is_read(JSON) => sample.json = text(entry, name)?,
+        "txt" if is_read(TXT) => sample.txt = text(entry, name)?,
+        "cls" if is_read(CLS) => {
             sample.cls = text(entry, name)?.and_then(|text| {
                 let number = text.trim().parse();
                 number.inspect_err(|_| tracing::warn!(name, "a cls member holds no number; it is NULL")).ok()
             });
         }
-        _ if wants(IMAGE) && sample.image.is_none() && Location::is_image_extension(kind) => {
+        _ if is_read(IMAGE) && sample.image.is_none() && Location::is_image_extension(kind) => {
             sample.image = Some(match entry.size() {
                 size if size > MAX_FILE_BYTES => Err(format!(
                     "could not be read: its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file"

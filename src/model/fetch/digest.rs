@@ -1,4 +1,4 @@
-//! Digests of files: the names under which what was fetched is kept, and the proof that it is right.
+//! SHA-256 digests of files: they name fetched files in the cache and verify their content.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -22,8 +22,8 @@ pub(crate) async fn digest(path: &Path) -> Result<String, String> {
                 break;
             }
             hash.update(bytes);
-            let taken = bytes.len();
-            file.consume(taken);
+            let length = bytes.len();
+            file.consume(length);
         }
         Ok::<_, io::Error>(hex(&hash.finalize()))
     });
@@ -34,7 +34,7 @@ pub(crate) async fn digest(path: &Path) -> Result<String, String> {
     }
 }
 
-/// Bytes in lower-case hex.
+/// Formats bytes as lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a string never fails.

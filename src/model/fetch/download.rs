@@ -1,9 +1,9 @@
-//! One file over HTTP: within bounds, whole or not at all, and going on where an interrupted download stopped.
+//! Downloads one file over HTTP: limited in size, stored atomically, resumed after an interruption.
 //!
 //! ```text
 //!  request ─► target.part, locked ── size, sha256 right? ── rename ─► target
-//!               ▲      └── connection lost: ask for the rest
-//!               └── left by an earlier attempt: ask for the rest, if the digest will tell whether it fits
+//!               ▲      └── connection lost: request the rest
+//!               └── left by an earlier attempt: request the rest, if a known digest can verify the result
 //! ```
 
 use std::fs::{File, TryLockError};
@@ -20,28 +20,28 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt, SeekFrom};
 
 use super::digest::digest;
 
-/// Longest silence of a server before it counts as lost.
+/// Longest wait for data before the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// How often a lost connection is made again for one file.
+/// Maximum number of reconnections for one file.
 const RECONNECTIONS: usize = 4;
 
-/// Files of more bytes than this are logged for each tenth that has come.
+/// Files larger than this many bytes log each tenth received.
 const LARGE: u64 = 64 << 20;
 
 /// A file to fetch.
 pub(crate) struct Download<'a> {
-    /// Asks for the whole file; can be cloned.
+    /// Requests the whole file; must be cloneable.
     pub(crate) request: RequestBuilder,
-    /// What to call it in messages.
+    /// Its name in messages.
     pub(crate) name: &'a str,
-    /// Where it comes to lie; the folder exists.
+    /// Path to store it at; the folder must exist.
     pub(crate) target: &'a Path,
-    /// Its bytes, if they are known.
+    /// Its size in bytes, if known.
     pub(crate) size: Option<u64>,
-    /// Most bytes it may have.
+    /// Maximum size in bytes.
     pub(crate) limit: u64,
-    /// Its digest in lower-case hex, if that is known.
+    /// Its SHA-256 in lower-case hex, if known.
     pub(crate) sha256: Option<&'a str>,
 }
 
@@ -59,10 +59,10 @@ impl From<io::Error> for Failure {
 }
 
 impl Download<'_> {
-    /// Fetches the file, unless another process does so meanwhile.
+    /// Fetches the file, unless another process fetches it in the meantime.
     ///
     /// # Errors
-    /// A reason that names the file and what the server or the disk said. What has come stays for the next attempt.
+    /// A reason with the file's name and the error of the server or disk. Received bytes are kept for the next attempt.
     pub(crate) async fn run(self) -> Result<(), String> {
         let name = self.name;
         self.fetch().await.map_err(|reason| format!("{name} {reason}"))
@@ -76,7 +76,7 @@ impl Download<'_> {
         let file = lock(part.clone())
             .await
             .map_err(|error| format!("can't be kept in {}: {error}", part.display()))?;
-        // Whoever held the lock has fetched the file.
+        // The previous holder of the lock has fetched the file.
         if self.target.is_file() {
             let _ = tokio::fs::remove_file(&part).await;
             return Ok(());
@@ -92,30 +92,30 @@ impl Download<'_> {
         tokio::fs::rename(&part, self.target).await.map_err(|error| format!("can't be kept: {error}"))
     }
 
-    /// Fills `file`, which may have a beginning already.
+    /// Fills `file`, which may already hold the first part.
     async fn receive(&self, mut file: tokio::fs::File) -> Result<(), String> {
         if self.sha256.is_none() {
             file.set_len(0).await.map_err(|error| format!("can't be kept: {error}"))?;
         }
         let mut reconnections = 0;
-        let mut had = Self::length(&mut file).await?;
+        let mut length = Self::length(&mut file).await?;
         loop {
             let reason = match self.attempt(&mut file).await {
                 Ok(()) => return Ok(()),
                 Err(Failure::Final(reason)) => return Err(reason),
                 Err(Failure::Lost(reason)) => reason,
             };
-            let has = Self::length(&mut file).await?;
-            // An attempt that brought nothing will not be followed by a better one.
-            if has <= had || reconnections == RECONNECTIONS {
+            let new_length = Self::length(&mut file).await?;
+            // Don't retry after an attempt without progress.
+            if new_length <= length || reconnections == RECONNECTIONS {
                 return Err(reason);
             }
             tracing::info!("asking for the rest of {}, since it {reason}", self.name);
-            (had, reconnections) = (has, reconnections + 1);
+            (length, reconnections) = (new_length, reconnections + 1);
         }
     }
 
-    /// How much of the file is there.
+    /// Current length of the file in bytes.
     async fn length(file: &mut tokio::fs::File) -> Result<u64, String> {
         let metadata = async {
             file.flush().await?;
@@ -124,7 +124,7 @@ impl Download<'_> {
         Ok(metadata.await.map_err(|error: io::Error| format!("can't be kept: {error}"))?.len())
     }
 
-    /// Asks for what `file` lacks, and appends it.
+    /// Requests the missing rest of `file` and appends it.
     async fn attempt(&self, file: &mut tokio::fs::File) -> Result<(), Failure> {
         let mut had = file.metadata().await?.len();
         if self.size.is_some_and(|size| had > size) {
@@ -134,8 +134,8 @@ impl Download<'_> {
         if had > 0 && self.size == Some(had) {
             return Ok(());
         }
-        let mut response = self.ask(had).await?;
-        // There is nothing after what is here; the digest tells whether that is the file.
+        let mut response = self.request_from(had).await?;
+        // The file already has all bytes; the digest check decides whether they are right.
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             return Ok(());
         }
@@ -168,8 +168,8 @@ impl Download<'_> {
         }
     }
 
-    /// Sends the request for everything from byte `start` on.
-    async fn ask(&self, start: u64) -> Result<Response, Failure> {
+    /// Requests everything from byte `start` on.
+    async fn request_from(&self, start: u64) -> Result<Response, Failure> {
         let request =
             self.request.try_clone().ok_or_else(|| Failure::Final("can't be asked for twice".to_owned()))?;
         let request = if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request };
@@ -186,7 +186,7 @@ impl Download<'_> {
 /// Sends a request and waits for the head of the response.
 ///
 /// # Errors
-/// A reason, as the end of a sentence, if there is no response; no status is one.
+/// A reason, as the end of a sentence, if there is no response. An HTTP error status is not an error here.
 pub(crate) async fn respond(request: RequestBuilder) -> Result<Response, String> {
     let sent = tokio::time::timeout(SILENCE, request.send().map_err(|error| described(&error)));
     sent.await.unwrap_or_else(|_| Err(silent())).map_err(|reason| format!("can't be fetched: {reason}"))
@@ -208,7 +208,7 @@ pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>
     }
 }
 
-/// What an HTTP status other than success means, as the end of a sentence.
+/// Describes an HTTP error status, as the end of a sentence.
 pub(crate) fn refusal(status: StatusCode) -> String {
     let meaning = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "it is not for everybody, or not there",
@@ -225,7 +225,7 @@ fn part_of(target: &Path) -> PathBuf {
     target.with_file_name(name)
 }
 
-/// Opens the unfinished file for this download alone, waiting for another that has it.
+/// Opens and locks the unfinished file, waiting for another download that holds the lock.
 async fn lock(part: PathBuf) -> io::Result<File> {
     let opened = SpawnedTask::spawn_blocking(move || {
         let file = File::options().create(true).read(true).write(true).truncate(false).open(&part)?;
@@ -242,7 +242,7 @@ async fn lock(part: PathBuf) -> io::Result<File> {
     opened.join().await.map_err(io::Error::other)?
 }
 
-/// The next bytes of a response, `None` at its end.
+/// Returns the next bytes of a response, `None` at its end.
 async fn next(response: &mut Response) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Failure> {
     match tokio::time::timeout(SILENCE, response.chunk()).await {
         Ok(Ok(bytes)) => Ok(bytes),
@@ -251,13 +251,13 @@ async fn next(response: &mut Response) -> Result<Option<impl Deref<Target = [u8]
     }
 }
 
-/// The first byte that a partial response has, by its `Content-Range: bytes 5-9/10`.
+/// Offset of the first byte of a partial response, from a header such as `Content-Range: bytes 5-9/10`.
 fn starts_at(response: &Response) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
-/// An error of reqwest with its causes, which it leaves out, and without the address, which messages have already.
+/// Formats the root cause of a reqwest error, which `Display` omits, without the URL, which messages already have.
 fn described(error: &reqwest::Error) -> String {
     let mut cause = std::error::Error::source(error);
     let mut last = None;
@@ -280,7 +280,7 @@ fn log_start(name: &str, host: Option<&str>, whole: Option<u64>) {
     }
 }
 
-/// Logs each tenth of a large file, when it is full.
+/// Logs each completed tenth of a large file.
 fn log_progress(name: &str, had: u64, has: u64, whole: Option<u64>) {
     let Some(whole) = whole.filter(|whole| *whole > LARGE) else {
         return;

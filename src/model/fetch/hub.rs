@@ -1,16 +1,16 @@
-//! `FROM 'hf://organisation/repository[@revision][/file]'`: a model of the Hugging Face Hub, and what lies beside it.
+//! `FROM 'hf://organisation/repository[@revision][/file]'`: a model on the Hugging Face Hub, and its side files.
 //!
-//! The hub is asked once what the revision holds. Files lie in Hugging Face's own cache, in the layout of their Python
-//! library, and what is there is not fetched again:
+//! The hub is queried once for the files of the revision. Files are stored in Hugging Face's own cache, in the layout of
+//! its Python library, and cached files are not fetched again:
 //!
 //! ```text
-//!  models--org--repo/refs/main                            the commit that the revision was last
+//!  models--org--repo/refs/main                            the commit last seen for the revision
 //!  models--org--repo/snapshots/<commit>/onnx/model.onnx ─┐ symbolic links
 //!  models--org--repo/snapshots/<commit>/config.json     ─┴─► models--org--repo/blobs/<digest>
 //! ```
 //!
-//! `HF_HOME` moves the cache, `HF_TOKEN` or the token that `hf auth login` left opens what is not for everybody, and
-//! `HF_ENDPOINT` names another hub. With `HF_HUB_OFFLINE=1`, or when the hub can't be reached, the cache has to do.
+//! `HF_HOME` moves the cache, `HF_TOKEN` or the token stored by `hf auth login` gives access to private repositories,
+//! and `HF_ENDPOINT` selects another hub. With `HF_HUB_OFFLINE=1`, or if the hub is unreachable, only the cache is used.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,17 +22,17 @@ use super::download::Download;
 use super::listing::{Listed, Listing, MODEL_FILES, SIDE_FILES, Unlisted, is_path};
 use crate::model::settings::{MAX_MODEL_BYTES, MAX_SIDE_BYTES};
 
-/// Most bytes of weights that an ONNX file keeps in a file of their own.
+/// Maximum size in bytes of an external weight file of an ONNX model.
 const MAX_WEIGHT_BYTES: u64 = 64 << 30;
 
-/// A model on the hub, as `FROM` names it.
+/// A model on the hub, as named in `FROM`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HubModel {
     /// `organisation/repository`.
     repository: String,
     /// A branch, a tag or a commit.
     revision: String,
-    /// Path in the repository; `None` is for one of [`MODEL_FILES`].
+    /// Path in the repository; `None` selects one of [`MODEL_FILES`].
     file: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl HubModel {
     /// Parses what follows `hf://`. A slash in a revision is written `%2F`.
     ///
     /// # Errors
-    /// A reason that says how it is written.
+    /// A reason that shows the expected syntax.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let malformed =
             || "write it as hf://organisation/repository@revision/file; revision and file may be left out";
@@ -57,11 +57,11 @@ impl HubModel {
         Ok(Self { repository, revision, file: file.map(str::to_owned) })
     }
 
-    /// Returns the path of the model in the cache, its side files beside it, after fetching what is missing.
+    /// Fetches missing files and returns the path of the model in the cache, with its side files beside it.
     ///
     /// # Errors
-    /// A reason: the hub can't be reached and the cache lacks the model; repository, revision or file is not there or not
-    /// for everybody; a file is too large, damaged, or can't be kept.
+    /// A reason: the hub is unreachable and the model is not cached; the repository, revision or file does not exist or
+    /// is private; a file is too large, damaged, or can't be stored.
     pub(crate) async fn fetch(&self) -> Result<PathBuf, String> {
         if variable("HF_HOME").is_none() && std::env::home_dir().is_none() {
             return Err("there is no home folder for Hugging Face's cache; set HF_HOME".to_owned());
@@ -73,7 +73,7 @@ impl HubModel {
             return self.cached(&cache).ok_or_else(missing);
         }
         let api = api(&cache)?;
-        match Listing::ask(&api.repo(self.repo(&self.revision))).await {
+        match Listing::request(&api.repo(self.repo(&self.revision))).await {
             Ok(listing) => self.complete(&api, &cache, &listing).await,
             Err(Unlisted::Refused(reason)) => Err(reason),
             Err(Unlisted::Unreachable(reason)) => match self.cached(&cache) {
@@ -90,7 +90,7 @@ impl HubModel {
         Repo::with_revision(self.repository.clone(), RepoType::Model, revision.to_owned())
     }
 
-    /// The model as an earlier fetch left it: at the commit that is named, or that the branch or tag was then.
+    /// The cached model: at the named commit, or at the last known commit of the branch or tag.
     fn cached(&self, cache: &Cache) -> Option<PathBuf> {
         let cache = cache.repo(self.repo(&self.revision));
         let find = |file: &str| {
@@ -103,7 +103,7 @@ impl HubModel {
         }
     }
 
-    /// Fetches what the cache lacks of the model and its side files.
+    /// Fetches the model and its side files, except those already cached.
     async fn complete(&self, api: &Api, cache: &Cache, listing: &Listing) -> Result<PathBuf, String> {
         let model = listing.model(self.file.as_deref())?;
         let commit = listing.commit.as_str();
@@ -122,7 +122,7 @@ impl HubModel {
     }
 }
 
-/// The hub that the environment names, and the right to read from it.
+/// Builds the client, with endpoint and token from the environment.
 fn api(cache: &Cache) -> Result<Api, String> {
     let token = variable("HF_TOKEN").or_else(|| cache.token());
     let builder =
@@ -130,12 +130,12 @@ fn api(cache: &Cache) -> Result<Api, String> {
     builder.build().map_err(|error| format!("the hub can't be asked: {error}"))
 }
 
-/// An environment variable that is there and says something.
+/// Value of an environment variable that is set and not blank.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-/// Brings the content of a file into the cache.
+/// Fetches the content of a file into the cache.
 async fn fetch_blob(request: reqwest::RequestBuilder, blob: &Path, file: &Listed) -> Result<(), String> {
     if blob.is_file() {
         return Ok(());
@@ -152,16 +152,16 @@ async fn fetch_blob(request: reqwest::RequestBuilder, blob: &Path, file: &Listed
     Download { request, name: &file.path, target: blob, size, limit, sha256 }.run().await
 }
 
-/// Links a file of a commit to its content, by a relative path, so that the cache can be moved.
+/// Links a file of a commit to its blob by a relative path, so that the cache can be moved.
 fn point(pointer: &Path, file: &Listed) -> io::Result<()> {
     if let Some(folder) = pointer.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // Out of the file's folders, the commit's and `snapshots`.
+    // Up from the file's folders, the commit's folder and `snapshots`.
     let up = "../".repeat(file.path.split('/').count() + 1);
     let blob = PathBuf::from(up).join("blobs").join(&file.blob);
     match link(&blob, pointer) {
-        // Another process was faster.
+        // Another process has created the link.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
@@ -172,7 +172,7 @@ fn link(blob: &Path, pointer: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(blob, pointer)
 }
 
-/// Elsewhere symbolic links are not for everybody.
+/// Copies the file: on other platforms symbolic links may need special rights.
 #[cfg(not(unix))]
 fn link(blob: &Path, pointer: &Path) -> io::Result<()> {
     std::fs::copy(pointer.with_file_name("").join(blob), pointer).map(|_| ())
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn revision_and_file_may_be_left_out() {
+    fn revision_and_file_are_optional() {
         let expected = |revision: &str, file: Option<&str>| {
             Some(("org/repo".to_owned(), revision.to_owned(), file.map(str::to_owned)))
         };
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_is_refused() {
+    fn malformed_and_escaping_paths_are_rejected() {
         for text in [
             "",
             "repo",

@@ -1,4 +1,5 @@
-//! What a revision of a repository holds, as the hub responds to `GET /api/models/<repository>/revision/<revision>?blobs=true`:
+//! The files of a revision, from the hub's response to
+//! `GET /api/models/<repository>/revision/<revision>?blobs=true`:
 //!
 //! ```json
 //! {"sha": "<commit>", "siblings": [
@@ -6,7 +7,7 @@
 //!   {"rfilename": "onnx/model.onnx", "size": 89, "blobId": "…", "lfs": {"sha256": "<digest>"}}]}
 //! ```
 //!
-//! Nothing in it is trusted to be a path before it has been looked at.
+//! Paths and digests in the response are validated before use.
 
 use std::time::Duration;
 
@@ -16,23 +17,23 @@ use serde_json::Value;
 
 use super::download::{body, refusal, respond};
 
-/// Where a repository has its model if nobody says so: where `FROM 'folder'` looks too.
+/// Default paths of the model in a repository, the same as for `FROM 'folder'`.
 pub(crate) const MODEL_FILES: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 
-/// Files that say what a model is; they lie beside it, or above its `onnx` folder.
+/// Files that describe a model; they are beside it, or in the parent of its `onnx` folder.
 pub(crate) const SIDE_FILES: [&str; 4] =
     ["seequel.json", "preprocessor_config.json", "config.json", "labels.txt"];
 
-/// Most bytes of a list of files: a hundred thousand of them.
+/// Maximum size of a file list in bytes, enough for about 100,000 files.
 const MAX_LIST_BYTES: usize = 32 << 20;
 
-/// Longest wait for a list of files.
+/// Timeout for fetching a file list.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The files of a commit.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    /// The commit that the revision is, 40 hex digits.
+    /// The commit of the revision, 40 hex digits.
     pub(crate) commit: String,
     files: Vec<Listed>,
 }
@@ -40,28 +41,28 @@ pub(crate) struct Listing {
 /// A file in a [`Listing`].
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// Path in the repository, safe to be one in a folder.
+    /// Path in the repository, validated for use below a local folder.
     pub(crate) path: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub(crate) size: u64,
     /// Name of the file in the cache: the SHA-256 of large files, Git's SHA-1 of others.
     pub(crate) blob: String,
-    /// Its digest in lower-case hex; the hub knows it of large files.
+    /// Its SHA-256 in lower-case hex; the hub has it only for large files.
     pub(crate) sha256: Option<String>,
 }
 
-/// Why there is no listing, as a reason.
+/// Why a listing failed, with a reason.
 #[derive(Debug)]
 pub(crate) enum Unlisted {
-    /// The hub did not respond, or not well; the cache can replace it.
+    /// The hub did not respond, or with a server error; the cache can be used instead.
     Unreachable(String),
-    /// The hub says no.
+    /// The hub rejected the request.
     Refused(String),
 }
 
 impl Listing {
-    /// Asks the hub.
-    pub(crate) async fn ask(repository: &ApiRepo) -> Result<Self, Unlisted> {
+    /// Requests the listing from the hub.
+    pub(crate) async fn request(repository: &ApiRepo) -> Result<Self, Unlisted> {
         let request = repository.info_request().query(&[("blobs", "true")]).timeout(LIST_TIMEOUT);
         let response = respond(request).await.map_err(Unlisted::Unreachable)?;
         match response.status() {
@@ -82,17 +83,17 @@ impl Listing {
         response.ok_or_else(|| Unlisted::Refused("the hub's list of files can't be understood".to_owned()))
     }
 
-    /// Reads the response; files without size or digest, or with an odd path, are left out.
+    /// Parses the response, skipping files without size or digest, or with an invalid path.
     fn read(response: &Value) -> Option<Self> {
         let commit = response.get("sha")?.as_str().filter(|commit| is_hex(commit, 40))?.to_owned();
         let files = response.get("siblings")?.as_array()?.iter().filter_map(Listed::read).collect();
         Some(Self { commit, files })
     }
 
-    /// The path of the model: `wanted`, or where models usually are.
+    /// The path of the model: `wanted`, or else one of [`MODEL_FILES`].
     ///
     /// # Errors
-    /// A reason that names the models there are.
+    /// A reason that lists the available models.
     pub(crate) fn model(&self, wanted: Option<&str>) -> Result<&str, String> {
         let listed =
             |path: &str| self.files.iter().map(|file| file.path.as_str()).find(|listed| *listed == path);
@@ -106,7 +107,7 @@ impl Listing {
         }
     }
 
-    /// The end of a sentence on the ONNX files.
+    /// Lists the ONNX files, as the end of a sentence.
     fn models(&self) -> String {
         let paths = self.files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".onnx"));
         match paths.take(8).collect::<Vec<_>>().as_slice() {
@@ -115,7 +116,7 @@ impl Listing {
         }
     }
 
-    /// The model, the files of its weights, and those that say what it is.
+    /// The model, its weight files and its side files.
     pub(crate) fn belonging_to(&self, model: &str) -> impl Iterator<Item = &Listed> {
         self.files.iter().filter(move |file| belongs(&file.path, model))
     }
@@ -132,7 +133,7 @@ impl Listed {
     }
 }
 
-/// Exporters call the weights of `model.onnx` `model.onnx_data` or `model.onnx.data`, numbered if there are several.
+/// Exporters name the weights of `model.onnx` `model.onnx_data` or `model.onnx.data`, numbered if there are several.
 fn belongs(path: &str, model: &str) -> bool {
     let split = |path: &str| match path.rsplit_once('/') {
         Some((folder, name)) => (folder.to_owned(), name.to_owned()),
@@ -146,7 +147,7 @@ fn belongs(path: &str, model: &str) -> bool {
     (at == folder && (weights || is_side)) || (is_side && above == Some(&at))
 }
 
-/// Whether a text is a relative path of plain names with `/` between them.
+/// Whether `text` is a relative path of plain names separated by `/`.
 pub(crate) fn is_path(text: &str) -> bool {
     let is_name = |name: &str| !matches!(name, "" | "." | "..");
     let is_plain = |letter: char| !letter.is_control() && !matches!(letter, '\\' | ':' | '?' | '#' | '%');
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_a_model_is_beside_it_or_above_its_onnx_folder() {
+    fn side_files_are_beside_the_model_or_above_its_onnx_folder() {
         let files = [
             "README.md",
             "config.json",
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_missing_is_refused_with_those_there_are() {
+    fn missing_file_error_lists_available_models() {
         let files = listing(&["int8.onnx", "README.md"]);
         let expected = "there is no such file; there is int8.onnx";
         assert_eq!(files.model(Some("fp16.onnx")), Err(expected.to_owned()));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_digests_that_lead_elsewhere_are_left_out() {
+    fn invalid_paths_and_digests_are_skipped() {
         let files = ["../model.onnx", "/model.onnx", "a//model.onnx", "a\\model.onnx"];
         assert!(listing(&files).files.is_empty());
         let response = json!({"sha": "../../etc", "siblings": []});

@@ -1,14 +1,13 @@
-//! Models from elsewhere: what `FROM 'hf://…'` and `FROM 'https://…'` name becomes a local file.
+//! Remote models: fetches `FROM 'hf://…'` and `FROM 'https://…'` to local files.
 //!
 //! ```text
-//!  hf://org/repo@revision/file ── hub ──┐                 ┌─► Hugging Face's cache, shared with their own tools
+//!  hf://org/repo@revision/file ── hub ──┐                 ┌─► Hugging Face's cache, shared with its own tools
 //!                                       ├── download ─────┤
 //!  https://host/model.onnx ────── web ──┘                 └─► home/downloads/<sha256>/model.onnx
-//!  folder/model.onnx ──────────────────────────────────────► as it is
+//!  folder/model.onnx ──────────────────────────────────────► unchanged
 //! ```
 //!
-//! A file that was fetched before is not fetched again, and one whose digest is known is verified. What is fetched, and
-//! from whom, is logged as it happens.
+//! A file is fetched once, and verified if its digest is known. Each download is logged with its host.
 
 mod digest;
 mod download;
@@ -22,12 +21,12 @@ use crate::{Error, Result};
 
 use crate::model::settings::CreateModel;
 
-/// Returns the local path that the statement's location names, fetching what lies elsewhere. `home` is the folder that
-/// keeps what has no cache of its own.
+/// Returns the local path of the statement's location, fetching a remote one. Downloads without a cache of their own
+/// are stored in the folder `home`.
 ///
 /// # Errors
-/// [`Error::Model`] or [`Error::Option`]: the location has another scheme, can't be reached or refuses, or the file is
-/// too large or not the one of that digest.
+/// [`Error::Model`] or [`Error::Option`]: the scheme is unsupported, the host is unreachable or rejects the request, or
+/// the file is too large or has another digest.
 pub(crate) async fn local(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
     let location = &statement.location;
     let error =

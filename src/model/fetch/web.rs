@@ -1,7 +1,7 @@
-//! `FROM 'https://…'`: one file, which its author may replace at any time, so that its digest has to be said.
+//! `FROM 'https://…'`: one file. Its author may replace it at any time, so the option `sha256` is required.
 //!
-//! It is kept as `home/downloads/<sha256>/model.onnx`. Without the option `sha256` it is fetched and kept all the same,
-//! and the error tells the digest, so that saying it costs no second download.
+//! It is stored as `home/downloads/<sha256>/model.onnx`. Without the option it is still fetched and stored, and the
+//! error contains the digest, so that adding the option needs no second download.
 
 use std::path::{Path, PathBuf};
 
@@ -14,20 +14,20 @@ use super::download::Download;
 use crate::model::settings::{CreateModel, MAX_MODEL_BYTES};
 use crate::{Error, Result};
 
-/// Fetches the file, unless one of that digest is kept.
+/// Fetches the file, unless one with that digest is stored already.
 ///
 /// # Errors
-/// [`Error::Option`] if the digest is not said or the file has another; [`Error::Model`] if it can't be fetched or kept,
-/// or would come unencrypted from another machine.
+/// [`Error::Option`] if the digest is missing or malformed; [`Error::Model`] if the file has another digest, can't be
+/// fetched or stored, or would come unencrypted from another machine.
 pub(crate) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
     let errors = Errors(statement);
     let url = checked(&statement.location).map_err(|reason| errors.of_model(&reason))?;
     let downloads = home.join("downloads");
-    match said_digest(statement) {
-        Some(said) if !is_digest(&said) => Err(errors.of_sha256(format!("'{said}' is not 64 hex digits"))),
-        Some(said) => {
-            let file = downloads.join(&said).join("model.onnx");
-            fetch_to(&url, &file, Some(&said)).await.map_err(|reason| errors.of_model(&reason))?;
+    match expected_digest(statement) {
+        Some(given) if !is_digest(&given) => Err(errors.of_sha256(format!("'{given}' is not 64 hex digits"))),
+        Some(given) => {
+            let file = downloads.join(&given).join("model.onnx");
+            fetch_to(&url, &file, Some(&given)).await.map_err(|reason| errors.of_model(&reason))?;
             Ok(file)
         }
         None => {
@@ -40,11 +40,11 @@ pub(crate) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBu
     }
 }
 
-/// Fetches a file of unknown digest and keeps it under the digest it has, which is returned.
+/// Fetches a file of unknown digest, stores it under its digest and returns that.
 async fn fetch_unknown(url: &Url, downloads: &Path) -> Result<String, String> {
     let from = downloads.join(format!("unknown-{}", hex(&Sha256::digest(url.as_str()))));
     let file = from.join("model.onnx");
-    // What is there was left by a process that ended before it could keep it.
+    // An existing file was left by a process that ended before it could move it.
     let _ = tokio::fs::remove_file(&file).await;
     fetch_to(url, &file, None).await?;
     let digest = digest(&file).await?;
@@ -62,10 +62,10 @@ async fn fetch_to(url: &Url, target: &Path, sha256: Option<&str>) -> Result<(), 
         return Ok(());
     }
     if let Some(folder) = target.parent() {
-        let made = tokio::fs::create_dir_all(folder).await;
-        made.map_err(|error| format!("can't be kept in {}: {error}", folder.display()))?;
+        let created = tokio::fs::create_dir_all(folder).await;
+        created.map_err(|error| format!("can't be kept in {}: {error}", folder.display()))?;
     }
-    // A server on this machine may do without encryption, but none may redirect from it to one that does.
+    // Plain HTTP is allowed for a local server only; an HTTPS download must not be redirected to HTTP.
     let client = Client::builder().https_only(url.scheme() == "https").build();
     let request = client.map_err(|error| error.to_string())?.get(url.clone());
     let name =
@@ -73,7 +73,7 @@ async fn fetch_to(url: &Url, target: &Path, sha256: Option<&str>) -> Result<(), 
     Download { request, name, target, size: None, limit: MAX_MODEL_BYTES, sha256 }.run().await
 }
 
-/// Parses an address that is encrypted, or on this machine.
+/// Parses a URL, which must use HTTPS or point to this machine.
 fn checked(location: &str) -> Result<Url, String> {
     let url = Url::parse(location).map_err(|error| format!("is no address: {error}"))?;
     let is_here = match url.host() {
@@ -91,16 +91,16 @@ fn checked(location: &str) -> Result<Url, String> {
 }
 
 /// The option `sha256`, in lower case.
-fn said_digest(statement: &CreateModel) -> Option<String> {
-    let said = statement.options.iter().find(|(key, _)| key.eq_ignore_ascii_case("sha256"));
-    said.map(|(_, digest)| digest.trim().to_ascii_lowercase())
+fn expected_digest(statement: &CreateModel) -> Option<String> {
+    let given = statement.options.iter().find(|(key, _)| key.eq_ignore_ascii_case("sha256"));
+    given.map(|(_, digest)| digest.trim().to_ascii_lowercase())
 }
 
 fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Makes errors of a statement.
+/// Builds the errors of a statement.
 struct Errors<'a>(&'a CreateModel);
 
 impl Errors<'_> {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_may_do_without_encryption() {
+    fn plain_http_is_allowed_for_localhost_only() {
         for location in
             ["https://example.com/m.onnx", "http://localhost:8000/m", "http://127.0.0.1/m", "http://[::1]/m"]
         {

@@ -1,4 +1,4 @@
-//! The image tensor a graph takes, resolved between what the graph fixes and what the author says.
+//! The image tensor a graph takes, resolved from the graph's input and the options.
 //!
 //! ```text
 //!  'pixel_values' float32 [batch, 3, 224, 224]
@@ -43,15 +43,15 @@ keywords! {
     pub enum Channels {
         /// Red, green, blue.
         Rgb = "RGB",
-        /// Blue, green, red, as OpenCV has it.
+        /// Blue, green, red, as in OpenCV.
         Bgr = "BGR",
-        /// Luminance alone: a grey image.
+        /// Luminance only: a greyscale image.
         L = "L",
     }
 }
 
 impl Channels {
-    /// How many numbers a pixel has: 1 or 3.
+    /// Numbers per pixel: 1 or 3.
     #[must_use]
     pub fn count(self) -> usize {
         match self {
@@ -76,10 +76,10 @@ impl InputSpec {
     }
 }
 
-/// The input of a graph that is its image, if there is one.
+/// The image input of a graph, if any.
 ///
 /// # Errors
-/// If there are several.
+/// If there are several image inputs.
 pub(crate) fn image_port(graph: &Graph) -> Result<Option<&Port>, String> {
     let mut images = graph.inputs.iter().filter(|port| Image::new(port).is_some());
     match (images.next(), images.next()) {
@@ -104,7 +104,7 @@ impl<'a> Image<'a> {
         [Layout::Nchw, Layout::Nhwc].into_iter().any(|layout| image.may_be(layout)).then_some(image)
     }
 
-    /// Returns the number of channels a layout would mean, unless the graph leaves it open.
+    /// Returns the number of channels under `layout`, unless that dimension is dynamic.
     fn channel_count(&self, layout: Layout) -> Option<usize> {
         match layout {
             Layout::Nchw => self.dims[1].fixed(),
@@ -116,7 +116,7 @@ impl<'a> Image<'a> {
         self.channel_count(layout).is_none_or(|count| matches!(count, 1 | 3))
     }
 
-    /// The layout whose channels are fixed, else the one that isn't impossible; NCHW, ONNX's own, if both are alike.
+    /// The layout whose channels are fixed, else the only possible one; NCHW, ONNX's own, if both are equally possible.
     fn layout(&self, settings: &mut Settings<'_>) -> Result<Layout> {
         let both = [Layout::Nchw, Layout::Nhwc];
         let possible = || both.into_iter().filter(|layout| self.may_be(*layout));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_graph_needs_no_options() -> Result<(), String> {
+    fn fixed_shape_needs_no_options() -> Result<(), String> {
         let (input, settings) = resolve_onnx(&Onnx::classifier("8,240,320,1", 10), &[])?;
         let expected = InputSpec {
             name: "pixels".to_string(),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_graph_takes_what_is_said() -> Result<(), String> {
+    fn dynamic_shape_uses_the_options() -> Result<(), String> {
         let input = resolve("batch,c,h,w", &[("input_size", "320x240"), ("channels", "BGR")])?;
         assert_eq!((input.width, input.height, input.layout), (320, 240, Layout::Nchw));
         assert_eq!(input.channels, Channels::Bgr);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_follows_from_the_channels() -> Result<(), String> {
+    fn layout_is_derived_from_the_channels() -> Result<(), String> {
         let layout = |shape| resolve(shape, &[("input_size", "3")]).map(|input| input.layout);
         assert_eq!(layout("b,3,h,w")?, Layout::Nchw);
         assert_eq!(layout("b,h,w,3")?, Layout::Nhwc);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn options_must_agree_with_what_is_fixed_and_say_what_is_open() {
+    fn options_must_match_fixed_dimensions_and_set_dynamic_ones() {
         let errors = [
             error("b,3,224,224", &[("input_size", "320x240")]),
             error("b,3,h,224", &[("input_size", "320")]),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_beyond_reason_are_refused() {
+    fn too_large_sizes_are_rejected() {
         insta::assert_snapshot!(error("b,3,99999999999,224", &[]), @r"
         model 'm': input 'pixels' float32 [b, 3, 99999999999, 224]: 224x99999999999 is not from 1x1 to 16384x16384 with 67108864 pixels at most
         ");

@@ -1,4 +1,4 @@
-//! What a model takes: one image, numbers of columns, or both; how an image becomes its tensor; which arguments go where.
+//! Inputs of a model: one image, numbers from columns, or both; image preprocessing; the assignment of arguments.
 
 mod image;
 mod model_input;

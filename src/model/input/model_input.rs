@@ -1,9 +1,9 @@
-//! What a graph is given: an image, numbers of columns, or both; and which arguments of a call go where.
+//! The inputs of a graph: an image, numbers from columns, or both; and how a call's arguments are assigned to them.
 //!
 //! ```text
 //!  predict('churn', image, age, income, history)
 //!                     │      └──┬──┘      └──────► 'history' float32 [batch, 12]     a list
-//!                     │         └────────────────► 'person' float32 [batch, 2]       a number each
+//!                     │         └────────────────► 'person' float32 [batch, 2]       one number each
 //!                     └──────────────────────────► 'pixels' float32 [batch, 3, 224, 224]
 //! ```
 //!
@@ -23,7 +23,7 @@ use crate::Result;
 use crate::model::onnx::{Dim, Graph, Port, listed};
 use crate::model::settings::Settings;
 
-/// Largest batch, from a graph or an option: far beyond what pays, and small enough that no product overflows.
+/// Largest batch, from a graph or an option: far larger than useful, and small enough that no product overflows.
 pub(crate) const MAX_BATCH: usize = 65_536;
 
 /// One input of a graph.
@@ -31,32 +31,32 @@ pub(crate) const MAX_BATCH: usize = 65_536;
 pub enum ModelInput {
     /// Takes an image.
     Image(ImageSpec),
-    /// Takes numbers of columns.
+    /// Takes numbers from columns.
     Numbers(NumbersSpec),
 }
 
 /// An input that takes an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSpec {
-    /// The tensor the model wants.
+    /// The tensor the model takes.
     pub input: InputSpec,
-    /// How an image becomes that tensor.
+    /// How an image is converted to that tensor.
     pub preprocessing: Preprocessing,
 }
 
-/// Which of a call's inputs go where, by their positions.
+/// Positions of the call's arguments that each input of the model takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Assignment {
     pub(crate) image: Option<usize>,
-    /// For each input that takes numbers, in the order of the graph.
+    /// One range per input that takes numbers, in the order of the graph.
     pub(crate) numbers: Vec<Range<usize>>,
 }
 
 impl ModelInput {
-    /// Resolves all inputs of a graph, with the options of its image.
+    /// Resolves all inputs of a graph, with the image options.
     ///
     /// # Errors
-    /// More than one image, an input that neither images nor columns can be given to, and the errors of options.
+    /// More than one image, an input that is neither an image nor numbers, and invalid options.
     pub(crate) fn resolve_all(settings: &mut Settings<'_>, graph: &Graph) -> Result<Vec<Self>> {
         if graph.inputs.is_empty() {
             return Err(settings.model_error("takes no input"));
@@ -88,11 +88,11 @@ impl ModelInput {
     }
 }
 
-/// Rows that the inputs of a graph demand in every batch; `None` if they take any number. A graph that sets the rows of a
-/// batch against each other, as those of images against those of texts, gets one at a time.
+/// Batch size fixed by the inputs of a graph; `None` if it is dynamic. A graph that compares the rows of a batch with
+/// each other, such as images with texts, gets one row at a time.
 ///
 /// # Errors
-/// If they contradict each other, or it is too large.
+/// If the inputs contradict each other, or the batch is too large.
 pub(crate) fn fixed_batch(settings: &Settings<'_>, graph: &Graph) -> Result<Option<usize>> {
     let batch = |port: &Port| port.dims.as_deref()?.first()?.fixed();
     let Some(first) = graph.inputs.iter().find(|port| batch(port).is_some()) else {
@@ -111,7 +111,7 @@ pub(crate) fn fixed_batch(settings: &Settings<'_>, graph: &Graph) -> Result<Opti
     }
 }
 
-/// Whether inputs differ in the name of their first dimension, or an output has one of these names a second time.
+/// Whether inputs differ in the name of their first dimension, or an output repeats such a name in a later dimension.
 fn crosses_rows(graph: &Graph) -> bool {
     let name = |dim: &Dim| match dim {
         Dim::Dynamic(name) if name != "?" => Some(name.clone()),
@@ -123,10 +123,10 @@ fn crosses_rows(graph: &Graph) -> bool {
     batches.len() > 1 || later.into_iter().any(|name| batches.contains(&name))
 }
 
-/// Says which of a call's inputs, of types `types`, go to which of a model's; `signature` starts errors.
+/// Assigns a call's arguments, of types `types`, to a model's inputs; `signature` starts error messages.
 ///
 /// # Errors
-/// A plan error on inputs that are too few, too many, or of another kind.
+/// A plan error if the arguments are too few, too many, or of a wrong type.
 pub(crate) fn assign(
     inputs: &[ModelInput],
     signature: &str,
@@ -137,20 +137,20 @@ pub(crate) fn assign(
     let mut assignment = Assignment::default();
     let mut next = 0;
     for input in inputs {
-        let taken = match input {
+        let count = match input {
             ModelInput::Image(_) => {
                 types.get(next).map_or(Ok(()), |data_type| check_image_type(signature, data_type))?;
                 assignment.image = Some(next);
                 1
             }
             ModelInput::Numbers(numbers) => {
-                let taken = numbers.columns(&types[next.min(types.len())..]).map_err(plan_error)?;
-                assignment.numbers.push(next..next + taken);
-                taken
+                let count = numbers.columns(&types[next.min(types.len())..]).map_err(plan_error)?;
+                assignment.numbers.push(next..next + count);
+                count
             }
         };
-        next += taken;
-        if taken == 0 || next > types.len() {
+        next += count;
+        if count == 0 || next > types.len() {
             return Err(plan_error(wrong_count(inputs, types.len())));
         }
     }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_that_nothing_can_be_given_to_are_refused() {
+    fn unsupported_inputs_are_rejected() {
         let image = || Onnx::new().input("x", "float32", "b,3,8,8");
         let errors = [
             error(Onnx::new()),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_meet_each_other_come_alone() {
+    fn graph_that_compares_rows_has_batch_size_one() {
         let fixed_batch = |second: &str, output: &str| {
             let onnx = Onnx::new().input("x", "float32", "n,4").input("z", "int64", second);
             let onnx = onnx.node("Gemm", &["x"], "y").output("y", "float32", output);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_fixed_if_one_input_s_is() {
+    fn one_fixed_input_fixes_the_batch() {
         let onnx = Onnx::classifier("4,3,8,8", 10).input("age", "int64", "batch");
         let spec = Folder::with(&onnx).unwrap().resolve(&[]).unwrap();
         assert_eq!(spec.fixed_batch, Some(4));

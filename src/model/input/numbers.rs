@@ -1,4 +1,4 @@
-//! Numbers from columns as the tensor of an input: what `predict` feeds beside, or instead of, an image.
+//! Inputs that take numbers from columns, which `predict` passes in addition to, or instead of, an image.
 //!
 //! ```text
 //!  list column      [5.1, 3.5, 1.4, 0.2] ──────────► cast ─► a row's numbers ─┐
@@ -9,23 +9,23 @@ use datafusion::arrow::datatypes::DataType;
 
 use crate::model::onnx::{Dim, Port};
 
-/// Numbers of a row, at most: 64 MiB of float32.
+/// Maximum count of numbers per row: 64 MiB of float32.
 const MAX_ROW_NUMBERS: usize = 1 << 24;
 
-/// An input that numbers of columns are given to, row by row of the tensor.
+/// An input that takes numbers from columns, one table row per row of the tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumbersSpec {
-    /// The input as the graph has it: `[batch, …]`, with at most one length open beside the batch.
+    /// The graph's input: `[batch, …]`, with at most one dynamic dimension besides the batch.
     pub port: Port,
     /// Type of its numbers.
     pub element: DataType,
 }
 
 impl NumbersSpec {
-    /// The specification of `port`.
+    /// Builds the specification of `port`.
     ///
     /// # Errors
-    /// In words, an input that no columns of numbers can be given to.
+    /// The reason why `port` can't take numbers from columns.
     pub(crate) fn new(port: &Port) -> Result<Self, String> {
         let element = match port.element_type() {
             Some(DataType::Utf8) => {
@@ -55,22 +55,22 @@ impl NumbersSpec {
         }
     }
 
-    /// Dimensions of a row's numbers.
+    /// Dimensions of one row.
     fn dims(&self) -> &[Dim] {
         self.port.dims.as_deref().and_then(<[Dim]>::split_first).map_or(&[], |(_, lengths)| lengths)
     }
 
-    /// Numbers of a row, if that is always the same.
+    /// Count of numbers per row, if fixed.
     pub(crate) fn row_length(&self) -> Option<usize> {
         self.dims().iter().all(|dim| dim.fixed().is_some()).then(|| length(self.dims()))
     }
 
-    /// Bytes of a row's numbers, as far as the graph says.
+    /// Bytes per row, with a count of 1 if the row length is dynamic.
     pub(crate) fn row_bytes(&self) -> usize {
         self.row_length().unwrap_or(1) * self.element.primitive_width().unwrap_or(1)
     }
 
-    /// The shape of a row of so many numbers.
+    /// The shape of a row with `numbers` numbers.
     pub(crate) fn row_shape(&self, numbers: usize) -> Result<Vec<usize>, String> {
         let open = numbers / length(self.dims());
         let shape: Vec<_> = self.dims().iter().map(|length| length.fixed().unwrap_or(open)).collect();
@@ -81,11 +81,11 @@ impl NumbersSpec {
         }
     }
 
-    /// How many of the next columns this input takes: one list, or as many single numbers as a row has; 0 if there are too
-    /// few.
+    /// How many of the next columns this input takes: one list, or as many single numbers as fill a row; 0 if there are
+    /// too few.
     ///
     /// # Errors
-    /// In words, a column that is neither numbers nor a list of numbers.
+    /// The reason, if a column is neither numbers nor a list of numbers.
     pub(crate) fn columns(&self, next: &[DataType]) -> Result<usize, String> {
         if let Some(list) = next.first().filter(|column| column.is_list()) {
             self.check_list(list)?;
@@ -97,7 +97,7 @@ impl NumbersSpec {
         Ok(if self.row_length().is_some_and(|length| length > taken) { 0 } else { taken })
     }
 
-    /// Checks that lists of this type can be rows of this input.
+    /// Checks that lists of type `list` fit this input.
     fn check_list(&self, list: &DataType) -> Result<(), String> {
         self.check(item_type(list))?;
         match list {
@@ -109,7 +109,7 @@ impl NumbersSpec {
         }
     }
 
-    /// Checks that numbers of `column` can be numbers of this input.
+    /// Checks that numbers of type `column` fit this input.
     fn check(&self, column: &DataType) -> Result<(), String> {
         let port = &self.port;
         match column {
@@ -134,12 +134,12 @@ impl NumbersSpec {
     }
 }
 
-/// Numbers in a tensor of these dimensions, each open one of length 1.
+/// Count of numbers in a tensor of these dimensions, with dynamic ones counted as 1.
 pub(crate) fn length(dims: &[Dim]) -> usize {
     dims.iter().filter_map(Dim::fixed).fold(1, usize::saturating_mul)
 }
 
-/// The type of a list's items; else the type itself.
+/// The item type of a list type; otherwise the type itself.
 pub(crate) fn item_type(list: &DataType) -> &DataType {
     match list {
         DataType::List(item)

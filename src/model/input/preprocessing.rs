@@ -1,7 +1,7 @@
-//! The options that say how pixels become numbers.
+//! The options that define how pixels are converted to numbers.
 //!
-//! Authors write mean and standard deviation for pixels of 0 to 1 or of 0 to 255. Which it is shows: a mean or deviation
-//! above 1 means nothing on a scale of 0 to 1, so `rescale` then is 1 unless they say otherwise.
+//! Mean and standard deviation are given for pixels of 0 to 1 or of 0 to 255. A mean or deviation above 1 only makes
+//! sense for 0 to 255, so `rescale` then defaults to 1.
 
 use serde_json::Value;
 
@@ -10,64 +10,64 @@ use crate::Result;
 use crate::model::onnx::Element;
 use crate::model::settings::{PerChannel, Settings, channels, count, keyword, keywords, number, share};
 
-/// Brightness of the bars that `letterbox` adds: the grey that most of the YOLO family is trained with.
+/// Default brightness of the bars that `letterbox` adds: the grey used to train most YOLO models.
 const LETTERBOX_GREY: u8 = 114;
 
-/// How a decoded image becomes the numbers of the input tensor: input = (pixel × rescale − mean) / std.
+/// How a decoded image is converted to the input tensor: input = (pixel × rescale − mean) / std.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
-    /// Factor for a channel's byte, usually 1/255.
+    /// Factor for each channel's byte, usually 1/255.
     pub rescale: f32,
-    /// Subtracted after rescaling, in the order of the channels; a grey model uses the first.
+    /// Subtracted after rescaling, in channel order; a greyscale model uses the first.
     pub mean: [f32; 3],
-    /// Divides last, in the order of the channels, each above 0; a grey model uses the first.
+    /// Divisor applied last, in channel order, each above 0; a greyscale model uses the first.
     pub std: [f32; 3],
-    /// How an image of another shape is made to fit.
+    /// How an image of another size is fitted.
     pub resize: Resize,
     /// Brightness of the bars that [`Resize::Letterbox`] adds, as a byte of all channels before rescaling.
     pub padding: u8,
-    /// Share of the short side that [`Resize::Crop`] keeps, above 0 and at most 1.
+    /// Fraction of the short side that [`Resize::Crop`] keeps, above 0 and at most 1.
     pub crop_fraction: f32,
-    /// How new pixels are computed from old ones.
+    /// How resized pixels are computed.
     pub interpolation: Interpolation,
 }
 
 keywords! {
-    /// How an image of another shape is made to fit the input.
+    /// How an image of another size is fitted to the input.
     pub enum Resize {
-        /// Cuts the centre out, then resizes it: the edges are lost.
+        /// Crops the centre, then resizes it; loses the edges.
         Crop = "crop",
-        /// Resizes the whole image: proportions are lost.
+        /// Resizes the whole image; loses the aspect ratio.
         Stretch = "stretch",
-        /// Resizes the whole image in proportion and pads the rest.
+        /// Resizes the whole image, keeping the aspect ratio, and pads the rest.
         Letterbox = "letterbox",
     }
 }
 
 keywords! {
-    /// How new pixels are computed from old ones.
+    /// How resized pixels are computed.
     pub enum Interpolation {
         /// The nearest pixel.
         Nearest = "nearest",
-        /// A weighted mean of the neighbours, by a triangle.
+        /// A weighted mean of the neighbours, with a triangle filter.
         Bilinear = "bilinear",
-        /// A weighted mean of the neighbours, by Catmull and Rom's cubic (a = −0.5).
+        /// A weighted mean of the neighbours, with the Catmull-Rom cubic (a = −0.5).
         Bicubic = "bicubic",
-        /// A weighted mean of the neighbours, by a sinc cut off at its third zero.
+        /// A weighted mean of the neighbours, with a sinc truncated at its third zero.
         Lanczos = "lanczos",
-        /// The mean of the old pixels that a new one covers.
+        /// The mean of the source pixels that a target pixel covers.
         Box = "box",
-        /// A weighted mean of the neighbours, by a sinc under Hamming's window.
+        /// A weighted mean of the neighbours, with a Hamming-windowed sinc.
         Hamming = "hamming",
     }
 }
 
 impl Preprocessing {
-    /// Resolves the options of the pixels, for a model of such channels and numbers. Models that take bytes take them
-    /// as they are, if nothing else is said, and others take 0 to 1 unless mean and deviation are for more.
+    /// Resolves the preprocessing options for a model with these channels and elements. By default, a `uint8` input
+    /// takes bytes unscaled, and others take 0 to 1 unless a mean or deviation is above 1.
     ///
     /// # Errors
-    /// If an option is malformed or would make every image the same.
+    /// If an option is malformed or would make all images equal.
     pub(crate) fn resolve(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
         let per_channel = |value: &Value| channels(value, order.count());
         let mean = settings.resolve("mean", per_channel, PerChannel([0.0; 3]))?.0;
@@ -96,7 +96,7 @@ fn nonzero(value: &Value) -> Result<f32, String> {
     if factor == 0.0 { Err("0 makes all pixels alike".to_string()) } else { Ok(factor) }
 }
 
-/// Subnormal numbers are refused too, since dividing by them overflows.
+/// Also rejects subnormal numbers, since dividing by them overflows.
 fn positive(std: PerChannel) -> Result<PerChannel, String> {
     let divides = |std: &f32| *std > 0.0 && std.is_normal();
     if std.0.iter().all(divides) { Ok(std) } else { Err(format!("{std} is not above 0 in every channel")) }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_become_0_to_1_unless_said() {
+    fn pixels_are_rescaled_to_0_to_1_by_default() {
         let expected = Preprocessing {
             rescale: 1.0 / 255.0,
             mean: [0.0; 3],
@@ -128,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn one_number_serves_every_channel() -> Result<(), String> {
-        let said = resolve(&[("rescale", "1"), ("mean", "127"), ("std", "[127, 128, 129]")], Channels::Bgr)?;
-        assert_eq!((said.rescale, said.mean, said.std), (1.0, [127.0; 3], [127.0, 128.0, 129.0]));
+    fn one_number_applies_to_every_channel() -> Result<(), String> {
+        let rule = resolve(&[("rescale", "1"), ("mean", "127"), ("std", "[127, 128, 129]")], Channels::Bgr)?;
+        assert_eq!((rule.rescale, rule.mean, rule.std), (1.0, [127.0; 3], [127.0, 128.0, 129.0]));
         Ok(())
     }
 
     #[test]
-    fn a_mean_or_deviation_above_1_is_for_bytes() -> Result<(), String> {
-        let rescale = |pairs| resolve(pairs, Channels::Rgb).map(|said| said.rescale);
+    fn mean_or_std_above_1_disables_rescaling() -> Result<(), String> {
+        let rescale = |pairs| resolve(pairs, Channels::Rgb).map(|rule| rule.rescale);
         let unit = [("mean", "0.485,0.456,0.406"), ("std", "0.229,0.224,0.225")];
         let bytes = [("mean", "123.675,116.28,103.53"), ("std", "58.395,57.12,57.375")];
         assert_eq!((rescale(&unit)?, rescale(&bytes)?), (1.0 / 255.0, 1.0));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_spoil_every_image_is_refused() {
+    fn malformed_and_degenerate_options_are_rejected() {
         let error = |key, value| resolve(&[(key, value)], Channels::Rgb).err().unwrap_or_default();
         let errors = [
             error("mean", "0.5,0.5"),

@@ -1,4 +1,4 @@
-//! What an ONNX file says of itself: its inputs, its outputs and how they are computed. Nothing is run.
+//! Metadata of an ONNX file: its inputs, its outputs and the operators that compute them. Nothing is run.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -9,10 +9,10 @@ use prost::Message;
 use super::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::model::settings::keywords;
 
-/// Operators that hand numbers on as they are, in another shape or type at most.
+/// Operators that change at most the shape or type of their input.
 const TRANSPARENT: [&str; 6] = ["Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
-/// How the text begins that stands for a large file until it is fetched.
+/// Prefix of a Git LFS pointer, a text file in place of a large file that is not fetched yet.
 const GIT_LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 keywords! {
@@ -30,14 +30,14 @@ keywords! {
 /// The outline of an ONNX graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
-    /// Tensors that every run must be given.
+    /// Tensors that every run takes.
     pub inputs: Vec<Port>,
-    /// Tensors that a run gives.
+    /// Tensors that a run returns.
     pub outputs: Vec<Port>,
-    /// Files beside the model that hold its weights, as paths relative to it.
+    /// External weight files, as paths relative to the model's folder.
     pub(crate) weight_files: BTreeSet<String>,
-    /// For each tensor the operator that makes it, and that operator's first input.
-    makers: HashMap<String, (String, Option<String>)>,
+    /// For each tensor, the operator that computes it and that operator's first input.
+    producers: HashMap<String, (String, Option<String>)>,
 }
 
 /// An input or output of a graph.
@@ -45,26 +45,26 @@ pub struct Graph {
 pub struct Port {
     /// Its name in the graph.
     pub name: String,
-    /// Its `TensorProto.DataType` in ONNX's numbering, 0 if it is no tensor or has no type.
+    /// Its `TensorProto.DataType` in ONNX's numbering, 0 if it is not a tensor or has no type.
     pub data_type: i32,
-    /// Its dimensions, outermost first; `None` if the graph doesn't say how many there are.
+    /// Its dimensions, outermost first; `None` if the rank is unknown.
     pub dims: Option<Vec<Dim>>,
 }
 
 /// One dimension of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dim {
-    /// Always this long, at least 1.
+    /// A fixed length, at least 1.
     Fixed(usize),
-    /// Known when the model runs; dimensions of one name are equal, `?` has no name.
+    /// A length known only at run time. Dimensions with the same name are equal; `?` stands for no name.
     Dynamic(String),
 }
 
 impl Graph {
-    /// Reads the outline from the bytes of an ONNX file.
+    /// Reads the outline of an ONNX file from its bytes.
     ///
     /// # Errors
-    /// What makes the bytes something else than an ONNX model, as the end of a sentence.
+    /// The reason why the bytes are not an ONNX model, as the end of a sentence.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.starts_with(GIT_LFS_POINTER) {
             return Err("it only points to one; fetch that with 'git lfs pull'".to_string());
@@ -87,17 +87,17 @@ impl Graph {
             inputs: fed.map(Port::from).collect(),
             outputs: graph.output.iter().map(Port::from).collect(),
             weight_files: graph.initializer.iter().filter_map(weight_file).collect(),
-            makers: graph.node.into_iter().flat_map(makers).collect(),
+            producers: graph.node.into_iter().flat_map(producers).collect(),
         }
     }
 
-    /// Returns the operator whose result `output` is, apart from its shape and type, or `None` if it is an input.
+    /// Returns the operator that computes `output`, skipping changes of shape and type; `None` if it is an input.
     #[must_use]
     pub fn ends_in(&self, output: &str) -> Option<&str> {
         let mut tensor = output;
-        // A sound graph has no cycle; in an unsound one the walk ends here.
-        for _ in 0..self.makers.len() {
-            let (operator, first_input) = self.makers.get(tensor)?;
+        // A valid graph has no cycle; the bound ends the walk in an invalid one.
+        for _ in 0..self.producers.len() {
+            let (operator, first_input) = self.producers.get(tensor)?;
             match first_input {
                 Some(input) if TRANSPARENT.contains(&operator.as_str()) => tensor = input,
                 _ => return Some(operator),
@@ -107,7 +107,7 @@ impl Graph {
     }
 }
 
-fn makers(node: NodeProto) -> impl Iterator<Item = (String, (String, Option<String>))> {
+fn producers(node: NodeProto) -> impl Iterator<Item = (String, (String, Option<String>))> {
     let NodeProto { input, output, op_type } = node;
     let first_input = input.into_iter().next();
     output.into_iter().map(move |tensor| (tensor, (op_type.clone(), first_input.clone())))
@@ -130,7 +130,7 @@ impl From<&ValueInfoProto> for Port {
     }
 }
 
-/// Exporters also write 0 or −1 for a length they don't know.
+/// Exporters also write 0 or −1 for an unknown length.
 impl From<&DimensionProto> for Dim {
     fn from(dim: &DimensionProto) -> Self {
         match usize::try_from(dim.dim_value) {
@@ -142,7 +142,7 @@ impl From<&DimensionProto> for Dim {
 }
 
 impl Dim {
-    /// Returns the length if it is always the same.
+    /// Returns the length if it is fixed.
     #[must_use]
     pub fn fixed(&self) -> Option<usize> {
         match self {
@@ -153,7 +153,7 @@ impl Dim {
 }
 
 impl Port {
-    /// Returns the type of its numbers if Seequel can handle it.
+    /// Returns the type of its numbers if an image tensor can have it.
     #[must_use]
     pub fn element(&self) -> Option<Element> {
         match self.data_type {
@@ -164,7 +164,7 @@ impl Port {
         }
     }
 
-    /// Returns the type of a column that holds its numbers, if there is one. Float16 is read as Float32.
+    /// Returns the type of a column that can hold its numbers, if any. Float16 is read as Float32.
     #[must_use]
     pub fn arrow_type(&self) -> Option<DataType> {
         match self.element_type()? {
@@ -173,7 +173,7 @@ impl Port {
         }
     }
 
-    /// Returns Arrow's name for the type of its numbers, if there is one.
+    /// Returns the Arrow type of its numbers, if any.
     pub(crate) fn element_type(&self) -> Option<DataType> {
         Some(match self.data_type {
             1 => DataType::Float32,
@@ -219,13 +219,13 @@ impl Port {
     }
 }
 
-/// Numbers that `port` always gives for an image, or `None` if that depends.
+/// Count of numbers per row of `port`, or `None` if it is dynamic.
 pub(crate) fn fixed_length(port: &Port) -> Option<usize> {
     let lengths = port.dims.as_deref()?.get(1..)?;
     lengths.iter().map(Dim::fixed).try_fold(1_usize, |product, length| product.checked_mul(length?))
 }
 
-/// As in `are 'ids' int64 [batch, 77], 'mask' int64 [batch, 77]`.
+/// Formats ports, as in `are 'ids' int64 [batch, 77], 'mask' int64 [batch, 77]`.
 pub(crate) fn listed(ports: &[Port]) -> String {
     match ports {
         [] => "are none".to_string(),
@@ -234,7 +234,7 @@ pub(crate) fn listed(ports: &[Port]) -> String {
     }
 }
 
-/// As in `'pixel_values' float32 [batch, 3, 224, 224]`.
+/// Formats as in `'pixel_values' float32 [batch, 3, 224, 224]`.
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "'{}' {}", self.name, self.type_name())?;
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_operator_is_found_behind_changes_of_shape_and_type() -> Result<(), String> {
+    fn last_operator_is_found_behind_changes_of_shape_and_type() -> Result<(), String> {
         let onnx = Onnx::new()
             .node("Gemm", &["pixels", "kernel"], "logits")
             .node("Softmax", &["logits"], "scores")
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_ends_the_walk() -> Result<(), String> {
+    fn cycle_ends_the_walk() -> Result<(), String> {
         let onnx = Onnx::new()
             .node("Identity", &["a"], "b")
             .node("Identity", &["b"], "a")
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_not_taken_for_onnx() {
+    fn other_files_are_not_read_as_onnx() {
         let read = |bytes: &[u8]| Graph::read(bytes).err();
         assert_eq!(read(b""), Some("it has no graph".to_string()));
         assert!(read(b"<!DOCTYPE html><html></html>").is_some());

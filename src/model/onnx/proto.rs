@@ -1,7 +1,7 @@
-//! The few fields of ONNX's protobuf schema that Seequel reads; prost skips the rest, weights included.
+//! The fields of ONNX's protobuf schema that Seequel reads; prost skips all others, including weights.
 //!
-//! Field numbers are those of `onnx.proto` (IR version 3 and later). Singular fields of that proto2 file are read as
-//! proto3 ones: absent means zero or empty.
+//! Field numbers are those of `onnx.proto` (IR version 3 and later). Singular fields of that proto2 file are read as in
+//! proto3: absent means zero or empty.
 
 use prost::Message;
 
@@ -39,7 +39,7 @@ pub(crate) struct NodeProto {
 pub(crate) struct TensorProto {
     #[prost(string, tag = "8")]
     pub(crate) name: String,
-    /// Where the numbers are if not here: keys `location`, `offset`, `length`.
+    /// Location of the numbers if they are not in this file: keys `location`, `offset`, `length`.
     #[prost(message, repeated, tag = "13")]
     pub(crate) external_data: Vec<StringStringEntryProto>,
 }

@@ -1,8 +1,8 @@
-//! Cancelling the runs of a query.
+//! Cancels the runs of a query.
 //!
 //! ```text
-//!  stream dropped ─► cancel ─┬─► the flag, which workers check before each image and each run
-//!                            └─► terminate, for every run that is registered: it ends within the graph
+//!  stream dropped ─► cancel ─┬─► sets the flag, which workers check before each image and each run
+//!                            └─► terminates every registered run, between two nodes of the graph
 //! ```
 
 use std::fmt;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use datafusion::error::{DataFusionError, Result};
 use parking_lot::Mutex;
 
-/// Shared by a partition's stream and the threads that work for it. Cloning is cheap; clones are cancelled together.
+/// Shared by a partition's stream and its worker threads. Cloning is cheap; clones are cancelled together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancellation(Arc<Shared>);
 
@@ -20,23 +20,23 @@ pub(crate) struct Cancellation(Arc<Shared>);
 struct Shared {
     is_cancelled: AtomicBool,
     next_id: AtomicU64,
-    /// What ends each run in progress.
+    /// The callback that ends each run in progress.
     runs: Mutex<Vec<(u64, Terminate)>>,
 }
 
 type Terminate = Box<dyn Fn() + Send + Sync>;
 
 impl Cancellation {
-    /// Ends the runs in progress, and all that would begin later.
+    /// Ends the runs in progress and prevents later ones.
     pub(crate) fn cancel(&self) {
-        // Before the list is looked at: a run that registers after that finds the flag set.
+        // Set before reading the list, so that a run registered afterwards finds the flag set.
         self.0.is_cancelled.store(true, Ordering::SeqCst);
         for (_, terminate) in self.0.runs.lock().iter() {
             terminate();
         }
     }
 
-    /// Whether both are clones of one.
+    /// Whether both are clones of the same value.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -46,6 +46,8 @@ impl Cancellation {
         self.0.is_cancelled.load(Ordering::SeqCst)
     }
 
+    /// Returns an error if the query was cancelled.
+    ///
     /// # Errors
     /// If the query was cancelled.
     pub(crate) fn check(&self) -> Result<()> {
@@ -55,7 +57,7 @@ impl Cancellation {
         Ok(())
     }
 
-    /// Has `terminate` called if the query is cancelled before the returned guard is dropped, and never afterwards.
+    /// Calls `terminate` if the query is cancelled before the returned guard is dropped, never afterwards.
     ///
     /// # Errors
     /// If the query was cancelled already.
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_in_progress_are_terminated_and_others_are_not() -> Result<()> {
+    fn only_runs_in_progress_are_terminated() -> Result<()> {
         let terminated = Arc::new(Mutex::new(vec![]));
         let note = |name: &'static str| {
             let terminated = Arc::clone(&terminated);

@@ -1,6 +1,6 @@
-//! Running models: the ONNX Runtime library, providers, sessions and their pool, and how many of them a machine gets.
+//! Running models: the ONNX Runtime library, providers, sessions, and the size of the session pool.
 //!
-//! `session.rs` is the only file that names `ort`.
+//! `session.rs` is the only file that uses `ort`.
 
 mod cancellation;
 mod model;

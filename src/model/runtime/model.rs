@@ -1,4 +1,4 @@
-//! A model that queries can use: its specification, where it runs, and its pool of sessions.
+//! A registered model: its specification, its provider and its pool of sessions.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -15,10 +15,10 @@ use crate::model::spec::{Device, ModelSpec, Precision};
 use crate::model::tensor::BatchOutput;
 use crate::{Error, Result};
 
-/// A registered model. Loading is lazy: making one reads nothing but its specification.
+/// A registered model. Sessions are loaded lazily: creating a model loads none.
 ///
-/// Two models are equal if they are the same registration: replacing a model makes another one, and a query that
-/// was planned with the old one finishes with it.
+/// Two models are equal if they are the same registration. Replacing a model creates another one; queries planned with
+/// the old one finish with it.
 #[derive(Debug)]
 pub struct Model {
     spec: ModelSpec,
@@ -30,7 +30,7 @@ pub struct Model {
     inferred_rows: AtomicU64,
 }
 
-/// What is known once the device is.
+/// State that depends on the device.
 #[derive(Debug)]
 struct Placed {
     provider: Provider,
@@ -38,7 +38,7 @@ struct Placed {
     pool: Pool,
 }
 
-/// Where the time of a run goes.
+/// Metrics for the phases of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunTimes {
     /// Waiting for a session.
@@ -50,7 +50,7 @@ pub(crate) struct RunTimes {
 }
 
 impl Model {
-    /// A model that will run on `runtime`.
+    /// Creates a model that runs on `runtime`.
     #[must_use]
     pub fn new(spec: ModelSpec, runtime: Runtime) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -64,22 +64,22 @@ impl Model {
         }
     }
 
-    /// Everything that `CREATE MODEL` resolved.
+    /// The resolved specification.
     #[must_use]
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
     }
 
-    /// Rows this model has run on since it was registered, by any query of the process.
+    /// Rows inferred since the model was registered, over all queries of the process.
     #[must_use]
     pub fn inferred_rows(&self) -> u64 {
         self.inferred_rows.load(Relaxed)
     }
 
-    /// Where the model runs. Asks the installed ONNX Runtime, if there is one, which providers it has.
+    /// Where the model runs. Queries the available providers of ONNX Runtime, if it is installed.
     ///
     /// # Errors
-    /// [`Error::Option`] if `device` asks for what the runtime has not.
+    /// [`Error::Option`] if the runtime does not have the requested `device`.
     pub fn provider(&self) -> Result<Provider> {
         Ok(self.placed()?.provider)
     }
@@ -87,16 +87,17 @@ impl Model {
     /// Batch size, sessions and threads. Loads nothing.
     ///
     /// # Errors
-    /// As [`Self::provider`].
+    /// See [`Self::provider`].
     pub fn sizing(&self) -> Result<Sizing> {
         Ok(self.placed()?.sizing)
     }
 
-    /// Runs the rows of `batch` on a session of the pool, which it waits for, or loads.
-    /// Returns the outputs of those names. Blocks: call it on a thread that may.
+    /// Runs the rows of `batch` on a session of the pool, waiting for a free one or loading one, and returns `outputs`, by
+    /// name. Blocks: call it only on a thread that may block.
     ///
     /// # Errors
-    /// The outer error is that of loading or of cancellation, and fails the query; the inner one is ONNX Runtime's word on this batch.
+    /// The outer error is from loading or cancellation and fails the query; the inner one is ONNX Runtime's error for this
+    /// batch.
     pub(crate) fn run(
         &self,
         batch: &Batch<'_>,
@@ -116,7 +117,7 @@ impl Model {
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
         let result = session.run(batch, outputs, cancellation);
         if result.is_err() {
-            // A terminated run is no error of its rows.
+            // The error of a terminated run is not an error of its rows.
             cancellation.check()?;
         }
         Ok(result)
@@ -139,7 +140,7 @@ impl Model {
                 self.error("precision", format!("'{given}' is not supported: the provider computes in f32"))
             );
         }
-        // Without a runtime nothing can be known of devices, and nothing will run.
+        // Without a runtime, devices can't be checked and nothing can run, so accept any.
         let has_cuda = || Ok::<_, Error>(!self.runtime.is_installed() || self.runtime.has_cuda()?);
         match resources.device {
             Device::Cpu => Ok(Provider::Cpu),

@@ -1,13 +1,13 @@
 //! The sessions of one model: loaded when first needed, used by one thread at a time, shared by the whole process.
 //!
 //! ```text
-//!  take_seat() ── an idle session, or leave to load one? ── no: wait until a seat is given up
+//!  take_seat() ── an idle session, or room to load one? ── no: wait until a seat is released
 //!       │ yes
 //!  Seat::session(load) ──► &mut Session ── seat dropped ──► the session is idle again
 //! ```
 //!
-//! Taking a seat blocks, so it belongs on threads that may block. Whoever has one computes and waits for nothing
-//! else, which is why waiting for one always ends.
+//! Taking a seat blocks, so call it only on threads that may block. The holder of a seat computes and waits for nothing
+//! else, so there is no deadlock.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::session::Session;
 use crate::Result;
 
-/// How long a thread waits for a seat before it looks whether its query was cancelled.
+/// How often a thread that waits for a seat checks whether its query was cancelled.
 const CHECK: Duration = Duration::from_millis(50);
 
 /// At most `capacity` sessions of one model.
@@ -24,7 +24,7 @@ const CHECK: Duration = Duration::from_millis(50);
 pub(crate) struct Pool {
     capacity: usize,
     state: Mutex<State>,
-    given_up: Condvar,
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -35,17 +35,17 @@ struct State {
 
 impl Pool {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::default(), given_up: Condvar::new() }
+        Self { capacity: capacity.max(1), state: Mutex::default(), released: Condvar::new() }
     }
 
-    /// Waits until fewer than `capacity` seats are taken, then takes one. Prefers a session that is loaded.
+    /// Waits until fewer than `capacity` seats are taken, then takes one, with a loaded session if one is idle.
     ///
     /// # Errors
-    /// Those of `check`, which ends the waiting.
+    /// The error of `check`, which ends the wait.
     pub(crate) fn take_seat<E>(&self, check: impl Fn() -> Result<(), E>) -> Result<Seat<'_>, E> {
         let mut state = self.state.lock();
         while state.taken >= self.capacity {
-            self.given_up.wait_for(&mut state, CHECK);
+            self.released.wait_for(&mut state, CHECK);
             check()?;
         }
         state.taken += 1;
@@ -53,7 +53,7 @@ impl Pool {
     }
 }
 
-/// The right to use one session; dropping it gives the session back to the pool.
+/// Exclusive use of one session; dropping it returns the session to the pool.
 #[derive(Debug)]
 pub(crate) struct Seat<'a> {
     pool: &'a Pool,
@@ -61,10 +61,10 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Seat<'_> {
-    /// The seat's session, loaded by `load` if the pool had none idle.
+    /// The seat's session, loaded by `load` if none was idle.
     ///
     /// # Errors
-    /// Those of `load`; the seat can be used again.
+    /// The error of `load`; the seat stays usable.
     pub(crate) fn session(&mut self, load: impl FnOnce() -> Result<Session>) -> Result<&mut Session> {
         match &mut self.session {
             Some(session) => Ok(session),
@@ -79,6 +79,6 @@ impl Drop for Seat<'_> {
         state.taken -= 1;
         state.idle.extend(self.session.take());
         drop(state);
-        self.pool.given_up.notify_one();
+        self.pool.released.notify_one();
     }
 }

@@ -1,10 +1,10 @@
-//! ONNX Runtime: finding the library, loading sessions, running batches. The only file that names `ort`.
+//! ONNX Runtime: finding the library, loading sessions, running batches. The only file that uses `ort`.
 //!
-//! The library is opened at run time, on the first model that is loaded, so that a program without it starts,
-//! plans and runs plain SQL. It is looked for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home,
-//! `./.seequel/lib`, and where the system's loader looks.
+//! The library is opened at run time, with the first model that is loaded, so that the program starts, plans and runs
+//! plain SQL without it. It is searched for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home, `./.seequel/lib`, and
+//! the search path of the system's loader.
 
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one file that names ort")]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the only file that uses ort")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,27 +29,27 @@ use crate::model::spec::ModelSpec;
 use crate::model::tensor::{BatchOutput, Numbers, Tensor, TensorData};
 use crate::{Error, Result};
 
-/// File name under which the system's loader knows ONNX Runtime.
+/// File name of the ONNX Runtime library.
 const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
 
-/// Environment variable that names the library's file.
+/// Environment variable with the path of the library.
 const LIBRARY_PATH: &str = "ORT_DYLIB_PATH";
 
-/// The process's ONNX Runtime. The library can be opened once only, so neither can this be made twice.
+/// The ONNX Runtime of the process. Global, because the library can be opened only once.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// The installed ONNX Runtime, opened when first asked for.
+/// The installed ONNX Runtime, opened on first use.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     home: PathBuf,
 }
 
-/// Where a session computes, once `auto` has been decided.
+/// Where a session computes, with `auto` resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// The CUDA device of this number.
+    /// The CUDA device with this number.
     Cuda(u32),
 }
 
@@ -63,19 +63,19 @@ impl std::fmt::Display for Provider {
 }
 
 impl Runtime {
-    /// The runtime whose library lies in `home/lib`, if nowhere closer.
+    /// A runtime that looks for its library in `home/lib`, after `ORT_DYLIB_PATH`.
     #[must_use]
     pub fn new(home: &Path) -> Self {
         Self { home: home.to_owned() }
     }
 
-    /// Whether the library is where this process would look first, without opening it.
+    /// Whether the library is open, or found outside the search path of the system's loader. Does not open it.
     #[must_use]
     pub fn is_installed(&self) -> bool {
         ENVIRONMENT.lock().is_some() || self.library().is_some()
     }
 
-    /// Whether the runtime was built for CUDA, as this program was. Opens the library.
+    /// Whether both this program and the runtime are built for CUDA. Opens the library.
     ///
     /// # Errors
     /// [`Error::Runtime`] if the library is missing or unusable.
@@ -90,7 +90,7 @@ impl Runtime {
         Ok(false)
     }
 
-    /// Whether the machine has an NVIDIA device, by the files its driver makes.
+    /// Whether the machine has an NVIDIA device, from the device files of its driver.
     #[must_use]
     pub fn sees_gpu() -> bool {
         ["/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
@@ -110,7 +110,7 @@ impl Runtime {
         Ok(environment.insert(opened).clone())
     }
 
-    /// The library's file: the first that exists, but for the system's loader, which has paths of its own.
+    /// The path of the library, the first that exists; `None` leaves the search to the system's loader.
     fn library(&self) -> Option<PathBuf> {
         if let Some(path) = std::env::var_os(LIBRARY_PATH) {
             return Some(path.into());
@@ -134,25 +134,25 @@ impl Runtime {
     }
 }
 
-/// A loaded model. One thread uses it at a time: the pool hands it out.
+/// A loaded model. The pool ensures that one thread uses it at a time.
 pub(crate) struct Session {
     session: ort::session::Session,
-    /// Name of the input that takes images.
+    /// Name of the input that takes images, if any.
     image: Option<String>,
-    /// Names of those that take numbers.
+    /// Names of the inputs that take numbers.
     numbers: Vec<String>,
     fixed_batch: Option<usize>,
-    /// Sets of outputs that were asked for, with what asks ONNX Runtime for them and no others. Few queries ask for the
-    /// same model's outputs in more than two ways.
+    /// Run options for each set of outputs requested so far. Queries rarely request more than two sets of outputs of the
+    /// same model.
     selections: Vec<(Vec<String>, Arc<SelectedOutputs>)>,
 }
 
-/// What asks ONNX Runtime for some outputs and no others, and may terminate the run from another thread.
+/// Run options that select some outputs, and that another thread can use to terminate the run.
 struct SelectedOutputs(RunOptions<HasSelectedOutputs>);
 
-// SAFETY: ort withholds `Sync` because two runs could write the same preallocated outputs at once. Nothing is preallocated
-// here, and one thread runs with these options, the session's. Others only terminate the run, which sets an atomic flag:
-// that is what `RunOptionsSetTerminate` is for.
+// SAFETY: ort does not implement `Sync` because two runs could write the same preallocated outputs at once. Nothing is
+// preallocated here, and only the session's thread runs with these options. Other threads only terminate the run, which
+// sets an atomic flag; `RunOptionsSetTerminate` is meant to be called from other threads.
 #[expect(unsafe_code, reason = "see above: no outputs are preallocated")]
 unsafe impl Sync for SelectedOutputs {}
 
@@ -160,18 +160,18 @@ unsafe impl Sync for SelectedOutputs {}
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     pub(crate) rows: usize,
-    /// The images, if the model takes any: those in the tensor from this slot on.
+    /// The images, if the model takes any: a tensor and the first slot to use.
     pub(crate) images: Option<(&'a Tensor, usize)>,
-    /// For each input that takes numbers, in the order of the graph, those of each row: all of one shape.
+    /// For each input that takes numbers, in the order of the graph, the numbers of each row, all of the same shape.
     pub(crate) numbers: Vec<&'a [Numbers]>,
 }
 
-/// Weights in the layout the kernels want, made by the first session of a model and used by all.
+/// Weights prepacked for the kernels, created by the first session of a model and shared by all.
 #[derive(Debug, Default)]
 pub(crate) struct SharedWeights(Mutex<Option<PrepackedWeights>>);
 
 impl Session {
-    /// Loads the model's file for `provider`, computing on `threads` threads. Blocks for as long as that takes.
+    /// Loads the model's file for `provider`, to compute on `threads` threads. Blocks until it is loaded.
     pub(crate) fn load(
         runtime: &Runtime,
         spec: &ModelSpec,
@@ -180,7 +180,7 @@ impl Session {
         weights: &SharedWeights,
     ) -> Result<Self> {
         let environment = runtime.environment()?;
-        let refused = |error: ort::Error| Error::Model {
+        let load_error = |error: ort::Error| Error::Model {
             model: spec.name.clone(),
             reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
         };
@@ -191,17 +191,17 @@ impl Session {
             .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
             .and_then(|builder| with_provider(builder, provider, spec))
             .and_then(|mut builder| builder.commit_from_file(&spec.file))
-            .map_err(refused)?;
+            .map_err(load_error)?;
         let image = spec.image().map(|image| image.input.name.clone());
         let numbers = spec.numbers().map(|numbers| numbers.port.name.clone()).collect();
         Ok(Self { session, image, numbers, fixed_batch: spec.fixed_batch, selections: vec![] })
     }
 
-    /// Runs the rows of `batch`; returns the outputs of those names, and computes no others.
+    /// Runs the rows of `batch` and returns the named outputs, without computing others.
     ///
-    /// A model whose batch is fixed runs on the whole of it: what it says of further rows is padding.
+    /// A model with a fixed batch always runs on a full batch; outputs of the padding rows are dropped.
     ///
-    /// Cancellation ends the run in the midst of the graph: ONNX Runtime looks at the flag before each of its nodes.
+    /// Cancellation ends the run early: ONNX Runtime checks the flag before each node of the graph.
     pub(crate) fn run(
         &mut self,
         batch: &Batch<'_>,
@@ -222,7 +222,7 @@ impl Session {
             Err(cancelled) => Err(cancelled.to_string()),
         };
         if cancellation.is_cancelled() {
-            // Its flag may be set, and would end the next run.
+            // These options may have the terminate flag set, which would end the next run.
             self.selections.swap_remove(selection);
         }
         result
@@ -236,7 +236,7 @@ impl Session {
     ) -> Result<Vec<BatchOutput>, String> {
         let describe = |error: ort::Error| error.to_string();
         let rows = self.fixed_batch.unwrap_or(batch.rows);
-        let numbers = batch.numbers.iter().map(|given| Numbers::batched(given, rows));
+        let numbers = batch.numbers.iter().map(|input| Numbers::batched(input, rows));
         let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
         let mut inputs = Vec::with_capacity(1 + numbers.len());
         if let (Some(name), Some((tensor, first))) = (&self.image, batch.images) {
@@ -245,15 +245,15 @@ impl Session {
         for (name, numbers) in self.numbers.iter().zip(&numbers) {
             inputs.push((name.as_str(), numbers_input(numbers).map_err(describe)?));
         }
-        let given = self.session.run_with_options(inputs, options).map_err(describe)?;
-        let output = |name: &String| match given.get(name) {
+        let computed = self.session.run_with_options(inputs, options).map_err(describe)?;
+        let output = |name: &String| match computed.get(name) {
             Some(value) => batch_output(name, value, rows),
             None => Err(format!("the model gave no output '{name}'")),
         };
         outputs.iter().map(output).collect()
     }
 
-    /// The position among the selections of the one for `outputs`.
+    /// The position in `selections` of the run options for `outputs`, added if missing.
     fn selection(&mut self, outputs: &[String]) -> ort::Result<usize> {
         if let Some(known) = self.selections.iter().position(|(names, _)| names == outputs) {
             return Ok(known);
@@ -265,7 +265,7 @@ impl Session {
     }
 }
 
-/// The `batch` images of `tensor` from `first` on, as they lie.
+/// The `batch` images of `tensor` from slot `first` on, without a copy.
 fn image_input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<SessionInputValue<'_>> {
     let shape = tensor.shape(batch);
     let values = tensor.image_len() * first..tensor.image_len() * (first + batch);
@@ -276,7 +276,7 @@ fn image_input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<Sessi
     })
 }
 
-/// The numbers of a batch, as they lie.
+/// The numbers of a batch, without a copy except for booleans.
 fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<'_>> {
     let Numbers { values, shape } = numbers;
     macro_rules! view {
@@ -304,7 +304,7 @@ fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<'_>> {
     })
 }
 
-/// A copy of an output's numbers.
+/// Copies an output's numbers.
 fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutput, String> {
     let describe = |error: ort::Error| error.to_string();
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
@@ -351,7 +351,7 @@ fn with_provider(
     match provider {
         Provider::Cpu => Ok(builder),
         Provider::Cuda(number) => {
-            // The exhaustive search, ort's default, costs seconds for each new batch size.
+            // The exhaustive search, ort's default, takes seconds for each new batch size.
             let mut cuda = ort::ep::CUDA::default()
                 .with_device_id(number.cast_signed())
                 .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)

@@ -1,4 +1,4 @@
-//! How many sessions a model gets, on how many threads, with what batch: the options, or what the device is best at.
+//! Batch size, sessions and threads of a model: from the options, or else chosen for the device.
 
 use std::thread::available_parallelism;
 
@@ -7,47 +7,47 @@ use crate::model::input::NumbersSpec;
 use crate::model::onnx::fixed_length;
 use crate::model::spec::ModelSpec;
 
-/// Images in a batch on a GPU when the model does not say: enough to fill it, little enough to fit beside another.
+/// Default images per batch on a GPU: enough to fill it, few enough to leave room for another batch.
 const GPU_BATCH_ROWS: usize = 32;
 
-/// Bytes of weights for each image of a batch: reading them once a run then costs little beside computing.
-const WEIGHT_BYTES_AN_IMAGE: u64 = 12 << 20;
+/// Bytes of weights per image of a batch, so that reading them once per run costs little compared to computing.
+const WEIGHT_BYTES_PER_IMAGE: u64 = 12 << 20;
 
-/// Images in a batch on a processor when the model does not say, at most: activations grow with them.
+/// Maximum default images per batch on a CPU, since activations grow with the batch.
 const CPU_BATCH_ROWS: u64 = 8;
 
-/// Rows in a batch of a model that takes numbers alone, at most: a run's own cost is then little beside theirs.
+/// Maximum default rows per batch of a model without an image: the fixed cost of a run is then small.
 const NUMBERS_BATCH_ROWS: usize = 1024;
 
-/// Numbers that a model without an image takes and gives in one run when it does not say how many rows: a megabyte, and a
-/// limit to what it computes between them.
-const NUMBERS_A_RUN: usize = 1 << 18;
+/// Default count of input and output numbers per run of a model without an image: one megabyte of float32, which also
+/// limits the size of intermediate results.
+const NUMBERS_PER_RUN: usize = 1 << 18;
 
-/// Sessions on a GPU when the model does not say: one computes while the next batch is copied in.
+/// Default sessions on a GPU: one computes while the next batch is copied in.
 const GPU_SESSIONS: usize = 2;
 
 /// The resources of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizing {
-    /// Images in one run of the model, at most.
+    /// Maximum rows per run.
     pub batch_rows: usize,
-    /// Images that are worth a run of their own when the last ones are shared out among workers.
+    /// Fewest rows worth a separate run when the last rows are distributed among workers.
     pub least_rows: usize,
-    /// Sessions in the pool, at most.
+    /// Maximum sessions in the pool.
     pub sessions: usize,
-    /// Threads that one session computes on.
+    /// Threads per session.
     pub threads: usize,
-    /// Threads that decode images and feed the sessions; partitions of the operator.
+    /// Threads that decode images and run the sessions; also the operator's partitions.
     pub workers: usize,
 }
 
 impl Sizing {
     /// Sizes `spec` for this machine's cores.
     ///
-    /// On a CPU the best is one session a core, each on one thread: nothing is then waited for. Small models run image by
-    /// image, whose tensor stays in the core's cache. Large ones run on a few, for each run reads all weights from memory:
-    /// see `cpu_batch_rows` below. A worker decodes and runs in turn, so as many workers as threads keep
-    /// the cores busy and no busier. On a GPU decoding is what all cores are needed for.
+    /// On a CPU, one single-threaded session per core is fastest, since threads never wait for each other. Small models run
+    /// one image at a time, whose tensor stays in the core's cache. Large ones run a few at a time, since each run reads
+    /// all weights from memory; see `cpu_batch_rows` below. A worker alternates between decoding and inference, so one
+    /// worker per thread keeps all cores busy without oversubscription. On a GPU, all cores decode.
     #[must_use]
     pub fn new(spec: &ModelSpec, provider: Provider) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
@@ -55,9 +55,9 @@ impl Sizing {
         let threads = resources.num_cpus.unwrap_or(1);
         let on_gpu = matches!(provider, Provider::Cuda(_));
         let (auto_batch, auto_sessions) = if on_gpu {
-            // A share of 0.5 puts two sessions on a device.
-            let share = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
-            (GPU_BATCH_ROWS, share.unwrap_or(GPU_SESSIONS))
+            // A share of 0.5 means two sessions per device.
+            let sessions = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
+            (GPU_BATCH_ROWS, sessions.unwrap_or(GPU_SESSIONS))
         } else {
             let weights = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
             (cpu_batch_rows(weights), (cores / threads).max(1))
@@ -76,20 +76,20 @@ impl Sizing {
     }
 }
 
-/// Rows in a batch of a model that takes numbers alone; `auto_batch` where the graph leaves open how many that are.
+/// Rows per batch of a model without an image; `auto_batch` if an input or output has dynamic row lengths.
 fn numbers_batch_rows(spec: &ModelSpec, auto_batch: usize) -> usize {
-    let taken = spec.numbers().map(NumbersSpec::row_length);
-    let given = spec.outputs.iter().map(fixed_length);
-    let numbers = taken.chain(given).try_fold(1, |sum: usize, length| Some(sum.saturating_add(length?)));
-    numbers.map_or(auto_batch, |numbers| (NUMBERS_A_RUN / numbers).clamp(1, NUMBERS_BATCH_ROWS))
+    let inputs = spec.numbers().map(NumbersSpec::row_length);
+    let outputs = spec.outputs.iter().map(fixed_length);
+    let numbers = inputs.chain(outputs).try_fold(1, |sum: usize, length| Some(sum.saturating_add(length?)));
+    numbers.map_or(auto_batch, |numbers| (NUMBERS_PER_RUN / numbers).clamp(1, NUMBERS_BATCH_ROWS))
 }
 
-/// Images in a batch on a CPU for a model of so many bytes: a power of two, up to 8.
+/// Images per batch on a CPU for a model of `weights` bytes: a power of two, at most 8.
 ///
-/// Measured on two cores, images a second at batches of 1, 2, 4 and 8: EfficientNet-Lite0 (19 MB) 245, 242, 238, 236;
+/// Measured on two cores, images per second at batches of 1, 2, 4 and 8: EfficientNet-Lite0 (19 MB) 245, 242, 238, 236;
 /// ResNet-50 (102 MB) 37.1, 38.9, 40.1, 41.1. `make bench` measures both.
 fn cpu_batch_rows(weights: u64) -> usize {
-    let images = (weights / WEIGHT_BYTES_AN_IMAGE).clamp(1, CPU_BATCH_ROWS);
+    let images = (weights / WEIGHT_BYTES_PER_IMAGE).clamp(1, CPU_BATCH_ROWS);
     1 << images.ilog2()
 }
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_processor_gets_a_session_a_core_and_single_images() {
+    fn cpu_gets_one_session_per_core_and_single_images() {
         let cores = available_parallelism().unwrap().get();
         let auto = sizing(&[], Provider::Cpu);
         assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_by_the_thousand_unless_they_are_many() {
+    fn number_batches_shrink_with_the_row_length() {
         let batch = |input: &str, output: &str| {
             let onnx = Onnx::new().input("x", "float32", input).node("Gemm", &["x"], "y");
             let folder = Folder::with(&onnx.output("y", "float32", output)).unwrap();
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn options_bind() {
+    fn options_override_the_defaults() {
         let options = [("batch_size", "6"), ("concurrency", "1..3"), ("num_cpus", "2")];
         let given = sizing(&options, Provider::Cpu);
         assert_eq!(given, Sizing { batch_rows: 6, least_rows: 1, sessions: 3, threads: 2, workers: 6 });
     }
 
     #[test]
-    fn a_gpu_gets_full_batches_and_every_core_to_decode() {
+    fn gpu_gets_full_batches_and_one_worker_per_core() {
         let cores = available_parallelism().unwrap().get();
         let auto = sizing(&[], Provider::Cuda(0));
         assert_eq!(

@@ -1,24 +1,24 @@
-//! Finding the files of a model and reading them within bounds.
+//! Finding the files of a model and reading them with a size limit.
 //!
 //! ```text
 //! FROM 'vit/'          vit/onnx/model.onnx   the model
-//!                      vit/onnx/<side file>  looked for first
-//!                      vit/<side file>       then here, since Hugging Face keeps ONNX files in a folder of their own
+//!                      vit/onnx/<side file>  searched first
+//!                      vit/<side file>       searched next: Hugging Face keeps ONNX files in a subfolder
 //! ```
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Protobuf, and so ONNX, ends here; larger models keep their tensors in files of their own.
+/// Size limit of Protobuf, and thus of an ONNX file; larger models keep their tensors in external files.
 pub(crate) const MAX_MODEL_BYTES: u64 = 2 << 30;
 
-/// Largest label or settings file: a hundred times what a million labels take would be a mistake.
+/// Size limit of a label or settings file; a larger one is a mistake.
 pub(crate) const MAX_SIDE_BYTES: u64 = 64 << 20;
 
-/// Returns the absolute path of the ONNX file that `FROM` names, itself or by its folder.
+/// Returns the absolute path of the ONNX file that `FROM` names directly or by its folder.
 ///
-/// Symbolic links stay as they are: a Hugging Face cache links to files whose neighbours are elsewhere.
+/// Symbolic links are not resolved: a Hugging Face cache links to files that have no side files beside them.
 pub(crate) fn locate(given: &Path) -> Result<PathBuf, String> {
     let path = std::path::absolute(given).map_err(|error| format!("'{}': {error}", given.display()))?;
     if path.is_file() {
@@ -27,8 +27,8 @@ pub(crate) fn locate(given: &Path) -> Result<PathBuf, String> {
     if !path.is_dir() {
         return Err(format!("there is no file '{}'", given.display()));
     }
-    let inside = [path.join("model.onnx"), path.join("onnx").join("model.onnx")];
-    let found = inside.into_iter().find(|file| file.is_file());
+    let candidates = [path.join("model.onnx"), path.join("onnx").join("model.onnx")];
+    let found = candidates.into_iter().find(|file| file.is_file());
     found.ok_or_else(|| {
         let folder = given.display();
         format!("folder '{folder}' has neither model.onnx nor onnx/model.onnx; name the file")
@@ -45,7 +45,7 @@ pub(crate) fn side_folders(model: &Path) -> impl Iterator<Item = &Path> {
 /// Reads a whole regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// A reason that names the file: it can't be opened, is no regular file, or is too large.
+/// A reason that names the file: it can't be opened, is not a regular file, or is too large.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let describe = |error: std::io::Error| format!("can't read '{}': {error}", path.display());
     let too_large = || format!("'{}' is larger than {} MiB", path.display(), limit >> 20);
@@ -69,7 +69,7 @@ mod tests {
     type TestResult = Result<(), Box<dyn std::error::Error>>;
 
     #[test]
-    fn a_folder_stands_for_the_model_inside() -> TestResult {
+    fn folder_resolves_to_the_model_inside() -> TestResult {
         let folder = tempfile::tempdir()?;
         let nested = folder.path().join("onnx").join("model.onnx");
         std::fs::create_dir(folder.path().join("onnx"))?;
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn side_files_lie_beside_the_model_or_above_its_onnx_folder() {
+    fn side_files_are_beside_the_model_or_above_its_onnx_folder() {
         let folders = |model| side_folders(Path::new(model)).collect::<Vec<_>>();
         assert_eq!(folders("/m/vit/model.onnx"), [Path::new("/m/vit")]);
         assert_eq!(folders("/m/vit/onnx/model.onnx"), [Path::new("/m/vit/onnx"), Path::new("/m/vit")]);
     }
 
     #[test]
-    fn a_file_above_the_limit_is_not_read() -> TestResult {
+    fn file_above_the_limit_is_not_read() -> TestResult {
         let file = tempfile::NamedTempFile::new()?;
         file.as_file().set_len((1 << 20) + 1)?;
         let expected = format!("'{}' is larger than 1 MiB", file.path().display());

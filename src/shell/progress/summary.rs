@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_and_failures_are_told_where_there_are_any() {
+    fn images_and_failures_are_shown_only_if_there_are_any() {
         let summary =
             |inference| Summary { rows: 20, elapsed: Duration::from_millis(500), inference }.to_string();
         let inference = |failed_rows| Some(Inference { images: 19, rows: 0, failed_rows });

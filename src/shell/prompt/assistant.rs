@@ -1,4 +1,4 @@
-//! What the line editor asks about an entry: whether it is complete, how it may go on, which colours it has.
+//! The line editor's callbacks for an entry: completeness, completion, hints and colours.
 
 use std::borrow::Cow;
 
@@ -16,12 +16,12 @@ use super::highlight::highlight;
 use super::names::Names;
 use crate::shell::prompt::command::Command;
 
-/// Hints are grey, so that nobody takes them for what was typed.
+/// Grey, to distinguish hints from typed text.
 const HINT: &str = "\x1b[90m";
 const PROMPT: &str = "\x1b[1;32m";
 const RESET: &str = "\x1b[0m";
 
-/// What the line editor needs to know of the session.
+/// The session state that the line editor needs.
 #[derive(Debug)]
 pub(crate) struct Assistant {
     pub(crate) dialect: Dialect,
@@ -29,16 +29,16 @@ pub(crate) struct Assistant {
 }
 
 impl Assistant {
-    /// Statements are complete at a `;` that is in no string, name or comment of the dialect.
+    /// A statement is complete at a `;` outside the strings, names and comments of the dialect.
     fn is_complete(&self, entry: &str) -> bool {
         if Command::is_command(entry) {
             return true;
         }
-        // a dialect nobody knows is for the parser to complain about
+        // The parser reports an unknown dialect.
         let Some(dialect) = dialect_from_str(self.dialect) else {
             return true;
         };
-        // tokens can't be told while a string or a comment is open
+        // Tokenizing fails while a string or a comment is open.
         let Ok(tokens) = Tokenizer::new(dialect.as_ref(), entry).tokenize() else {
             return false;
         };
@@ -46,7 +46,7 @@ impl Assistant {
         last.is_none_or(|token| *token == Token::SemiColon)
     }
 
-    /// The arguments of the function whose name and parenthesis were just typed.
+    /// The arguments of the function whose name and opening parenthesis end `text`.
     fn arguments(&self, text: &str) -> Option<String> {
         let call = text.strip_suffix('(')?;
         let name = &call[call.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len()..];
@@ -77,7 +77,7 @@ impl Completer for Assistant {
 impl Hinter for Assistant {
     type Hint = String;
 
-    /// The arguments of a function, or else the latest entry that began like this.
+    /// The arguments of a function, or else the rest of the latest entry that starts with `line`.
     fn hint(&self, line: &str, cursor: usize, context: &Context<'_>) -> Option<String> {
         if cursor < line.len() {
             return None;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_without_a_semicolon_go_on() {
+    fn statements_without_a_semicolon_are_incomplete() {
         for entry in
             ["SELECT 1", "SELECT 1; SELECT", "SELECT 1 -- ;", "SELECT 1 /* ;", "SELECT ';", "SELECT \"a;"]
         {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_blanks_and_comments_need_none() {
+    fn commands_blanks_and_comments_need_no_semicolon() {
         for entry in ["", "  ", "\\d", "\\d it's", "quit", "help", "-- a thought"] {
             assert!(is_complete(entry), "{entry}");
         }

@@ -1,4 +1,4 @@
-//! What can be entered besides SQL: lines that start with a backslash.
+//! Commands besides SQL: lines that start with a backslash.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,30 @@ use clap::ValueEnum;
 
 use crate::shell::print::{Format, MaxRows};
 
-/// One command.
+/// A command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Quit,
     Help,
-    /// Statements that a shorter command stands for.
+    /// SQL that a command is short for.
     Sql(String),
-    /// `\x`: expanded display on, off, or the other of both.
+    /// `\x`: expanded display on, off, or toggled.
     Expanded(Option<bool>),
-    /// `\timing`: the summary on, off, or the other of both.
+    /// `\timing`: the summary on, off, or toggled.
     Timing(Option<bool>),
-    /// `\pset` alone: what can be set.
+    /// `\pset` alone: shows the settings.
     Settings,
     Format(Format),
     MaxRows(MaxRows),
     /// `\i`: runs a file.
     Include(PathBuf),
-    /// `\o`: results to a file, or to standard output again.
+    /// `\o`: writes results to a file, or to standard output again.
     Output(Option<PathBuf>),
     /// `\show`: draws an image.
     Show(String),
 }
 
-/// What [`Command::Help`] prints.
+/// The text printed by [`Command::Help`].
 pub(crate) const HELP: &str = r"
 Statements end with ; and may take many lines.
   \d         tables              \d NAME    columns of a table
@@ -50,14 +50,14 @@ Ctrl-C cancels the query that runs.
 pub(crate) const COMMANDS: [&str; 11] =
     ["\\?", "\\d", "\\f", "\\i", "\\m", "\\o", "\\pset", "\\q", "\\show", "\\timing", "\\x"];
 
-/// Words of the prompt that need no `;` and no backslash, and the commands they mean.
+/// Words at the prompt that need neither `;` nor backslash, and their commands.
 const BARE_COMMANDS: [(&str, &str); 3] = [("quit", "\\q"), ("exit", "\\q"), ("help", "\\?")];
 
 impl Command {
-    /// Reads a line that starts with a backslash.
+    /// Parses a line that starts with a backslash.
     ///
     /// # Errors
-    /// A command that does not exist, or an argument that it can't take.
+    /// An unknown command or an invalid argument.
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let line = line.trim().trim_end_matches(';').trim_end();
         let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -66,7 +66,7 @@ impl Command {
             ("\\q", "") => Self::Quit,
             ("\\?", "") => Self::Help,
             ("\\d", "") => Self::Sql("SHOW TABLES".to_string()),
-            // quotes are part of a name: they tell files from tables
+            // Quotes are kept: they distinguish files from tables.
             ("\\d", _) => Self::Sql(format!("DESCRIBE {}", line[2..].trim())),
             ("\\m", "") => Self::Sql("SHOW MODELS".to_string()),
             ("\\m", model) => Self::Sql(format!("DESCRIBE MODEL {model}")),
@@ -87,11 +87,11 @@ impl Command {
         Ok(command)
     }
 
-    /// The command that an entry at the prompt is without its backslash, such as `quit`.
+    /// The command for an entry at the prompt without a backslash, such as `quit`.
     pub(crate) fn bare(entry: &str) -> Option<&'static str> {
         let word = entry.trim().trim_end_matches(';');
-        let is_meant = |(bare, _): &&(&str, &str)| word.eq_ignore_ascii_case(bare);
-        BARE_COMMANDS.iter().find(is_meant).map(|(_, command)| *command)
+        let matches = |(bare, _): &&(&str, &str)| word.eq_ignore_ascii_case(bare);
+        BARE_COMMANDS.iter().find(matches).map(|(_, command)| *command)
     }
 
     /// Whether an entry at the prompt is complete without a `;`.
@@ -100,7 +100,7 @@ impl Command {
     }
 }
 
-/// A file name between quotes may hold blanks at its ends.
+/// Removes the quotes around a file name, which keep leading and trailing blanks.
 fn unquoted(argument: &str) -> &str {
     argument.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(argument)
 }
@@ -130,7 +130,7 @@ fn parse_setting(setting: &str) -> Result<Command, String> {
     }
 }
 
-/// What `\pset` sets.
+/// Names of the settings of `\pset`.
 pub(crate) const SETTINGS: [&str; 2] = ["format", "maxrows"];
 
 /// Names of the formats.
@@ -139,8 +139,8 @@ pub(crate) fn formats() -> Vec<String> {
     names.map(|value| value.get_name().to_string()).collect()
 }
 
-/// `SHOW FUNCTIONS LIKE` has a row for each signature, and none for functions such as `classify` that check their
-/// arguments themselves.
+/// A query is used because `SHOW FUNCTIONS LIKE` has a row for each signature, and none for functions that check their
+/// own arguments, such as `classify`.
 fn describe_function(name: &str) -> String {
     format!(
         "SELECT DISTINCT syntax_example AS function, description FROM information_schema.routines \
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_read_with_their_arguments() {
+    fn commands_are_parsed_with_their_arguments() {
         for (line, command) in [
             ("\\q", Ok(Command::Quit)),
             ("\\? ", Ok(Command::Help)),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_commands_and_arguments_are_refused_with_a_reason() {
+    fn unknown_commands_and_arguments_are_rejected_with_a_reason() {
         for (line, reason) in [
             ("\\y", "there is no command \\y;"),
             ("\\q now", "there is no command \\q now;"),

@@ -1,4 +1,4 @@
-//! What Tab may put where the cursor is, by the words before it.
+//! Tab completion at the cursor, from the words before it.
 //!
 //! ```text
 //!  \d ima|                     tables          FROM ima|                  tables, table functions
@@ -18,20 +18,20 @@ use super::keywords::keywords_from;
 use super::names::Names;
 use crate::shell::prompt::command::{self, COMMANDS};
 
-/// How long the file system may keep Tab waiting: a folder of millions, or one on a network, gives nothing.
+/// Timeout for file completion; slower folders, such as huge or remote ones, give no candidates.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Words after which a table is named.
+/// Words that precede a table name.
 const BEFORE_TABLES: [&str; 8] = ["FROM", "JOIN", "INTO", "TABLE", "VIEW", "UPDATE", "DESCRIBE", "DESC"];
 
-/// What may replace the text from `start` to the cursor.
+/// Candidates to replace the text from `start` to the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
     pub(crate) start: usize,
     pub(crate) candidates: Vec<String>,
 }
 
-/// Completes the end of `text`, which is what stands before the cursor.
+/// Completes the end of `text`, the text before the cursor.
 pub(crate) fn complete(text: &str, names: &Names) -> Completion {
     if text.trim_start().starts_with('\\') {
         return complete_command(text, names);
@@ -59,7 +59,7 @@ pub(crate) fn complete(text: &str, names: &Names) -> Completion {
     Completion { start, candidates }
 }
 
-/// Columns of the tables that the statement names, or of all where it names none yet; functions; keywords.
+/// Columns of the tables that the statement names, or of all tables if it names none yet; functions; keywords.
 fn complete_expression(text: &str, word: &str, names: &Names) -> Vec<String> {
     let words = text.split(|c| !is_word(c)).collect_vec();
     let named = names.tables.iter().filter(|(table, _)| words.contains(&table.as_str())).collect_vec();
@@ -96,7 +96,7 @@ fn complete_command(text: &str, names: &Names) -> Completion {
     Completion { start, candidates }
 }
 
-/// Models where a call names one or a setting is one; files everywhere else.
+/// Models after a `,` in a call or a `=` in a setting; files everywhere else.
 fn complete_quoted(text: &str, start: usize, names: &Names) -> Completion {
     let quoted = &text[start..];
     match text[..start].trim_end_matches('\'').trim_end().chars().last() {
@@ -105,14 +105,14 @@ fn complete_quoted(text: &str, start: usize, names: &Names) -> Completion {
     }
 }
 
-/// The files whose paths start with `prefix`, which stands at `start`.
+/// The files whose paths start with `prefix`, which is at `start`.
 fn files(prefix: &str, start: usize) -> Completion {
     let (sender, receiver) = mpsc::sync_channel(1);
     let path = prefix.to_owned();
-    // a file system that hangs must hang no more than this thread
+    // A file system that hangs must block only this thread.
     thread::spawn(move || {
         let found = FilenameCompleter::new().complete_path(&path, path.len());
-        // nobody waits for it any more
+        // This fails only after the timeout.
         let _ = sender.send(found);
     });
     match receiver.recv_timeout(PATIENCE) {
@@ -129,7 +129,7 @@ fn from<T: AsRef<str>>(prefix: &str, names: impl IntoIterator<Item = T>) -> Vec<
     matching.map(|name| name.as_ref().to_owned()).collect()
 }
 
-/// Where the text of a string begins that is not closed.
+/// Start of the text of an unclosed string.
 fn open_quote(text: &str) -> Option<usize> {
     let quotes = text.match_indices('\'').collect_vec();
     let (last, _) = quotes.last()?;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_before_the_cursor_decide() {
+    fn candidates_depend_on_the_words_before_the_cursor() {
         for (text, start, candidates) in [
             ("SEL", 0, &["SELECT"][..]),
             ("select cla", 7, &["classify("]),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_completed_in_quotes_and_behind_commands() {
+    fn files_are_completed_in_quotes_and_after_commands() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("report.sql"), "").unwrap();
         let folder = folder.path().display();

@@ -1,4 +1,4 @@
-//! Colours for SQL as it is typed.
+//! Syntax highlighting of SQL during typing.
 
 use datafusion::config::Dialect;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 
 use super::keywords::is_keyword;
 
-/// Escape sequences (SGR), in the terminal's own palette so that they fit its background.
+/// Escape sequences (SGR) in the terminal's own palette, so that the colours suit its background.
 const KEYWORD: &str = "\x1b[1;34m";
 const FUNCTION: &str = "\x1b[36m";
 const STRING: &str = "\x1b[32m";
@@ -14,7 +14,7 @@ const NUMBER: &str = "\x1b[35m";
 const COMMENT: &str = "\x1b[90m";
 const RESET: &str = "\x1b[0m";
 
-/// `text` with escape sequences around what has a colour; of the same width as before.
+/// `text` with escape sequences around coloured tokens; the displayed width is unchanged.
 pub(crate) fn highlight(text: &str, dialect: Dialect) -> String {
     if text.trim_start().starts_with('\\') {
         return paint(text, FUNCTION);
@@ -36,7 +36,7 @@ pub(crate) fn highlight(text: &str, dialect: Dialect) -> String {
             None => highlighted.push_str(part),
         }
     }
-    // what follows the last token is a string or comment that is still open
+    // The rest after the last token is an unclosed string or comment.
     if is_complete || rest.text.is_empty() {
         highlighted.push_str(rest.text);
     } else {
@@ -66,7 +66,7 @@ fn colour(token: &Token, is_call: bool) -> Option<&'static str> {
     }
 }
 
-/// The part of a text that is still to come, and its place in the whole.
+/// The remaining part of a text, and its position in the whole.
 struct Cursor<'a> {
     text: &'a str,
     place: Location,
@@ -95,7 +95,7 @@ impl<'a> Cursor<'a> {
 mod tests {
     use super::*;
 
-    /// Colours as letters, so that tests can be read.
+    /// Highlighted text with colours as letters, for readable tests.
     fn shown(text: &str) -> String {
         let mut shown = highlight(text, Dialect::Generic);
         for (code, letter) in [

@@ -1,5 +1,5 @@
-//! The words of SQL that the prompt completes and colours: those of queries and of Seequel's statements, without the
-//! hundreds that a parser knows and that people use as names.
+//! The SQL keywords that the prompt completes and colours: those of queries and of Seequel's statements, without the
+//! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
 const KEYWORDS: [&str; 98] = [
@@ -108,7 +108,7 @@ pub(crate) fn is_keyword(word: &str) -> bool {
     KEYWORDS.binary_search(&word.to_ascii_uppercase().as_str()).is_ok()
 }
 
-/// The keywords that go on from `prefix`, in its case.
+/// The keywords that start with `prefix`, in its case.
 pub(crate) fn keywords_from(prefix: &str) -> impl Iterator<Item = String> {
     let is_lower = prefix.chars().any(|c| c.is_ascii_lowercase());
     let upper = prefix.to_ascii_uppercase();

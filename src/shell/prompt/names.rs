@@ -1,4 +1,4 @@
-//! The names that a session knows, collected before each prompt so that completion never waits for anything.
+//! The names in a session, collected before each prompt so that completion does not wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio::time::timeout;
 
 use crate::Engine;
 
-/// How long collecting may keep the prompt waiting: tables of remote catalogs may be slow to respond.
+/// Timeout for collecting: tables of remote catalogs may be slow to respond.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What can be completed.
+/// Names for completion.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Columns of each table of the default schema.
     pub(crate) tables: BTreeMap<String, Vec<String>>,
-    /// Functions in expressions, with how they are called where that is documented.
+    /// Functions in expressions, with their documented syntax if there is one.
     pub(crate) functions: BTreeMap<String, Option<String>>,
-    /// Functions that are tables.
+    /// Table functions.
     pub(crate) table_functions: BTreeSet<String>,
     pub(crate) models: Vec<String>,
     /// Keys of `SET`.
@@ -26,7 +26,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Collects the names; tables that take too long to tell their columns are left out.
+    /// Collects the names; tables not loaded before the timeout are left out.
     pub(crate) async fn of(engine: &Engine) -> Self {
         let state = engine.context().state();
         let scalar =
@@ -51,7 +51,7 @@ impl Names {
             .catalog(&catalog.default_catalog)
             .and_then(|found| found.schema(&catalog.default_schema));
         if let Some(schema) = schema {
-            // what was collected until then stays
+            // Names collected before the timeout are kept.
             let _ = timeout(PATIENCE, names.add_tables(schema.as_ref())).await;
         }
         names
