@@ -1,4 +1,4 @@
-"""Who takes part: how each is started for a job, and the settings that are tried to find its best."""
+"""The contenders: the command line of each for a job, and the grid of settings to search."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Job(NamedTuple):
 
     @property
     def parquet(self) -> Path:
-        """The same photos in one Parquet file, paths and bytes, if someone made it."""
+        """The Parquet file of the same photos, paths and bytes; it may not exist."""
         return self.photos.with_suffix(".parquet")
 
 
 Command = Callable[[Job, Setting, Path], list[str]]
-"""From a job, a setting and the results to write, to a command line."""
+"""Returns the command line for a job, a setting and the path of the results."""
 
 
 class Contender(NamedTuple):
@@ -63,27 +63,27 @@ class Contender(NamedTuple):
     name: str
     command: Command
     suffix: str
-    """Of the results; a contender may make a folder of that name."""
+    """Suffix of the results, which may be a folder."""
     columns: tuple[str, ...] = ("small", "large")
     grid: Sequence[Setting] = ({},)
-    """Settings to find the best of, the likeliest first."""
+    """Settings to search, the most likely best first."""
     by_itself: bool = False
-    """Whether it measures its own time, without what it starts first."""
+    """Whether it measures its own time, without start-up."""
     has_workers: bool = False
-    """Whether it works in processes that its peak of memory leaves out."""
+    """Whether it runs processes that its peak memory does not include."""
     is_comparable: bool = True
-    """Whether its predictions should be those of Seequel's row."""
+    """Whether its predictions should equal those of Seequel's row."""
 
 
 def jobs(share: float) -> list[Job]:
-    """Returns the jobs, each on that share of its photos."""
+    """Returns the jobs, each with the given share of its photos."""
     sizes = [("small", "small", 1600, LITE0), ("large", "large", 400, LITE0), ("resnet50", "small", 400, RESNET50)]
     counts = [(column, name, round(most * share), model) for column, name, most, model in sizes]
     return [Job(column, fixtures.photos(name, count), count, model) for column, name, count, model in counts]
 
 
 def contenders(binaries: dict[str, Path]) -> list[Contender]:
-    """Returns all who take part, Seequel at its defaults first."""
+    """Returns all contenders, Seequel at its defaults first."""
     every = ("small", "large", "resnet50")
     binary = str(binaries["seequel"])
     lite2 = seequel_command(binary, calls=[LITE2_CALL])
@@ -120,7 +120,7 @@ def contenders(binaries: dict[str, Path]) -> list[Contender]:
 
 
 def seequel_command(binary: str, *, calls: Sequence[str] = ("{own}",), parquet: bool = False) -> Command:
-    """Returns what runs one query of these calls; `{own}` is the job's model with the setting."""
+    """Returns the command of one query with these calls; `{own}` is the job's model with the setting."""
 
     def command(job: Job, setting: Setting, results: Path) -> list[str]:
         statements, own = [], "classify(image)"
@@ -144,7 +144,7 @@ def seequel_command(binary: str, *, calls: Sequence[str] = ("{own}",), parquet: 
 
 
 def limit_command(binary: Path) -> Command:
-    """Returns what runs the loop without an engine, which is told what others read from seequel.json."""
+    """Returns the command of the loop without an engine, with the contents of seequel.json as arguments."""
 
     def command(job: Job, setting: Setting, results: Path) -> list[str]:
         settings = json.loads((job.model / "seequel.json").read_text("utf-8"))
@@ -164,7 +164,7 @@ def limit_command(binary: Path) -> Command:
 
 
 def peer_command(script: str, decode: str | None = None) -> Command:
-    """Returns what runs a script of `peers/`, told who decodes where it can choose."""
+    """Returns the command of a script in `peers/`, with the decoder as argument where it has a choice."""
 
     def command(job: Job, setting: Setting, results: Path) -> list[str]:
         options: Setting = {"photos": job.photos, "model": job.model, "results": results}
@@ -175,7 +175,7 @@ def peer_command(script: str, decode: str | None = None) -> Command:
 
 
 def per_channel(value: float | list[float]) -> str:
-    """Writes one number, or one for each of three channels, as three."""
+    """Writes one number, or one for each of three channels, as three numbers."""
     return ",".join(map(str, value if isinstance(value, list) else [value] * 3))
 
 

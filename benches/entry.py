@@ -1,4 +1,4 @@
-"""A row of the report: a contender at a job, and what its runs cost."""
+"""A row of the report: a contender at a job, and the cost of its runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from measure import Measurement
 
 @dataclass
 class Entry:
-    """A contender at a job: its setting, what its runs cost, and what went wrong if something did."""
+    """A contender at a job: its setting, the cost of its runs, and the error if it failed."""
 
     contender: Contender
     job: Job

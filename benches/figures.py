@@ -1,4 +1,4 @@
-"""The figures of `make bench-scale`: what is asked of Seequel, what it does, and whether that is enough."""
+"""The figures of `make bench-scale`: the required value, the measured value, and whether it is met."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MEGA = 1e6
 LABEL = "classify(image, 'efficientnet_lite0')['label'] AS label"
 MOST_BYTES = 400 * MEGA
 ROWS_BEFORE_THE_END = 100
-"""Rows that are read of a query before it is stopped."""
+"""Rows read from a query before it is stopped."""
 GROUP_ROUNDS = 15
-"""At least: a ratio asked for within 3 % takes more rounds than the others."""
+"""At least: a ratio with a tolerance of 3 % takes more rounds than the others."""
 GROUPINGS = {
     "7,000 groups of two keys": "value % 7 AS a, value % 1000 AS b",
     "1,000,000 groups": "value % 1000000 AS a, 0 AS b",
@@ -37,7 +37,7 @@ class Figure(NamedTuple):
 
 
 class Scale:
-    """What all figures share: the binaries, how many photos and rounds, and a place for logs."""
+    """State shared by all figures: the binaries, the share of photos, the rounds and the log."""
 
     def __init__(self, binaries: dict[str, Path], share: float, rounds: int) -> None:
         self.seequel = str(binaries["seequel"])
@@ -69,13 +69,13 @@ class Scale:
         return values
 
     def photos(self, name: str, most: int) -> tuple[str, int]:
-        """Returns a folder of so many photos, times the share that is asked for, and how many those are."""
+        """Returns a folder of `most` photos times the share, and their number."""
         count = round(most * self.share)
         return f"{fixtures.many_photos(name, count)}/", count
 
 
 def memory(scale: Scale) -> list[Figure]:
-    """Classifies folders of two lengths, of large photos, and under a limit of memory."""
+    """Classifies folders of two lengths, of large photos, and with a memory limit."""
     figures, peaks = [], []
     for name, most in (("small", 5_000), ("small", 50_000), ("large", 5_000)):
         folder, count = scale.photos(name, most)
@@ -95,7 +95,7 @@ def memory(scale: Scale) -> list[Figure]:
 
 
 def classify(scale: Scale, folder: str, count: int, *options: str) -> tuple[int, int, str]:
-    """Classifies a folder into Parquet; returns peak memory in bytes, photos predicted, and a text of both."""
+    """Classifies a folder into Parquet; returns peak memory in bytes, photos predicted, and a description of both."""
     say(f"classifying {count} photos {' '.join(options)}")
     results = RUN / "results.parquet"
     results.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def classify(scale: Scale, folder: str, count: int, *options: str) -> tuple[int,
 
 
 def listing(scale: Scale) -> list[Figure]:
-    """Lists a folder of many files, beside `find`, and classifies the first ten of them."""
+    """Lists a folder of many files, compared with `find`, and classifies the first ten."""
     folder, count = scale.photos("small", 200_000)
     find = ["sh", "-c", f"find '{folder}' -type f | wc -l"]
     counting = scale.query(f"SELECT count(*) AS n FROM read_images('{folder}')")
@@ -142,7 +142,7 @@ def start(scale: Scale) -> list[Figure]:
 
 
 def grouping(scale: Scale) -> list[Figure]:
-    """Groups generated rows in DataFusion's own shell and in Seequel, by turns."""
+    """Groups generated rows in DataFusion's own shell and in Seequel, alternately."""
     theirs = [str(fixtures.datafusion_cli()), "--quiet", "--format", "nd-json", "--command"]
     rows = round(10_000_000 * scale.share)
     figures = []
@@ -177,7 +177,7 @@ def same_result(scale: Scale, theirs: list[str], ours: list[str]) -> list[list[f
 
 
 def stopping(scale: Scale) -> list[Figure]:
-    """Stops a query in the middle, by Ctrl-C and by dropping its stream, and watches what goes on."""
+    """Stops a query in the middle, by Ctrl-C and by dropping its stream, and measures the time to the end."""
     folder, _ = scale.photos("small", 50_000)
     stream = scale.query(f"SELECT path, {LABEL} FROM read_images('{folder}')")
 
@@ -204,7 +204,7 @@ FAMILIES: dict[str, Callable[[Scale], list[Figure]]] = {
 
 
 def timed(scale: Scale, what: str, most: float, run: Callable[[], float]) -> Figure:
-    """Runs something once a round; the median counts."""
+    """Calls `run` once a round and takes the median."""
     say(what)
     (seconds,) = scale.in_turn(run)
     return Figure(what, f"at most {milliseconds(most)}", range_of(seconds), median(seconds) <= most)

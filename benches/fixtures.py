@@ -1,4 +1,4 @@
-"""What the benchmark needs before it can start: binaries, peers, models, photos. Made once, kept in Seequel's home."""
+"""The fixtures of the benchmark: binaries, peers, models, photos. Made once and kept in Seequel's home."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ BENCH = HOME / "bench"
 DATAFUSION_CLI = HOME / "bench-cli"
 CARGO = os.environ.get("CARGO", "cargo")
 RUN = BENCH / "run"
-"""Results, logs and folders of fewer photos: emptied by each run."""
+"""Results, logs and folders of fewer photos; each run empties it."""
 
 
 def prepare(with_peers: bool, example: str) -> dict[str, Path]:
-    """Makes what is missing and returns the binaries, `seequel` and the example, by name."""
+    """Makes missing fixtures and returns the binaries, `seequel` and the example, by name."""
     if not (HOME / "models" / "efficientnet_lite0" / "model.onnx").exists():
         raise BenchError("no models yet: run `make setup`")
     try:
@@ -51,7 +51,7 @@ def prepare(with_peers: bool, example: str) -> dict[str, Path]:
 
 
 def make(script: str, packages: Path, arguments: list[Path], result: Path) -> None:
-    """Runs a script of this folder, unless its result is there."""
+    """Runs a script of this folder, unless its result exists."""
     if result.exists():
         return
     say(f"running {script}")
@@ -62,7 +62,7 @@ def make(script: str, packages: Path, arguments: list[Path], result: Path) -> No
 
 
 def build(example: str) -> dict[str, Path]:
-    """Builds both binaries for release and returns where cargo put them."""
+    """Builds both binaries for release and returns their paths."""
     say(f"building seequel and the example {example}, for release")
     command = [CARGO, "build", "--release", "--locked", "--bin", "seequel", "--example", example]
     command.append("--message-format=json-render-diagnostics")
@@ -78,7 +78,7 @@ def build(example: str) -> dict[str, Path]:
 
 
 def photos(name: str, count: int) -> Path:
-    """Returns a folder of the first `count` photos of a set, and reads them, so that all find them in memory."""
+    """Returns a folder of the first `count` photos of a set, and reads them into the page cache."""
     folder = RUN / f"{name}-{count}"
     if not folder.exists():
         folder.mkdir()
@@ -90,7 +90,7 @@ def photos(name: str, count: int) -> Path:
 
 
 def many_photos(name: str, count: int) -> Path:
-    """Returns a folder of `count` photos, hard links to those of a set, each as often as it takes."""
+    """Returns a folder of `count` photos, hard links to those of a set, repeated as needed."""
     folder = RUN / f"many-{name}-{count}"
     if not folder.exists():
         folder.mkdir()
@@ -103,10 +103,10 @@ def many_photos(name: str, count: int) -> Path:
 
 
 def datafusion_cli() -> Path:
-    """Returns DataFusion's own shell, of the version that Seequel is built on; installs it if it is not there."""
+    """Returns DataFusion's own shell, of the version that Seequel is built on; installs it if necessary."""
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))
     version = next(package["version"] for package in lock["package"] if package["name"] == "datafusion")
-    # `cargo install` does nothing where it is there, but asks the registry first.
+    # `cargo install` does nothing if it is installed, but queries the registry first.
     installed = DATAFUSION_CLI / ".crates.toml"
     if not installed.exists() or f"datafusion-cli {version} " not in installed.read_text("utf-8"):
         say(f"installing datafusion-cli {version}")
@@ -117,7 +117,7 @@ def datafusion_cli() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Returns the environment of all contenders: the same libraries for all, and no reports to anyone."""
+    """Returns the environment of all contenders: the same libraries, and no telemetry."""
     inherited = {key: value for key, value in os.environ.items() if key != "ORT_DYLIB_PATH"}
     return inherited | {
         "SEEQUEL_HOME": str(HOME),

@@ -1,4 +1,4 @@
-"""Runs one process to its end and says how long it took and how much memory it held."""
+"""Runs one process to its end and measures its time and peak memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class BenchError(Exception):
 
 
 class Measurement(NamedTuple):
-    """What one run cost."""
+    """The cost of one run."""
 
     seconds: float
-    """From start to exit, or what the process itself measured, if its last line of output says so."""
+    """From start to exit, or as measured by the process itself, from the last line of its output."""
     peak_bytes: int
     """Largest resident set of the process, or of the largest of its children that it waited for."""
 
 
 def measure(command: list[str], environment: dict[str, str], log: Path, *, by_itself: bool) -> Measurement:
-    """Runs `command`; `by_itself` takes the seconds from the JSON it prints last. Its output goes to `log`."""
+    """Runs `command` with its output in `log`; `by_itself` takes the seconds from the JSON that it prints last."""
     with log.open("w") as output, log.with_suffix(".err").open("w") as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -56,6 +56,6 @@ def measure(command: list[str], environment: dict[str, str], log: Path, *, by_it
 
 
 def last_line(file: Path) -> str:
-    """Returns the last line that is not empty, or nothing."""
+    """Returns the last line that is not empty, or an empty string."""
     lines = [line for line in file.read_text("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""

@@ -19,7 +19,7 @@ from PIL import Image
 QUALITY = 92
 SEED = 20
 LEAST_SHARE = 0.5
-"""Of the largest possible crop's side, how much a crop has at least."""
+"""The smallest side of a crop, as a share of the largest possible one."""
 
 
 class PhotoSet(NamedTuple):
@@ -35,7 +35,7 @@ SETS = (PhotoSet("small", 1600, 500, 375), PhotoSet("large", 400, 1920, 1440))
 
 
 def main() -> None:
-    """Makes the folders that are not there yet, whole or not at all."""
+    """Makes missing folders, atomically."""
     source, target = (Path(argument) for argument in sys.argv[1:])
     originals = [Image.open(path).convert("RGB") for path in sorted(source.iterdir())]
     for photos in SETS:
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def save(originals: list[Image.Image], photos: PhotoSet, number: int, folder: Path) -> None:
-    """Writes the photo of a number: a crop of the set's proportions, scaled to its size."""
+    """Writes photo number `number`: a crop with the set's proportions, scaled to its size."""
     chance = random.Random(f"{SEED} {photos.name} {number}")
     original = originals[number % len(originals)]
     share = chance.uniform(LEAST_SHARE, 1)

@@ -54,7 +54,7 @@ def render(entries: list[Entry], rounds: int, load: float) -> str:
 
 
 def measured(entry: Entry | None) -> str:
-    """Returns a cell of measurements, or what went wrong."""
+    """Returns a cell with the measurements or the error."""
     if entry is None:
         return ""
     if entry.error:
@@ -75,7 +75,7 @@ Cells = dict[tuple[str, str], "Entry"]
 
 
 def ratio_rows(cells: Cells) -> list[list[str]]:
-    """Returns the ratios of speeds, and that of the time for two models."""
+    """Returns the ratios of speeds, and the ratio of times for two models."""
 
     def row(title: str, ratio: Callable[[dict[str, float]], float]) -> list[str]:
         texts = []
@@ -105,7 +105,7 @@ def seconds(entry: Entry) -> float | None:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Returns a Markdown table that is aligned as text too."""
+    """Returns a Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in padded]
@@ -114,7 +114,7 @@ def table(rows: list[list[str]]) -> str:
 
 
 def settings(entries: list[Entry]) -> str:
-    """Lists the settings chosen from the grids, and how far predictions agree with Seequel's."""
+    """Lists the settings chosen from the grids, and the share of predictions that agree with Seequel's."""
     lines = ["Settings chosen, and photos put into the same class as by Seequel at its defaults:", ""]
     for entry in entries:
         if entry.error or entry.contender.name == "Seequel" or not entry.contender.is_comparable:
@@ -125,7 +125,7 @@ def settings(entries: list[Entry]) -> str:
 
 
 def machine(load: float, packages: tuple[str, ...] = PEER_PACKAGES) -> str:
-    """Describes the machine and the versions, with those of the peers' packages that took part."""
+    """Describes the machine and the versions, including those of the measured peers' packages."""
     with open("/proc/cpuinfo") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))
@@ -137,7 +137,7 @@ def machine(load: float, packages: tuple[str, ...] = PEER_PACKAGES) -> str:
 
 
 def revision() -> str:
-    """Returns the commit that was measured, marked if files were changed since."""
+    """Returns the measured commit, marked if the working tree has changes."""
     command = ["git", "describe", "--always", "--dirty"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() or "of unknown revision"

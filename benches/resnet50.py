@@ -1,9 +1,9 @@
-"""Makes a ResNet-50 of random weights: its speed is that of any other, its predictions mean nothing.
+"""Makes a ResNet-50 with random weights: its speed is representative, its predictions are meaningless.
 
     python3 benches/resnet50.py .seequel/models/efficientnet_lite0/labels.txt .seequel/bench/resnet50
 
-Needs onnx and numpy; run.py runs this with those that setup.py installed. Batch normalisations are taken as folded
-into the convolutions, as exporters do, and the stride of a block is in its 3 × 3 convolution (version 1.5).
+Needs onnx and numpy; run.py runs this with those that setup.py installed. Batch normalisations are already folded
+into the convolutions, as by exporters, and the stride of a block is in its 3 × 3 convolution (version 1.5).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SIZE = 224
 CLASSES = 1000
 STEM_CHANNELS = 64
 STAGES = ((3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2))
-"""Of each stage: blocks, channels inside a block, stride of the first block."""
+"""For each stage: blocks, channels inside a block, stride of the first block."""
 EXPANSION = 4
 RESIDUAL_GAIN = 0.3
-"""Shrinks what a block adds, so that values neither grow nor vanish over the blocks."""
+"""Scale of a block's output, so that values neither grow nor vanish over the blocks."""
 
 SETTINGS = {
     "task": "image-classification",
@@ -46,7 +46,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Writes model, settings and labels into a folder, whole or not at all."""
+    """Writes model, settings and labels into a folder, atomically."""
     labels, folder = (Path(argument) for argument in sys.argv[1:])
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -76,7 +76,7 @@ def build() -> onnx.ModelProto:
 
 
 class Graph:
-    """The nodes and constants so far."""
+    """An ONNX graph builder."""
 
     def __init__(self) -> None:
         self.random = np.random.default_rng(SEED)
@@ -95,7 +95,7 @@ class Graph:
         return output
 
     def block(self, x: str, name: str, channels: int, inner: int, stride: int) -> str:
-        """Adds a bottleneck: narrow, convolve, widen, and add what came in."""
+        """Adds a bottleneck: narrow, convolve, widen, and add the input."""
         outer = inner * EXPANSION
         y = self.convolution(x, f"{name}.narrow", channels, inner, kernel=1)
         y = self.convolution(y, f"{name}.convolve", inner, inner, kernel=3, stride=stride)
@@ -108,7 +108,7 @@ class Graph:
         self, x: str, name: str, channels: int, filters: int, *,
         kernel: int, stride: int = 1, relu: bool = True, gain: float = 1,
     ) -> str:  # fmt: skip
-        """Adds a convolution whose output varies as much as its input, by He's rule."""
+        """Adds a convolution with He initialisation, which keeps the variance of its input."""
         deviation = gain * math.sqrt((2 if relu else 1) / (channels * kernel**2))
         weight = self.constant(f"{name}.weight", (filters, channels, kernel, kernel), deviation)
         bias = self.constant(f"{name}.bias", (filters,), 0.01)
@@ -119,7 +119,7 @@ class Graph:
         return self.node("Relu", [x], f"{name}.relu") if relu else x
 
     def model(self) -> onnx.ModelProto:
-        """Returns the model, checked, its shapes inferred."""
+        """Returns the checked model with inferred shapes."""
         image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
         logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])
         graph = helper.make_graph(self.nodes, "resnet50_random", [image], [logits], self.constants)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measures Seequel beside a loop without an engine, Daft, Ray Data and a Python script, all on this machine.
+"""Compares Seequel with a loop without an engine, Daft, Ray Data and a Python script, all on this machine.
 
-What is measured, and in whose favour, is in benches/README.md. Run it through `make bench`.
+benches/README.md describes what is measured, and the biases. Run it through `make bench`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUICK_SHARE = 0.125
 FINALISTS = 2
 LEAST_AGREEMENT = 0.95
 FEW_APART = 3
-"""Photos that may be in other classes however few there are: near ties turn on the last digit."""
+"""Photos that may be in other classes regardless of their number: near ties depend on rounding."""
 
 
 def main() -> int:
@@ -44,7 +44,7 @@ def main() -> int:
         for entry in entries:
             bench.choose_setting(entry, quick=options.quick)
         for number in range(options.rounds):
-            # Back and forth, so that a machine that grows slower or faster favours nobody.
+            # Alternate the order, so that a machine that gets slower or faster favours no contender.
             for entry in entries if number % 2 == 0 else reversed(entries):
                 bench.run_in_round(entry, number)
     except BenchError as error:
@@ -78,7 +78,7 @@ def families(text: str) -> tuple[str, ...]:
 
 
 class Bench:
-    """What all runs share: the jobs, those who do them, and Seequel's predictions, which the others' should equal."""
+    """State shared by all runs: the jobs, the contenders, and Seequel's predictions as the reference."""
 
     def __init__(self, binaries: dict[str, Path], share: float) -> None:
         self.seequel = str(binaries["seequel"])
@@ -88,7 +88,7 @@ class Bench:
         self.references = {job.column: self.reference(job) for job in self.jobs}
 
     def reference(self, job: Job) -> Path:
-        """Has Seequel do a job once, unmeasured, and put its photos into a Parquet file."""
+        """Runs a job once with Seequel, unmeasured, and writes its photos to a Parquet file."""
         say(f"{job.column}: Seequel's predictions, for comparison")
         results = RUN / f"reference-{job.column}.parquet"
         self.measure(self.contenders[0], job, {}, results)
@@ -96,7 +96,7 @@ class Bench:
         return results
 
     def entries(self, families: tuple[str, ...]) -> list[Entry]:
-        """Returns who does which job."""
+        """Returns an entry for each contender and job."""
         return [
             Entry(contender, job)
             for contender in self.contenders
@@ -106,14 +106,14 @@ class Bench:
         ]
 
     def choose_setting(self, entry: Entry, *, quick: bool) -> None:
-        """Keeps the setting of the contender's grid that is fastest and predicts right; when `quick`, the likeliest."""
+        """Chooses the fastest setting of the contender's grid that predicts correctly; if `quick`, the first."""
         grid = entry.contender.grid
         entry.setting = grid[0]
         if quick or len(grid) == 1:
             return
         seconds = [self.try_setting(entry, setting) for setting in grid]
         ranking = sorted(range(len(grid)), key=seconds.__getitem__)
-        # One run may have met with a disturbance: those ahead run again, and the better time counts.
+        # A single run may be disturbed: the fastest settings run again, and the better time counts.
         for index in ranking[:FINALISTS]:
             seconds[index] = min(seconds[index], self.try_setting(entry, grid[index]))
         best = min(ranking, key=seconds.__getitem__)
@@ -122,7 +122,7 @@ class Bench:
             entry.error = None
 
     def try_setting(self, entry: Entry, setting: Setting) -> float:
-        """Returns the seconds that a setting takes; no end of them, and an error noted, if it fails."""
+        """Returns the seconds that a setting takes; infinity if it fails, with the error in the entry."""
         title = f"{entry.job.column}, {entry.contender.name}, {setting}"
         try:
             one = self.measure(entry.contender, entry.job, setting, self.results(entry))
@@ -135,7 +135,7 @@ class Bench:
         return one.seconds
 
     def run_in_round(self, entry: Entry, number: int) -> None:
-        """Measures an entry once more and, the first time, compares its predictions; an error ends its part."""
+        """Measures an entry once and, the first time, compares its predictions; an entry with an error is skipped."""
         if entry.error:
             return
         title = f"round {number + 1}: {entry.job.column}, {entry.contender.name}"
@@ -149,7 +149,7 @@ class Bench:
             say(f"{title}: {error}")
 
     def results(self, entry: Entry) -> Path:
-        """Returns where an entry's results go, with nothing there."""
+        """Returns the path of an entry's results, after removing old ones."""
         results = RUN / f"results{entry.contender.suffix}"
         if results.is_dir():
             shutil.rmtree(results)
@@ -162,7 +162,7 @@ class Bench:
         return measure(command, self.environment, RUN / "log", by_itself=contender.by_itself)
 
     def agreement(self, entry: Entry) -> float:
-        """Returns the share of photos that a contender and Seequel put into the same class; all must be there."""
+        """Returns the share of photos in the same class as Seequel's; every photo must have a prediction."""
         results = RUN / f"results{entry.contender.suffix}"
         where = f"{results}/" if results.is_dir() else str(results)
         kind = "CSV" if results.suffix == ".csv" else "PARQUET"
@@ -184,7 +184,7 @@ class Bench:
         return row["alike"] / count
 
     def ask(self, *statements: str) -> str:
-        """Returns what Seequel returns for the last statement, as JSON."""
+        """Returns Seequel's result of the last statement, as JSON."""
         command = [self.seequel, "--quiet", "--format", "json", "--command", *statements]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         if done.returncode != 0:

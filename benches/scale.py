@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what Seequel takes at scale: memory, long folders, first predictions, the time to stop; each beside its bar.
+"""Measures Seequel at scale: memory, large folders, first predictions, the time to stop; each with a required value.
 
 What is measured is in benches/README.md. Run it through `make bench-scale`.
 """

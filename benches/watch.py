@@ -1,4 +1,4 @@
-"""Looks at a process while it runs: its first prediction, and how long it works on when nobody wants the rest."""
+"""Watches a running process: the time to its first prediction, and to its end after an interrupt or a drop."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from typing import NamedTuple
 from measure import TIMEOUT_SECONDS, BenchError, last_line
 
 LOOKING_SECONDS = 1.5
-"""For how long after the drop the CPU time is looked at."""
+"""How long the CPU time is sampled after the drop."""
 LOOK_EVERY = 0.005
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
 class Dropped(NamedTuple):
-    """What a process did after it had dropped a query."""
+    """The activity of a process after it dropped a query."""
 
     seconds: float
-    """Until its CPU time grew for the last time."""
+    """Until the last increase of its CPU time."""
     images: int
     """Inferred in that time."""
 
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts a process whose input and output are pipes, and ends it if it is still there."""
+    """Starts a process whose input and output are pipes, and kills it at the end if it still runs."""
     with log.with_suffix(".err").open("w") as errors:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
@@ -65,7 +65,7 @@ def first_line(command: list[str], environment: dict[str, str], log: Path) -> fl
 
 
 def after_interrupt(command: list[str], environment: dict[str, str], log: Path, lines: int) -> float:
-    """Interrupts a process, as Ctrl-C does, after so many lines of output; returns the seconds until it has ended."""
+    """Sends SIGINT to a process after `lines` lines of output; returns the seconds until it ends."""
     with running(command, environment, log) as process:
         for _ in range(lines):
             read_line(process, log)
@@ -80,7 +80,7 @@ def after_interrupt(command: list[str], environment: dict[str, str], log: Path, 
 
 
 def after_drop(command: list[str], environment: dict[str, str], log: Path) -> Dropped:
-    """Watches the CPU time of the example `dropped` from the moment it has dropped its query."""
+    """Samples the CPU time of the example `dropped` after it drops its query."""
     with running(command, environment, log) as process:
         read_line(process, log)
         start = time.perf_counter()
@@ -96,7 +96,7 @@ def after_drop(command: list[str], environment: dict[str, str], log: Path) -> Dr
 
 
 def cpu_ticks(process: int) -> int:
-    """Returns the CPU time of all threads a process ever had, in ticks of the system's clock, mostly 10 ms."""
+    """Returns the CPU time of all threads of a process, ended ones included, in clock ticks, usually 10 ms."""
     fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
     utime, stime = 11, 12
     return int(fields[utime]) + int(fields[stime])

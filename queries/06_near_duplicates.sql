@@ -4,7 +4,7 @@
 
 CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '.seequel/photos/';
 
--- A vector for each photo and for smaller copies of some, written to a file, so that comparing pairs needs no inference.
+-- Vectors of all photos and of smaller copies of some, written to a file, so that comparing pairs needs no inference.
 COPY (
   SELECT regexp_replace(path, '.*/', '') AS photo, embed(image) AS vector, phash(image) AS hash FROM images
   UNION ALL

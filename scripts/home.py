@@ -24,7 +24,7 @@ class SetupError(Exception):
 def locked() -> Iterator[int]:
     """Locks the folder for one set-up at a time, removes temporary files of an interrupted one, and yields the lock.
 
-    The lock is a file descriptor that child processes inherit: the next set-up waits for a pip that outlives a killed one.
+    The lock is a file descriptor that child processes inherit: if a set-up is killed, the next one waits for its pip.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "lock").open("w") as lock:

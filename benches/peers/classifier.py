@@ -1,7 +1,7 @@
-"""What the peers share: the model's settings, and the best way from JPEG to class that Pillow and onnxruntime give.
+"""Shared by the peers: the model's settings, and the fastest classification of a JPEG with Pillow and onnxruntime.
 
-Pillow's `draft` lets libjpeg decode at 1/2, 1/4 or 1/8 where that leaves enough pixels. Pillow and onnxruntime let
-other threads run meanwhile, and so does NumPy in arrays of this size.
+Pillow's `draft` lets libjpeg decode at 1/2, 1/4 or 1/8 where that leaves enough pixels. Pillow and onnxruntime release
+the GIL, and so does NumPy for arrays of this size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 
 
 class Prediction(NamedTuple):
-    """What a model sees in one photo; a row of the results, but for its path."""
+    """A prediction for one photo; a row of the results without its path."""
 
     label: str
     number: int
@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
 
 
 class Classifier:
-    """A model, loaded, with the preprocessing that its seequel.json describes."""
+    """A loaded model, with the preprocessing that its seequel.json describes."""
 
     def __init__(self, folder: str, threads: int = 1) -> None:
         settings = json.loads((Path(folder) / "seequel.json").read_text("utf-8"))
@@ -44,7 +44,7 @@ class Classifier:
         self.input = self.session.get_inputs()[0].name
 
     def open(self, source: bytes | str) -> np.ndarray:
-        """Decodes a JPEG, from bytes or a file's name, no larger than it needs, and prepares it."""
+        """Decodes a JPEG, from bytes or a file name, no larger than the model needs, and prepares it."""
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             enough = math.ceil(self.size / self.crop_fraction)
             image.draft("RGB", (enough, enough))

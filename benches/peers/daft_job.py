@@ -1,7 +1,7 @@
-"""The job in Daft: list, download, a class with the model in it, write Parquet.
+"""The job in Daft: list, download, a class that holds the model, write Parquet.
 
-`decode` says who decodes: `daft` with its own function, or `pillow` in the class, at a reduced scale where that is
-enough. `process` runs each instance of the class in a process of its own.
+`decode` selects the decoder: `daft` for its own function, or `pillow` in the class, at a reduced scale where
+possible. `process` runs each instance of the class in its own process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREDICTION = DataType.struct({"label": DataType.string(), "class": DataType.int6
 
 
 class Model:
-    """What Daft keeps for the whole job: the loaded model."""
+    """The state that Daft keeps for the whole job: the loaded model."""
 
     def __init__(self, folder: str) -> None:
         self.classifier = Classifier(folder)
@@ -29,13 +29,13 @@ class Model:
         return [{"label": a.label, "class": a.number, "confidence": a.confidence} for a in self.predict(tensors)]
 
     def tensor(self, image: object):
-        """Prepares one image, decoding it first if need be."""
+        """Prepares one image, decoding it first if necessary."""
         if isinstance(image, bytes):
             return self.classifier.open(image)
         return self.classifier.prepare(Image.fromarray(image))
 
     def predict(self, tensors: list) -> list:
-        """Runs the model on a batch, empty ones included: Daft may send them."""
+        """Runs the model on a batch, which Daft may send empty."""
         return self.classifier.predict(tensors) if tensors else []
 
 

@@ -1,4 +1,4 @@
-"""The frame around each peer's job: arguments in, and the time that the job alone took out."""
+"""The common part of the peers' jobs: parses arguments and prints the time of the job alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def arguments(**settings: object) -> argparse.Namespace:
 
 
 def measure(job: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> None:
-    """Runs the job and prints how many photos it was given and how many seconds it took."""
+    """Runs the job and prints the number of photos and the seconds."""
     photos = len(list(Path(options.photos).glob("*.jpg")))
     start = time.perf_counter()
     job(options)

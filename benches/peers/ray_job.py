@@ -1,6 +1,6 @@
 """The job in Ray Data: read the files, map batches through actors that hold the model, write Parquet.
 
-`decode` says who decodes: `ray` by its `read_images`, or `pillow` in the actors, at a reduced scale where that is enough.
+`decode` selects the decoder: `ray` for its `read_images`, or `pillow` in the actors, at a reduced scale where possible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 
 
 class Model:
-    """What an actor keeps: the loaded model."""
+    """The state of an actor: the loaded model."""
 
     def __init__(self, folder: str) -> None:
         self.classifier = Classifier(folder)
@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Starts Ray, which is not measured, runs the job, and stops Ray again."""
+    """Starts Ray, which is not measured, runs the job, and stops Ray."""
     options = job.arguments(batch=16, concurrency=2, cpus=0.5, decode="ray")
-    # A token of our own, or Ray leaves one in the user's home folder.
+    # With our own token Ray does not write one to the user's home folder.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
         ray.init(include_dashboard=False, log_to_driver=False, _temp_dir=folder)

@@ -1,4 +1,4 @@
-"""The script people write first: a thread pool around Pillow and one onnxruntime session, pyarrow for the results."""
+"""A typical first script: a thread pool around Pillow and one onnxruntime session, pyarrow for the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from classifier import Classifier
 
 
 def run(options: argparse.Namespace) -> None:
-    """Classifies a folder, each photo a task of the pool."""
+    """Classifies a folder, with a task of the pool for each photo."""
     classifier = Classifier(options.model, options.threads)
     paths = sorted(str(path) for path in Path(options.photos).glob("*.jpg"))
 
