@@ -1,4 +1,4 @@
-//! The documentation runs: every block of SQL in README.md and docs/, page by page, unless its fence says `no-run`.
+//! Runs every block of SQL in README.md and docs/, page by page, unless its fence is `sql no-run`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn blocks(page: &str, fence: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_sql_of_every_page_runs() {
+fn sql_of_every_page_runs() {
     let mut ran = vec![];
     for page in pages() {
         let name = page.file_name().unwrap().to_string_lossy().into_owned();
@@ -51,7 +51,7 @@ fn the_sql_of_every_page_runs() {
 }
 
 #[test]
-fn links_between_pages_lead_somewhere() {
+fn linked_files_exist() {
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {

@@ -1,4 +1,4 @@
-//! Queries that nobody reads to the end: no image is begun after the drop, and all memory is given back.
+//! Queries dropped before their end: no further image is started, and all memory is freed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use tokio::task::yield_now;
 
 use crate::support::{Run, engine, folder_of, home};
 
-/// How long may be waited for what takes a moment.
+/// Timeout for conditions that usually hold within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A query under way.
+/// A running query.
 struct Query {
     stream: SendableRecordBatchStream,
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
     model: Arc<Model>,
-    /// Those who have the model before anything runs: the engine, the plan, this struct.
+    /// The model's reference count before anything runs: the engine, the plan, this struct.
     holders: usize,
 }
 
@@ -36,7 +36,7 @@ impl Query {
         Self { stream, plan, context, model, holders }
     }
 
-    /// Drops the stream and waits for the end of all that worked for it; returns what was counted.
+    /// Drops the stream and waits until all of its work has ended; returns the metrics.
     async fn drop(self) -> Run {
         let Self { stream, plan, context, model, holders } = self;
         drop(stream);
@@ -45,7 +45,7 @@ impl Query {
     }
 }
 
-/// Lets other tasks go on until `condition` holds.
+/// Yields to other tasks until `condition` holds.
 async fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -55,7 +55,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_query_dropped_in_the_middle_reads_and_infers_no_more() {
+async fn dropped_query_stops_reading_and_inferring() {
     const PHOTOS: usize = 2000;
     let folder = folder_of(PHOTOS);
     let engine = engine().await;
@@ -73,9 +73,9 @@ async fn a_query_dropped_in_the_middle_reads_and_infers_no_more() {
     assert!((inferred..PHOTOS).contains(&read), "{read} of {PHOTOS} read");
 }
 
-/// The batch of 64 is never full, so the model never runs, and most of its images are not even decoded.
+/// The batch of 64 is never full, so the model never runs, and most of its images are not decoded.
 #[tokio::test]
-async fn a_query_dropped_within_a_batch_does_not_finish_it() {
+async fn query_dropped_within_a_batch_does_not_finish_it() {
     let folder = tempfile::tempdir_in(home()).unwrap();
     let black = folder.path().join("00.png");
     image::DynamicImage::new_rgb8(2000, 2000).save(&black).unwrap();
@@ -103,9 +103,9 @@ async fn a_query_dropped_within_a_batch_does_not_finish_it() {
     assert_eq!(run.metric("InferExec", "inferred_rows"), 0);
 }
 
-/// The flag that ends a run must not end the next one on the same session.
+/// The flag that terminates a run must not terminate the next run on the same session.
 #[tokio::test]
-async fn sessions_of_a_dropped_query_serve_the_next() {
+async fn sessions_of_a_dropped_query_are_reused() {
     let folder = folder_of(200);
     let engine = engine().await;
     let onnx = home().join("models/efficientnet_lite0/model.onnx");

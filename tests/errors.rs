@@ -1,4 +1,4 @@
-//! What can go wrong, and what users are then told: each error on its own, through the real binary.
+//! Error messages, each tested with the real binary.
 
 mod images;
 mod memory;

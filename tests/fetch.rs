@@ -1,4 +1,4 @@
-//! Models that lie elsewhere: a hub and a web server on this machine, which speak as the real ones do.
+//! Remote models, fetched from a local hub and a local web server that mimic the real ones.
 
 use std::fs;
 use std::path::Path;
@@ -18,14 +18,14 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 const CREATE: &str = "CREATE MODEL m FROM 'hf://org/lite0'";
 
-/// Classifies the lion by model `m`.
+/// Classifies the photo of a lion with model `m`.
 const CLASSIFY: &str = "SELECT classify(image, 'm')['label'] AS label FROM read_images('photos/lion.jpg')";
 
 fn lite0() -> Vec<u8> {
     fs::read(home().join("models/efficientnet_lite0/model.onnx")).unwrap()
 }
 
-/// A repository with the classifier, as authors of Hugging Face's libraries publish one.
+/// A repository with the classifier, in the layout of Hugging Face's libraries.
 struct Hub {
     files: Vec<(&'static str, Vec<u8>)>,
 }
@@ -48,7 +48,7 @@ impl Hub {
         Self { files }
     }
 
-    /// The list of what a revision holds; the model alone is large enough to be stored apart.
+    /// The listing of a revision; only the model is large enough for LFS.
     fn listing(&self) -> Value {
         let siblings = self.files.iter().map(|(path, body)| {
             let mut file = json!({"rfilename": path, "size": body.len(), "blobId": blob(path)});
@@ -68,7 +68,7 @@ impl Hub {
     }
 }
 
-/// A digest that nothing has, but each path another.
+/// An arbitrary digest, different for each path.
 fn blob(path: &str) -> String {
     format!("{:040x}", path.len())
 }
@@ -77,7 +77,7 @@ fn resolve(path: &str) -> String {
     format!("/org/lite0/resolve/{COMMIT}/{path}")
 }
 
-/// A folder that is home to a user whose hub is `server`, and whose models are elsewhere.
+/// A home folder of a user, with the photos and without models.
 fn user() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(home().join("photos"), folder.path().join("photos")).unwrap();
@@ -99,7 +99,7 @@ fn run(user: &Path, hub: &str, sql: &str) -> Outcome {
 }
 
 #[test]
-fn a_model_of_the_hub_comes_with_what_says_how_to_use_it() {
+fn hub_model_is_fetched_with_its_settings() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let classified = run(user.path(), &server.url, &format!("{CREATE}; {CLASSIFY}")).stdout();
     assert_eq!(classified, "label\nlion\n");
@@ -118,7 +118,7 @@ fn a_model_of_the_hub_comes_with_what_says_how_to_use_it() {
 }
 
 #[test]
-fn a_revision_and_a_file_may_be_named() {
+fn hub_revision_and_file_can_be_specified() {
     let hub = Hub::new();
     let tagged =
         hub.pages().into_iter().map(|(path, page)| (path.replace("/revision/main", "/revision/v1"), page));
@@ -131,7 +131,7 @@ fn a_revision_and_a_file_may_be_named() {
 }
 
 #[test]
-fn what_is_in_the_cache_is_not_fetched_again_and_serves_without_a_hub() {
+fn cached_files_are_not_fetched_again_and_work_offline() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let mut first = command(user.path(), &server.url, CREATE);
     Outcome::of(first.env("HF_HOME", user.path().join("hf"))).stdout();
@@ -151,7 +151,7 @@ fn what_is_in_the_cache_is_not_fetched_again_and_serves_without_a_hub() {
 }
 
 #[test]
-fn without_hub_and_cache_the_reason_is_told() {
+fn unreachable_hub_without_cache_is_an_error() {
     let user = user();
     let error = run(user.path(), "http://127.0.0.1:9", CREATE).error();
     assert!(error.starts_with("Error: model 'm': 'hf://org/lite0': can't be fetched: "), "{error}");
@@ -161,7 +161,7 @@ fn without_hub_and_cache_the_reason_is_told() {
 }
 
 #[test]
-fn a_token_opens_a_repository_and_goes_to_no_other_server() {
+fn token_is_sent_to_the_hub_only() {
     let store = Server::new([("/blob".to_owned(), Page::of(lite0()))]);
     let pages = Hub::new().pages().into_iter().map(|(path, page)| {
         let page = if path.ends_with(".onnx") { Page::redirect(format!("{}/blob", store.url)) } else { page };
@@ -179,7 +179,7 @@ fn a_token_opens_a_repository_and_goes_to_no_other_server() {
 }
 
 #[test]
-fn a_lost_connection_is_taken_up_where_it_broke() {
+fn download_resumes_after_a_lost_connection() {
     let pages = Hub::new().pages().into_iter().map(|(path, page)| {
         let lost_after = path.ends_with(".onnx").then_some(1_000_000);
         (path, Page { lost_after, ..page })
@@ -194,7 +194,7 @@ fn a_lost_connection_is_taken_up_where_it_broke() {
 }
 
 #[test]
-fn a_file_of_another_digest_is_not_kept() {
+fn file_with_a_wrong_digest_is_not_kept() {
     let mut hub = Hub::new();
     hub.files[3].1[1000] ^= 1;
     let (server, user) = (Server::new(hub.pages()), user());
@@ -206,7 +206,7 @@ fn a_file_of_another_digest_is_not_kept() {
 }
 
 #[test]
-fn a_file_beyond_bounds_is_not_even_asked_for() {
+fn file_above_the_size_limit_is_not_requested() {
     let hub = Hub::new();
     let mut listing = hub.listing();
     listing["siblings"][3]["size"] = json!(3_u64 << 30);
@@ -219,7 +219,7 @@ fn a_file_beyond_bounds_is_not_even_asked_for() {
 }
 
 #[test]
-fn what_the_hub_has_not_is_named() {
+fn missing_hub_files_are_named() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let errors = [
         "hf://org/lite0/model_fp16.onnx",
@@ -240,7 +240,7 @@ fn what_the_hub_has_not_is_named() {
 }
 
 #[test]
-fn a_file_of_the_web_is_fetched_once_and_its_digest_must_be_said() {
+fn web_file_requires_a_digest_and_is_fetched_once() {
     let (server, user) = (Server::new([("/lite0.onnx".to_owned(), Page::of(lite0()))]), user());
     let create = |options: &str| {
         let sql = format!("CREATE MODEL m FROM '{}/lite0.onnx' {options}; DESCRIBE MODEL m", server.url);
@@ -260,7 +260,7 @@ fn a_file_of_the_web_is_fetched_once_and_its_digest_must_be_said() {
 }
 
 #[test]
-fn the_web_may_refuse() {
+fn missing_and_unencrypted_web_files_are_errors() {
     let (server, user) = (Server::new([]), user());
     let digest = "0".repeat(64);
     let create = |from: &str| {
@@ -276,7 +276,7 @@ fn the_web_may_refuse() {
 }
 
 #[test]
-fn a_name_that_is_taken_fetches_nothing() {
+fn if_not_exists_with_an_existing_name_fetches_nothing() {
     let (server, user) = (Server::new(Hub::new().pages()), user());
     let taken = "CREATE MODEL IF NOT EXISTS efficientnet_lite0 FROM 'hf://org/lite0'";
     run(user.path(), &server.url, taken).stdout();

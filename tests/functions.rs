@@ -1,4 +1,4 @@
-//! Functions are documented in one place: SHOW FUNCTIONS and docs/functions.md say what `documentation()` says.
+//! SHOW FUNCTIONS and docs/functions.md match the functions' `documentation()`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -35,7 +35,7 @@ async fn documented() -> Vec<(usize, String, Documentation)> {
 }
 
 #[tokio::test]
-async fn the_readme_s_table_is_what_the_functions_say() {
+async fn table_of_functions_matches_their_documentation() {
     let mut table = String::from("| function | gives |\n|---|---|\n");
     for (_, _, documentation) in documented().await {
         let Documentation { description, syntax_example, .. } = documentation;
@@ -88,7 +88,7 @@ async fn every_argument_and_an_example_are_documented() {
 }
 
 #[tokio::test]
-async fn inner_product_gives_what_datafusion_s_gives() {
+async fn inner_product_equals_datafusions() {
     let sql = "SELECT inner_product([1.5, 2.0], [3, 4]), dot_product([1.0, NULL], [1, 2]), inner_product([], []),
                       inner_product(NULL, [1]), inner_product(arrow_cast([1, 2], 'FixedSizeList(2, Float32)'), [0.1, 0.2]),
                       arrow_typeof(inner_product([1], [1]))";

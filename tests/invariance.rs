@@ -1,4 +1,4 @@
-//! A prediction is a function of image and model alone: bit for bit the same, whatever else a query asks.
+//! A prediction is a function of image and model alone: bit for bit the same in every query.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ async fn photos() -> (Engine, tempfile::TempDir) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_else_a_query_asks_changes_no_confidence() {
+async fn confidences_do_not_depend_on_the_rest_of_the_query() {
     let (engine, folder) = photos().await;
     let alone = predictions(&engine, "SELECT path, classify(image) AS p FROM photos").await;
     assert!(alone.len() >= 60, "{}", alone.len());
@@ -82,7 +82,7 @@ async fn what_else_a_query_asks_changes_no_confidence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_partitions_nor_batches_change_a_confidence() {
+async fn confidences_do_not_depend_on_partitions_or_batches() {
     let (engine, _folder) = photos().await;
     let alone = predictions(&engine, "SELECT path, classify(image) AS p FROM photos").await;
     let file = home().join("models/efficientnet_lite0/model.onnx");
@@ -102,7 +102,7 @@ async fn neither_partitions_nor_batches_change_a_confidence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_else_a_query_asks_changes_no_embedding() {
+async fn embeddings_do_not_depend_on_the_rest_of_the_query() {
     let (engine, _folder) = photos().await;
     let embeddings = async |others: &str| {
         let query = format!("SELECT path, embed(image) AS e {others} FROM photos ORDER BY path");

@@ -1,4 +1,4 @@
-//! Seequel as a library: the example runs, and a session of one's own works with the DataFrame API.
+//! Seequel as a library: the example runs, and an application's own session works with the DataFrame API.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::support::{home, photos};
 fn the_example_runs() {
     let arguments = ["run", "--quiet", "--locked", "--example", "embed", "--"];
     let mut cargo = Command::new(env!("CARGO"));
-    // Cargo tells a test of which package it is. The build script of `ring` takes that for its own name, and all that
-    // depends on it would be built anew, here and again by the next `cargo test`.
+    // Cargo sets the package's name in a test's environment. The build script of `ring` reads it, so `ring` and its
+    // dependents would be rebuilt here and again in the next `cargo test`.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_")
             || name.to_string_lossy().starts_with("CARGO_MANIFEST_")

@@ -1,6 +1,6 @@
-//! Seequel as its users meet it: real photos, real models, the real binary.
+//! End-to-end tests with real photos, real models and the real binary.
 //!
-//! One binary, because linking DataFusion takes its time. `make test` fetches what the tests need into `.seequel`.
+//! One test binary, because linking DataFusion is slow. `make test` fetches the requirements into `.seequel`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
 

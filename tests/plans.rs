@@ -1,13 +1,13 @@
-//! Plans, as EXPLAIN shows them: what is extracted, what moves below inference, what stands around the models.
+//! Plans from EXPLAIN: which calls are extracted, what moves below inference, which operators surround the models.
 //!
-//! A changed plan fails here. If the change is wanted, `INSTA_UPDATE=always cargo test plans` writes it down.
+//! A changed plan fails here. If the change is intended, `INSTA_UPDATE=always cargo test plans` updates the snapshot.
 
 use datafusion::arrow::array::AsArray;
 use seequel::Engine;
 
 use crate::support::{Run, engine, home, photos};
 
-/// An engine whose default model has the same sizes on every machine.
+/// An engine whose default model has the same batch size and concurrency on every machine.
 async fn sized_engine() -> Engine {
     let engine = engine().await;
     let file = home().join("models/efficientnet_lite0/model.onnx");
@@ -50,7 +50,7 @@ macro_rules! plans {
 }
 
 plans! {
-    /// One worker a session, fed by the exchange; the image bytes are gone above inference.
+    /// One worker for each session, behind the exchange; the image bytes are dropped above inference.
     select: "SELECT path, classify(image) FROM images";
 
     /// DataFusion inlines a subquery's expression into each place that reads it.
@@ -65,31 +65,31 @@ plans! {
     /// Predicates that need no model move below inference, into the scan; the others stay above.
     cheap_predicate: "SELECT path FROM images WHERE size > 1000 AND classify(image)['label'] = 'cat'";
 
-    /// A filter on pixels' headers needs no model either, but is not the scan's.
+    /// A filter on header columns needs no model either, but is not pushed into the scan.
     header_predicate: "SELECT path FROM images WHERE classify(image)['label'] = 'cat' AND width > 500";
 
-    /// An OR of both kinds can only be evaluated above.
+    /// An OR of both kinds can only be evaluated above inference.
     mixed_disjunction: "SELECT path FROM images WHERE size > 1000 OR classify(image)['label'] = 'cat'";
 
-    /// A row in is a row out, so LIMIT goes below.
+    /// Inference keeps the number of rows, so LIMIT moves below it.
     limit: "SELECT path, classify(image) FROM images LIMIT 3";
 
     /// A limit above a filter on the prediction must stay above.
     limit_over_prediction: "SELECT path FROM images WHERE classify(image)['label'] = 'cat' LIMIT 3";
 
-    /// Sorting by a column of the table, few rows wanted: sort, then infer.
+    /// Sorting by a column of the table with a LIMIT: sort, then infer.
     top_k: "SELECT path, classify(image)['label'] FROM images ORDER BY size DESC LIMIT 3";
 
-    /// Sorting by the prediction, few rows wanted: infer, then sort.
+    /// Sorting by the prediction with a LIMIT: infer, then sort.
     top_k_by_prediction: "SELECT path FROM images ORDER BY classify(image)['confidence'] DESC LIMIT 3";
 
     /// Sorting all rows sorts results, not image bytes.
     sort: "SELECT path, classify(image) FROM images ORDER BY path";
 
-    /// An input that is sorted keeps its order: no exchange, several morsels in flight instead.
+    /// A sorted input keeps its order: no exchange, several morsels in flight instead.
     sorted_input: "SELECT path, classify(image) FROM (SELECT * FROM images ORDER BY size LIMIT 5)";
 
-    /// Async functions of DataFusion don't reach ORDER BY; a node does.
+    /// DataFusion's async functions don't work in ORDER BY; a node does.
     order_by: "SELECT path FROM images ORDER BY classify(image)['confidence']";
 
     /// Nor GROUP BY and HAVING.
@@ -112,39 +112,39 @@ plans! {
     left_join_on: "SELECT a.path, b.path FROM images a LEFT JOIN images b
                    ON a.path = b.path AND classify(b.image)['confidence'] > 0.5";
 
-    /// A subquery of its own runs its own models.
+    /// An uncorrelated subquery runs its own models.
     in_subquery: "SELECT path FROM images WHERE classify(image)['class'] IN
                   (SELECT classify(image)['class'] FROM images WHERE size > 1000)";
 
-    /// The sides of a union have the columns they had.
+    /// The sides of a union keep their columns.
     union: "SELECT classify(image) FROM images UNION ALL SELECT classify(image, 'n') FROM images";
 
-    /// DISTINCT sees no hidden column.
+    /// DISTINCT ignores hidden columns.
     distinct: "SELECT DISTINCT classify(image)['label'] FROM images";
 
     /// Two models over one image are one node, and one decode.
     two_models: "SELECT classify(image, 'm'), classify(image, 'n') FROM images";
 
-    /// Different requests to one model over one image are one node, whose lane runs once.
+    /// Different requests to one model over one image are one node, which runs the model once.
     requests_of_one_model: "SELECT classify(image), classify_top_k(image, 3), embed(image) FROM images";
 
-    /// An ensemble stands in a plan with its members.
+    /// An ensemble is shown in a plan with its members.
     ensemble: "SELECT classify(image, 'both')['label'] FROM images";
 
     /// A list that is unnested and filtered.
     unnest: "SELECT path, c['label'] FROM (SELECT path, unnest(classify_top_k(image, 3)) AS c FROM images)
              WHERE c['confidence'] > 0.2";
 
-    /// What predict gives is a struct whose fields are read by name.
+    /// predict returns a struct whose fields are read by name.
     predict: "SELECT predict('m', image)['logits'] FROM images";
 
-    /// Small rows are written as DataFusion does it.
+    /// Small rows keep DataFusion's row groups.
     copy_of_small_rows: "COPY (SELECT path, classify(image) FROM images) TO 'labels.parquet'";
 
-    /// So are rows whose options say how many make a group.
+    /// So do rows whose options set the size of a row group.
     copy_with_options: "COPY (SELECT image FROM images) TO 'images.parquet' OPTIONS (max_row_group_size 100)";
 
-    /// A call around another call: DataFusion's async functions refuse that; here two nodes stand on each other.
+    /// A call around another call: DataFusion's async functions reject that; here it becomes two stacked nodes.
     nested: "SELECT classify(CASE classify(image)['label'] WHEN 'lion' THEN image END, 'n')['label'] FROM images";
 
     /// Different calls in different aggregates get different columns.
@@ -154,30 +154,30 @@ plans! {
     correlated: "SELECT path FROM images i WHERE
                  (SELECT max(classify(o.image)['label']) FROM images o WHERE o.path = i.path) = 'lion'";
 
-    /// A prediction that nobody reads is not computed.
+    /// An unused prediction is not computed.
     unread: "SELECT count(*) FROM (SELECT classify(image) FROM images)";
 
-    /// Branches of CASE are evaluated for the rows that take them, so their calls stay.
+    /// Branches of CASE are evaluated only for the rows that take them, so their calls are not extracted.
     case_branch: "SELECT CASE WHEN size > 1000 THEN classify(image)['label'] END FROM images";
 
-    /// What a lazy argument may not need stays; what is there anyway is used.
+    /// Calls in lazy arguments are not extracted, unless the same call is computed anyway.
     coalesce: "SELECT coalesce(classify(image)['label'], classify(image, 'n')['label']) FROM images";
 }
 
-/// Large rows are written in row groups of a size, rather than of a million rows.
+/// Large rows are written in row groups bounded in bytes, rather than in groups of a million rows.
 #[tokio::test]
 async fn copy_of_large_rows() {
     let engine = sized_engine().await;
     let sql = "COPY (SELECT path, embed(image) AS vector FROM images ORDER BY path) TO 'vectors.parquet'";
     let plan = explain(&engine, sql).await;
-    // Options have no order of their own.
+    // The order of options is not fixed.
     let (size, parallel) =
         ("format.max_row_group_bytes 33554432", "format.allow_single_file_parallelism false");
     let plan = plan.replace(&format!("{parallel}, {size}"), &format!("{size}, {parallel}"));
     assert_plan("copy_of_large_rows", &plan);
 }
 
-/// DataFusion would push a function of one column into a Parquet scan, and its rules for partitions would leave a file
+/// DataFusion would push a function of one column into a Parquet scan, and its partitioning rules would assign a file
 /// with few rows to one thread.
 #[tokio::test]
 async fn parquet() {
@@ -191,7 +191,7 @@ async fn parquet() {
 }
 
 #[tokio::test]
-async fn optimizing_an_optimized_plan_changes_nothing() {
+async fn optimization_is_idempotent() {
     let engine = sized_engine().await;
     let sql = "SELECT path, classify(image)['label'] FROM images WHERE classify(image)['confidence'] > 0.5 AND size > 1";
     let once = engine.sql(sql).await.unwrap().into_optimized_plan().unwrap();
@@ -200,7 +200,7 @@ async fn optimizing_an_optimized_plan_changes_nothing() {
 }
 
 #[tokio::test]
-async fn names_and_types_are_those_of_the_plain_query() {
+async fn physical_schema_equals_the_logical_schema() {
     let engine = sized_engine().await;
     let frame =
         engine.sql("SELECT classify(image), classify(image)['label'] AS l, path FROM images").await.unwrap();

@@ -1,4 +1,4 @@
-//! The tutorial: every file of `queries/` runs, and says what it said when it was written.
+//! The tutorial: every file in `queries/` runs, and its output matches the snapshot.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::home;
 use crate::support::process::{Outcome, seequel};
 
-/// What the tutorial in `file` prints, run as its head says but in a folder of its own.
+/// The output of the tutorial in `file`, run in a temporary folder.
 fn run(file: &Path) -> String {
     let script = fs::read_to_string(file).unwrap().replace(".seequel/", &format!("{}/", home().display()));
     let folder = tempfile::tempdir().unwrap();
@@ -15,12 +15,12 @@ fn run(file: &Path) -> String {
     Outcome::with_input(&mut command, &script).stdout().replace(&home().display().to_string(), ".seequel")
 }
 
-/// What depends on the machine: its cores, and the last digits of what a processor computes.
+/// Machine-dependent output: the number of cores, and the last digits of results.
 const FILTERS: [(&str, &str); 3] =
     [(r"concurrency=\d+", "concurrency=[cores]"), (r"1→\d+", "1→[cores]"), (r"\b\d+\.\d+\b", "[number]")];
 
 #[test]
-fn every_file_runs_and_says_the_same() {
+fn output_of_every_file_matches_its_snapshot() {
     make_shard();
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("snapshots/queries");
@@ -41,7 +41,7 @@ fn every_file_runs_and_says_the_same() {
     }
 }
 
-/// The tar file that the tutorial of shards begins with.
+/// The tar file that the tutorial on shards needs.
 fn make_shard() {
     let mut tar = Command::new("tar");
     tar.arg("-C")

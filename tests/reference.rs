@@ -1,6 +1,6 @@
 //! Predictions and boxes equal those of ONNX Runtime in Python with Pillow's decoding, cropping and resizing.
 //!
-//! `tests/data` is made by `scripts/reference.py`, which writes down versions and digests beside them.
+//! `scripts/reference.py` writes `tests/data`, including versions and digests.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,11 +17,11 @@ const NEAR_TIE: f64 = 0.03;
 
 const TOLERANCE: f64 = 0.05;
 
-/// How far the sides of a box may be from the reference's.
+/// Tolerance for the sides of a box.
 const PIXELS: f64 = 2.0;
 
-/// Boxes of less confidence are doubtful: one grey level of noise moves confidences by 0.04, below the threshold of 0.25
-/// or behind a rival that covers them.
+/// Boxes of less confidence are not compared: one grey level of noise changes confidences by 0.04, which can move them
+/// below the threshold of 0.25 or below an overlapping box.
 const DOUBTFUL: f64 = 0.32;
 
 /// Engine with the ensembles whose predictions are compared with Python's.
@@ -86,22 +86,22 @@ fn predictions(batch: &datafusion::arrow::array::RecordBatch) -> Vec<(String, (i
 }
 
 #[tokio::test]
-async fn efficientnet_lite0_predicts_what_python_predicts() {
+async fn efficientnet_lite0_matches_python() {
     compare("efficientnet_lite0").await;
 }
 
 #[tokio::test]
-async fn efficientnet_lite2_predicts_what_python_predicts() {
+async fn efficientnet_lite2_matches_python() {
     compare("efficientnet_lite2").await;
 }
 
 #[tokio::test]
-async fn the_mean_of_both_predicts_what_the_mean_of_python_s_softmaxes_predicts() {
+async fn mean_ensemble_matches_python() {
     compare("mean").await;
 }
 
 #[tokio::test]
-async fn max_confidence_is_the_surer_of_both() {
+async fn max_confidence_takes_the_more_confident_member() {
     let engine = engine_with_ensembles().await;
     let sql = "SELECT count(*) FROM
         (SELECT classify(image, 'efficientnet_lite0') AS a, classify(image, 'efficientnet_lite2') AS b,
@@ -135,7 +135,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[tokio::test]
-async fn a_photo_saved_anew_has_the_vector_it_had_and_other_subjects_have_others() {
+async fn embedding_is_stable_under_reencoding_and_differs_between_subjects() {
     let folder = tempfile::tempdir().unwrap();
     let subjects = ["coffee.png", "astronaut.png", "lion.jpg"];
     for subject in subjects {
@@ -160,7 +160,7 @@ async fn a_photo_saved_anew_has_the_vector_it_had_and_other_subjects_have_others
 /// A label, its confidence and its box.
 type Object = (String, f64, [f64; 4]);
 
-/// What the detector finds in the images of a folder, by file name.
+/// The detections in the images of a folder, by file name.
 async fn objects(engine: &Engine, folder: &Path) -> BTreeMap<String, Vec<Object>> {
     let sql = format!(
         "SELECT arrow_cast(regexp_replace(path, '.*/', ''), 'Utf8'), detect(image, 'yolo') FROM read_images('{}')",
@@ -189,7 +189,7 @@ fn objects_of(list: &StructArray) -> Vec<Object> {
 }
 
 #[tokio::test]
-async fn yolov3_tiny_detects_what_python_detects() {
+async fn yolov3_tiny_matches_python() {
     let reference = read("tests/data/detections.json");
     let engine = engine().await;
     let detector = home().join("tests/yolov3_tiny");

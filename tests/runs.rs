@@ -17,7 +17,7 @@ async fn runs(sql: &str) -> usize {
         .sum();
     let counted = usize::try_from(counted).unwrap();
     let metric = run.metric("InferExec", "inferred_rows");
-    // The fallback has no operator, so the models may have counted more, but never less.
+    // The fallback has no operator, so the models' count may be higher, but not lower.
     assert!(counted >= metric, "{counted} rows counted by the models, {metric} by the operators");
     counted
 }
@@ -131,7 +131,7 @@ runs! {
 }
 
 #[tokio::test]
-async fn rows_that_an_outer_join_makes_up_have_no_prediction_of_the_other_side() {
+async fn null_rows_of_an_outer_join_have_null_predictions() {
     let engine = engine().await;
     let on = "a.path = b.path AND a.size < 0 AND classify(X'00')['error'] = 'no'";
     let sql =
@@ -141,7 +141,7 @@ async fn rows_that_an_outer_join_makes_up_have_no_prediction_of_the_other_side()
 }
 
 #[tokio::test]
-async fn a_column_may_be_named_like_a_made_up_one() {
+async fn columns_may_have_the_name_of_a_generated_column() {
     let engine = engine().await;
     let sql = "SELECT t.*, classify(image)['label'] AS label FROM
                (SELECT path, image, 1 AS __infer_1 FROM images WHERE classify(image)['label'] = 'lion') t";
@@ -158,7 +158,7 @@ async fn explain_runs_nothing_and_loads_no_model() {
 }
 
 #[tokio::test]
-async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
+async fn limit_bounds_the_inferred_rows() {
     let folder = folder_of(1000);
     let from = format!("FROM read_images('{}')", folder.path().display());
     let engine = engine().await;
@@ -166,7 +166,7 @@ async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
     let run = Run::new(&engine, &format!("SELECT path, classify(image) {from} LIMIT 3")).await;
     assert_eq!((run.rows(), run.metric("InferExec", "inferred_rows")), (3, 3));
 
-    // The filter on the prediction holds the limit up: what is in flight when it is reached is inferred too.
+    // The limit stays above the filter on the prediction: rows in flight when it is reached are inferred too.
     let sql = format!("SELECT path {from} WHERE classify(image)['label'] = 'lion' LIMIT 3");
     let run = Run::new(&engine, &sql).await;
     let inferred = run.metric("InferExec", "inferred_rows");
@@ -175,7 +175,7 @@ async fn a_limit_stops_a_large_folder_at_the_rows_it_needs() {
 }
 
 #[tokio::test]
-async fn several_models_share_each_image_s_decode() {
+async fn several_models_share_the_decode_of_an_image() {
     let engine = engine().await;
     let sql = "SELECT classify(image), classify(image, 'efficientnet_lite2') FROM images";
     let run = Run::new(&engine, sql).await;
@@ -216,7 +216,7 @@ async fn images_without_a_prediction_are_counted() {
 }
 
 #[tokio::test]
-async fn both_partitions_work() {
+async fn both_partitions_run_batches() {
     let folder = folder_of(64);
     let engine = engine().await;
     engine

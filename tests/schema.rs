@@ -1,4 +1,4 @@
-//! The schema of `seequel.json` says what CREATE MODEL does, of good files and of bad ones.
+//! The schema of `seequel.json` accepts and rejects the same files as CREATE MODEL.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ fn schema() -> Value {
     serde_json::from_str(include_str!("../docs/seequel.schema.json")).unwrap()
 }
 
-/// Whether settings follow the schema, by the keywords of JSON Schema that it uses.
+/// Whether settings are valid, by the keywords of JSON Schema that the schema uses.
 fn follows(schema: &Value, settings: &Value) -> bool {
     let follows = |(key, value): (&String, &Value)| {
         schema["properties"].get(key).is_some_and(|rule| {
@@ -52,7 +52,7 @@ fn accepts(rule: &Value, value: &Value) -> bool {
 }
 
 #[test]
-fn the_files_of_the_set_up_follow_it() {
+fn files_of_the_set_up_are_valid() {
     let models = fs::read_dir(home().join("models")).unwrap();
     let files = models.map(|model| model.unwrap().path().join("seequel.json")).filter(|file| file.is_file());
     let files = files.collect::<Vec<_>>();
@@ -64,7 +64,7 @@ fn the_files_of_the_set_up_follow_it() {
 }
 
 #[test]
-fn it_takes_and_refuses_what_the_program_does() {
+fn schema_and_create_model_accept_and_reject_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     let model = home().join("models/efficientnet_lite0/model.onnx");
     std::os::unix::fs::symlink(model, folder.path().join("model.onnx")).unwrap();

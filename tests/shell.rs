@@ -1,4 +1,4 @@
-//! The `seequel` command from the outside: arguments in; standard output, standard error and exit status out.
+//! The `seequel` command: arguments, standard output, standard error and exit status.
 
 mod commands;
 mod output;
@@ -43,21 +43,21 @@ fn files_run_before_commands() {
 }
 
 #[test]
-fn a_file_that_is_missing_is_noticed_before_anything_runs() {
+fn missing_file_is_an_error_before_anything_runs() {
     let outcome = run(&["-f", "nowhere.sql", "-c", "SELECT 1"]);
     assert_eq!(outcome.stdout, "");
     insta::assert_snapshot!(outcome.error(), @"Error: nowhere.sql: No such file or directory (os error 2)");
 }
 
 #[test]
-fn standard_input_is_sql_where_nothing_else_is_given() {
+fn standard_input_is_sql_without_commands_and_files() {
     let mut command = seequel(&home(), &["-q", "--format", "csv"]);
     let outcome = Outcome::with_input(&mut command, "SELECT 1 AS a;\n\nSELECT 2\n AS b");
     assert_eq!(outcome.stdout(), "a\n1\nb\n2\n");
 }
 
 #[test]
-fn start_up_files_come_first() {
+fn start_up_files_run_first() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, sql: &str| fs::write(folder.path().join(name), sql).unwrap();
     write("rc.sql", "CREATE TABLE t AS SELECT 'named' AS source");
@@ -84,7 +84,7 @@ fn relative_paths_start_at_the_data_path() {
         .unwrap();
     let home = home();
     let home = home.to_str().unwrap();
-    // the script is found from here, its photos and the home's models from where they are
+    // the script is relative to the working directory, its photos to the data path
     let arguments = ["-q", "--format", "csv", "-p", home, "-f", "count.sql"];
     assert_eq!(run_in(folder.path(), &arguments).stdout(), "photos\n20\n");
     let error = run(&["-p", "no/where", "-c", "SELECT 1"]).error();
@@ -92,7 +92,7 @@ fn relative_paths_start_at_the_data_path() {
 }
 
 #[test]
-fn a_relative_home_does_not_move_with_the_data_path() {
+fn relative_home_does_not_depend_on_the_data_path() {
     let mut command = seequel(
         &home(),
         &[
@@ -109,7 +109,7 @@ fn a_relative_home_does_not_move_with_the_data_path() {
 }
 
 #[test]
-fn queries_keep_to_the_memory_limit() {
+fn queries_obey_the_memory_limit() {
     let sort = "SELECT count(*) AS n FROM (SELECT DISTINCT value FROM generate_series(1, 200000))";
     let error = run(&["-m", "64k", "-c", sort]).error();
     assert!(error.contains("total memory pool: fair(pool_size: 64.0 KB)"), "{error}");
@@ -118,7 +118,7 @@ fn queries_keep_to_the_memory_limit() {
 }
 
 #[test]
-fn the_first_failure_ends_the_run() {
+fn first_error_ends_the_run() {
     let outcome = run(&["-q", "-c", "SELECT 'before' AS a; SELECT b; SELECT 'behind'", "SELECT 'later'"]);
     insta::assert_snapshot!(outcome.stdout, @r"
     +--------+
@@ -163,7 +163,7 @@ fn errors_point_into_the_script() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_refused_with_status_2() {
+fn invalid_arguments_exit_with_status_2() {
     for arguments in [&["--format", "xml"][..], &["-m", "much"], &["--no-such-option"]] {
         let outcome = run(arguments);
         assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(2), ""));
@@ -172,7 +172,7 @@ fn arguments_that_make_no_sense_are_refused_with_status_2() {
 }
 
 #[test]
-fn help_teaches_by_examples_that_run() {
+fn examples_in_help_run() {
     let help = run(&["--help"]).stdout();
     assert!(help.contains("classify(image, 'resnet') FROM 'photos/*.jpg'"), "{help}");
 
@@ -189,13 +189,13 @@ fn help_teaches_by_examples_that_run() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
+fn version_is_the_packages() {
     assert_eq!(run(&["--version"]).stdout(), format!("seequel {}\n", env!("CARGO_PKG_VERSION")));
 }
 
-/// As `make demo` does it, but into a folder of its own.
+/// Runs the demo's script like `make demo`, but in a temporary folder.
 #[test]
-fn the_demo_says_what_is_on_the_photos() {
+fn demo_classifies_the_photos() {
     let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/queries/03_classify.sql")).unwrap();
     let script = script.replace(".seequel/", &format!("{}/", home().display()));
     let folder = tempfile::tempdir().unwrap();
@@ -212,9 +212,9 @@ fn the_demo_says_what_is_on_the_photos() {
     assert_eq!(counts.stdout(), "rows,labels\n20,20\n");
 }
 
-/// A run that would not end is terminated within the graph, be it an operator's or a call's in a branch of CASE.
+/// An endless run is terminated within the graph, in an operator and in a branch of CASE.
 #[test]
-fn ctrl_c_ends_a_model_that_loops_for_ever() {
+fn ctrl_c_ends_an_endless_model() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/endless.onnx");
     let create = format!("CREATE MODEL endless FROM '{model}'");
     let call = "classify(image, 'endless')['label']";
@@ -229,7 +229,7 @@ fn ctrl_c_ends_a_model_that_loops_for_ever() {
         let interrupted = Instant::now();
         signal(child.id(), "INT");
         assert_eq!(child.wait().unwrap().code(), Some(130));
-        // Well above what it takes, and well below what the process waits for a run that does not end.
+        // Well above the usual time, and well below the process's timeout for a run that does not end.
         assert!(interrupted.elapsed() < Duration::from_secs(3), "{call}: {:?}", interrupted.elapsed());
     }
 }
@@ -253,7 +253,7 @@ fn ctrl_c_ends_a_run_with_status_130() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_failure() {
+fn closed_standard_output_is_not_an_error() {
     let photos = folder_of(4000);
     for sql in [
         "SELECT value AS a FROM generate_series(1, 100000000)",

@@ -1,7 +1,8 @@
-//! SQL and its results: the files in `tests/slt`, each in an engine of its own.
+//! SQL and its results: the files in `tests/slt`, each with its own engine.
 //!
-//! `$PHOTOS`, `$MODELS` and `$DETECTOR` are those of the set-up, `$ONNX` has the models of `tests/data/models`, `$TMP` is an
-//! empty folder, `$DATA` one with what [`write_data`] puts there. Types are `T` text, `I` whole numbers, `R` other numbers, `B` truth values and `?` the rest.
+//! `$PHOTOS`, `$MODELS` and `$DETECTOR` are those of the set-up, `$ONNX` has the models of `tests/data/models`, `$TMP`
+//! is an empty folder, `$DATA` has the files that [`write_data`] writes. Types are `T` text, `I` integers, `R` other
+//! numbers, `B` booleans and `?` the rest.
 
 use std::fmt::Write;
 use std::fs;
@@ -24,7 +25,7 @@ macro_rules! slt {
         })*
 
         #[test]
-        fn no_file_is_left_out() {
+        fn every_file_has_a_test() {
             let files = fs::read_dir("tests/slt").unwrap().map(|file| file.unwrap().file_name());
             let mut files = files.collect::<Vec<_>>();
             files.sort();
@@ -64,7 +65,7 @@ async fn run(file: &str) {
     }
 }
 
-/// Photos in folders by subject and by format, one of them stored on its side.
+/// Writes photos into folders by subject and by format, one of them rotated by its Exif orientation.
 fn write_data(folder: &Path) {
     let copy = |photo: &str, to: &str| {
         let to = folder.join(to);
@@ -99,7 +100,7 @@ fn write_data(folder: &Path) {
     }
 }
 
-/// A JPEG with an Exif segment that says how to turn it: 6 is a quarter turn clockwise.
+/// A JPEG with an Exif segment for its orientation: 6 is a quarter turn clockwise.
 fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let (start_of_image, rest) = jpeg.split_at(2);
     let tiff =
@@ -146,7 +147,7 @@ fn to_text(batch: &RecordBatch) -> Vec<Vec<String>> {
     (0..batch.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()).collect()
 }
 
-/// What a column holds, as the files write it.
+/// The type of a column, as written in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Type {
     Text,

@@ -1,4 +1,4 @@
-//! Files that lie elsewhere, through the real binary, a real S3 API and plain HTTP; and what users are told of errors.
+//! Remote files, through the real binary, a real S3 API and plain HTTP; and the error messages.
 
 mod errors;
 mod formats;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::support::s3::S3;
 
-/// The file's name without its folders.
+/// The file name without its folders.
 const NAME: &str = "regexp_replace(path, '.*/', '') AS file";
 
 #[test]
@@ -33,7 +33,7 @@ fn a_bucket_is_a_table_of_images() {
 }
 
 #[test]
-fn options_lead_to_a_bucket_without_any_environment() {
+fn options_configure_a_bucket_without_environment_variables() {
     let server = S3::of_photos();
     let sql = format!(
         "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION 's3://photos/' OPTIONS ({});
@@ -47,7 +47,7 @@ fn options_lead_to_a_bucket_without_any_environment() {
 }
 
 #[test]
-fn sizes_take_one_range_of_each_file() {
+fn widths_need_one_range_request_for_each_file() {
     let mut server = S3::of_photos();
     let sql = "SELECT count(*) AS wide FROM 's3://photos/*.jpg' WHERE width > 300";
     server.run(sql).stdout();
@@ -60,7 +60,7 @@ fn sizes_take_one_range_of_each_file() {
 }
 
 #[test]
-fn patterns_choose_below_folders() {
+fn patterns_match_across_folders() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["2023/cats/1.jpg", "2024/cats/1.jpg", "2024/cats/2.png", "2024/dogs/1.jpg", "2024/notes.txt"]
     {
@@ -82,7 +82,7 @@ fn patterns_choose_below_folders() {
 }
 
 #[test]
-fn files_over_http_are_named() {
+fn files_over_http_must_be_named() {
     let server = S3::of_photos();
     let http = server.http();
     let classified = |location: &str| {

@@ -1,4 +1,4 @@
-//! What the tests share: where the set-up put things, engines over it, and what a plan counted while it ran.
+//! Shared by the tests: the set-up's folders, engines that use them, and the metrics of executed plans.
 
 pub(crate) mod process;
 pub(crate) mod s3;
@@ -13,7 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 use seequel::Engine;
 
-/// Seequel's home, filled by `make setup`.
+/// Seequel's home, which `make setup` fills.
 pub(crate) fn home() -> PathBuf {
     let home = std::env::var_os("SEEQUEL_HOME").map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join(home);
@@ -26,7 +26,7 @@ pub(crate) fn photos() -> PathBuf {
     home().join("photos")
 }
 
-/// An engine that plans for two partitions on any machine, with the photos as table `images`.
+/// An engine with two target partitions on any machine and the photos as table `images`.
 pub(crate) async fn engine() -> Engine {
     let engine = Engine::builder().home(home()).config(two_partitions()).build().unwrap();
     let create = format!("CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '{}'", photos().display());
@@ -48,7 +48,7 @@ pub(crate) fn folder_of(count: usize) -> tempfile::TempDir {
     folder
 }
 
-/// A query that has been run: its rows, and the plan with its metrics.
+/// A completed query: its rows, and the plan with its metrics.
 pub(crate) struct Run {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) plan: Arc<dyn ExecutionPlan>,

@@ -1,7 +1,7 @@
 //! Models: from a `CREATE MODEL` statement to predictions.
 //!
-//! [`ModelSpec::resolve`] resolves a statement to a [`ModelSpec`] without ONNX Runtime. A model that can't run is rejected
-//! here, with an error that names the option or file at fault, rather than during a query:
+//! [`ModelSpec::resolve`] resolves a statement to a [`ModelSpec`] without ONNX Runtime. A model that can't run is
+//! rejected here, with an error that names the wrong option or file, rather than during a query:
 //!
 //! ```text
 //!  CREATE MODEL vit FROM 'vit/' OPTIONS (labels 'labels.txt', …)

@@ -1,7 +1,7 @@
 //! The models and ensembles of an engine, by name.
 //!
-//! Installed models, `home/models/<name>/model.onnx`, are registered at the start. Their files are read on first use, so
-//! that a session that uses none of them starts immediately.
+//! Installed models, `home/models/<name>/model.onnx`, are registered at the start. Their files are read on first use,
+//! so that a session that uses none of them starts immediately.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Small ONNX files, folders and settings for tests; files are built from the protobuf schema that reads them.
+//! Small ONNX files, folders and settings for tests. Files are built with the same protobuf schema that reads them.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ impl Onnx {
         Self::default()
     }
 
-    /// A classifier: `pixels` of the given shape to `logits` of `[batch, classes]`, by way of one operator.
+    /// A classifier with one operator, from `pixels` of the given shape to `logits` of `[batch, classes]`.
     pub(crate) fn classifier(shape: &str, classes: usize) -> Self {
         Self::new().input("pixels", "float32", shape).node("Gemm", &["pixels"], "logits").output(
             "logits",
@@ -64,7 +64,7 @@ impl Onnx {
     }
 }
 
-/// A folder with `model.onnx` in it, deleted in the end.
+/// A folder with a `model.onnx`, deleted on drop.
 #[derive(Debug)]
 pub(crate) struct Folder(tempfile::TempDir);
 
@@ -95,14 +95,14 @@ impl Folder {
         ModelSpec::resolve("m", self.path(), &options)
     }
 
-    /// The error of `resolve`, with the folder's path left out.
+    /// The error of `resolve`, without the folder's path.
     pub(crate) fn error(&self, options: &[(&str, &str)]) -> String {
         let error = self.resolve(options).err().map(|error| error.to_string()).unwrap_or_default();
         error.replace(&format!("{}/", self.path().display()), "")
     }
 }
 
-/// The settings of a model `m` that has OPTIONS and nothing else.
+/// The settings of a model `m` that has only OPTIONS.
 pub(crate) fn options(pairs: &[(&str, &str)]) -> Result<Settings<'static>> {
     let mut settings = Settings::new("m");
     settings.push(

@@ -1,4 +1,4 @@
-//! From a model's output to classes: activation, best classes, confidences.
+//! Converts a classifier's output to confidences and best classes.
 
 use super::output::Activation;
 
@@ -11,7 +11,7 @@ pub(crate) struct Class {
     pub(crate) confidence: f32,
 }
 
-/// The best class of one row of output values, or `None` if the row is empty or holds anything but numbers.
+/// The best class of one row of output values, or `None` if the row is empty or the result is not finite.
 ///
 /// Softmax: `exp(x_i − max) / Σ exp(x_j − max)`, which for the largest value is `1 / Σ exp(x_j − max)`.
 pub(crate) fn best_class(values: &[f32], activation: Activation) -> Option<Class> {
@@ -24,7 +24,7 @@ pub(crate) fn best_class(values: &[f32], activation: Activation) -> Option<Class
     confidence.is_finite().then_some(Class { class, confidence })
 }
 
-/// The confidences of all classes of one row of output values, or `None` where [`best_class`] gives that.
+/// The confidences of all classes of one row of output values, or `None` if one is not finite.
 pub(crate) fn confidences(values: &[f32], activation: Activation) -> Option<Vec<f32>> {
     let (_, best) = largest(values)?;
     let confidences: Vec<f32> = match activation {
@@ -38,7 +38,7 @@ pub(crate) fn confidences(values: &[f32], activation: Activation) -> Option<Vec<
     confidences.iter().all(|confidence| confidence.is_finite()).then_some(confidences)
 }
 
-/// The `k` classes of highest confidence, best first, the first of equals before the others; all if there are fewer.
+/// The `k` classes of highest confidence, best first, ties in order of class; all if there are fewer.
 pub(crate) fn top_classes(confidences: &[f32], k: usize) -> Vec<Class> {
     let mut classes: Vec<_> = confidences
         .iter()
@@ -59,7 +59,7 @@ pub(crate) fn sigmoid(value: f32) -> f32 {
     1.0 / (1.0 + (-value).exp())
 }
 
-/// Index and value of the largest, the first of equals; `None` if there is none, or one that is not a number.
+/// Index and value of the largest value, the first in case of ties; `None` if the slice is empty or contains NaN.
 fn largest(values: &[f32]) -> Option<(usize, f32)> {
     if values.iter().any(|value| value.is_nan()) {
         return None;
@@ -85,12 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equals_wins() {
+    fn ties_go_to_the_first_class() {
         assert_eq!(best_class(&[0.5, 0.5], Activation::None).map(|best| best.class), Some(0));
     }
 
     #[test]
-    fn not_a_number_is_no_prediction() {
+    fn non_finite_values_give_no_prediction() {
         assert_eq!(best_class(&[0.1, f32::NAN], Activation::Softmax), None);
         assert_eq!(best_class(&[f32::INFINITY, 0.0], Activation::Softmax), None);
         assert_eq!(best_class(&[], Activation::None), None);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn all_confidences_agree_with_the_best() {
+    fn confidences_agree_with_the_best_class() {
         for activation in [Activation::Softmax, Activation::Sigmoid, Activation::None] {
             let values = [0.3, 0.9, 0.5];
             let all = confidences(&values, activation).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_come_first_and_no_more_than_there_are() {
+    fn top_classes_are_sorted_and_limited() {
         let numbers = |k| top_classes(&[0.1, 0.4, 0.1, 0.4], k).iter().map(|c| c.class).collect::<Vec<_>>();
         assert_eq!(numbers(3), [1, 3, 0]);
         assert_eq!(numbers(1), [1]);

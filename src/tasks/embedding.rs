@@ -1,6 +1,6 @@
-//! The output that `embed` reads.
+//! The output that `embed` returns.
 //!
-//! | model | its vector |
+//! | model | vector |
 //! |---|---|
 //! | any, with the option `embedding` | the output of that name |
 //! | for `feature-extraction` | the `output` |
@@ -12,7 +12,7 @@ use crate::Result;
 use crate::model::onnx::{Dim, Graph, Port, listed};
 use crate::model::settings::{Settings, Source, text};
 
-/// The output that is an image's vector.
+/// The output with the vector of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddingSpec {
     /// Name of the output in the graph.
@@ -22,10 +22,10 @@ pub struct EmbeddingSpec {
 }
 
 impl EmbeddingSpec {
-    /// Resolves the option of the embedding; a model may have none.
+    /// Resolves the option `embedding`; `None` if the model has no suitable output.
     ///
     /// # Errors
-    /// If the author names an output that there is not, or that is no vector of known length.
+    /// If the option names an output that does not exist or is not a vector of fixed length.
     pub(crate) fn resolve(
         settings: &mut Settings<'_>,
         graph: &Graph,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_classifier_s_second_vector_is_its_embedding() -> TestResult {
+    fn embedding_is_a_classifiers_second_vector_output() -> TestResult {
         let folder = Folder::with(&classifier())?;
         let embedding = |options: &[_]| folder.resolve(options).map(|spec| spec.embedding);
         let named = |name: &str, length| Some(EmbeddingSpec { name: name.to_owned(), length });
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedding_that_is_no_vector_is_refused() -> TestResult {
+    fn embedding_must_be_a_vector() -> TestResult {
         let error = Folder::with(&classifier())?.error(&[("embedding", "hidden")]);
         let expected =
             "model 'm': option 'embedding': there is no output 'hidden' that is float32 or float16";

@@ -1,13 +1,13 @@
-//! The names of a model's classes, from wherever they are written.
+//! The names of a model's classes, read from an option or a file.
 //!
 //! | form | example |
 //! |---|---|
-//! | text, a line a class | `tench` or, as ImageNet's synsets have it, `n01440764 tench, Tinca tinca` |
+//! | text, one class per line | `tench` or, as in ImageNet's synsets, `n01440764 tench, Tinca tinca` |
 //! | JSON list | `["tench", "goldfish"]` |
-//! | JSON map by number | `{"0": "tench", "1": "goldfish"}`, also under the key `id2label` |
-//! | Keras's map | `{"0": ["n01440764", "tench"]}` |
+//! | JSON map by class number | `{"0": "tench", "1": "goldfish"}`, also under the key `id2label` |
+//! | Keras map | `{"0": ["n01440764", "tench"]}` |
 //!
-//! WordNet numbers are dropped. Of a list of synonyms the first names the class; a text with commas stays whole.
+//! WordNet numbers are dropped. The first of a list of synonyms is the name; text with commas is not split.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 
 use crate::model::settings::{MAX_SIDE_BYTES, Source, keywords, read_bounded, side_folders};
 
-/// Most classes a map may number; a list is bounded by its file.
+/// Maximum class number in a map; a list is limited by its file size.
 const MAX_CLASSES: usize = 1 << 20;
 
-/// The names of a model's classes, by number; cheap to clone.
+/// The names of a model's classes, by class number; cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels(Arc<[String]>);
 
@@ -34,7 +34,7 @@ impl Labels {
         }
     }
 
-    /// How many classes have a name.
+    /// Number of classes with a name.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -54,45 +54,45 @@ impl From<Vec<String>> for Labels {
 }
 
 keywords! {
-    /// Where among its outputs a classifier has the class of images that show none of its classes.
+    /// Position of the background class, for images that show none of the classes, in a classifier's output.
     pub enum Background {
-        /// Nowhere: every output is a class.
+        /// No background class.
         None = "none",
-        /// At 0, before the first class, as classifiers of 1001 outputs have it that TensorFlow's Slim trained.
+        /// At 0, before the first class, as in the classifiers with 1001 outputs trained with TensorFlow-Slim.
         First = "first",
         /// After the last class.
         Last = "last",
     }
 }
 
-/// Labels and how to call the place they come from.
+/// Labels and a name of their source, for messages.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct FoundLabels {
     pub(crate) labels: Labels,
-    /// A path as the user wrote it, or `the list`.
+    /// The path as given by the user, or `the list`.
     pub(crate) place: String,
 }
 
 impl FoundLabels {
-    /// Adds the name `background` where the model has that output.
+    /// Adds the name `background` at the position of that class.
     pub(crate) fn beside(self, background: Background) -> Self {
-        let named = self.labels.0.iter().cloned();
-        let unnamed = || std::iter::once("background".to_string());
+        let classes = self.labels.0.iter().cloned();
+        let background_class = || std::iter::once("background".to_string());
         let labels: Vec<String> = match background {
             Background::None => return self,
-            Background::First => unnamed().chain(named).collect(),
-            Background::Last => named.chain(unnamed()).collect(),
+            Background::First => background_class().chain(classes).collect(),
+            Background::Last => classes.chain(background_class()).collect(),
         };
         Self { labels: labels.into(), place: format!("{} with the background", self.place) }
     }
 }
 
-/// Reads the value of `labels`: the labels themselves, or the path of a file that has them.
+/// Reads the value of `labels`: the labels themselves, or the path of a label file.
 ///
-/// Relative paths start at the folders of `model`; those of OPTIONS at the current directory if there is such a file.
+/// Relative paths are resolved against the folders of `model`; those in OPTIONS first against the current directory.
 ///
 /// # Errors
-/// A reason that names the place.
+/// A reason that names the source.
 pub(crate) fn read(value: &Value, source: &Source, model: &Path) -> Result<FoundLabels, String> {
     let Value::String(text) = value else {
         return Ok(FoundLabels { labels: from_json(value)?.into(), place: "the list".to_string() });
@@ -112,7 +112,7 @@ fn find(text: &str, source: &Source, model: &Path) -> Result<PathBuf, String> {
     candidates.find(|path| path.is_file()).ok_or_else(|| format!("there is no file '{text}'"))
 }
 
-/// Takes for JSON what is JSON's list or map, and for lines of text what isn't.
+/// Parses a file as JSON if it is a list or map, otherwise as lines of text.
 fn from_file(bytes: &[u8]) -> Result<Vec<String>, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
     let text = text.trim_start_matches('\u{feff}').trim_end();
@@ -144,7 +144,7 @@ fn from_json(value: &Value) -> Result<Vec<String>, String> {
     }
 }
 
-/// Numbers that the map leaves out become labels themselves.
+/// Class numbers missing from the map are used as labels.
 fn from_map(map: &Map<String, Value>) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     for (key, value) in map {
@@ -158,7 +158,7 @@ fn from_map(map: &Map<String, Value>) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The name of one class: text, or the first of a list that isn't a WordNet number.
+/// The name of one class: text, or the first item of a list that is not a WordNet number.
 fn name(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => Some(text.as_str()),
@@ -174,7 +174,7 @@ fn some(names: Vec<String>) -> Result<Vec<String>, String> {
     if names.is_empty() { Err("there are no labels".to_string()) } else { Ok(names) }
 }
 
-/// ImageNet's identifiers of synonym sets: `n` and eight digits.
+/// Whether `text` is ImageNet's identifier of a synonym set: `n` and eight digits.
 fn is_wordnet_number(text: &str) -> bool {
     let digits = text.strip_prefix('n').filter(|digits| digits.len() == 8);
     digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_gives_the_same_names() {
+    fn all_formats_give_the_same_names() {
         let expected = Ok(vec!["tench".to_string(), "goldfish".to_string()]);
         assert_eq!(names("\u{feff}tench\r\ngoldfish\r\n\r\n"), expected);
         assert_eq!(names("n01440764 tench\nn01443537 goldfish"), expected);
@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_with_commas_stays_whole_and_a_gap_is_its_number() {
+    fn commas_are_kept_and_gaps_become_numbers() {
         let map = names(r#"{"0": "tench, Tinca tinca", "2": "goldfish"}"#);
         assert_eq!(map, Ok(["tench, Tinca tinca", "1", "goldfish"].map(String::from).to_vec()));
     }
 
     #[test]
-    fn errors_are_named() {
+    fn invalid_files_are_rejected() {
         assert_eq!(names("tench\n\ngoldfish"), Err("line 2 is empty".to_string()));
         assert_eq!(names(""), Err("there are no labels".to_string()));
         assert_eq!(names("{}"), Err("there are no labels".to_string()));
@@ -224,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn a_class_without_a_name_is_its_number() {
+    fn unnamed_class_is_its_number() {
         let labels = Labels::from(vec!["tench".to_string()]);
         assert_eq!((labels.get(0).as_ref(), labels.get(7).as_ref()), ("tench", "7"));
     }
 
     #[test]
-    fn paths_start_at_the_models_folder() -> Result<(), Box<dyn std::error::Error>> {
+    fn paths_are_relative_to_the_models_folder() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let model = folder.path().join("model.onnx");
         std::fs::write(folder.path().join("labels.txt"), "tench")?;
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_may_stand_in_the_statement() -> Result<(), String> {
+    fn labels_can_be_given_inline() -> Result<(), String> {
         let found = read(&json!(r#"["cat", "dog"]"#), &Source::Options, Path::new("/model.onnx"))?;
         assert_eq!(found.labels, Labels::from(vec!["cat".to_string(), "dog".to_string()]));
         let number = read(&json!(3), &Source::SeequelJson, Path::new("/model.onnx"));

@@ -1,4 +1,4 @@
-//! Tasks: what a model's output means, how it is resolved from the graph, and how it becomes predictions.
+//! Tasks: resolving a model's task and output, and converting the output to predictions.
 //!
 //! | file | functions |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `detection/` | `detect` |
 //! | `predict.rs` | `predict` |
 //!
-//! `task.rs` names the tasks; `output.rs` chooses the output that fits one.
+//! `task.rs` defines the tasks; `output.rs` chooses the output for a task.
 
 mod classification;
 pub mod detection;

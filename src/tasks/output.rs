@@ -1,6 +1,6 @@
-//! The tensor of a graph that is read, and how: chosen by the task unless the author names it.
+//! The output of a graph that predictions are read from: named by the option `output`, else chosen by the task.
 //!
-//! | task | output that fits |
+//! | task | accepted output |
 //! |---|---|
 //! | `image-classification` | `[batch, classes]` or `[batch, classes, 1, 1]` of float32 or float16 |
 //! | `feature-extraction` | `[batch, dimensions]` or `[batch, dimensions, 1, 1]` of float32 or float16 |
@@ -15,10 +15,10 @@ use crate::Result;
 use crate::model::onnx::{Dim, Graph, Port, listed};
 use crate::model::settings::{Settings, Source, keyword, keywords, text};
 
-/// Most numbers an image may give: 64 MiB of float32, beyond any set of classes or vector in use.
+/// Maximum count of numbers per image: 64 MiB of float32, more than any classifier or embedding has.
 pub(crate) const MAX_CLASSES: usize = 1 << 24;
 
-/// The tensor a model gives, and how to read it.
+/// The output tensor of a model, and how to interpret it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSpec {
     /// Name of the output in the graph.
@@ -26,24 +26,24 @@ pub struct OutputSpec {
     /// Classes for [`Task::ImageClassification`], dimensions of the vector for [`Task::FeatureExtraction`]
     /// (both from a tensor `[batch, classes]` or `[batch, classes, 1, 1]`), else the number of labels.
     pub classes: usize,
-    /// What still has to be applied to the numbers.
+    /// The activation to apply to the numbers.
     pub activation: Activation,
 }
 
 keywords! {
-    /// The function that makes scores of a model's last numbers.
+    /// The function that converts a model's outputs to scores.
     pub enum Activation {
-        /// Scores of all classes add up to 1.
+        /// Scores of all classes sum to 1.
         Softmax = "softmax",
-        /// Each score is between 0 and 1 by itself.
+        /// Each score is between 0 and 1, independent of the others.
         Sigmoid = "sigmoid",
-        /// The numbers are taken as they are.
+        /// The numbers are scores already.
         None = "none",
     }
 }
 
 impl OutputSpec {
-    /// Resolves the options of the output.
+    /// Resolves the output options.
     ///
     /// # Errors
     /// If no output fits the task or the labels.
@@ -83,7 +83,7 @@ fn unfit(settings: &Settings<'_>, task: &Task, port: &Port) -> crate::Error {
     settings.option_error("output", &reason)
 }
 
-/// Returns how many numbers the output has an image, as [`OutputSpec::classes`] describes.
+/// Returns the count of numbers per image, as described in [`OutputSpec::classes`].
 fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabels) -> Result<usize> {
     let named = labels.labels.len();
     match (task, vector(port).and_then(Dim::fixed)) {
@@ -114,17 +114,17 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
     }
 }
 
-/// Resolves what is still to be applied: by itself a softmax on class scores, unless the graph ends in a function that
-/// makes scores. A logarithm of a softmax is no score; another softmax undoes it.
+/// Resolves the activation: by default a softmax for classifiers, unless the graph ends in a softmax or sigmoid. After a
+/// LogSoftmax, the default softmax gives the probabilities.
 fn activation(settings: &mut Settings<'_>, graph: &Graph, task: &Task, output: &str) -> Result<Activation> {
-    let done = matches!(graph.ends_in(output), Some("Softmax" | "Sigmoid"));
+    let has_scores = matches!(graph.ends_in(output), Some("Softmax" | "Sigmoid"));
     let (automatic, source) = match task {
-        Task::ImageClassification if done => (Activation::None, Source::Graph),
+        Task::ImageClassification if has_scores => (Activation::None, Source::Graph),
         Task::ImageClassification => (Activation::Softmax, Source::Default),
         _ => (Activation::None, Source::Default),
     };
-    let said = settings.get("activation", |value, _| explicit(value))?;
-    let (activation, source) = match said {
+    let given = settings.get("activation", |value, _| explicit(value))?;
+    let (activation, source) = match given {
         Some((Some(activation), source)) => (activation, source),
         _ => (automatic, source),
     };
@@ -132,7 +132,7 @@ fn activation(settings: &mut Settings<'_>, graph: &Graph, task: &Task, output: &
     Ok(activation)
 }
 
-/// Reads an activation; `None` stands for `auto`.
+/// Reads an activation; `None` means `auto`.
 fn explicit(value: &Value) -> Result<Option<Activation>, String> {
     if text(value)?.eq_ignore_ascii_case("auto") {
         return Ok(None);
@@ -161,7 +161,7 @@ mod tests {
         resolve(onnx, options, names).err().unwrap_or_default()
     }
 
-    /// Gives `hidden` of three dimensions, `logits` of 10 classes and `features` of 64 dimensions.
+    /// A graph with the outputs `hidden` of three dimensions, `logits` of 10 classes and `features` of 64 dimensions.
     fn many() -> Onnx {
         Onnx::new()
             .node("Gemm", &["x"], "logits")
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_chooses_the_output() -> Result<(), String> {
+    fn output_is_chosen_by_the_task() -> Result<(), String> {
         let (task, output) = resolve(&many(), &[], 10)?;
         let expected =
             OutputSpec { name: "logits".to_string(), classes: 10, activation: Activation::Softmax };
@@ -188,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_graph_decides_the_activation() -> Result<(), String> {
+    fn activation_depends_on_the_last_operator() -> Result<(), String> {
         let activation =
-            |operator, said: &[_]| resolve(&classifier(operator), said, 0).map(|(_, out)| out.activation);
+            |operator, options: &[_]| resolve(&classifier(operator), options, 0).map(|(_, out)| out.activation);
         assert_eq!(activation("Gemm", &[])?, Activation::Softmax);
         assert_eq!(activation("LogSoftmax", &[])?, Activation::Softmax);
         assert_eq!(activation("Softmax", &[("activation", "Auto")])?, Activation::None);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_count_the_classes_that_the_graph_leaves_open() -> Result<(), String> {
+    fn dynamic_class_count_is_taken_from_the_labels() -> Result<(), String> {
         let open = Onnx::new().node("Gemm", &["x"], "y").output("y", "float32", "b,classes");
         assert_eq!(resolve(&open, &[], 7)?.1.classes, 7);
         let errors = [error(&open, &[], 0), error(&open, &[("task", "feature-extraction")], 0)];

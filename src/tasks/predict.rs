@@ -1,4 +1,4 @@
-//! The outputs of any model as the fields of a struct: what `predict` returns.
+//! The struct that `predict` returns, with a field per output of the model.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use datafusion::arrow::datatypes::{DataType, Field};
 
 use crate::model::onnx::{Port, fixed_length};
 
-/// The type of a field that holds what `port` gives for an image: a number, a list of fixed length, or a list of any.
+/// The type of the field for one row of `port`: a number, a fixed-size list, or a list.
 ///
 /// # Errors
-/// A type of numbers that has no counterpart, in words.
+/// A reason, if SQL has no matching type.
 pub(crate) fn field_type(port: &Port) -> Result<DataType, String> {
     let Some(number) = port.arrow_type() else {
         return Err(format!("output {port} is of a type that SQL has no numbers for"));
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_a_number_or_a_list() {
+    fn field_is_a_number_or_a_list() {
         let item = |number| Arc::new(Field::new_list_field(number, true));
         let of = |dims, data_type| field_type(&port(dims, data_type));
         assert_eq!(of(Some(&[0]), 7), Ok(DataType::Int64));

@@ -1,4 +1,4 @@
-//! What a model is for, and which outputs fit that.
+//! The task of a model, and the outputs it accepts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,30 +9,30 @@ use crate::Result;
 use crate::model::onnx::{Dim, Element, Graph, Port, listed};
 use crate::model::settings::{Settings, Source, UnknownKeyword, keyword};
 
-/// Options that say how the output for one task is read, and nothing about another task's.
+/// Options for the output of one task, which don't apply to another task.
 const OF_OUTPUT: [&str; 5] = ["labels", "background", "activation", "output", "embedding"];
 
 /// The task of a graph without an image.
 const PREDICTION: &str = "prediction";
 
-/// What a model is for, by the names Hugging Face gives to tasks.
+/// What a model is for, named as by Hugging Face.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Task {
-    /// One score a class; `classify` and `classify_top_k`.
+    /// One score per class, for `classify` and `classify_top_k`.
     ImageClassification,
-    /// One vector an image; `embed`.
+    /// One vector per image, for `embed`.
     FeatureExtraction,
-    /// Boxes with a class each; `detect`.
+    /// Boxes, each with a class, for `detect`.
     ObjectDetection,
-    /// Anything else, for `predict`; in lower case.
+    /// Any other task, in lower case, for `predict`.
     Other(String),
 }
 
 impl Task {
     const NAMED: [Self; 3] = [Self::ImageClassification, Self::FeatureExtraction, Self::ObjectDetection];
 
-    /// Words at least this similar (0 to 1) to a named task are typing errors rather than tasks of their own:
-    /// two letters in twenty differ, whereas `text-classification` scores 0.75 against `image-classification`.
+    /// Names at least this similar (0 to 1) to a named task count as typos rather than other tasks: two letters in twenty
+    /// may differ, whereas `text-classification` scores 0.75 against `image-classification`.
     const TYPO: f64 = 0.85;
 }
 
@@ -47,38 +47,41 @@ impl fmt::Display for Task {
     }
 }
 
-/// A task is any word, but a near miss of a named one is refused.
+/// Accepts any name, except likely typos of a named task.
 impl FromStr for Task {
     type Err = UnknownKeyword;
 
     fn from_str(text: &str) -> Result<Self, UnknownKeyword> {
-        let word = text.trim().to_ascii_lowercase();
-        let similarity = |task: &Self| normalized_levenshtein(&task.to_string(), &word);
-        if let Some(task) = Self::NAMED.into_iter().find(|task| task.to_string() == word) {
+        let name = text.trim().to_ascii_lowercase();
+        let similarity = |task: &Self| normalized_levenshtein(&task.to_string(), &name);
+        if let Some(task) = Self::NAMED.into_iter().find(|task| task.to_string() == name) {
             return Ok(task);
         }
-        if word.is_empty() || Self::NAMED.iter().any(|task| similarity(task) >= Self::TYPO) {
+        if name.is_empty() || Self::NAMED.iter().any(|task| similarity(task) >= Self::TYPO) {
             let allowed = Self::NAMED.map(|task| task.to_string()).join(", ");
             return Err(UnknownKeyword { given: text.to_string(), allowed });
         }
-        Ok(Self::Other(word))
+        Ok(Self::Other(name))
     }
 }
 
 impl Task {
-    /// Resolves what the model is for, if nobody says it: a graph with an image and one score a class classifies, one
+    /// Resolves the task. By default, a graph with an image input and an output of class scores is a classifier, and one
     /// without an image is for `predict`.
+    ///
+    /// # Errors
+    /// If there is no default, or the task needs an image and the graph takes none.
     pub(crate) fn resolve(settings: &mut Settings<'_>, graph: &Graph, has_image: bool) -> Result<Self> {
         let scores = graph.outputs.iter().any(|port| Self::ImageClassification.fits(port));
-        let said = settings.get("task", |value, _| keyword(value))?;
-        // Hugging Face's files speak of text models in the words for image models.
-        let said =
-            said.filter(|(_, source)| has_image || matches!(source, Source::Options | Source::SeequelJson));
-        let obvious = match has_image {
+        let given = settings.get("task", |value, _| keyword(value))?;
+        // Hugging Face's files use the names of image tasks for text models, too.
+        let given =
+            given.filter(|(_, source)| has_image || matches!(source, Source::Options | Source::SeequelJson));
+        let default = match has_image {
             true => scores.then_some(Self::ImageClassification),
             false => Some(Self::Other(PREDICTION.to_owned())),
         };
-        let Some((task, source)) = said.or_else(|| obvious.map(|task| (task, Source::Graph))) else {
+        let Some((task, source)) = given.or_else(|| default.map(|task| (task, Source::Graph))) else {
             let reason = "nothing says what the model is for; set it to image-classification, feature-extraction, \
                           object-detection, or to any other word for predict";
             return Err(settings.option_error("task", reason));
@@ -92,7 +95,7 @@ impl Task {
             return Err(settings.option_error("task", &reason));
         }
         settings.note("task", &task, source);
-        settings.retain_task(|said| keyword(said).as_ref() != Ok(&task), &OF_OUTPUT);
+        settings.retain_task(|value| keyword(value).as_ref() != Ok(&task), &OF_OUTPUT);
         Ok(task)
     }
 
@@ -104,7 +107,7 @@ impl Task {
         }
     }
 
-    /// The end of a sentence on what fits.
+    /// The accepted outputs, as the end of a sentence.
     pub(crate) fn needs(&self) -> &'static str {
         match self {
             Self::ImageClassification => "float32 or float16 [batch, classes]",
@@ -115,7 +118,7 @@ impl Task {
     }
 }
 
-/// Returns the dimension that counts, if a port gives one vector an image.
+/// Returns the vector dimension, if `port` has one vector per image.
 pub(crate) fn vector(port: &Port) -> Option<&Dim> {
     let floats = matches!(port.element(), Some(Element::F32 | Element::F16));
     match port.dims.as_deref()? {
@@ -129,14 +132,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_of_its_own_is_kept() {
+    fn other_tasks_are_accepted() {
         assert_eq!("Depth-Estimation".parse(), Ok(Task::Other("depth-estimation".to_string())));
         assert_eq!("text-classification".parse(), Ok(Task::Other("text-classification".to_string())));
         assert_eq!("Image-Classification".parse(), Ok(Task::ImageClassification));
     }
 
     #[test]
-    fn a_mistyped_task_is_refused() {
+    fn mistyped_task_is_rejected() {
         let error = "image_clasification".parse::<Task>().map_err(|error| error.to_string());
         let expected =
             "'image_clasification' is not one of image-classification, feature-extraction, object-detection";

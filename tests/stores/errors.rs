@@ -1,11 +1,11 @@
-//! Stores that refuse, stumble, dawdle or lose things.
+//! Stores that deny access, fail, time out or lose objects.
 
 use crate::support::home;
 use crate::support::process::{Outcome, seequel};
 use crate::support::s3::S3;
 
 #[test]
-fn refused_credentials_name_the_bucket_and_what_to_set() {
+fn rejected_credentials_are_an_error_with_the_bucket_and_variables() {
     let mut server = S3::of_photos();
     let (key, secret) = server.lock();
     let run = |key: &str, secret: &str, sql: &str| {
@@ -30,18 +30,18 @@ fn refused_credentials_name_the_bucket_and_what_to_set() {
 }
 
 #[test]
-fn a_bucket_that_is_not_there() {
+fn missing_bucket() {
     let server = S3::of_photos();
     let error = server.run("SELECT count(*) FROM read_images('s3://fotos/')").error();
     assert!(error.contains("s3://fotos: there is no such bucket"), "{error}");
 }
 
 #[test]
-fn without_credentials_the_ways_to_give_them_are_told() {
+fn missing_credentials_are_an_error_with_the_variables() {
     let server = S3::of_photos();
     let mut command = server.command(&home(), "SELECT count(*) FROM read_images('s3://photos/')");
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    // Where instances of clouds have their credentials; nobody listens here.
+    // The endpoint for credentials of cloud instances; nothing listens there.
     command.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9");
     let error = Outcome::of(&mut command).error();
     assert!(
@@ -53,7 +53,7 @@ fn without_credentials_the_ways_to_give_them_are_told() {
 }
 
 #[test]
-fn an_endpoint_without_encryption_must_be_meant() {
+fn unencrypted_endpoint_requires_an_option() {
     let server = S3::of_photos();
     let mut command = server.command(&home(), "SELECT count(*) FROM read_images('s3://photos/')");
     let error = Outcome::of(command.env_remove("AWS_ALLOW_HTTP")).error();
@@ -61,7 +61,7 @@ fn an_endpoint_without_encryption_must_be_meant() {
 }
 
 #[test]
-fn requests_that_fail_hang_or_break_off_are_repeated() {
+fn failed_and_interrupted_requests_are_retried() {
     let mut server = S3::of_photos();
     server.fail("busy", "GET /photos.*list-type.*", 2);
     server.fail("busy", "GET /photos/lion.jpg.*", 1);
@@ -79,7 +79,7 @@ fn requests_that_fail_hang_or_break_off_are_repeated() {
 }
 
 #[test]
-fn what_never_recovers_ends_with_the_number_of_retries() {
+fn permanent_failure_reports_the_number_of_retries() {
     let mut server = S3::of_photos();
     server.fail("busy", ".*", 100);
     let sql = format!(
@@ -94,7 +94,7 @@ fn what_never_recovers_ends_with_the_number_of_retries() {
 }
 
 #[test]
-fn an_object_that_is_gone_when_it_is_read_is_a_row_with_an_error() {
+fn object_deleted_after_listing_yields_a_row_with_an_error() {
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, p['label'] AS label, p['error'] AS error
                FROM (SELECT path, classify(image) AS p FROM read_images('s3://photos/[cl]*') WHERE path LIKE '%lion%' OR path LIKE '%coffee%')
                ORDER BY file";

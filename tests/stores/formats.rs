@@ -1,4 +1,4 @@
-//! DataFusion's own formats in buckets: reading, and COPY.
+//! DataFusion's own formats in buckets: reading and COPY.
 
 use crate::support::home;
 use crate::support::process::run;
@@ -18,7 +18,7 @@ fn predictions_are_copied_into_a_bucket_and_read_again() {
 }
 
 #[test]
-fn options_of_copy_and_parquet_tables_are_the_stores() {
+fn options_of_copy_and_tables_configure_the_store() {
     let server = S3::of_photos();
     let options = server.options();
     let sql = format!(
@@ -32,7 +32,7 @@ fn options_of_copy_and_parquet_tables_are_the_stores() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused() {
+fn unknown_options_are_rejected() {
     for (options, reason) in [
         ("'aws.regoin' 'x'", "s3://photos: unknown option 'aws.regoin'"),
         ("'gcp.service_account' 'x'", "s3://photos: option 'gcp.service_account' is not for this place"),

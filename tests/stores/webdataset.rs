@@ -26,7 +26,7 @@ fn photo(name: &str) -> Vec<u8> {
     fs::read(photos().join(name)).unwrap()
 }
 
-/// Three shards: photos with what belongs to them, names that are long, and members that mean nothing.
+/// Three shards: photos with their sidecar files, long names, and members to ignore.
 fn shards(folder: &Path) {
     let mut first = tar(folder, "000.tar");
     add(&mut first, "0001.jpg", &photo("lion.jpg"));
@@ -84,7 +84,7 @@ fn members_of_one_key_are_a_row() {
 }
 
 #[test]
-fn what_is_not_asked_for_is_not_looked_at() {
+fn unselected_members_are_not_read() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     let sql = create(".") + "SELECT count(*) AS n FROM shards; SELECT txt FROM shards WHERE txt LIKE 'a%'";
@@ -94,7 +94,7 @@ fn what_is_not_asked_for_is_not_looked_at() {
 }
 
 #[test]
-fn shards_are_dealt_to_partitions() {
+fn shards_are_distributed_over_partitions() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     let sql = format!(
@@ -106,7 +106,7 @@ fn shards_are_dealt_to_partitions() {
 }
 
 #[test]
-fn shards_come_from_buckets_and_over_http() {
+fn shards_are_read_from_buckets_and_over_http() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     let mut server = S3::of(folder.path());
@@ -118,7 +118,7 @@ fn shards_come_from_buckets_and_over_http() {
 }
 
 #[test]
-fn a_shard_that_is_cut_short_or_damaged_is_named() {
+fn truncated_and_damaged_shards_are_named() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     let whole = fs::read(folder.path().join("000.tar")).unwrap();
@@ -138,7 +138,7 @@ fn a_shard_that_is_cut_short_or_damaged_is_named() {
 }
 
 #[test]
-fn names_that_lead_out_of_the_shard_are_refused() {
+fn names_outside_the_shard_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["../evil.jpg", "/tmp/evil.jpg"] {
         let mut evil = tar(folder.path(), "evil.tar");
@@ -155,7 +155,7 @@ fn names_that_lead_out_of_the_shard_are_refused() {
 }
 
 #[test]
-fn sizes_that_are_claimed_cost_no_memory() {
+fn declared_sizes_allocate_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let mut huge = tar(folder.path(), "huge.tar");
     let mut header = Header::new_gnu();
@@ -179,7 +179,7 @@ fn sizes_that_are_claimed_cost_no_memory() {
 }
 
 #[test]
-fn memory_is_bounded_by_the_session() {
+fn memory_is_bounded_by_the_sessions_pool() {
     let folder = tempfile::tempdir().unwrap();
     let mut large = tar(folder.path(), "large.tar");
     for number in 0..40 {
@@ -192,7 +192,7 @@ fn memory_is_bounded_by_the_session() {
 }
 
 #[test]
-fn what_shards_cannot_have_is_refused() {
+fn unsupported_options_and_columns_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     for (rest, reason) in [

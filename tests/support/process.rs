@@ -1,4 +1,4 @@
-//! The binary as a user starts it, with nothing of the settings of whoever runs the tests.
+//! Starts the binary like a user, without the settings of the account that runs the tests.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::home;
 
-/// How long a process may take that has seconds of work at most.
+/// Timeout of a process that usually needs at most seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `seequel ARGUMENTS` in `folder`, which is the user's home as well.
@@ -25,7 +25,7 @@ pub(crate) fn seequel(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts a process whose output is kept; `input` says what it reads.
+/// Starts a process with captured output and standard input `input`.
 pub(crate) fn start(command: &mut Command, input: Stdio) -> (Child, Watchdog) {
     let command = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -43,7 +43,7 @@ pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Outcome {
     Outcome::of(&mut seequel(folder, arguments))
 }
 
-/// What is left of a process.
+/// The status and output of a process that has ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) status: Option<i32>,
@@ -64,14 +64,14 @@ impl Outcome {
         child.wait_with_output().unwrap().into()
     }
 
-    /// What a run printed that went well and had nothing to complain about.
+    /// The standard output of a successful run without warnings.
     #[track_caller]
     pub(crate) fn stdout(self) -> String {
         assert_eq!((self.status, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
         self.stdout
     }
 
-    /// The message of a run that failed as runs should.
+    /// The error message of a run that failed as expected.
     #[track_caller]
     pub(crate) fn error(self) -> String {
         assert_eq!(self.status, Some(1), "{self:?}");
@@ -90,7 +90,7 @@ impl From<Output> for Outcome {
     }
 }
 
-/// Kills a process that runs out of patience, so that a hang fails its test and does not stop the suite.
+/// Kills a process after a timeout, so that a hang fails its test and does not block the suite.
 pub(crate) struct Watchdog {
     _called_off_when_dropped: Sender<()>,
 }

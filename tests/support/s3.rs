@@ -1,4 +1,4 @@
-//! A real S3 API on this machine: moto's server, with a bucket of photos, unreliable on request.
+//! A local S3 API: moto's server, with a bucket of photos and injected failures.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::process::{Outcome, seequel};
 use super::{home, photos};
 
-/// A server with the bucket `photos`; it ends when this is dropped.
+/// A server with the bucket `photos`; it stops when this is dropped.
 pub(crate) struct S3 {
     child: Child,
     commands: ChildStdin,
@@ -45,12 +45,12 @@ impl S3 {
         Self { child, commands, replies, port }
     }
 
-    /// The bucket's address for those who speak plain HTTP.
+    /// The bucket's URL for plain HTTP.
     pub(crate) fn http(&self) -> String {
         format!("http://127.0.0.1:{}/photos", self.port)
     }
 
-    /// OPTIONS that lead here.
+    /// OPTIONS for this server.
     pub(crate) fn options(&self) -> String {
         format!(
             "'aws.endpoint' 'http://127.0.0.1:{}', 'aws.allow_http' 'true', 'aws.region' 'us-east-1',
@@ -59,12 +59,12 @@ impl S3 {
         )
     }
 
-    /// Runs `sql` in `folder` with an environment that leads here.
+    /// Runs `sql` in `folder` with environment variables for this server.
     pub(crate) fn run_in(&self, folder: &Path, sql: &str) -> Outcome {
         Outcome::of(&mut self.command(folder, sql))
     }
 
-    /// Runs `sql` with an environment that leads here.
+    /// Runs `sql` with environment variables for this server.
     pub(crate) fn run(&self, sql: &str) -> Outcome {
         self.run_in(&home(), sql)
     }
@@ -80,7 +80,7 @@ impl S3 {
         command
     }
 
-    /// Has the server check signatures from now on; returns a key and its secret.
+    /// Makes the server check signatures from now on; returns a key and its secret.
     pub(crate) fn lock(&mut self) -> (String, String) {
         let reply = self.tell(&json!({ "command": "lock" }));
         serde_json::from_value(reply).unwrap()
@@ -112,7 +112,7 @@ impl S3 {
 
 impl Drop for S3 {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

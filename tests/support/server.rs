@@ -1,4 +1,4 @@
-//! A small HTTP server on this machine: a hub, or any other, with what a test needs of its moods.
+//! A small local HTTP server for a hub or a web server, with redirects, tokens and lost connections.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -6,15 +6,15 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What lies under a path.
+/// The response for a path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Page {
     pub(crate) body: Vec<u8>,
-    /// Where the page really is.
+    /// The target of a redirect.
     pub(crate) redirect: Option<String>,
-    /// A token without which there is nothing to see.
+    /// The token that a request needs.
     pub(crate) token: Option<&'static str>,
-    /// The first connection is lost after so many bytes.
+    /// The number of bytes after which the first connection is closed.
     pub(crate) lost_after: Option<usize>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Server {
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
-/// What was asked.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
@@ -60,18 +60,18 @@ impl Server {
         Self { url, requests }
     }
 
-    /// What was asked since the last time.
+    /// The requests since the last call.
     pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 
-    /// The paths that were asked for since the last time.
+    /// The requested paths since the last call.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.requests().into_iter().map(|request| request.path).collect()
     }
 }
 
-/// Responds to one request; a client that goes away is none of our business.
+/// Responds to one request; a client that disconnects is ignored.
 fn serve(mut connection: &TcpStream, pages: &Mutex<HashMap<String, Page>>, log: &Mutex<Vec<Request>>) {
     let Some(request) = read(connection) else {
         return;

@@ -1,4 +1,4 @@
-//! What runs a statement for the test files: DataFusion, or Seequel's statements and planning over the same session.
+//! Runs the statements of the test files: with DataFusion, or with Seequel's parser and planner over the same session.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use seequel::model::ModelRegistry;
 use seequel::sql;
 use sqllogictest::{AsyncDB, DBOutput};
 
-/// What DataFusion's own driver writes for the folder of its crate, where the expected results were made.
+/// The placeholder that DataFusion's own driver writes for the folder of its crate in expected results.
 const REPOSITORY: &str = "WORKSPACE_ROOT/datafusion/sqllogictest";
 
-/// A session, and how it reads statements.
+/// A session, with or without Seequel's statements.
 #[derive(Clone)]
 pub(crate) struct Engine {
     pub(crate) context: SessionContext,
-    /// Seequel's models, if Seequel reads the statements.
+    /// Seequel's models, if Seequel parses the statements.
     pub(crate) models: Option<Arc<ModelRegistry>>,
-    /// Whether results are written as Spark does.
+    /// Whether results are formatted as in Spark.
     pub(crate) is_spark: bool,
-    /// The folder that files lie in, as plans write it.
+    /// The working directory, as written in plans.
     pub(crate) folder: String,
 }
 

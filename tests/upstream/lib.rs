@@ -5,12 +5,12 @@
 //!                                                                                    plain session, for these ─► failures
 //! ```
 //!
-//! What passes in a plain session must pass with Seequel in it: our rules change nothing that is not ours. `files.txt` lists
-//! the files that are run, with the reason where some of their records fail in both sessions; `ours.txt` has the records that
-//! show something of Seequel's.
+//! Records that pass in a plain session must pass with Seequel: its rules must not affect other queries. `files.txt` lists
+//! the files to run, with the reason where some of their records fail in both sessions; `ours.txt` lists the records whose
+//! output includes Seequel's settings or functions.
 //!
-//! It is a package of its own, for DataFusion's test driver brings Avro and Spark functions into the build, and a process of
-//! its own, for the files name others relative to the working directory.
+//! It is a separate package because DataFusion's test driver adds Avro and Spark functions to the build, and a separate
+//! process because the files refer to others relative to the working directory.
 
 #[cfg(test)]
 mod engine;
@@ -27,13 +27,13 @@ mod tests {
     use super::run::{Session, run};
     use super::source;
 
-    /// A line for each file: its name, and if it does not pass whole, why.
+    /// A line for each file: its name, and the reason if it does not pass completely.
     const FILES: &str = include_str!("files.txt");
-    /// A line for each record that shows something of Seequel's: `file:line`, and what.
+    /// A line for each record whose output includes Seequel's additions: `file:line`, and the reason.
     const OURS: &str = include_str!("ours.txt");
 
     #[test]
-    fn what_passes_in_datafusion_passes_with_seequel() {
+    fn records_that_pass_in_datafusion_pass_with_seequel() {
         let folder = source::copy().unwrap();
         std::env::set_current_dir(folder.path()).unwrap();
         let listed: BTreeMap<_, _> = lines(FILES).collect();
@@ -48,7 +48,7 @@ mod tests {
         let doubtful: BTreeSet<_> = failed.keys().map(|record| source::file_of(record)).collect();
         let plain = run(Session::Plain, &doubtful.into_iter().map(PathBuf::from).collect::<Vec<_>>());
         failed.retain(|record, _| !plain.contains_key(record));
-        // A few records depend on which thread is first: what fails by chance does not fail again.
+        // A few records depend on thread timing: a second run excludes random failures.
         let again: BTreeSet<_> = failed.keys().map(|record| source::file_of(record)).collect();
         let again = run(Session::Seequel, &again.into_iter().map(PathBuf::from).collect::<Vec<_>>());
         failed.retain(|record, _| again.contains_key(record));
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(incomplete, explained.collect(), "fail in DataFusion: {plain:#?}");
     }
 
-    /// The entries of a list, each with the text behind it.
+    /// The entries of a list, each with the text after it.
     fn lines(list: &str) -> impl Iterator<Item = (&str, &str)> {
         let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.map(|line| line.split_once(' ').unwrap_or((line, "")))

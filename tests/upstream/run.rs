@@ -1,4 +1,4 @@
-//! Running the files in one kind of session, side by side, and collecting what fails.
+//! Runs the files in one kind of session, in parallel, and collects the failing records.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -18,12 +18,12 @@ use sqllogictest::{Record, Runner, parse_file, strict_column_validator};
 use super::engine::Engine;
 use super::source::{TEST_FILES, working_folder};
 
-/// What the files are run in.
+/// The kind of session that runs the files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Session {
-    /// DataFusion as its own tests set it up.
+    /// DataFusion as in its own tests.
     Plain,
-    /// The same with Seequel added, which also reads the statements.
+    /// The same with Seequel, which also parses the statements.
     Seequel,
 }
 
@@ -81,8 +81,8 @@ fn with_seequel(context: &SessionContext, models: &Arc<ModelRegistry>) -> Sessio
     SessionContext::new_with_state(builder.with_seequel(models).build())
 }
 
-/// Puts functions first of which another has taken a name, as Spark's do with DataFusion's: a builder takes the functions of
-/// another session in any order, and the last one of a name stays.
+/// Moves functions whose name another function has taken, as Spark's do with DataFusion's, to the front: a builder gets the
+/// functions of another session in any order, and the last one with a name wins.
 fn shadowed_first<F: PartialEq>(
     functions: &mut Option<Vec<Arc<F>>>,
     registered: &HashMap<String, Arc<F>>,

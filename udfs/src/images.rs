@@ -1,4 +1,4 @@
-//! The image argument: which SQL types hold encoded images, and how to read them row by row.
+//! The image argument: SQL types that hold encoded images, and reading them row by row.
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BinaryViewBuilder, LargeBinaryArray,
@@ -10,13 +10,13 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 /// Name of the struct field that holds the bytes in the `{bytes, path}` columns of Hugging Face data sets.
 const BYTES_FIELD: &str = "bytes";
 
-/// What the bytes beneath a NULL begin with where they are the reason for it.
+/// Prefix of the bytes of a NULL slot that hold the reason for the NULL.
 const REASON_MARK: &[u8] = b"seequel: unreadable: ";
 
-/// A BinaryView column of images in which a NULL knows why it is one: `Err` holds the reason, `Ok(None)` is a plain NULL.
+/// Builds a BinaryView column of images. `Ok(None)` is a plain NULL; `Err` is a NULL with a reason.
 ///
-/// Arrow leaves it to the producer what lies beneath a NULL, and kernels move it along with the row. Nobody but
-/// [`ImageArray::reason`] reads it: to SQL the value is NULL like any other. What doesn't fit a view, 4 GiB, is an error.
+/// The reason is stored in the value bytes of the NULL slot, which Arrow leaves undefined and kernels copy with the row.
+/// Only [`ImageArray::reason`] reads it; to SQL the value is an ordinary NULL.
 ///
 /// ```
 /// # use datafusion::arrow::buffer::Buffer;
@@ -34,7 +34,7 @@ const REASON_MARK: &[u8] = b"seequel: unreadable: ";
 /// ```
 ///
 /// # Errors
-/// An image of 4 GiB or more.
+/// An image of 4 GiB or more, which does not fit a view.
 pub fn image_column<'a>(
     images: impl IntoIterator<Item = Result<Option<&'a Buffer>, &'a str>>,
 ) -> Result<BinaryViewArray> {
@@ -43,7 +43,7 @@ pub fn image_column<'a>(
     for image in images {
         is_valid.push(matches!(image, Ok(Some(_))));
         match image {
-            // Twelve bytes fit into the view itself.
+            // Up to twelve bytes are stored in the view itself.
             Ok(Some(bytes)) if bytes.len() <= 12 => builder.append_value(bytes),
             Ok(Some(bytes)) => {
                 let length = u32::try_from(bytes.len())
@@ -59,10 +59,10 @@ pub fn image_column<'a>(
     Ok(BinaryViewArray::try_new(views, buffers, Some(NullBuffer::from(is_valid)))?)
 }
 
-/// Checks that a column of `data_type` can hold encoded images; `signature` starts the error.
+/// Checks that a column of `data_type` can hold encoded images; `signature` starts the error message.
 ///
 /// # Errors
-/// A plan error that shows the function's signature and what would be right.
+/// A plan error with the function's signature and the expected type.
 pub fn check_image_type(signature: &str, data_type: &DataType) -> Result<()> {
     match decoded_image_type(data_type) {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::Null => Ok(()),
@@ -90,11 +90,11 @@ pub fn decoded_image_type(data_type: &DataType) -> &DataType {
     }
 }
 
-/// Encoded images, one a row, whatever array they came in.
+/// Encoded images, one per row, from any supported array type.
 #[derive(Debug)]
 pub struct ImageArray<'a> {
     bytes: Bytes<'a>,
-    /// Nulls of the struct around the bytes: a NULL struct may have bytes beneath it.
+    /// Nulls of the struct around the bytes, since the bytes of a NULL struct may be non-NULL.
     outer_nulls: Option<&'a NullBuffer>,
 }
 
@@ -107,10 +107,10 @@ enum Bytes<'a> {
 }
 
 impl<'a> ImageArray<'a> {
-    /// Looks into `array`: Binary, LargeBinary, BinaryView, or a struct with such a field named `bytes`.
+    /// Reads `array`: Binary, LargeBinary, BinaryView, or a struct with such a field named `bytes`.
     ///
     /// # Errors
-    /// Any other type; [`check_image_type`] keeps it from getting here.
+    /// Any other type, which [`check_image_type`] rejects during planning.
     pub fn try_new(array: &'a ArrayRef) -> Result<Self> {
         if let DataType::Struct(_) = array.data_type() {
             let outer = array.as_struct();
@@ -143,8 +143,7 @@ impl<'a> ImageArray<'a> {
         }
     }
 
-    /// Why `row` is NULL, if it is a file of [`image_column`]'s that could not be read. `row` must be less than the
-    /// array's length.
+    /// Why `row` is NULL, if [`image_column`] stored a reason. `row` must be less than the array's length.
     #[must_use]
     pub fn reason(&self, row: usize) -> Option<&'a str> {
         let Bytes::View(array) = &self.bytes else { return None };
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_binary_type_reads_alike() -> Result<()> {
+    fn all_binary_types_read_the_same() -> Result<()> {
         let values = [Some(&b"a"[..]), None, Some(&b"bc"[..])];
         let expected = vec![Some(b"a".to_vec()), None, Some(b"bc".to_vec())];
         let arrays: [ArrayRef; 3] = [
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_struct_hides_its_bytes() -> Result<()> {
+    fn null_struct_hides_its_bytes() -> Result<()> {
         let fields = Fields::from(vec![
             Field::new("bytes", DataType::Binary, true),
             Field::new("path", DataType::Utf8, true),
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_travels_with_its_row() -> Result<()> {
+    fn reasons_survive_arrow_kernels() -> Result<()> {
         let long = Buffer::from(vec![7; 100]);
         let column = image_column([Err("gone"), Ok(Some(&long)), Ok(None), Err("no permission")])?;
         assert_eq!(column.null_count(), 3);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_was_made_null_has_no_reason() -> Result<()> {
+    fn image_set_to_null_has_no_reason() -> Result<()> {
         let bytes = Buffer::from(vec![7; 100]);
         let (views, buffers, _) = image_column([Ok(Some(&bytes))])?.into_parts();
         let nulls = Some(NullBuffer::new_null(1));
@@ -239,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn an_untyped_null_is_null() -> Result<()> {
+    fn untyped_null_is_null() -> Result<()> {
         let array: ArrayRef = Arc::new(NullArray::new(2));
         assert_eq!(rows(&array)?, vec![None, None]);
         Ok(())
     }
 
     #[test]
-    fn text_is_refused_with_the_way_out() {
+    fn text_error_suggests_read_images() {
         let error = check_image_type("classify(image)", &DataType::Utf8).err().map(|e| e.to_string());
         assert!(error.is_some_and(|text| text.contains("read_images")));
     }

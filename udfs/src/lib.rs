@@ -1,16 +1,16 @@
-//! Seequel's SQL functions, one a file, and the small trait through which they reach a model.
+//! Seequel's SQL functions, one per file, and the trait through which they access models.
 //!
 //! ```text
-//!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, asks for the type of the prediction)
-//!                              │ most calls: taken out of the plan before it runs
-//!                              └ CASE branches, lambdas: Models::predict, row batch by row batch
+//!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, resolves the type of the prediction)
+//!                              │ most calls: replaced in the plan before it runs
+//!                              └ CASE branches, lambdas: Models::predict, one record batch at a time
 //!
-//!  SELECT l2_distance(a, b) ──► VectorFunction<L2>: evaluated where it stands, as are all of plain_functions()
+//!  SELECT l2_distance(a, b) ──► VectorFunction<L2>: evaluated in place, like all of plain_functions()
 //! ```
 //!
-//! Nothing here knows ONNX, files or threads: an inference function is a *marker* that makes a call type-check in every
-//! clause. The engine recognises [`Inference`] in a plan and runs it in an operator of its own; only calls that no
-//! operator can reach come back through [`Models`].
+//! This crate does not depend on ONNX, files or threads. An inference function is a *marker* that lets a call type-check
+//! in every clause. The engine recognises [`Inference`] in a plan and runs it in a separate operator; only calls that no
+//! operator can replace are evaluated through [`Models`].
 
 mod images;
 mod inference;

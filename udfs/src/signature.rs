@@ -2,15 +2,15 @@
 
 use datafusion::logical_expr::{Coercion, Signature, TypeSignature, TypeSignatureClass, Volatility};
 
-/// A signature that leaves coercion to the function's `coerce_types`, as [`Signature::user_defined`] does, and that
+/// A signature that leaves coercion to the function's `coerce_types`, like [`Signature::user_defined`], but that
 /// `SHOW FUNCTIONS` and `information_schema.parameters` list.
 ///
-/// They list the types that a signature names, and a user-defined one names none. Here each of `examples` becomes a
-/// row, if the function's return type can be told from types alone.
+/// They list the types of a signature, and a user-defined one has none. Here each of `examples` gives a row, if the
+/// function's return type can be derived from types alone.
 ///
-/// `coerce_types` must accept everything and leave refusals to `return_field_from_args`, where they are not wrapped in
-/// another error; a call without arguments gets there too. A call that fits an example as it is, is not coerced:
-/// integers of any width, say, where the example says [`TypeSignatureClass::Integer`].
+/// `coerce_types` must accept everything and leave errors to `return_field_from_args`, where they are not wrapped in
+/// another error; a call without arguments also gets there. A call that matches an example is not coerced, such as
+/// integers of any width for [`TypeSignatureClass::Integer`].
 ///
 /// ```
 /// # use datafusion::logical_expr::{TypeSignatureClass, Volatility};

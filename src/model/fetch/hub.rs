@@ -1,4 +1,4 @@
-//! `FROM 'hf://organisation/repository[@revision][/file]'`: a model on the Hugging Face Hub, and its side files.
+//! `FROM 'hf://organisation/repository[@revision][/file]'`: a model on the Hugging Face Hub and its side files.
 //!
 //! The hub is queried once for the files of the revision. Files are stored in Hugging Face's own cache, in the layout of
 //! its Python library, and cached files are not fetched again:

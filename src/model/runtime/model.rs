@@ -92,12 +92,12 @@ impl Model {
         Ok(self.placed()?.sizing)
     }
 
-    /// Runs the rows of `batch` on a session of the pool, waiting for a free one or loading one, and returns `outputs`, by
-    /// name. Blocks: call it only on a thread that may block.
+    /// Runs the rows of `batch` on a session of the pool, waiting for a free one or loading one, and returns the
+    /// named outputs. Blocks: call it only on a thread that may block.
     ///
     /// # Errors
-    /// The outer error is from loading or cancellation and fails the query; the inner one is ONNX Runtime's error for this
-    /// batch.
+    /// The outer error is from loading or cancellation and fails the query; the inner one is ONNX Runtime's error for
+    /// this batch.
     pub(crate) fn run(
         &self,
         batch: &Batch<'_>,

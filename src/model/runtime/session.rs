@@ -1,8 +1,8 @@
 //! ONNX Runtime: finding the library, loading sessions, running batches. The only file that uses `ort`.
 //!
 //! The library is opened at run time, with the first model that is loaded, so that the program starts, plans and runs
-//! plain SQL without it. It is searched for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home, `./.seequel/lib`, and
-//! the search path of the system's loader.
+//! plain SQL without it. It is searched for in `ORT_DYLIB_PATH`, the `lib` folder of Seequel's home, `./.seequel/lib`,
+//! and the search path of the system's loader.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the only file that uses ort")]
 
@@ -142,8 +142,8 @@ pub(crate) struct Session {
     /// Names of the inputs that take numbers.
     numbers: Vec<String>,
     fixed_batch: Option<usize>,
-    /// Run options for each set of outputs requested so far. Queries rarely request more than two sets of outputs of the
-    /// same model.
+    /// Run options for each set of outputs requested so far. Queries rarely request more than two sets of outputs of
+    /// the same model.
     selections: Vec<(Vec<String>, Arc<SelectedOutputs>)>,
 }
 

@@ -11,7 +11,7 @@ pub struct CreateModel {
     pub or_replace: bool,
     /// Keep an existing model of that name.
     pub if_not_exists: bool,
-    /// Where the ONNX file is: a path, or a URL of `file://`, `hf://organisation/repository@revision/file` or `https://`.
+    /// Path of the ONNX file, or its URL: `file://`, `hf://organisation/repository@revision/file` or `https://`.
     pub location: String,
     /// OPTIONS, as text.
     pub options: BTreeMap<String, String>,

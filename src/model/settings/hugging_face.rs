@@ -1,18 +1,17 @@
 //! Hugging Face's `config.json` and `preprocessor_config.json`, translated into Seequel's options.
 //!
-//! | their key | our option |
+//! | key | option |
 //! |---|---|
 //! | `architectures: ["ViTForImageClassification"]` | `task` |
 //! | `id2label`, or `label_names` | `labels` |
 //! | `do_rescale`, `rescale_factor` | `rescale` |
 //! | `do_normalize`, `image_mean`, `image_std` | `mean`, `std` |
-//! | `resample` (a number of Pillow's) | `interpolation` |
+//! | `resample` (Pillow's number) | `interpolation` |
 //! | `size`, `do_center_crop`, `crop_size`, `crop_pct` | `input_size`, `resize`, `crop_fraction` |
 //! | `pretrained_cfg` | see [`timm`] |
 //!
-//! Keys of other meaning or unexpected form are left to weaker sources: these files also describe models that are no
-//! business of ours. A value we understand but can't offer is passed on, so that it is refused unless a stronger source
-//! replaces it.
+//! Unknown keys and values of unexpected form are ignored, since these files also describe other kinds of models. A
+//! value that is understood but not supported is passed on, so that it is an error unless a stronger source overrides it.
 
 use serde_json::{Map, Value};
 
@@ -31,7 +30,7 @@ pub(crate) fn config(object: &Object) -> Layer {
     timm::pretrained(object).into_iter().chain(network).collect()
 }
 
-/// Class names of the transformers library end in what the network's head is for; bare bodies end in `Model`.
+/// Maps a class name of the transformers library, whose suffix names the head; models without a head end in `Model`.
 fn task(architecture: &str) -> Option<&'static str> {
     let endings = [
         ("ForImageClassification", "image-classification"),
@@ -58,27 +57,27 @@ pub(crate) fn preprocessor(object: &Object) -> Layer {
     timm::pretrained(object).into_iter().chain(numbers).chain(geometry(object)).collect()
 }
 
-/// Tells whether a step is switched off; one that isn't mentioned is not.
+/// Whether a step is switched off; a missing key means on.
 fn is_off(object: &Object, switch: &str) -> bool {
     object.get(switch) == Some(&Value::Bool(false))
 }
 
-/// Names Pillow's resampling filters (`PIL.Image.Resampling`).
+/// Maps the number of a Pillow resampling filter (`PIL.Image.Resampling`) to its name.
 fn interpolation(resample: &Value) -> Option<&'static str> {
     let names = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
     names.get(usize::try_from(resample.as_u64()?).ok()?).copied()
 }
 
-/// What becomes of an image's shape.
+/// Translates the resizing and cropping options.
 ///
-/// | `size` | further | ours |
+/// | `size` | other keys | options |
 /// |---|---|---|
-/// | any | `crop_size` c | `crop` of c / short side of `size`, to c; a `size` of h × w also squeezes, which ours doesn't |
+/// | any | `crop_size` c | `crop` of c / short side of `size`, to c; the distortion of a `size` of h × w is not reproduced |
 /// | any | `crop_size` c, `crop_pct` p | `crop` of p, to c |
 /// | s below 384 | `crop_pct` p | `crop` of p, to s (`ConvNextImageProcessor`) |
 /// | s of 384 or more | `crop_pct` p | `stretch` to s (`ConvNextImageProcessor`) |
 /// | h × w, or one number | | `stretch` to it |
-/// | `shortest_edge` | | unknown: the input's shape would depend on the image's |
+/// | `shortest_edge` | | none: the input size would depend on the image |
 fn geometry(object: &Object) -> Layer {
     if is_off(object, "do_resize") {
         return Layer::new();
@@ -100,17 +99,17 @@ fn cropped(size: Extent, share: f64) -> Layer {
     layer([
         ("input_size", Some(size.option())),
         ("resize", Some(Value::from("crop"))),
-        // Theirs pads an image that is smaller than the crop; ours takes all of it.
+        // Hugging Face pads an image that is smaller than the crop; Seequel uses all of it.
         ("crop_fraction", Some(Value::from(share.min(1.0)))),
     ])
 }
 
-/// A size in one of the ways Hugging Face writes it, in pixels, each at least 1.
+/// A size in one of Hugging Face's notations, in pixels, each at least 1.
 #[derive(Clone, Copy)]
 struct Extent {
     width: u32,
     height: u32,
-    /// Only the short side is given, as `width` and `height`.
+    /// Only the short side is given; `width` and `height` both hold it.
     proportional: bool,
 }
 
@@ -132,7 +131,7 @@ impl Extent {
         f64::from(self.width.min(self.height))
     }
 
-    /// The value of our `input_size`.
+    /// The value of the option `input_size`.
     fn option(self) -> Value {
         Value::from(format!("{}x{}", self.width, self.height))
     }
@@ -148,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// Translates a file and gives the layer as JSON.
+    /// Translates a file and returns the layer as JSON.
     fn translated(file: &Value, translate: fn(&Object) -> Layer) -> Value {
         file.as_object().map_or(Value::Null, |object| json!(translate(object)))
     }
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_is_the_end_of_the_architecture() {
+    fn task_is_the_suffix_of_the_architecture() {
         let task = |name| translated(&json!({"architectures": [name]}), config);
         assert_eq!(task("ViTForImageClassification"), json!({"task": "image-classification"}));
         assert_eq!(task("DetrForObjectDetection"), json!({"task": "object-detection"}));
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_model_of_timm_has_a_list_of_labels() {
+    fn wrapped_timm_model_has_a_list_of_labels() {
         let wrapped = json!({
             "architectures": ["TimmWrapperForImageClassification"], "label_names": ["cat", "dog"],
             "pretrained_cfg": {"crop_pct": 0.9}
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn clip_and_its_like_crop_the_centre() {
+    fn clip_crops_the_centre() {
         let resized = json!({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "resample": 3});
         let expected = json!({"input_size": "224x224", "resize": "crop", "crop_fraction": 0.875, "interpolation": "bicubic"});
         assert_eq!(pixels(&resized), expected);
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_are_off_change_nothing() {
+    fn disabled_steps_change_nothing() {
         let off = json!({
             "do_rescale": false, "rescale_factor": 0.5, "do_normalize": false, "image_mean": [9.0], "do_resize": false,
             "size": 224
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_left_to_others() {
+    fn malformed_values_are_ignored() {
         let odd =
             json!({"size": {"shortest_edge": 800, "longest_edge": 1333}, "resample": 99, "image_mean": "no"});
         assert_eq!(pixels(&odd), json!({}));

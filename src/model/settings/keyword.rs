@@ -1,16 +1,16 @@
-//! Enums whose variants users write as words: the value of an option, in any case, and back.
+//! Enums for options with keyword values, parsed in any case.
 
-/// A word that an option doesn't know.
+/// A keyword that an option does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{given}' is not one of {allowed}")]
 pub struct UnknownKeyword {
-    /// The word as the user wrote it.
+    /// The value the user wrote.
     pub given: String,
-    /// The words there are, separated by commas.
+    /// The allowed keywords, separated by commas.
     pub allowed: String,
 }
 
-/// Declares an enum by the words that stand for its variants, with `Display` and `FromStr` (in any case).
+/// Declares an enum with a keyword per variant, and implements `Display` and `FromStr` (in any case).
 macro_rules! keywords {
     ($(#[$about:meta])* pub enum $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$about])*
@@ -43,13 +43,13 @@ mod tests {
     use crate::model::input::Resize;
 
     #[test]
-    fn reads_any_case_and_prints_the_documented_spelling() {
+    fn parses_any_case_and_prints_the_documented_spelling() {
         assert_eq!("LetterBox".parse(), Ok(Resize::Letterbox));
         assert_eq!(Resize::Letterbox.to_string(), "letterbox");
     }
 
     #[test]
-    fn an_unknown_word_is_refused_with_the_known_ones() {
+    fn unknown_keyword_error_lists_the_allowed_ones() {
         let error = "squash".parse::<Resize>().map_err(|error| error.to_string());
         assert_eq!(error, Err("'squash' is not one of crop, stretch, letterbox".to_string()));
     }

@@ -1,11 +1,11 @@
-//! Settings of one model in layers: the value of a key is that of the strongest layer that has it.
+//! The settings of one model in layers: the value of a key comes from the strongest layer that has it.
 //!
 //! ```text
 //! OPTIONS ► seequel.json ► preprocessor_config.json ► config.json ► ONNX file ► default
 //! strongest                 (Hugging Face)                                      weakest
 //! ```
 //!
-//! Every value is noted with its source, for `DESCRIBE MODEL`.
+//! Every value is recorded with its source, for `DESCRIBE MODEL`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,7 +46,7 @@ pub(crate) const KEYS: [&str; 27] = [
     "provider_options",
 ];
 
-/// A key that `seequel.json` may have for editors, which look there for the schema.
+/// Key that `seequel.json` may have to name its schema for editors.
 const SCHEMA: &str = "$schema";
 
 /// Where a value comes from, strongest first.
@@ -56,11 +56,11 @@ pub enum Source {
     Options,
     /// `seequel.json` beside the ONNX file.
     SeequelJson,
-    /// A file of Hugging Face's beside the ONNX file, by its name.
+    /// A Hugging Face file beside the ONNX file, by its name.
     HuggingFace(&'static str),
     /// The ONNX file itself.
     Graph,
-    /// No source gave a value: Seequel's default.
+    /// Seequel's default, used if no source has a value.
     Default,
 }
 
@@ -79,18 +79,18 @@ impl fmt::Display for Source {
 /// One line of `DESCRIBE MODEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedSetting {
-    /// Key as OPTIONS has it.
+    /// Key, as in OPTIONS.
     pub name: &'static str,
-    /// The value that holds, in a short form.
+    /// The resolved value, in a short form.
     pub value: String,
-    /// Where it comes from.
+    /// Source of the value.
     pub source: Source,
 }
 
 /// Keys and values of one source.
 pub(crate) type Layer = BTreeMap<String, Value>;
 
-/// The layers of one model, and what was resolved so far.
+/// The layers of one model, and the settings resolved so far.
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     model: &'a str,
@@ -110,17 +110,17 @@ impl<'a> Settings<'a> {
     /// If the user wrote the layer and a key is unknown.
     pub(crate) fn push(&mut self, source: Source, layer: Layer) -> Result<()> {
         let layer: Layer = layer.into_iter().filter(|(_, value)| !value.is_null()).collect();
-        let stranger = layer.keys().find(|key| !KEYS.contains(&key.as_str()) && *key != SCHEMA).cloned();
+        let unknown_key = layer.keys().find(|key| !KEYS.contains(&key.as_str()) && *key != SCHEMA).cloned();
         let is_ours = matches!(source, Source::Options | Source::SeequelJson);
         self.layers.push((source, layer));
-        match stranger {
+        match unknown_key {
             Some(key) if is_ours => Err(self.option_error(&key, &unknown(&key))),
             _ => Ok(()),
         }
     }
 
-    /// Removes the keys `of_output` from each layer whose task is another one, as `is_other_task` tells: a classifier's
-    /// labels and softmax are not for the embedding that the same file gives.
+    /// Removes the keys `of_output` from each layer whose task matches `is_other_task`: a classifier's labels and softmax
+    /// don't apply to an embedding from the same file.
     pub(crate) fn retain_task(&mut self, is_other_task: impl Fn(&Value) -> bool, of_output: &[&str]) {
         for (_, layer) in &mut self.layers {
             if layer.get("task").is_some_and(&is_other_task) {
@@ -129,28 +129,28 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Refuses options on an image that the user wrote for a model without one; `reason` says so.
+    /// Rejects image options that the user wrote for a model without an image; `reason` is the error message.
     ///
     /// # Errors
-    /// The first such option.
+    /// If there is such an option; names the first.
     pub(crate) fn refuse_image_options(&self, reason: &str) -> Result<()> {
         let on_images =
             KEYS.into_iter().skip_while(|key| *key != "input_size").take_while(|key| *key != "labels");
-        let said = on_images.into_iter().find(|key| {
+        let given = on_images.into_iter().find(|key| {
             self.strongest(key)
                 .is_some_and(|(_, source)| matches!(source, Source::Options | Source::SeequelJson))
         });
-        said.map_or(Ok(()), |key| Err(self.option_error(key, reason)))
+        given.map_or(Ok(()), |key| Err(self.option_error(key, reason)))
     }
 
     fn strongest(&self, key: &str) -> Option<(&Value, &Source)> {
         self.layers.iter().find_map(|(source, layer)| Some((layer.get(key)?, source)))
     }
 
-    /// Returns the strongest value of a key, read by `read`, and its source.
+    /// Returns the strongest value of a key, parsed by `read`, and its source.
     ///
     /// # Errors
-    /// If `read` refuses the value.
+    /// If `read` rejects the value.
     pub(crate) fn get<T>(
         &self,
         key: &str,
@@ -166,7 +166,7 @@ impl<'a> Settings<'a> {
     /// Resolves a key: its strongest value, else the default.
     ///
     /// # Errors
-    /// If `read` refuses the value.
+    /// If `read` rejects the value.
     pub(crate) fn resolve<T: fmt::Display>(
         &mut self,
         key: &'static str,
@@ -176,10 +176,10 @@ impl<'a> Settings<'a> {
         self.resolve_with_graph(key, read, None, default)
     }
 
-    /// Resolves a key: its strongest value, else what the ONNX file says, else the default.
+    /// Resolves a key: its strongest value, else the value from the ONNX file, else the default.
     ///
     /// # Errors
-    /// If `read` refuses the value.
+    /// If `read` rejects the value.
     pub(crate) fn resolve_with_graph<T: fmt::Display>(
         &mut self,
         key: &'static str,
@@ -187,29 +187,29 @@ impl<'a> Settings<'a> {
         graph: Option<T>,
         default: T,
     ) -> Result<T> {
-        let said = self.get(key, |value, _| read(value))?;
-        let known = said.or_else(|| Some((graph?, Source::Graph)));
+        let given = self.get(key, |value, _| read(value))?;
+        let known = given.or_else(|| Some((graph?, Source::Graph)));
         let (value, source) = known.unwrap_or((default, Source::Default));
         self.note(key, &value, source);
         Ok(value)
     }
 
-    /// Notes the value that holds for a key.
+    /// Records the resolved value of a key.
     pub(crate) fn note(&mut self, name: &'static str, value: &impl fmt::Display, source: Source) {
         self.resolved.insert(name, ResolvedSetting { name, value: value.to_string(), source });
     }
 
-    /// Returns what was resolved, in the order of [`KEYS`].
+    /// Returns the resolved settings, in the order of [`KEYS`].
     pub(crate) fn into_resolved(mut self) -> Vec<ResolvedSetting> {
         KEYS.iter().filter_map(|key| self.resolved.remove(key)).collect()
     }
 
-    /// An error of the model as a whole.
+    /// An error of the whole model.
     pub(crate) fn model_error(&self, reason: impl Into<String>) -> Error {
         Error::Model { model: self.model.to_string(), reason: reason.into() }
     }
 
-    /// An error of one option, with the file that it stands in unless that is the statement just typed.
+    /// An error of one option, with the file it comes from unless it is from OPTIONS.
     pub(crate) fn option_error(&self, option: &str, reason: &str) -> Error {
         let reason = match self.strongest(option) {
             Some((_, source)) if *source != Source::Options => format!("{reason} (from {source})"),
@@ -219,7 +219,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// Names the key that was probably meant: one that is at most a third of the letters away.
+/// The reason for an unknown key. Suggests the nearest key, if its edit distance is at most a third of its length.
 fn unknown(key: &str) -> String {
     let nearest = KEYS.iter().min_by_key(|known| levenshtein(known, key));
     match nearest {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_layer_wins_and_null_is_no_value() -> Result<()> {
+    fn strongest_layer_wins_and_null_is_skipped() -> Result<()> {
         let mut settings = Settings::new("m");
         settings.push(Source::Options, layer("std", Value::Null))?;
         settings.push(Source::SeequelJson, layer("std", json!(128)))?;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_documents_the_keys() {
+    fn schema_documents_the_keys() {
         let schema: Value = serde_json::from_str(include_str!("../../../docs/seequel.schema.json")).unwrap();
         let documented = schema["properties"].as_object().unwrap();
         let mut expected = [&[SCHEMA], KEYS.as_slice()].concat();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_the_nearest_or_all() {
+    fn unknown_option_suggests_the_nearest_or_lists_all() {
         let push =
             |source, key| Settings::new("m").push(source, layer(key, json!(1))).map_err(|e| e.to_string());
         let near = "model 'm': option 'lables': there is no such option; did you mean 'labels'?";

@@ -1,4 +1,4 @@
-//! The settings of one model, from OPTIONS and the files beside it, in layers; and readers of single values.
+//! The settings of one model, in layers from OPTIONS and the files beside it; and parsers for single values.
 
 mod create_model;
 mod files;

@@ -1,4 +1,4 @@
-//! The layers of settings that a model comes with: OPTIONS, and the JSON files beside the ONNX file.
+//! The sources of a model's settings: OPTIONS, and the JSON files beside the ONNX file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::Result;
 /// Adds the layers of one model, strongest first.
 ///
 /// # Errors
-/// If a file can't be read, is no JSON object, or a key of OPTIONS or `seequel.json` is unknown.
+/// If a file can't be read, is not a JSON object, or a key of OPTIONS or `seequel.json` is unknown.
 pub(crate) fn push_layers(
     settings: &mut Settings<'_>,
     file: &Path,
@@ -29,7 +29,7 @@ pub(crate) fn push_layers(
     push_file(settings, file, network, Source::HuggingFace(network), hugging_face::config)
 }
 
-/// Adds the layer of a JSON file that may lie beside the model.
+/// Adds the layer of a JSON file, if it exists beside the model.
 fn push_file(
     settings: &mut Settings<'_>,
     model: &Path,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_source_repairs_a_wrong_one() -> TestResult {
+    fn stronger_source_overrides_an_invalid_value() -> TestResult {
         let wrong = Folder::classifier()?.put("preprocessor_config.json", r#"{"rescale_factor": 0}"#)?;
         assert!(wrong.resolve(&[("rescale", "1/255")]).is_ok());
         Ok(())

@@ -1,14 +1,14 @@
-//! The `pretrained_cfg` of timm's models, translated into Seequel's options; it stands in Hugging Face's files.
+//! timm's `pretrained_cfg`, found in Hugging Face's files, translated into Seequel's options.
 //!
-//! | their key | our option |
+//! | key | option |
 //! |---|---|
 //! | `input_size: [3, 224, 224]` | `input_size` |
 //! | `mean`, `std`, for pixels of 0 to 1 | `rescale`, `mean`, `std` |
 //! | `crop_mode` (`center`, or `squash`), `crop_pct` | `resize`, `crop_fraction` |
 //! | `interpolation` | `interpolation` |
 //!
-//! As timm's `create_transform` has it: the short side becomes size / `crop_pct`, and the centre is cut out. What has
-//! another form is left to weaker sources.
+//! As in timm's `create_transform`, the short side is resized to size / `crop_pct` and the centre is cropped. Values of
+//! another form are ignored.
 
 use serde_json::{Map, Value};
 
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resnet_of_timm_crops_the_centre() {
+    fn timm_resnet_crops_the_centre() {
         let config = json!({
             "input_size": [3, 224, 288], "fixed_input_size": false, "interpolation": "bicubic", "crop_pct": 0.95,
             "crop_mode": "center", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "num_classes": 1000
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_form_is_left_to_others() {
+    fn malformed_values_are_ignored() {
         let odd = json!({"input_size": 224, "mean": "no", "crop_mode": "border", "crop_pct": null});
         assert_eq!(translated(&odd), json!({}));
         assert_eq!(translated(&json!({"crop_mode": "squash"})), json!({"resize": "stretch"}));

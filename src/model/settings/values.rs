@@ -1,6 +1,6 @@
-//! Readers of single values, which OPTIONS has as text and JSON files have in JSON's own types.
+//! Parsers for single values, which are text in OPTIONS and JSON types in files.
 //!
-//! | reader | from OPTIONS | from JSON |
+//! | parser | from OPTIONS | from JSON |
 //! |---|---|---|
 //! | [`keyword`], [`text`] | `'crop'` | `"crop"` |
 //! | [`number`], [`share`] | `'0.5'`, `'1/255'` | `0.5`, `"1/255"` |
@@ -8,7 +8,7 @@
 //! | [`count`] | `'8'` | `8` |
 //! | [`size`] | `'224'`, `'320x240'` | `224`, `"320x240"` |
 //!
-//! Their errors are reasons in the middle of a sentence that names the option.
+//! An error is a reason, to complete a sentence that names the option.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ const MAX_SIDE: u32 = 16_384;
 /// Largest input, in pixels: 805 MB of float32 at three channels.
 const MAX_PIXELS: u32 = 8_192 * 8_192;
 
-/// Reads text; numbers and truth values stand for their spelling.
+/// Reads text; numbers and booleans are converted to text.
 pub(crate) fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.trim().to_string()),
@@ -31,7 +31,7 @@ pub(crate) fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-/// Reads a word that some type knows.
+/// Reads a keyword of type `T`.
 pub(crate) fn keyword<T: FromStr<Err: fmt::Display>>(value: &Value) -> Result<T, String> {
     text(value)?.parse().map_err(|error: T::Err| error.to_string())
 }
@@ -43,7 +43,7 @@ pub(crate) fn number(value: &Value) -> Result<f32, String> {
         Some((numerator, denominator)) => ratio(numerator, denominator),
         None => text.parse::<f64>().ok(),
     };
-    // Narrowing rounds; what is too large becomes infinite and is refused.
+    // A number too large for f32 becomes infinite and is rejected.
     let number = parsed.map(|number| number as f32).filter(|number| number.is_finite());
     number.ok_or_else(|| format!("'{text}' is not a number"))
 }
@@ -52,17 +52,17 @@ fn ratio(numerator: &str, denominator: &str) -> Option<f64> {
     Some(numerator.trim().parse::<f64>().ok()? / denominator.trim().parse::<f64>().ok()?)
 }
 
-/// Reads a share of a whole: above 0 and at most 1.
+/// Reads a fraction above 0 and at most 1.
 pub(crate) fn share(value: &Value) -> Result<f32, String> {
     let share = number(value)?;
     if share > 0.0 && share <= 1.0 { Ok(share) } else { Err(format!("{share} is not above 0 and at most 1")) }
 }
 
-/// One number a channel, in the order of the channels.
+/// One number per channel, in channel order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct PerChannel(pub(crate) [f32; 3]);
 
-/// Prints a single number if the channels agree.
+/// Prints a single number if all channels are equal.
 impl fmt::Display for PerChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, second, third] = self.0;
@@ -94,7 +94,7 @@ fn split(list: &str) -> Vec<Value> {
     bare.split(',').map(Value::from).collect()
 }
 
-/// Reads a whole number within bounds.
+/// Reads a whole number in the range `allowed`.
 pub(crate) fn count(value: &Value, allowed: RangeInclusive<usize>) -> Result<usize, String> {
     let text = text(value)?;
     let number = text.parse().ok().filter(|number| allowed.contains(number));
@@ -103,7 +103,7 @@ pub(crate) fn count(value: &Value, allowed: RangeInclusive<usize>) -> Result<usi
     })
 }
 
-/// Width and height of an input, in pixels, within bounds.
+/// Width and height of an input, in pixels, checked against the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) width: u32,
@@ -114,7 +114,7 @@ impl Size {
     pub(crate) fn new(width: usize, height: usize) -> Result<Self, String> {
         let side = |side| u32::try_from(side).ok().filter(|side| (1..=MAX_SIDE).contains(side));
         match (side(width), side(height)) {
-            // At most 2^28: no overflow.
+            // The product is at most 2^28, so it can't overflow.
             (Some(width), Some(height)) if width * height <= MAX_PIXELS => Ok(Self { width, height }),
             _ => Err(format!(
                 "{width}x{height} is not from 1x1 to {MAX_SIDE}x{MAX_SIDE} with {MAX_PIXELS} pixels at most"
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_finite_number_is_refused() {
+    fn only_finite_numbers_are_accepted() {
         for text in ["", "nan", "inf", "1e300", "1/0", "0.5f"] {
             assert_eq!(number(&json!(text)), Err(format!("'{text}' is not a number")));
         }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_one_number_or_one_each() {
+    fn channels_take_one_number_or_one_per_channel() {
         let mean = PerChannel([0.485, 0.456, 0.406]);
         for written in
             [json!("0.485,0.456, 0.406"), json!("[0.485, 0.456, 0.406]"), json!([0.485, 0.456, 0.406])]
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_sizes_have_bounds() {
+    fn counts_and_sizes_are_limited() {
         assert_eq!(count(&json!(0), 1..=8), Err("'0' is not a whole number from 1 to 8".to_string()));
         assert_eq!(count(&json!(-1), 1..=8), Err("'-1' is not a whole number from 1 to 8".to_string()));
         let bounds = "is not from 1x1 to 16384x16384 with 67108864 pixels at most";

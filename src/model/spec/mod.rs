@@ -1,4 +1,4 @@
-//! What a model is once `CREATE MODEL` has resolved and checked it: plain data, no ONNX Runtime.
+//! The resolved and checked specification of a model: plain data, no ONNX Runtime.
 //!
 //! ```text
 //!  settings (layers) ─┐

@@ -1,4 +1,4 @@
-//! From the words of `CREATE MODEL` to a [`ModelSpec`]: reads the files, resolves every option, checks the whole.
+//! Resolves `CREATE MODEL` to a [`ModelSpec`]: reads the files, resolves every option and checks the result.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,12 +20,12 @@ use crate::tasks::{Background, EmbeddingSpec, FoundLabels, OutputSpec, Task, lab
 impl ModelSpec {
     /// Reads an ONNX file and the files beside it, and resolves every option.
     ///
-    /// `file` is the ONNX file or its folder; `options` are the OPTIONS of the statement, which are stronger than the
-    /// files. Nothing is loaded into ONNX Runtime.
+    /// `file` is the ONNX file or its folder; `options` are the OPTIONS of the statement, which override the files.
+    /// Nothing is loaded into ONNX Runtime.
     ///
     /// # Errors
-    /// [`Error::Model`](crate::Error) or [`Error::Option`](crate::Error) if the model could not run:
-    /// a file is missing or is something else, an option is unknown, malformed or contradicts the graph.
+    /// [`Error::Model`](crate::Error) or [`Error::Option`](crate::Error) if the model can't run: a
+    /// file is missing or of another type, an option is unknown, malformed or contradicts the graph.
     pub fn resolve(name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Self> {
         let mut settings = Settings::new(name);
         let file = locate(file).map_err(|reason| settings.model_error(reason))?;
@@ -61,7 +61,7 @@ impl ModelSpec {
     }
 }
 
-/// Reads the ONNX file's outline and digest, and checks both.
+/// Reads the ONNX file's outline and digest, and checks the digest and the external weight files.
 fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String)> {
     let bytes = read_bounded(file, MAX_MODEL_BYTES).map_err(|reason| settings.model_error(reason))?;
     let sha256 = resolve_sha256(settings, file, &bytes)?;
@@ -79,24 +79,24 @@ fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String
     }
 }
 
-/// Computes the digest of the ONNX file in lower-case hex and compares it with the one that is demanded.
+/// Computes the digest of the ONNX file in lower-case hex and compares it with the option `sha256`.
 fn resolve_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Result<String> {
     let mut actual = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
         // Writing to a string never fails.
         let _ = write!(actual, "{byte:02x}");
     }
-    let demanded = settings.get("sha256", |value, _| text(value))?;
-    let (demanded, source) = demanded.unwrap_or_else(|| (actual.clone(), Source::Graph));
-    if !demanded.eq_ignore_ascii_case(&actual) {
-        let reason = format!("'{}' has digest {actual}, not {demanded}", file.display());
+    let expected = settings.get("sha256", |value, _| text(value))?;
+    let (expected, source) = expected.unwrap_or_else(|| (actual.clone(), Source::Graph));
+    if !expected.eq_ignore_ascii_case(&actual) {
+        let reason = format!("'{}' has digest {actual}, not {expected}", file.display());
         return Err(settings.option_error("sha256", &reason));
     }
     settings.note("sha256", &actual, source);
     Ok(actual)
 }
 
-/// Reads the labels, unless the task has no classes, and names the background among them.
+/// Reads the labels, unless the task has no classes, and adds the background class.
 fn resolve_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Result<FoundLabels> {
     if *task == Task::FeatureExtraction {
         settings.note("labels", &"none, vectors have no classes", Source::Default);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_background_class_has_a_place_among_the_labels() -> TestResult {
+    fn background_class_is_added_to_the_labels() -> TestResult {
         let folder = Folder::with(&Onnx::classifier("b,3,224,224", 3))?.put("labels.txt", "cat\ndog")?;
         let names = |background| -> Result<Vec<String>> {
             let spec = folder.resolve(&[("labels", "labels.txt"), ("background", background)])?;
@@ -195,20 +195,20 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_file_describes_itself() -> TestResult {
+    fn onnx_file_alone_is_sufficient() -> TestResult {
         let spec = Folder::classifier()?.resolve(&[])?;
         let input = &spec.image().unwrap().input;
         assert_eq!((&spec.task, spec.output.activation), (&Task::ImageClassification, Activation::Softmax));
         assert_eq!((input.layout, input.element), (Layout::Nchw, Element::F32));
         assert_eq!((input.width, input.height, spec.labels.len()), (224, 224, 0));
-        let told = spec.settings.iter().filter(|setting| setting.source == Source::Graph);
-        let told = told.map(|setting| setting.name).collect::<Vec<_>>();
-        assert_eq!(told, ["task", "input_size", "layout", "output", "sha256"]);
+        let from_graph = spec.settings.iter().filter(|setting| setting.source == Source::Graph);
+        let from_graph = from_graph.map(|setting| setting.name).collect::<Vec<_>>();
+        assert_eq!(from_graph, ["task", "input_size", "layout", "output", "sha256"]);
         Ok(())
     }
 
     #[test]
-    fn an_embedding_takes_nothing_from_the_classifier_it_shares_a_file_with() -> TestResult {
+    fn embedding_ignores_output_settings_of_a_classifier() -> TestResult {
         let onnx = Onnx::classifier("batch,3,224,224", 2).output("features", "float32", "batch,64");
         let classifier = r#"{
             "task": "image-classification", "labels": ["cat", "dog"], "activation": "softmax", "output": "logits",
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_not_there_is_refused() -> TestResult {
+    fn missing_model_is_rejected() -> TestResult {
         let missing = ModelSpec::resolve("m", Path::new("no/such.onnx"), &BTreeMap::new());
         let expected = "model 'm': there is no file 'no/such.onnx'";
         assert_eq!(missing.map_err(|error| error.to_string()), Err(expected.to_string()));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_model_is_refused() -> TestResult {
+    fn non_onnx_file_is_rejected() -> TestResult {
         let pointer = "version https://git-lfs.example/spec/v1\noid sha256:00\nsize 1\n";
         let errors = [
             Folder::classifier()?.put("model.onnx", "<html></html>")?.error(&[]),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_in_another_file_must_be_there() -> TestResult {
+    fn external_weight_file_must_exist() -> TestResult {
         let folder =
             Folder::with(&Onnx::classifier("b,3,224,224", 2).weight_in_file("w", "model.onnx_data"))?;
         let expected =

@@ -1,6 +1,6 @@
-//! Where a model runs and in what portions: the options of the planner rather than of the model.
+//! Options for running a model: device, batch size, sessions and threads.
 //!
-//! What is `auto`, and so `None` here, is measured later; a value that is given binds.
+//! `auto`, here `None`, is chosen later for the device; an explicit value is used unchanged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,36 +12,36 @@ use crate::Result;
 use crate::model::input::MAX_BATCH;
 use crate::model::settings::{Settings, count, keyword, keywords, share, text};
 
-/// Most sessions of one model, or threads of one session: more than any machine has cores.
+/// Maximum sessions per model and threads per session, more than any machine has cores.
 const MAX_PARALLEL: usize = 1024;
 
-/// Where and in what portions a model runs.
+/// Device, batch size, sessions and threads of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resources {
-    /// The execution provider that runs it.
+    /// The device to run on.
     pub device: Device,
-    /// Images in a batch; `None` leaves it to the planner.
+    /// Rows per batch; `None` leaves it to the planner.
     pub batch_size: Option<usize>,
-    /// Fewest and most sessions in the pool, at least 1; `None` leaves it to the planner.
+    /// Minimum and maximum sessions in the pool, at least 1; `None` leaves it to the planner.
     pub concurrency: Option<(usize, usize)>,
-    /// Threads a session may use; `None` leaves it to the planner.
+    /// Threads per session; `None` leaves it to the planner.
     pub num_cpus: Option<usize>,
-    /// Share of its device that a session takes, above 0 and at most 1; `None` leaves it to the planner.
+    /// Fraction of the device per session, above 0 and at most 1; `None` leaves it to the planner.
     pub num_gpus: Option<f32>,
-    /// What the provider may compute in.
+    /// Precision the provider may compute in.
     pub precision: Precision,
-    /// Passed to the provider as they are.
+    /// Passed to the provider unchanged.
     pub provider_options: BTreeMap<String, String>,
 }
 
-/// What ONNX Runtime runs a model on; which there are depends on the library that is loaded.
+/// The device ONNX Runtime runs a model on; availability depends on the loaded library.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Device {
-    /// The fastest there is.
+    /// The fastest available device.
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// An Nvidia device, by number.
+    /// An NVIDIA device, by number.
     Cuda(u32),
     /// Another execution provider, in lower case, such as `openvino` or `tensorrt:0`.
     Other(String),
@@ -58,25 +58,25 @@ impl fmt::Display for Device {
     }
 }
 
-/// A text that can't be the name of a device.
+/// Text that is not a valid device name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a device such as auto, cpu, cuda:0, tensorrt:0 or openvino")]
 pub struct UnknownDevice(String);
 
-/// Any provider's name is taken: only the loaded library knows whether it is there.
+/// Accepts any provider name, since only the loaded library knows which are available.
 impl FromStr for Device {
     type Err = UnknownDevice;
 
     fn from_str(text: &str) -> Result<Self, UnknownDevice> {
-        let word = text.to_ascii_lowercase();
+        let name = text.to_ascii_lowercase();
         let unknown = || UnknownDevice(text.to_string());
-        let (provider, device) = word.split_once(':').unwrap_or((&word, "0"));
+        let (provider, device) = name.split_once(':').unwrap_or((&name, "0"));
         match provider {
-            "auto" | "cpu" if word.contains(':') => Err(unknown()),
+            "auto" | "cpu" if name.contains(':') => Err(unknown()),
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "cuda" => device.parse().map(Self::Cuda).map_err(|_| unknown()),
-            _ if is_name(provider) && is_name(device) => Ok(Self::Other(word)),
+            _ if is_name(provider) && is_name(device) => Ok(Self::Other(name)),
             _ => Err(unknown()),
         }
     }
@@ -88,7 +88,7 @@ fn is_name(text: &str) -> bool {
 }
 
 keywords! {
-    /// What an execution provider may compute in, whatever the types of the model's tensors.
+    /// Precision a provider may compute in, independent of the types of the model's tensors.
     pub enum Precision {
         /// IEEE 754 single precision.
         F32 = "f32",
@@ -100,7 +100,7 @@ keywords! {
 }
 
 impl Resources {
-    /// Resolves the options of resources; `fixed_batch` is the only batch size that the graph takes.
+    /// Resolves the resource options; `fixed_batch` is the only batch size that the graph accepts, if fixed.
     pub(crate) fn resolve(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Self> {
         Ok(Self {
             device: settings.resolve("device", keyword, Device::Auto)?,
@@ -151,7 +151,7 @@ fn auto<T>(value: &Value, read: impl FnOnce(&Value) -> Result<T, String>) -> Res
     if is_auto { Ok(Auto(None)) } else { Ok(Auto(Some(read(value)?))) }
 }
 
-/// Fewest and most sessions.
+/// Minimum and maximum sessions.
 struct Sessions(usize, usize);
 
 impl fmt::Display for Sessions {
@@ -161,17 +161,17 @@ impl fmt::Display for Sessions {
 }
 
 impl From<Sessions> for (usize, usize) {
-    fn from(Sessions(fewest, most): Sessions) -> Self {
-        (fewest, most)
+    fn from(Sessions(min, max): Sessions) -> Self {
+        (min, max)
     }
 }
 
 fn sessions(value: &Value) -> Result<Sessions, String> {
     let text = text(value)?;
-    let (fewest, most) = text.split_once("..").unwrap_or((&text, &text));
+    let (min, max) = text.split_once("..").unwrap_or((&text, &text));
     let side = |text: &str| text.trim().parse().ok().filter(|count| (1..=MAX_PARALLEL).contains(count));
-    match (side(fewest), side(most)) {
-        (Some(fewest), Some(most)) if fewest <= most => Ok(Sessions(fewest, most)),
+    match (side(min), side(max)) {
+        (Some(min), Some(max)) if min <= max => Ok(Sessions(min, max)),
         _ => Err(format!("'{text}' is not a number of sessions such as 2 or 1..4, from 1 to {MAX_PARALLEL}")),
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_left_to_the_planner_unless_said() {
+    fn defaults_leave_everything_to_the_planner() {
         let auto = Resources {
             device: Device::Auto,
             batch_size: None,
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_binds() -> Result<(), String> {
+    fn explicit_values_are_kept() -> Result<(), String> {
         let resources = resolve(
             &[
                 ("device", "CUDA:1"),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_auto_cpu_or_any_provider() {
+    fn device_is_auto_cpu_or_any_provider() {
         assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
         assert_eq!("OpenVINO".parse(), Ok(Device::Other("openvino".to_string())));
         assert_eq!("tensorrt:0".parse(), Ok(Device::Other("tensorrt:0".to_string())));

@@ -1,4 +1,4 @@
-//! What a model gave for a batch: the numbers of one output, image after image.
+//! One output of a model for a batch of images.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::Float32Type;
@@ -6,19 +6,19 @@ use datafusion::arrow::datatypes::Float32Type;
 /// The numbers of one output for all images of a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchOutput {
-    /// Image after image, each row by row. Float16 is widened to Float32.
+    /// Consecutive images, in row-major order. Float16 is widened to Float32.
     numbers: ArrayRef,
     /// Dimensions of one image's numbers.
     shape: Vec<usize>,
-    /// Numbers an image.
+    /// Numbers per image.
     length: usize,
 }
 
 impl BatchOutput {
-    /// The output `name` of shape `shape` for `batch` images.
+    /// Creates the output `name` of shape `shape` for `batch` images.
     ///
     /// # Errors
-    /// If the numbers don't fall into a part for each image. The whole belongs to the image where it is the only one.
+    /// If the first dimension is not the batch. With a batch of one, the whole output belongs to that image.
     pub(crate) fn new(name: &str, shape: &[usize], numbers: ArrayRef, batch: usize) -> Result<Self, String> {
         let shape = match shape.split_first() {
             Some((first, rest)) if *first == batch => rest,
@@ -32,12 +32,12 @@ impl BatchOutput {
         Ok(Self { length: numbers.len() / batch.max(1), shape: shape.to_vec(), numbers })
     }
 
-    /// All numbers of an image.
+    /// All numbers of one image.
     pub(crate) fn image(&self, image: usize) -> ArrayRef {
         self.numbers.slice(image * self.length, self.length)
     }
 
-    /// All numbers of an image, if they are Float32.
+    /// All numbers of one image, if they are Float32.
     pub(crate) fn floats(&self, image: usize) -> Option<&[f32]> {
         let numbers = self.numbers.as_primitive_opt::<Float32Type>()?.values();
         numbers.get(image * self.length..(image + 1) * self.length)
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_image_has_its_part_of_a_batch() -> Result<(), String> {
+    fn output_is_split_by_image() -> Result<(), String> {
         let numbers = || Arc::new(Float32Array::from(vec![1.0, 2.0, 3.0, 4.0])) as ArrayRef;
         let two = BatchOutput::new("y", &[2, 2], numbers(), 2)?;
         assert_eq!((two.floats(1), two.shape()), (Some(&[3.0, 4.0][..]), &[2][..]));

@@ -1,4 +1,4 @@
-//! Where an image lies in a model's input: what is cut off, scaled and padded, and the way back.
+//! Placement of an image in a model's input by cropping, scaling and padding, and the inverse mapping.
 //!
 //! ```text
 //!  crop ┌──┬────┬──┐      stretch ┌──────────┐      letterbox ┌──────────┐
@@ -10,8 +10,8 @@
 use crate::images::decode::RgbImage;
 use crate::model::input::{ImageSpec, InputSpec, Preprocessing, Resize};
 
-/// Size in pixels of the central box that is resized to the input: `crop_fraction` of the short side, in the
-/// input's proportions.
+/// Size in pixels of the central box that is resized to the input: `crop_fraction` of the short side, with the input's
+/// aspect ratio.
 pub(crate) fn crop_size(input: &InputSpec, rule: &Preprocessing, width: f64, height: f64) -> (f64, f64) {
     let (input_width, input_height) = (f64::from(input.width), f64::from(input.height));
     let unit = f64::from(rule.crop_fraction) * (width / input_width).min(height / input_height);
@@ -36,7 +36,7 @@ pub(crate) fn margins(input: &InputSpec, (width, height): (u32, u32)) -> (u32, u
     ((input.width - width) / 2, (input.height - height) / 2)
 }
 
-/// Where an image lies in a model's input: input = original × scale + offset, in pixels, across and down.
+/// Placement of an image in a model's input: input = original × scale + offset, in pixels, for x and y.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Placement {
     scale: [f32; 2],
@@ -69,7 +69,7 @@ impl Placement {
         Self { scale: narrow(scale), offset: narrow(offset), original: narrow([width, height]) }
     }
 
-    /// Left, top, right and bottom in pixels of the original, from those of the input; cut at the image's edges.
+    /// Maps left, top, right and bottom from pixels of the input to pixels of the original, clamped to its edges.
     pub(crate) fn to_original(self, corners: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|side| {
             let axis = side % 2;
@@ -79,8 +79,8 @@ impl Placement {
     }
 }
 
-/// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of
-/// the model's input: what a decoder may shrink it to without loss.
+/// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of the
+/// model's input. A decoder may shrink the image to this scale without loss.
 pub(crate) fn least_scale(spec: &ImageSpec, width: u32, height: u32) -> f64 {
     let ImageSpec { input, preprocessing } = spec;
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
@@ -102,7 +102,7 @@ mod tests {
     use crate::model::Folder;
 
     #[test]
-    fn a_box_in_the_input_is_found_in_the_original() {
+    fn boxes_are_mapped_from_the_input_to_the_original() {
         let place = |resize, image: &RgbImage| {
             let spec = Folder::classifier().unwrap().resolve(&[("resize", resize), ("crop_fraction", "0.5")]);
             Placement::new(spec.unwrap().image().unwrap(), image)
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn decoders_may_shrink_as_long_as_every_input_pixel_has_one() {
+    fn least_scale_keeps_one_pixel_per_input_pixel() {
         let spec = |options| Folder::classifier().unwrap().resolve(options).unwrap();
         let scale = |spec: &crate::model::spec::ModelSpec, width, height| {
             least_scale(spec.image().unwrap(), width, height)

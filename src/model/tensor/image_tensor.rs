@@ -1,4 +1,4 @@
-//! The buffer that a model's input is assembled in: a batch of images, in the layout and type the model wants.
+//! The buffer for a model's image input: a batch of images, in the layout and type the model takes.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use half::f16;
 use crate::model::input::{InputSpec, Layout};
 use crate::model::onnx::Element;
 
-/// A batch of images as a model takes them, one slot an image.
+/// A batch of images as a model takes them, one slot per image.
 ///
 /// Shape `[batch, channels, height, width]` (NCHW) or `[batch, height, width, channels]` (NHWC).
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Tensor {
     layout: Layout,
 }
 
-/// The values of a [`Tensor`], image after image, in the type that [`InputSpec::element`] says.
+/// The values of a [`Tensor`], image by image, of the type [`InputSpec::element`].
 #[derive(Debug)]
 pub enum TensorData {
     /// Of [`Element::F32`].
@@ -31,7 +31,7 @@ pub enum TensorData {
 }
 
 impl Tensor {
-    /// Room for `slots` images, all zero.
+    /// Creates a tensor of `slots` images, all zero.
     #[must_use]
     pub fn new(input: &InputSpec, slots: usize) -> Self {
         let (channels, height, width) = (input.channels.count(), input.height as usize, input.width as usize);
@@ -44,7 +44,7 @@ impl Tensor {
         Self { data, channels, height, width, layout: input.layout }
     }
 
-    /// Bytes that one image takes.
+    /// Bytes per image.
     pub(crate) fn image_bytes(input: &InputSpec) -> usize {
         let element = match input.element {
             Element::F32 => 4,
@@ -54,7 +54,7 @@ impl Tensor {
         input.channels.count() * input.height as usize * input.width as usize * element
     }
 
-    /// Values in one image.
+    /// Values per image.
     pub(crate) fn image_len(&self) -> usize {
         self.channels * self.height * self.width
     }
@@ -69,7 +69,7 @@ impl Tensor {
         &mut self.data
     }
 
-    /// Where the values of the image in `slot` are, if there is such a slot and its images are those of `input`.
+    /// Range of the values of `slot`; `None` if there is no such slot, or the images have another shape than `input`.
     pub(crate) fn slot(&self, input: &InputSpec, slot: usize) -> Option<Range<usize>> {
         let shape = (input.channels.count(), input.height as usize, input.width as usize);
         let start = slot.checked_mul(self.image_len())?;
@@ -93,7 +93,7 @@ impl Tensor {
         }
     }
 
-    /// A copy of the image in `slot` as the first of a tensor of `slots` images.
+    /// Copies the image in `slot` to the first slot of a new tensor of `slots` images.
     pub(crate) fn image(&self, input: &InputSpec, slot: usize, slots: usize) -> Self {
         let mut part = Self::new(input, slots);
         let (from, to) = (slot * self.image_len()..(slot + 1) * self.image_len(), 0..self.image_len());

@@ -1,4 +1,4 @@
-//! Tensors: images and numbers on their way into a model, and what comes out of it.
+//! Tensors: images and numbers as inputs of a model, and its outputs.
 //!
 //! ```text
 //!  RgbImage ─ preprocess ─► ImageTensor ─┐

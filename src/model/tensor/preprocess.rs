@@ -1,11 +1,11 @@
-//! From decoded pixels to a slot of a model's input tensor: crop, resize, normalise, in one pass each.
+//! Converts decoded pixels to a slot of a model's input tensor: crop and resize in one pass, normalise in another.
 //!
 //! ```text
-//!  RgbImage ── crop box, resize (SIMD) ──► u8 pixels of input size ── table of 256 values a channel ──► tensor slot
+//!  RgbImage ── crop box, resize (SIMD) ──► u8 pixels of input size ── table of 256 values per channel ──► tensor slot
 //! ```
 //!
-//! A pixel has 256 values, so `(pixel × rescale − mean) / std` is a look-up: it is computed 256 times a channel for
-//! each model, not for each pixel.
+//! A pixel has 256 values, so `(pixel × rescale − mean) / std` is a table look-up: it is computed 256 times per channel
+//! and model, not once per pixel.
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -16,7 +16,7 @@ use super::image_tensor::{Tensor, TensorData};
 use crate::images::decode::RgbImage;
 use crate::model::input::{Channels, ImageSpec, InputSpec, Interpolation, Layout, Preprocessing, Resize};
 
-/// Prepares images for one model, as inference does. It keeps its scratch memory, so use one for many images.
+/// Prepares images for one model, exactly as inference does. Reuse it for many images, since it keeps its buffers.
 ///
 /// ```no_run
 /// use seequel::images::{Limits, decode};
@@ -41,7 +41,7 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
-    /// A preprocessor for a model's image.
+    /// Creates a preprocessor for a model's image input.
     #[must_use]
     pub fn new(image: &ImageSpec) -> Self {
         let ImageSpec { input, preprocessing: rule } = image;
@@ -69,10 +69,10 @@ impl Preprocessor {
         }
     }
 
-    /// Writes `image`, cropped and resized, as `(pixel × rescale − mean) / std` into a slot of `tensor`: the first is 0.
+    /// Writes `image`, cropped and resized, as `(pixel × rescale − mean) / std` into a slot of `tensor`, from 0.
     ///
     /// # Errors
-    /// The reason, in words, if the image can't be resized, or `tensor` is another model's or has no such slot.
+    /// A reason, if the image can't be resized, `tensor` has another shape than the model's input, or no such slot.
     pub fn write(&mut self, image: &RgbImage, tensor: &mut Tensor, slot: usize) -> Result<(), String> {
         let range = tensor
             .slot(&self.input, slot)
@@ -109,7 +109,7 @@ impl Preprocessor {
         }
     }
 
-    /// Places `fitted` in the middle of a plain image of input size.
+    /// Copies `fitted` to the centre of a uniform image of input size.
     fn centre(&mut self, fitted: &Image<'_>) {
         let (left, top) = margins(&self.input, (fitted.width(), fitted.height()));
         let (left, top) = (left as usize, top as usize);
@@ -177,21 +177,21 @@ mod tests {
     }
 
     #[test]
-    fn channels_last_and_blue_first() {
+    fn nhwc_layout_and_bgr_order() {
         let options = [("rescale", "1"), ("channels", "BGR")];
         let values = floats(prepare("batch,4,4,3", "float32", &options, &plain(4, 4, [1, 2, 3])));
         assert_eq!(values, [3.0, 2.0, 1.0].repeat(16));
     }
 
     #[test]
-    fn grey_models_see_luminance() {
+    fn greyscale_models_get_luminance() {
         let values =
             floats(prepare("batch,1,4,4", "float32", &[("rescale", "1")], &plain(4, 4, [255, 0, 0])));
         assert_eq!(values, [76.0; 16]);
     }
 
     #[test]
-    fn bytes_and_half_precision() {
+    fn uint8_and_float16() {
         let options = [("rescale", "1")];
         let bytes = prepare("batch,3,4,4", "uint8", &options, &plain(4, 4, [7, 7, 7]));
         assert!(matches!(bytes, TensorData::U8(data) if data == [7; 48]));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_not_there_is_an_error() {
+    fn invalid_slot_or_tensor_is_an_error() {
         let spec = Folder::classifier().unwrap().resolve(&[]).unwrap();
         let spec = spec.image().unwrap();
         let image = plain(8, 8, [1, 2, 3]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_keeps_the_centre_of_the_short_side() {
+    fn crop_keeps_the_centre() {
         let mut image = plain(12, 4, [0, 0, 0]);
         for row in image.pixels.chunks_exact_mut(36) {
             row[12..24].fill(200);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_keeps_all_and_loses_proportions() {
+    fn stretch_keeps_the_whole_image_but_not_its_aspect_ratio() {
         let mut image = plain(8, 4, [0, 0, 0]);
         for row in image.pixels.chunks_exact_mut(24) {
             row[12..].fill(200);
@@ -245,7 +245,7 @@ mod tests {
             floats(prepare("batch,3,4,4", "float32", &options, &image))[..4].to_vec()
         };
         let rows = ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"].map(row);
-        // The second of four pixels covers two black ones and a light one; the sharper curves overshoot beside it.
+        // The second of four pixels covers two black ones and a light one; the sharper filters overshoot beside it.
         let expected: [[f32; 4]; 6] = [
             [0.0, 0.0, 200.0, 200.0],
             [0.0, 67.0, 200.0, 200.0],
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letterbox_keeps_all_and_pads_with_grey() {
+    fn letterbox_keeps_the_whole_image_and_pads_with_grey() {
         let options = [("rescale", "1"), ("resize", "letterbox")];
         let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));
         let rows: Vec<f32> = values[..16].chunks(4).map(|row| row[0]).collect();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letterbox_s_bars_may_be_of_another_grey() {
+    fn padding_sets_the_brightness_of_letterbox_bars() {
         let options = [("rescale", "1"), ("resize", "letterbox"), ("padding", "7")];
         let values = floats(prepare("batch,3,4,4", "float32", &options, &plain(8, 4, [200, 200, 200])));
         assert_eq!((values[0], values[4]), (7.0, 200.0));

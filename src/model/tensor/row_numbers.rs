@@ -1,4 +1,4 @@
-//! The rows of a morsel as the tensor of an input that takes numbers.
+//! Converts the rows of a morsel to the tensor of an input that takes numbers.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericListArray, OffsetSizeTrait};
 use datafusion::arrow::buffer::NullBuffer;
@@ -9,22 +9,22 @@ use itertools::Itertools;
 
 use crate::model::input::{NumbersSpec, item_type};
 
-/// Numbers in one run's tensor, at most: half a gigabyte of Float64.
+/// Maximum count of numbers in the tensor of one run: 512 MiB of Float64.
 const MAX_NUMBERS: usize = 1 << 26;
 
-/// What the rows of a morsel give to one input.
+/// The rows of a morsel for one input.
 #[derive(Debug)]
 pub(crate) struct RowNumbers<'a> {
     input: &'a NumbersSpec,
-    /// Row after row.
+    /// Numbers of all rows, concatenated.
     values: ArrayRef,
-    /// Where each row's numbers begin, and where the last's end.
+    /// Start of each row in `values`, followed by the end of the last row.
     offsets: Vec<usize>,
     /// Rows that are NULL.
     nulls: Option<NullBuffer>,
 }
 
-/// Numbers of a row, or of a batch of rows, and their shape.
+/// Numbers of a row or of a batch of rows, with their shape.
 #[derive(Debug, Clone)]
 pub(crate) struct Numbers {
     pub(crate) values: ArrayRef,
@@ -32,10 +32,10 @@ pub(crate) struct Numbers {
 }
 
 impl<'a> RowNumbers<'a> {
-    /// Reads `columns`, which `input` takes: a list, or single numbers of `rows` rows.
+    /// Reads the columns of `input`: one list column, or number columns of `rows` rows.
     ///
     /// # Errors
-    /// A bug: columns that [`NumbersSpec::columns`] refuses.
+    /// Columns that [`NumbersSpec::columns`] rejects, which is a bug.
     pub(crate) fn try_new(input: &'a NumbersSpec, columns: &[ArrayRef], rows: usize) -> Result<Self> {
         match columns {
             [list] if list.data_type().is_list() => Self::from_list(input, list),
@@ -47,7 +47,7 @@ impl<'a> RowNumbers<'a> {
         let (values, offsets) = match list.data_type() {
             DataType::List(_) => own_values(list.as_list::<i32>()),
             DataType::LargeList(_) => own_values(list.as_list::<i64>()),
-            // Views and lists of fixed length, whose slices hold what is theirs.
+            // List views and fixed-size lists: the cast copies only the values of their rows.
             other => {
                 let list = cast(list, &DataType::new_large_list(item_type(other).clone(), true))?;
                 own_values(list.as_list::<i64>())
@@ -77,7 +77,7 @@ impl<'a> RowNumbers<'a> {
     /// The numbers of `row`, or `None` if the row is NULL.
     ///
     /// # Errors
-    /// In words, a list of another length than the input's, NULL in a list, or a number out of the input's range.
+    /// A reason: a list of another length than the input's, NULL in a list, or a number out of the input's range.
     pub(crate) fn row(&self, row: usize) -> Result<Option<Numbers>, String> {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             return Ok(None);
@@ -93,7 +93,7 @@ impl<'a> RowNumbers<'a> {
     }
 }
 
-/// The values of a list's rows, without those before and after it, and where each row's begin and the last's end.
+/// The values of a list array's own rows, without those outside its slice, and the offsets rebased to them.
 fn own_values<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> (ArrayRef, Vec<usize>) {
     let offsets = list.value_offsets();
     let (start, end) = (offsets[0].as_usize(), offsets[list.len()].as_usize());
@@ -101,13 +101,13 @@ fn own_values<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> (ArrayRef, Vec<
     (list.values().slice(start, end - start), rebased)
 }
 
-/// The numbers in another type, NULL where they are out of its range.
+/// Casts numbers to another type; those out of its range become NULL.
 fn cast_within(numbers: &ArrayRef, element: &DataType) -> Result<ArrayRef> {
     let cast_numbers = cast(numbers, element)?;
     if !matches!(element, DataType::Float16 | DataType::Float32) {
         return Ok(cast_numbers);
     }
-    // Casts to floats don't fail: what is out of range is infinite.
+    // Casts to floats turn numbers out of range into infinities instead of NULL.
     let after = cast(&cast_numbers, &DataType::Float64)?;
     let after = after.as_primitive::<Float64Type>();
     if !after.values().iter().any(|number| number.is_infinite()) {
@@ -115,16 +115,16 @@ fn cast_within(numbers: &ArrayRef, element: &DataType) -> Result<ArrayRef> {
     }
     let before = cast(numbers, &DataType::Float64)?;
     let both = before.as_primitive::<Float64Type>().iter().zip(after);
-    let lost: BooleanArray = both
+    let overflowed: BooleanArray = both
         .map(|(before, after)| {
             Some(before.is_some_and(f64::is_finite) && after.is_some_and(f64::is_infinite))
         })
         .collect();
-    Ok(nullif(&cast_numbers, &lost)?)
+    Ok(nullif(&cast_numbers, &overflowed)?)
 }
 
 impl Numbers {
-    /// The numbers of rows of one shape, filled up to `batch` rows with the last.
+    /// Concatenates rows of the same shape, padded to `batch` rows with copies of the last.
     pub(crate) fn batched(rows: &[Self], batch: usize) -> Result<Self, String> {
         let Some(last) = rows.last() else { return Err("a batch without rows".to_owned()) };
         if last.values.len().saturating_mul(batch) > MAX_NUMBERS {

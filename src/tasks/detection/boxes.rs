@@ -1,8 +1,8 @@
-//! From a detector's numbers to boxes in the original image: candidates, then suppression of those that overlap.
+//! Converts a detector's outputs to boxes in the original image: decodes candidates, then suppresses overlapping ones.
 //!
 //! ```text
-//!  outputs ── decode by layout ──► candidates above `confidence` ── per class: surest first, drop what overlaps it
-//!                                                                     more than `iou` ──► boxes in the image's pixels
+//!  outputs ── decode by layout ──► candidates above `confidence` ── per class, by confidence: drop those that overlap a
+//!                                                     kept one by more than `iou` ──► boxes in the image's pixels
 //! ```
 
 use super::layout::{AnchorHead, Detector, Layout};
@@ -10,10 +10,10 @@ use crate::model::input::InputSpec;
 use crate::model::tensor::{BatchOutput, Placement};
 use crate::tasks::sigmoid;
 
-/// Candidates that suppression looks at, the surest: it compares them in pairs.
+/// Maximum number of candidates, those of highest confidence: suppression compares them in pairs.
 const MAX_CANDIDATES: usize = 3_000;
 
-/// Boxes of an image, the surest; Ultralytics's bound.
+/// Maximum boxes per image, those of highest confidence; the limit of Ultralytics.
 const MAX_BOXES: usize = 300;
 
 /// An object in an image.
@@ -27,11 +27,11 @@ pub(crate) struct Detection {
     pub(crate) corners: [f32; 4],
 }
 
-/// The objects in image `image` of a batch, surest first, in pixels of the original; `outputs` are those that
-/// [`Detector::outputs`] names.
+/// The objects in image `image` of a batch, by descending confidence, in pixels of the original; `outputs` are the ones
+/// named by [`Detector::outputs`].
 ///
 /// # Errors
-/// Outputs of another shape than the layout's.
+/// Outputs whose shape doesn't match the layout, or that contain NaN.
 pub(crate) fn detections(
     detector: &Detector,
     input: &InputSpec,
@@ -39,7 +39,7 @@ pub(crate) fn detections(
     image: usize,
     placement: &Placement,
 ) -> Result<Vec<Detection>, String> {
-    let mut candidates = Candidates { least: detector.confidence, found: vec![] };
+    let mut candidates = Candidates { min_confidence: detector.confidence, found: vec![] };
     let input = [input.width as f32, input.height as f32];
     match &detector.layout {
         Layout::Anchors(heads) => {
@@ -57,23 +57,23 @@ pub(crate) fn detections(
     Ok(found)
 }
 
-/// Boxes of enough probability, in pixels of the model's input.
+/// Boxes with a confidence of at least `min_confidence`, in pixels of the model's input.
 struct Candidates {
-    least: f32,
+    min_confidence: f32,
     found: Vec<Detection>,
 }
 
 impl Candidates {
-    /// A box by its centre and size, if it is probable enough.
+    /// Adds a box, given its centre and size, if its confidence is high enough.
     fn add(&mut self, class: usize, confidence: f32, [x, y, width, height]: [f32; 4]) {
         let corners = [x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0];
-        if confidence >= self.least && corners.iter().all(|corner| corner.is_finite()) {
+        if confidence >= self.min_confidence && corners.iter().all(|corner| corner.is_finite()) {
             self.found.push(Detection { class, confidence, corners });
         }
     }
 
-    /// Each cell of the grid has a box an anchor: x = (σ(tx) + column) × stride, width = anchor × exp(tw), and the
-    /// confidence of a class is σ(object) × σ(class).
+    /// Adds the boxes of a grid, one per cell and anchor: x = (σ(tx) + column) × stride, width = anchor × exp(tw), and
+    /// the confidence of a class is σ(object) × σ(class).
     fn add_grid(
         &mut self,
         head: &AnchorHead,
@@ -95,11 +95,11 @@ impl Candidates {
                 if object.is_nan() {
                     return Err(not_numbers(&head.output));
                 }
-                // No class can be surer than the object.
-                if object < self.least {
+                // The confidence of a class never exceeds that of the object.
+                if object < self.min_confidence {
                     continue;
                 }
-                let Some((class, logit)) = surest((5..numbers).map(|index| number(index, cell))) else {
+                let Some((class, logit)) = best((5..numbers).map(|index| number(index, cell))) else {
                     continue;
                 };
                 let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);
@@ -121,7 +121,7 @@ impl Candidates {
         };
         for row in values.chunks_exact((*numbers).max(1)) {
             let [x, y, width, height, object, scores @ ..] = row else { continue };
-            if let Some((class, score)) = surest(scores.iter().copied()) {
+            if let Some((class, score)) = best(scores.iter().copied()) {
                 self.add(class, object * score, [*x, *y, *width, *height]);
             }
         }
@@ -135,7 +135,7 @@ impl Candidates {
         };
         let number = |index: usize, column: usize| values[index * boxes + column];
         for column in 0..*boxes {
-            if let Some((class, score)) = surest((4..*numbers).map(|index| number(index, column))) {
+            if let Some((class, score)) = best((4..*numbers).map(|index| number(index, column))) {
                 self.add(class, score, std::array::from_fn(|index| number(index, column)));
             }
         }
@@ -151,21 +151,21 @@ fn not_numbers(output: &str) -> String {
     format!("output '{output}' is not a number")
 }
 
-/// Index and value of the largest.
-fn surest(scores: impl Iterator<Item = f32>) -> Option<(usize, f32)> {
+/// Index and value of the largest score.
+fn best(scores: impl Iterator<Item = f32>) -> Option<(usize, f32)> {
     scores.enumerate().reduce(|a, b| if b.1 > a.1 { b } else { a })
 }
 
-/// Surest first, without those that overlap a surer one of their class by more than `iou`.
+/// Non-maximum suppression: drops boxes that overlap one of higher confidence and the same class by more than `iou`.
 fn suppressed(mut candidates: Vec<Detection>, iou: f32) -> Vec<Detection> {
     candidates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     candidates.truncate(MAX_CANDIDATES);
     let mut kept: Vec<Detection> = vec![];
     for candidate in candidates {
-        let covered = |other: &Detection| {
+        let is_covered_by = |other: &Detection| {
             other.class == candidate.class && overlap(&other.corners, &candidate.corners) > iou
         };
-        if !kept.iter().any(covered) {
+        if !kept.iter().any(is_covered_by) {
             kept.push(candidate);
         }
         if kept.len() == MAX_BOXES {
@@ -199,7 +199,7 @@ mod tests {
         Detection { class, confidence, corners }
     }
 
-    /// A detector of 32 × 32 pixels with one output, its labels `a` and `b`.
+    /// A detector of 32 × 32 pixels with one output and the labels `a` and `b`.
     fn spec(shape: &str, options: &[(&str, &str)]) -> ModelSpec {
         let onnx = Onnx::new()
             .input("pixels", "float32", "b,3,32,32")
@@ -214,7 +214,7 @@ mod tests {
         Folder::with(&onnx).unwrap().resolve(&[&always, options].concat()).unwrap()
     }
 
-    /// What `spec` reads in the numbers for an image of 64 × 64 pixels.
+    /// The detections of `spec` from `numbers`, for an image of 64 × 64 pixels.
     fn detect(spec: &ModelSpec, shape: &[usize], numbers: &[f32]) -> Result<Vec<Detection>, String> {
         let numbers = Arc::new(Float32Array::from(numbers.to_vec()));
         let output = BatchOutput::new("boxes", &[&[1], shape].concat(), numbers, 1)?;
@@ -226,17 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn rows_hold_a_box_each() {
+    fn each_row_is_a_box() {
         let rows = [[8.0, 8.0, 4.0, 8.0, 0.9, 0.1, 0.8], [8.0, 8.0, 4.0, 8.0, 0.3, 0.9, 0.0]];
         let found = detect(&spec("b,2,7", &[]), &[2, 7], rows.as_flattened()).unwrap();
         assert_eq!(found, [object(1, 0.9 * 0.8, [12.0, 8.0, 20.0, 24.0])]);
     }
 
     #[test]
-    fn columns_hold_a_box_each() {
+    fn each_column_is_a_box() {
         let numbers = [[8.0, 30.0], [8.0, 30.0], [4.0, 8.0], [8.0, 8.0], [0.8, 0.1], [0.1, 0.5]];
         let found = detect(&spec("b,6,2", &[]), &[6, 2], numbers.as_flattened()).unwrap();
-        // The second reaches over the edge.
+        // The second box extends beyond the edge.
         assert_eq!(
             found,
             [object(0, 0.8, [12.0, 8.0, 20.0, 24.0]), object(1, 0.5, [52.0, 52.0, 64.0, 64.0])]
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_of_a_grid_holds_a_box_an_anchor() {
+    fn each_grid_cell_has_a_box_per_anchor() {
         let spec = spec("b,7,1,2", &[("anchors", r#"{"boxes": [[8, 4]]}"#)]);
         // The second of two cells of 16 × 32 pixels: centre (24, 16), as large as the anchor.
         let numbers = [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [-9.0, 9.0], [9.0, -9.0], [9.0, 9.0]];
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_surest_of_boxes_that_overlap_stays_but_only_within_a_class() {
+    fn overlapping_boxes_are_suppressed_within_a_class() {
         let [wide, near, far] = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 10.0, 4.0]];
         let boxes =
             vec![object(0, 0.5, near), object(0, 0.9, wide), object(1, 0.4, near), object(0, 0.3, far)];
@@ -267,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_boxes_is_bounded() {
-        let flood = (0..5000).map(|n| object(0, 0.5, [n as f32, 0.0, n as f32 + 0.5, 1.0])).collect();
-        assert_eq!(suppressed(flood, 0.45).len(), MAX_BOXES);
+    fn number_of_boxes_is_limited() {
+        let many = (0..5000).map(|n| object(0, 0.5, [n as f32, 0.0, n as f32 + 0.5, 1.0])).collect();
+        assert_eq!(suppressed(many, 0.45).len(), MAX_BOXES);
     }
 }

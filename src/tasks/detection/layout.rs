@@ -1,12 +1,13 @@
-//! How a detector's outputs hold boxes: the layouts of the YOLO family.
+//! Layouts of boxes in a detector's outputs: those of the YOLO family.
 //!
-//! | layout | output | its numbers |
+//! | layout | output | numbers |
 //! |---|---|---|
-//! | anchors (YOLOv2 to v4) | a head `[batch, anchors × (5 + classes), rows, columns]` a scale; option `anchors` | raw, before the logistic function: x, y, width, height, object, classes |
+//! | anchors (YOLOv2 to v4) | one `[batch, anchors × (5 + classes), rows, columns]` per scale; option `anchors` | logits of x, y, width, height, object, classes |
 //! | rows (YOLOv5, v7) | `[batch, boxes, 5 + classes]` | x, y, width, height in pixels of the input; object and classes 0 to 1 |
 //! | columns (YOLOv8 and later) | `[batch, 4 + classes, boxes]` | x, y, width, height in pixels of the input; classes 0 to 1 |
 //!
-//! Rows and columns are told apart by the dimension that fits the labels; without labels the shorter one is a box.
+//! Rows and columns are distinguished by the dimension that fits the labels; without labels, the shorter dimension is a
+//! box.
 
 use serde_json::Value;
 
@@ -15,37 +16,38 @@ use crate::model::onnx::{Element, Graph, Port, listed};
 use crate::model::settings::{Settings, number, share};
 use crate::tasks::{OutputSpec, Task};
 
-/// Least probability of a box unless said, as Ultralytics has it.
+/// Default minimum confidence of a box, as in Ultralytics.
 const CONFIDENCE: f32 = 0.25;
 
-/// Overlap from which two boxes of a class are one object unless said: Darknet's and Ultralytics's.
+/// Default overlap above which two boxes of a class count as one object, as in Darknet and Ultralytics.
 const IOU: f32 = 0.45;
 
-/// Most anchors of a head: the YOLO family has 3 to 9.
+/// Maximum anchors per head; the YOLO family has 3 to 9.
 const MAX_ANCHORS: usize = 64;
 
-/// How boxes are read.
+/// How to read boxes from the outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detector {
-    /// Where they are and what their numbers mean.
+    /// Layout of the boxes.
     pub layout: Layout,
-    /// Boxes of less probability are dropped: above 0 and at most 1.
+    /// Minimum confidence of a box, above 0 and at most 1.
     pub confidence: f32,
-    /// Of two boxes of a class whose intersection is more than this share of their union, the surer one is kept.
+    /// If the intersection of two boxes of a class is more than this fraction of their union, only the one of higher
+    /// confidence is kept.
     pub iou: f32,
 }
 
-/// Where boxes are and what their numbers mean; see the head of the module.
+/// Layout of boxes in the outputs; see the module documentation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layout {
     /// A grid of anchor boxes for each scale.
     Anchors(Vec<AnchorHead>),
-    /// One tensor, a row a box.
+    /// One tensor, with a box per row.
     Rows {
         /// Name of the output in the graph.
         output: String,
     },
-    /// One tensor, a column a box.
+    /// One tensor, with a box per column.
     Columns {
         /// Name of the output in the graph.
         output: String,
@@ -62,7 +64,7 @@ pub struct AnchorHead {
 }
 
 impl Detector {
-    /// Resolves the options of detection; `None` for other tasks, and for outputs that are in none of the layouts.
+    /// Resolves the detection options; `None` for other tasks and for outputs of an unknown layout.
     ///
     /// # Errors
     /// Malformed options, or anchors that don't fit the outputs.
@@ -95,7 +97,7 @@ impl Detector {
         Ok(Some(Self { layout, confidence, iou }))
     }
 
-    /// Names of the outputs that are read.
+    /// Names of the outputs that hold boxes.
     pub(crate) fn outputs(&self) -> Vec<&str> {
         match &self.layout {
             Layout::Anchors(heads) => heads.iter().map(|head| head.output.as_str()).collect(),
@@ -121,7 +123,7 @@ fn table(port: &Port, output: &OutputSpec) -> Option<Layout> {
     }
 }
 
-/// The heads that `anchors` names, checked against the graph.
+/// Checks the heads of the option `anchors` against the graph.
 fn heads(graph: &Graph, anchors: Vec<AnchorHead>, classes: usize) -> Result<Vec<AnchorHead>, String> {
     for AnchorHead { output, anchors } in &anchors {
         let Some(port) = graph.outputs.iter().find(|port| port.name == *output) else {
@@ -144,7 +146,7 @@ fn heads(graph: &Graph, anchors: Vec<AnchorHead>, classes: usize) -> Result<Vec<
     Ok(anchors)
 }
 
-/// Reads `{"output": [[width, height], …], …}`, which OPTIONS have as text.
+/// Reads `{"output": [[width, height], …], …}`, which is text in OPTIONS.
 fn anchors(value: &Value) -> Result<Vec<AnchorHead>, String> {
     const FORM: &str = r#"is not a map such as {"head": [[81, 82], [135, 169]]}"#;
     let heads = match value {
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_columns_are_told_by_the_labels_or_by_length() -> TestResult {
+    fn rows_and_columns_are_distinguished_by_labels_or_length() -> TestResult {
         let output = || "boxes".to_owned();
         assert_eq!(layout("b,8,8", &[LABELS])?, Some(Layout::Rows { output: output() }));
         assert_eq!(layout("b,7,8400", &[LABELS])?, Some(Layout::Columns { output: output() }));
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn anchors_make_heads_of_grids() -> TestResult {
+    fn anchors_option_gives_grid_heads() -> TestResult {
         let folder = detector(&[("coarse", "b,16,2,2"), ("fine", "b,8,4,4")])?;
         let anchors = r#"{"coarse": [[8, 8], [16, 16]], "fine": [[4, 4]]}"#;
         let options = [("task", "object-detection"), ("anchors", anchors), LABELS, ("iou", "0.5")];
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() -> TestResult {
+    fn invalid_anchors_are_rejected() -> TestResult {
         let folder = detector(&[("head", "b,16,2,2")])?;
         let error =
             |options: &[_]| folder.error(&[&[("task", "object-detection"), LABELS], options].concat());

@@ -1,4 +1,4 @@
-//! Object detection: the layouts in which outputs hold boxes, and the boxes in them.
+//! Object detection: the layouts of boxes in outputs, and decoding the boxes.
 
 mod boxes;
 mod layout;

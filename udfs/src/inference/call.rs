@@ -1,4 +1,4 @@
-//! Calls: what is asked of which model, read from the arguments that are literals.
+//! Calls of inference functions: the request and the model, read from the literal arguments.
 
 use std::ops::Range;
 
@@ -6,26 +6,26 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 
 use super::signatures;
 
-/// What a call asks of a model.
+/// What a call requests from a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
 pub enum Request {
     /// The most probable class of an image.
     Classify,
     /// The most probable classes of an image.
     ClassifyTopK {
-        /// How many, at least 1.
+        /// Number of classes, at least 1.
         k: usize,
     },
     /// An image as a vector.
     Embed,
     /// The objects in an image.
     Detect,
-    /// Whatever a model gives.
+    /// All outputs of a model.
     Predict,
 }
 
 impl Request {
-    /// How the function is called: the start of every error about a call.
+    /// The function's signature, which starts every error about a call.
     #[must_use]
     pub fn signature(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Request {
         }
     }
 
-    /// Writes a call as SQL has it, from the texts of its inputs.
+    /// Formats a call as SQL, from the texts of its inputs.
     #[must_use]
     pub fn display(self, inputs: &[String], model: &str) -> String {
         let inputs = inputs.join(", ");
@@ -54,30 +54,30 @@ impl Request {
 /// A request to a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// What is asked.
+    /// What is requested.
     pub request: Request,
     /// Name of the model.
     pub model: String,
 }
 
-/// A call, and which of its arguments are what the model looks at.
+/// A call, and the positions of the arguments that are inputs of the model.
 #[derive(Debug)]
 pub(crate) struct ReadCall {
     pub(crate) call: Call,
     pub(crate) inputs: Range<usize>,
 }
 
-/// The arguments of a call, of which only literals are known while a query is planned.
+/// The arguments of a call; only literals are known during planning.
 #[derive(Debug)]
 pub(crate) struct Arguments<'a> {
     pub(crate) signature: &'static str,
-    /// Those that are literals.
+    /// One per argument; `None` if it is not a literal.
     pub(crate) literals: Vec<Option<&'a ScalarValue>>,
     pub(crate) default_model: &'a str,
 }
 
 impl Arguments<'_> {
-    /// A call on an image: the first argument. The model is at `position`, if it is given.
+    /// Reads a call on an image, which is the first argument. The optional model is at `position`.
     pub(crate) fn image_call(&self, request: Request, position: usize) -> Result<ReadCall> {
         let count = self.literals.len();
         if count < position || count > position + 1 {
@@ -88,7 +88,7 @@ impl Arguments<'_> {
         Ok(ReadCall { call: Call { request, model }, inputs: 0..1 })
     }
 
-    /// The name of a model; NULL stands for the default.
+    /// Reads the name of a model; NULL means the default.
     pub(crate) fn model(&self, position: usize) -> Result<String> {
         let Some(literal) = self.literals[position] else {
             return plan_err!(

@@ -9,15 +9,15 @@ use super::call::Request;
 use super::function::{Function, SECTION};
 use super::signatures::CLASSIFY as SIGNATURE;
 
-/// Fields of what `classify` returns; every one is nullable.
+/// Fields of the struct that `classify` returns, all nullable.
 ///
-/// | field | type | holds |
+/// | field | type | value |
 /// |---|---|---|
-/// | `label` | Utf8 | name of the class, NULL when the row failed |
+/// | `label` | Utf8 | name of the class, NULL if the row failed |
 /// | `class` | Int32 | number of the class in the model's output, from 0 |
 /// | `confidence` | Float32 | probability of the class, 0 to 1 |
 /// | `model` | Utf8 | name of the model that made the prediction |
-/// | `error` | Utf8 | why the row failed, NULL when it did not |
+/// | `error` | Utf8 | why the row failed, otherwise NULL |
 #[must_use]
 pub fn classification_fields() -> &'static Fields {
     static FIELDS: LazyLock<Fields> = LazyLock::new(|| {

@@ -10,9 +10,9 @@ use super::call::{Arguments, ReadCall, Request};
 use super::function::{Function, SECTION};
 use super::signatures::CLASSIFY_TOP_K as SIGNATURE;
 
-/// Fields of each class that `classify_top_k` returns, as those of [`classify`](crate::classification_fields).
+/// Fields of each class that `classify_top_k` returns, like those of [`classify`](crate::classification_fields).
 ///
-/// | field | type | holds |
+/// | field | type | value |
 /// |---|---|---|
 /// | `label` | Utf8 | name of the class |
 /// | `class` | Int32 | number of the class in the model's output, from 0 |
@@ -60,14 +60,14 @@ fn read(arguments: &Arguments<'_>) -> Result<ReadCall> {
     let Some(k) = arguments.literals.get(1) else {
         return arguments.image_call(Request::ClassifyTopK { k: 1 }, 2);
     };
-    let Some(k) = k.and_then(whole) else {
+    let Some(k) = k.and_then(positive_integer) else {
         return plan_err!("{SIGNATURE}: k must be a whole number from 1, a literal such as 5");
     };
     arguments.image_call(Request::ClassifyTopK { k }, 2)
 }
 
-/// A literal's value, if that is a whole number above 0.
-fn whole(literal: &ScalarValue) -> Option<usize> {
+/// A literal's value, if it is a whole number above 0.
+fn positive_integer(literal: &ScalarValue) -> Option<usize> {
     if !literal.data_type().is_integer() {
         return None;
     }

@@ -9,8 +9,8 @@ use super::call::Request;
 use super::function::{Function, SECTION};
 use super::signatures::DETECT as SIGNATURE;
 
-/// Fields of a box: Float32, in pixels of the image at full size as it is displayed. `x0`, `y0` is the corner at the
-/// top left, `x1`, `y1` the one at the bottom right.
+/// Fields of a box: Float32, in pixels of the full-size image as displayed. `x0`, `y0` is the top left corner, `x1`,
+/// `y1` the bottom right.
 #[must_use]
 pub fn box_fields() -> &'static Fields {
     static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
@@ -21,12 +21,12 @@ pub fn box_fields() -> &'static Fields {
 
 /// Fields of each object that `detect` returns.
 ///
-/// | field | type | holds |
+/// | field | type | value |
 /// |---|---|---|
 /// | `label` | Utf8 | name of the class |
 /// | `class` | Int32 | number of the class, from 0 |
-/// | `confidence` | Float32 | probability that there is such an object, 0 to 1 |
-/// | `box` | Struct | where it is: see [`box_fields`] |
+/// | `confidence` | Float32 | probability of the object, 0 to 1 |
+/// | `box` | Struct | position, see [`box_fields`] |
 #[must_use]
 pub fn detection_fields() -> &'static Fields {
     static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
@@ -40,7 +40,7 @@ pub fn detection_fields() -> &'static Fields {
     &FIELDS
 }
 
-/// `List<Struct<label, class, confidence, box>>`, surest first: see [`detection_fields`].
+/// `List<Struct<label, class, confidence, box>>`, by descending confidence: see [`detection_fields`].
 #[must_use]
 pub fn detections_type() -> DataType {
     let object = DataType::Struct(detection_fields().clone());

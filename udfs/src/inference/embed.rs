@@ -1,4 +1,4 @@
-//! `embed(image [, model])`: an image as a vector.
+//! `embed(image [, model])`: the embedding of an image.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +9,7 @@ use super::call::Request;
 use super::function::{Function, SECTION};
 use super::signatures::EMBED as SIGNATURE;
 
-/// `FixedSizeList<Float32, dimensions>`; NULL is the whole vector or nothing.
+/// `FixedSizeList<Float32, dimensions>`; either the whole vector is NULL or no element.
 #[must_use]
 pub fn embedding_type(dimensions: i32) -> DataType {
     DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Float32, true)), dimensions)

@@ -1,4 +1,4 @@
-//! What makes one inference function different from another.
+//! The definition of an inference function.
 
 use std::sync::LazyLock;
 
@@ -8,21 +8,21 @@ use datafusion::logical_expr::{DocSection, Documentation, TypeSignatureClass};
 
 use super::call::{Arguments, ReadCall};
 
-/// Where the documentation lists the functions.
+/// Section of the functions in the documentation.
 pub(crate) const SECTION: DocSection =
     DocSection { include: true, label: "Inference Functions", description: None };
 
-/// What makes one inference function different from another.
+/// The definition of an inference function.
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
-    /// How it is called: the start of every error.
+    /// Starts every error message.
     pub(crate) signature: &'static str,
-    /// Types of a call's arguments, for `SHOW FUNCTIONS`.
+    /// Argument types of an example call, for `SHOW FUNCTIONS`.
     pub(crate) example: fn() -> Vec<TypeSignatureClass>,
-    /// Type of the prediction as far as it is known without a model, for `SHOW FUNCTIONS`.
+    /// Type of the prediction, if known without a model, for `SHOW FUNCTIONS`.
     pub(crate) example_type: fn() -> Option<DataType>,
-    /// Reads a call's literals.
+    /// Reads the literals of a call.
     pub(crate) read: fn(&Arguments<'_>) -> Result<ReadCall>,
     pub(crate) documentation: LazyLock<Documentation>,
 }

@@ -1,4 +1,4 @@
-//! The marker: what all inference functions have in common as DataFusion sees them.
+//! The marker: the scalar UDF behind every inference function.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use crate::signature::{arguments, listed_signature};
 
 static FUNCTIONS: [&Function; 5] = [&CLASSIFY, &CLASSIFY_TOP_K, &EMBED, &DETECT, &PREDICT];
 
-/// An inference function of SQL.
+/// A SQL inference function.
 ///
-/// It is declared volatile, although a model gives equal predictions for equal images: DataFusion evaluates anything
-/// else on literals while it plans, and planning must never run a model. The engine removes the calls from the
-/// plan before volatility could cost anything.
+/// It is declared volatile, although a model gives equal predictions for equal images: otherwise DataFusion would
+/// evaluate calls on literals during planning, and planning must never run a model. The engine replaces the calls in the
+/// plan before volatility prevents any optimisation.
 ///
-/// The prediction's type may depend on the model, and so on the default model of a call that names none. DataFusion doesn't
-/// show the session's settings to a function that is asked for its type; it makes the function anew for each change of
-/// them.
+/// The prediction's type may depend on the model, and thus on the default model of a call that names none. DataFusion
+/// does not pass the session's settings when it requests the type, so it recreates the function when they change; see
+/// `with_updated_config`.
 #[derive(Debug, Clone)]
 pub struct Inference {
     function: &'static Function,
@@ -42,7 +42,7 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// All functions over the models of a session with such settings.
+    /// All functions over `models`, for a session with the settings `config`.
     #[must_use]
     pub fn functions(models: &Arc<dyn Models>, config: &ConfigOptions) -> Vec<ScalarUDF> {
         let function = |function: &&'static Function| Self {
@@ -54,7 +54,7 @@ impl Inference {
         FUNCTIONS.iter().map(function).map(ScalarUDF::new_from_impl).collect()
     }
 
-    /// What a call with such arguments asks, and the arguments that it asks it of.
+    /// Reads a call with these arguments; also returns the arguments that are inputs of the model.
     ///
     /// # Errors
     /// Arguments that the function does not take.
@@ -76,8 +76,8 @@ impl Inference {
         self.models.prediction_type(&call, &inputs)
     }
 
-    /// The type for a call without literals, such as `SHOW FUNCTIONS` makes up. A query with such a call gets no further
-    /// than the extraction of its calls, which says what is wrong.
+    /// The type for an example call without literals, as made by `SHOW FUNCTIONS`. A query with such a call fails later,
+    /// when its calls are extracted.
     fn example_type(&self, args: &ReturnFieldArgs<'_>) -> Option<DataType> {
         let types: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let is_example = args.scalar_arguments.iter().all(Option::is_none)
@@ -122,8 +122,8 @@ impl ScalarUDFImpl for Inference {
         &self.signature
     }
 
-    /// Decodes dictionaries, and refuses nothing: DataFusion would wrap what is said here, but not what is said of the
-    /// result's type.
+    /// Decodes dictionaries, and accepts everything: DataFusion wraps errors from here, but not those from
+    /// `return_field_from_args`.
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         Ok(arg_types.iter().map(|data_type| decoded_image_type(data_type).clone()).collect())
     }

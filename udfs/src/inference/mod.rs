@@ -1,4 +1,4 @@
-//! Inference functions: markers that type-check in every clause, one function a file.
+//! Inference functions: markers that type-check in every clause, one function per file.
 
 mod call;
 mod classify;

@@ -9,24 +9,24 @@ use datafusion::config::ConfigOptions;
 
 use super::call::Call;
 
-/// The models of a session, as far as a function needs them.
+/// The models of a session, as used by the functions.
 pub trait Models: Debug + Send + Sync {
     /// Name of the model for calls that name none.
     fn default_model(&self, config: &ConfigOptions) -> String;
 
-    /// Type of the predictions of `call` on inputs of such types. Looks at the model's specification and loads nothing.
+    /// Type of the predictions of `call` on inputs of these types. Reads only the model's specification.
     ///
     /// # Errors
-    /// An unknown model, or one that can't serve the request, or not on such inputs.
+    /// An unknown model, or one that does not support the request or the inputs.
     fn prediction_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType>;
 
-    /// Makes the predictions of `call` at once, on the calling thread.
+    /// Computes the predictions of `call`, on the calling thread.
     ///
-    /// `inputs` are of equal length and of types that [`Self::prediction_type`] took. The result has one row for each of
-    /// theirs, of the type that it gave.
+    /// `inputs` have equal lengths and types accepted by [`Self::prediction_type`]. The result has one row per input row,
+    /// of the type returned there.
     ///
     /// # Errors
-    /// An unknown model, or one that can't be loaded. A single image that can't be decoded is no error unless the
-    /// session says so: its row says why, or is NULL.
+    /// An unknown model, or one that can't be loaded. An image that can't be decoded is an error only if the
+    /// session is configured so; otherwise its row holds the reason or is NULL.
     fn predict(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef>;
 }

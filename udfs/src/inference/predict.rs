@@ -1,4 +1,4 @@
-//! `predict(model, input, …)`: whatever a model gives.
+//! `predict(model, input, …)`: all outputs of a model.
 
 use std::sync::LazyLock;
 

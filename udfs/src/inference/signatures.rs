@@ -1,4 +1,4 @@
-//! How each inference function is called: the start of every error about a call.
+//! Signatures of the inference functions, which start every error about a call.
 
 pub(crate) const CLASSIFY: &str = "classify(image [, model])";
 pub(crate) const CLASSIFY_TOP_K: &str = "classify_top_k(image, k [, model])";

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 
-/// An argument of a call, kept alive while its rows are looked at.
+/// An argument of a call, kept alive while its rows are read.
 #[derive(Debug)]
 pub(crate) struct Operand {
     array: ArrayRef,
@@ -23,7 +23,7 @@ impl Operand {
         })
     }
 
-    /// Its rows; an error if it holds no vectors, which planning rules out.
+    /// Its rows; an error if it holds no vectors, which planning prevents.
     pub(crate) fn vectors(&self) -> Result<Vectors<'_>> {
         let (values, layout) = match self.array.data_type() {
             DataType::List(_) => {
@@ -35,7 +35,7 @@ impl Operand {
                 (list.values(), Layout::LargeOffsets(list.value_offsets()))
             }
             DataType::FixedSizeList(_, length) => {
-                // Arrow refuses negative lengths.
+                // Arrow rejects negative lengths.
                 let length = usize::try_from(*length).unwrap_or(0);
                 (self.array.as_fixed_size_list().values(), Layout::Fixed(length))
             }
@@ -53,20 +53,20 @@ impl Operand {
     }
 }
 
-/// Rows of either precision.
+/// Rows of Float32 or Float64.
 #[derive(Debug)]
 pub(crate) enum Vectors<'a> {
     F32(Rows<'a, Float32Type>),
     F64(Rows<'a, Float64Type>),
 }
 
-/// Vectors as slices of the array that holds all their elements.
+/// Vectors as slices of one array with all elements.
 #[derive(Debug)]
 pub(crate) struct Rows<'a, T: ArrowPrimitiveType> {
     values: &'a PrimitiveArray<T>,
     layout: Layout<'a>,
     nulls: Option<&'a NullBuffer>,
-    /// Whether the one vector stands for every row.
+    /// Whether there is one vector, used for every row.
     is_scalar: bool,
 }
 
@@ -86,7 +86,7 @@ impl<'a, T: ArrowPrimitiveType> Rows<'a, T> {
     }
 }
 
-/// Where each vector lies among the elements.
+/// Position of each vector in the elements.
 #[derive(Debug)]
 enum Layout<'a> {
     Offsets(&'a [i32]),

@@ -1,4 +1,4 @@
-//! `cosine_similarity(a, b)`: how alike two embeddings are.
+//! `cosine_similarity(a, b)`: the similarity of two embeddings.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::vector_function::{Kernel, VectorFunction, documentation, sum_of};
 
 /// The function `cosine_similarity(a, b)`: `Σ aᵢbᵢ / √(Σ aᵢ² · Σ bᵢ²)`, from -1 to 1.
 ///
-/// DataFusion's `cosine_distance` is one minus this, up to rounding, and like it NULL for a vector of zeros.
+/// DataFusion's `cosine_distance` is one minus this, up to rounding. Both are NULL for a vector of zeros.
 pub type CosineSimilarity = VectorFunction<Cosine>;
 
 /// The kernel of [`CosineSimilarity`].
@@ -20,9 +20,9 @@ impl Kernel for Cosine {
     const SIGNATURE: &'static str = "cosine_similarity(a, b)";
 
     fn measure<A: Into<f64> + Copy, B: Into<f64> + Copy>(a: &[A], b: &[B]) -> Option<f64> {
-        // One root of the product, not two: equal vectors then give 1 exactly.
+        // A single root of the product, so that equal vectors give exactly 1.
         let lengths = (sum_of(a, a, |x, y| x * y) * sum_of(b, b, |x, y| x * y)).sqrt();
-        // Rounding may lead a hair beyond 1, which is the cosine of nothing.
+        // Rounding may give slightly more than 1, which is not a valid cosine.
         (lengths != 0.0).then(|| (sum_of(a, b, |x, y| x * y) / lengths).clamp(-1.0, 1.0))
     }
 

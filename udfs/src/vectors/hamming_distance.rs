@@ -1,4 +1,4 @@
-//! `hamming_distance(a, b)`: how many bits of two hashes differ.
+//! `hamming_distance(a, b)`: the number of bits in which two hashes differ.
 
 use std::sync::{Arc, LazyLock};
 
@@ -41,7 +41,7 @@ impl ScalarUDFImpl for HammingDistance {
         &self.signature
     }
 
-    /// Leaves the casts to the evaluation, which also meets NULLs without a type.
+    /// Leaves the casts to the evaluation, which also handles untyped NULLs.
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         Ok(arg_types.to_vec())
     }

@@ -1,4 +1,4 @@
-//! `l2_distance(a, b)`: how far apart two embeddings are.
+//! `l2_distance(a, b)`: the distance of two embeddings.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::vector_function::{Kernel, VectorFunction, documentation, sum_of};
 
 /// The function `l2_distance(a, b)`: the Euclidean distance `√Σ (aᵢ - bᵢ)²`.
 ///
-/// DataFusion has it as `array_distance`, which casts and expands its arguments.
+/// DataFusion's equivalent is `array_distance`, which casts and expands its arguments.
 pub type L2Distance = VectorFunction<L2>;
 
 /// The kernel of [`L2Distance`].

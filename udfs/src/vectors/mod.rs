@@ -1,4 +1,4 @@
-//! Functions on vectors and hashes, one a file: evaluated where they stand, without a model.
+//! Functions on vectors and hashes, one per file: evaluated in place, without a model.
 
 mod columns;
 mod cosine_similarity;

@@ -1,4 +1,4 @@
-//! What the functions of two vectors share: types, rows without copies, and the sum they all are.
+//! Shared code of the functions of two vectors: types, zero-copy rows, and the sum they are computed from.
 //!
 //! ```text
 //!  List | LargeList | FixedSizeList   of Float32 | Float64        a column, or one vector for all rows
@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Nothing is cast or expanded: Float32 is widened in registers, and a literal stays one vector. Only lists of other
-//! numbers are cast, to Float64, by DataFusion. Rules for every function:
+//! number types are cast, to Float64, by DataFusion. Rules for every function:
 //!
 //! - a NULL vector, or one with a NULL element, gives NULL;
 //! - vectors of different lengths are an error that names both lengths;
-//! - sums are of Float64, so their error does not grow with Float32's.
+//! - sums are computed in Float64, so Float32 rounding does not accumulate.
 
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
@@ -28,17 +28,17 @@ use datafusion::logical_expr::{
 use super::columns::{Operand, Rows, Vectors};
 use crate::signature::listed_signature;
 
-/// Section of the documentation that the functions stand in.
+/// Section of the functions in the documentation.
 const SECTION: &str = "Vector Functions";
 
-/// Accumulators of a sum: as many as two vector registers of eight doubles, so that additions overlap.
+/// Accumulators of a sum: the doubles in two vector registers of eight, so that additions overlap.
 const LANES: usize = 16;
 
-/// What sets one function of two vectors apart from another.
+/// The definition of a function of two vectors.
 pub trait Kernel: Debug + Default + Eq + Hash + Send + Sync + 'static {
     /// Name of the function in SQL.
     const NAME: &'static str;
-    /// How it is called; every error starts with it.
+    /// The function's signature, which starts every error.
     const SIGNATURE: &'static str;
 
     /// The result for two vectors of equal length, or `None` for NULL.
@@ -49,11 +49,11 @@ pub trait Kernel: Debug + Default + Eq + Hash + Send + Sync + 'static {
         &[]
     }
 
-    /// What `SHOW FUNCTIONS` prints.
+    /// The documentation that `SHOW FUNCTIONS` prints.
     fn documentation() -> &'static Documentation;
 }
 
-/// `Σ term(aᵢ, bᵢ)`; elements beyond the shorter slice are left out.
+/// `Σ term(aᵢ, bᵢ)`; elements beyond the shorter slice are ignored.
 pub(crate) fn sum_of<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     a: &[A],
     b: &[B],
@@ -71,7 +71,7 @@ pub(crate) fn sum_of<A: Into<f64> + Copy, B: Into<f64> + Copy>(
     lanes.iter().sum::<f64>() + rest
 }
 
-/// The documentation of a function of two vectors.
+/// Builds the documentation of a function of two vectors.
 pub(crate) fn documentation(description: &str, signature: &str, sql_example: &str) -> Documentation {
     let section = DocSection { include: true, label: SECTION, description: None };
     Documentation::builder(section, description, signature)
@@ -171,7 +171,7 @@ impl<K: Kernel> ScalarUDFImpl for VectorFunction<K> {
     }
 }
 
-/// The type an argument is cast to: itself if it is a vector already, a list of Float64 if it holds other numbers.
+/// The type an argument is cast to: its own type if it is a vector, a list of Float64 if it holds other numbers.
 fn coerced(data_type: &DataType) -> DataType {
     match data_type {
         vector if is_vector(vector) => vector.clone(),
@@ -196,7 +196,7 @@ fn is_number(element: &Field) -> bool {
     element.data_type().is_numeric() || element.data_type().is_null()
 }
 
-/// `K` of each row.
+/// Applies `K` to each row.
 fn measure<K: Kernel, A: ArrowPrimitiveType, B: ArrowPrimitiveType>(
     a: &Rows<'_, A>,
     b: &Rows<'_, B>,
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_take_every_element_once() {
+    fn sums_include_every_element_once() {
         for length in [0, 1, LANES - 1, LANES, LANES + 1, 3 * LANES + 5] {
             let ones = vec![1_f32; length];
             let numbers: Vec<f64> = (0..length).map(|number| number as f64).collect();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_float32_are_as_exact_as_float64() {
+    fn float32_sums_have_float64_precision() {
         // In Float32, 2^24 + 1 is 2^24.
         let large = [16_777_216_f32, 1.0, 1.0, 1.0];
         assert_eq!(sum_of(&large, &[1_f32; 4], |a, b| a * b), 16_777_219.0);
