@@ -114,8 +114,8 @@ fn classes(settings: &Settings<'_>, task: &Task, port: &Port, labels: &FoundLabe
     }
 }
 
-/// Resolves the activation: by default a softmax for classifiers, unless the graph ends in a softmax or sigmoid. After a
-/// LogSoftmax, the default softmax gives the probabilities.
+/// Resolves the activation: by default a softmax for classifiers, unless the graph ends in a softmax or sigmoid. After
+/// a LogSoftmax, the default softmax gives the probabilities.
 fn activation(settings: &mut Settings<'_>, graph: &Graph, task: &Task, output: &str) -> Result<Activation> {
     let has_scores = matches!(graph.ends_in(output), Some("Softmax" | "Sigmoid"));
     let (automatic, source) = match task {
@@ -189,8 +189,9 @@ mod tests {
 
     #[test]
     fn activation_depends_on_the_last_operator() -> Result<(), String> {
-        let activation =
-            |operator, options: &[_]| resolve(&classifier(operator), options, 0).map(|(_, out)| out.activation);
+        let activation = |operator, options: &[_]| {
+            resolve(&classifier(operator), options, 0).map(|(_, out)| out.activation)
+        };
         assert_eq!(activation("Gemm", &[])?, Activation::Softmax);
         assert_eq!(activation("LogSoftmax", &[])?, Activation::Softmax);
         assert_eq!(activation("Softmax", &[("activation", "Auto")])?, Activation::None);

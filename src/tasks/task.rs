@@ -31,8 +31,8 @@ pub enum Task {
 impl Task {
     const NAMED: [Self; 3] = [Self::ImageClassification, Self::FeatureExtraction, Self::ObjectDetection];
 
-    /// Names at least this similar (0 to 1) to a named task count as typos rather than other tasks: two letters in twenty
-    /// may differ, whereas `text-classification` scores 0.75 against `image-classification`.
+    /// Names at least this similar (0 to 1) to a named task count as typos rather than other tasks: two letters in
+    /// twenty may differ, whereas `text-classification` scores 0.75 against `image-classification`.
     const TYPO: f64 = 0.85;
 }
 
@@ -66,8 +66,8 @@ impl FromStr for Task {
 }
 
 impl Task {
-    /// Resolves the task. By default, a graph with an image input and an output of class scores is a classifier, and one
-    /// without an image is for `predict`.
+    /// Resolves the task. By default, a graph with an image input and an output of class scores is a classifier, and
+    /// one without an image is for `predict`.
     ///
     /// # Errors
     /// If there is no default, or the task needs an image and the graph takes none.

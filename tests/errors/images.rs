@@ -1,4 +1,4 @@
-//! Images that are missing, damaged, or something else: they cost their own row and no other.
+//! Missing and invalid images: each gives an error in its own row and does not affect other rows.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::photos;
 use crate::support::process::{Outcome, run_in, seequel, start};
 
-/// Two photos, a file that is no image by name, and images that can't be decoded.
+/// Two photos, a file without an image extension, and images that can't be decoded.
 fn odd_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
@@ -27,7 +27,7 @@ fn odd_folder() -> TempDir {
     folder
 }
 
-/// A PNG of 8-bit RGB that ends behind its header: signature and IHDR as the specification has them.
+/// A PNG of 8-bit RGB that ends after its header: the signature and IHDR of the specification.
 fn header_of_png(width: u32, height: u32) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(width.to_be_bytes());
@@ -55,7 +55,7 @@ fn csv(folder: &Path, sql: &str) -> Outcome {
 const EACH: &str = "SELECT regexp_replace(path, '.*/', '') AS file, p['label'] AS label, p['error'] AS error";
 
 #[test]
-fn a_row_that_fails_says_why_and_its_neighbours_are_classified() {
+fn failed_rows_have_an_error_and_the_others_are_classified() {
     let folder = odd_folder();
     let sql = format!("{EACH} FROM (SELECT path, classify(image) AS p FROM read_images('.')) ORDER BY file");
     insta::assert_snapshot!(csv(folder.path(), &sql).stdout(), @r#"
@@ -71,7 +71,7 @@ fn a_row_that_fails_says_why_and_its_neighbours_are_classified() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_a_row_with_an_error() {
+fn unreadable_file_yields_a_row_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(photos().join("lion.jpg"), folder.path().join("lion.jpg")).unwrap();
     fs::File::create(folder.path().join("large.jpg")).unwrap().set_len(300 << 20).unwrap();
@@ -93,7 +93,7 @@ fn a_file_that_cannot_be_read_is_a_row_with_an_error() {
 }
 
 #[test]
-fn a_pattern_means_what_it_matches_whatever_it_is() {
+fn patterns_match_files_that_are_not_images() {
     let folder = odd_folder();
     let sql =
         format!("{EACH} FROM (SELECT path, classify(image) AS p FROM read_images('[ln]*')) ORDER BY file");
@@ -105,7 +105,7 @@ fn a_pattern_means_what_it_matches_whatever_it_is() {
 }
 
 #[test]
-fn functions_of_images_give_null_and_log_why() {
+fn image_functions_return_null_and_log_the_reason() {
     let folder = odd_folder();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, thumbnail(image, 20) IS NULL AS failed,
                       image_info(image)['error'] AS error FROM read_images('.') ORDER BY file";
@@ -125,7 +125,7 @@ fn functions_of_images_give_null_and_log_why() {
 }
 
 #[test]
-fn branches_and_lambdas_keep_errors_to_their_rows_too() {
+fn errors_in_case_branches_affect_only_their_rows() {
     let folder = odd_folder();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file,
                       CASE WHEN size > 0 THEN classify(image)['error'] ELSE 'nothing to read' END IS NULL AS well
@@ -138,7 +138,7 @@ fn branches_and_lambdas_keep_errors_to_their_rows_too() {
 }
 
 #[test]
-fn on_request_the_first_error_ends_the_query_and_names_the_file() {
+fn on_error_fail_ends_the_query_and_names_the_file() {
     let folder = odd_folder();
     let fail = "SET inference.on_error = 'fail'; SELECT path, classify(image)['label'] AS l FROM";
     let well = csv(
@@ -155,9 +155,9 @@ fn on_request_the_first_error_ends_the_query_and_names_the_file() {
     assert!(error.contains("/empty.jpg: empty file"), "{error}");
 }
 
-/// The file is named even where the query does not ask for it.
+/// The error names the file even if the query does not select its path.
 #[test]
-fn the_error_is_named_by_its_file_whatever_the_query_selects() {
+fn error_names_the_file_if_path_is_not_selected() {
     let folder = odd_folder();
     let sql = "SET inference.on_error = 'fail'; SELECT classify(image)['label'] AS l FROM 'text.jpg'";
     let error = csv(folder.path(), sql).error();
@@ -167,9 +167,9 @@ fn the_error_is_named_by_its_file_whatever_the_query_selects() {
 /// 50,000 × 50,000 pixels of RGB would be 7.5 GB.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_huge_image_is_refused_before_memory_is_taken_for_it() {
+fn huge_image_is_rejected_before_memory_is_allocated() {
     let folder = odd_folder();
-    // the series fills the pipe, so that the process is still there when it is looked at
+    // the series fills the pipe, so that the process is still running when its memory is read
     let sql = "SELECT classify(image)['error'] AS error FROM 'huge.png'; SELECT * FROM generate_series(1, 10000000)";
     let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
     let (mut child, _watchdog) = start(&mut command, Stdio::null());
@@ -190,7 +190,7 @@ fn a_huge_image_is_refused_before_memory_is_taken_for_it() {
 }
 
 #[test]
-fn the_limit_on_pixels_is_a_setting() {
+fn pixel_limit_is_a_setting() {
     let sql = "SET inference.max_image_pixels = 65536; -- 256 × 256
                SELECT regexp_replace(path, '.*/', '') AS file, classify(image)['error'] AS error
                FROM read_images('.') WHERE path LIKE '%/lion.jpg' OR path LIKE '%/tower.jpg' ORDER BY file";
@@ -202,7 +202,7 @@ fn the_limit_on_pixels_is_a_setting() {
 }
 
 #[test]
-fn a_header_that_can_t_be_read_leaves_its_columns_null() {
+fn columns_of_an_unreadable_header_are_null() {
     let folder = odd_folder();
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, width, height, format FROM read_images('.') ORDER BY file";
     insta::assert_snapshot!(csv(folder.path(), sql).stdout(), @r"
@@ -218,7 +218,7 @@ fn a_header_that_can_t_be_read_leaves_its_columns_null() {
 }
 
 #[test]
-fn a_folder_that_is_missing() {
+fn missing_folder() {
     let folder = tempfile::tempdir().unwrap();
     let expected = "Error: images 'no/photos/': there is no such file or folder\n";
     for sql in [
@@ -232,7 +232,7 @@ fn a_folder_that_is_missing() {
 }
 
 #[test]
-fn a_folder_that_is_empty_has_no_rows() {
+fn empty_folder_has_no_rows() {
     let folder = tempfile::tempdir().unwrap();
     let sql = "CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION '.';
                SELECT path, classify(image) FROM t; SELECT count(*) AS n, count(classify(image)) AS predictions FROM t;
@@ -240,9 +240,9 @@ fn a_folder_that_is_empty_has_no_rows() {
     assert_eq!(csv(folder.path(), sql).stdout(), "path,classify(t.image)\nn,predictions\n0,0\npath\n");
 }
 
-/// A sparse file: it takes no room on the disk.
+/// The file is sparse and takes no space on disk.
 #[test]
-fn a_file_that_is_too_large_is_not_read() {
+fn too_large_file_is_not_read() {
     let folder = odd_folder();
     let large = fs::File::create(folder.path().join("large.jpg")).unwrap();
     large.set_len(300 << 20).unwrap();
@@ -259,7 +259,7 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
-fn the_log_names_rows_without_a_prediction() {
+fn log_names_rows_without_a_prediction() {
     let folder = odd_folder();
     fs::write(folder.path().join("fake.jpg"), "text").unwrap();
     for call in ["embed(image)", "classify_top_k(image, 2)", "predict('efficientnet_lite0', image)"] {
@@ -270,10 +270,10 @@ fn the_log_names_rows_without_a_prediction() {
     }
 }
 
-/// A folder as years leave it behind: what can't be listed costs itself, and is told of once.
+/// Entries that can't be listed are skipped and reported in one warning.
 #[test]
 #[cfg(target_os = "linux")]
-fn odd_entries_of_a_folder_cost_no_photo() {
+fn invalid_folder_entries_are_skipped() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -298,7 +298,7 @@ fn odd_entries_of_a_folder_cost_no_photo() {
     let sql = "SELECT regexp_replace(path, '.*/', '') AS file, classify(image)['label'] AS label FROM read_images('.') \
                ORDER BY file";
     let mut command = seequel(folder.path(), &["-q", "--format", "csv", "-c", sql]);
-    // Root may read what is locked, unless it gives that up.
+    // Root can read locked folders unless it drops the capability.
     if fs::read_dir(path("locked")).is_ok() {
         let mut without = Command::new("setpriv");
         without.args(["--bounding-set", "-dac_override,-dac_read_search"]);
@@ -325,7 +325,7 @@ fn odd_entries_of_a_folder_cost_no_photo() {
 }
 
 #[test]
-fn partition_columns_are_found_however_images_are_named() {
+fn partition_columns_are_found_for_every_kind_of_location() {
     let folder = tempfile::tempdir().unwrap();
     for label in ["cat", "dog"] {
         fs::create_dir(folder.path().join(format!("label={label}"))).unwrap();

@@ -1,4 +1,4 @@
-//! Memory that is short: work gets smaller or waits, and each row still gets its prediction.
+//! Memory limits: batches shrink or workers wait, and each row still gets its prediction.
 
 use std::fs::File;
 
@@ -8,7 +8,7 @@ use image::imageops::FilterType::Nearest;
 use crate::support::process::run_in;
 use crate::support::{folder_of, photos};
 
-/// Two of 24 megapixels, among photos of a few hundred kilobytes: as PNG it takes 144 MB while it is decoded.
+/// Two images of 24 megapixels among photos of a few hundred kilobytes: decoding the PNG takes 144 MB.
 #[test]
 fn huge_photos_among_small_ones_fit_into_256_megabytes() {
     let folder = folder_of(40);
@@ -26,7 +26,7 @@ fn huge_photos_among_small_ones_fit_into_256_megabytes() {
     ");
 }
 
-/// A row group is held in memory until it is complete, by who writes it and by who reads it.
+/// The writer and the reader hold a row group in memory until it is complete.
 #[test]
 fn photos_are_written_in_row_groups_of_some_megabytes() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Models that are not there, are something else, or are asked for what they can't do.
+//! Missing and invalid models, and options that don't fit them.
 
 use std::fs;
 
@@ -13,13 +13,13 @@ fn create(location: &str, options: &str) -> String {
 }
 
 #[test]
-fn an_unknown_model_is_named_with_those_there_are() {
+fn unknown_model_is_an_error_with_the_existing_ones() {
     let error = run(&["-c", "SELECT classify(image, 'nope') FROM read_images('photos')"]).error();
     insta::assert_snapshot!(error, @"Error: there is no model 'nope'; there are 'efficientnet_lite0', 'efficientnet_lite2', and CREATE MODEL makes more");
 }
 
 #[test]
-fn an_unknown_default_model_is_noticed_when_it_is_needed() {
+fn unknown_default_model_is_an_error_on_use() {
     let set = "SET inference.default_model = 'nope'";
     let outcome = run(&["-q", "--format", "csv", "-c", set, "SELECT 1 AS a", "SELECT classify(NULL)"]);
     assert_eq!(outcome.stdout, "a\n1\n");
@@ -28,7 +28,7 @@ fn an_unknown_default_model_is_noticed_when_it_is_needed() {
 }
 
 #[test]
-fn without_any_model_the_way_to_one_is_told() {
+fn missing_models_are_an_error_with_instructions() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = seequel(folder.path(), &["-c", "SELECT classify(NULL)"]);
     let error = Outcome::of(command.env("SEEQUEL_HOME", folder.path())).error();
@@ -36,28 +36,28 @@ fn without_any_model_the_way_to_one_is_told() {
 }
 
 #[test]
-fn a_file_that_is_missing() {
+fn missing_file() {
     insta::assert_snapshot!(create("no/model.onnx", ""), @"Error: model 'm': there is no file 'no/model.onnx'");
 }
 
 #[test]
-fn a_folder_without_a_model() {
+fn folder_without_a_model() {
     insta::assert_snapshot!(create("photos", ""), @"Error: model 'm': folder 'photos' has neither model.onnx nor onnx/model.onnx; name the file");
 }
 
 #[test]
-fn a_location_that_is_not_local() {
+fn unsupported_url() {
     insta::assert_snapshot!(create("s3://bucket/model.onnx", ""), @"Error: model 'm': 's3://bucket/model.onnx': models are read from local files, hf://organisation/repository/file and https://, not over s3://");
 }
 
 #[test]
-fn a_file_that_is_not_onnx() {
+fn file_that_is_not_onnx() {
     let error = create("photos/lion.jpg", "");
     assert!(error.contains("photos/lion.jpg' is not an ONNX file: "), "{error}");
 }
 
 #[test]
-fn an_empty_file_is_not_onnx() {
+fn empty_file_is_not_onnx() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("empty.onnx"), "").unwrap();
     let error = run_in(folder.path(), &["-c", "CREATE MODEL m FROM 'empty.onnx'"]).error();
@@ -65,7 +65,7 @@ fn an_empty_file_is_not_onnx() {
 }
 
 #[test]
-fn a_model_that_was_copied_in_part() {
+fn truncated_model() {
     let folder = tempfile::tempdir().unwrap();
     let whole = fs::read(home().join(LITE0)).unwrap();
     fs::write(folder.path().join("half.onnx"), &whole[..whole.len() / 2]).unwrap();
@@ -74,7 +74,7 @@ fn a_model_that_was_copied_in_part() {
 }
 
 #[test]
-fn labels_of_the_wrong_length() {
+fn wrong_number_of_labels() {
     insta::assert_snapshot!(
         create(LITE0, r#"OPTIONS (labels '["cat", "dog"]')"#),
         @"Error: model 'm': option 'labels': the list has 2 labels but output 'logits' has 1000 classes"
@@ -82,17 +82,17 @@ fn labels_of_the_wrong_length() {
 }
 
 #[test]
-fn a_file_of_labels_that_is_missing() {
+fn missing_labels_file() {
     insta::assert_snapshot!(create(LITE0, "OPTIONS (labels 'names.txt')"), @"Error: model 'm': option 'labels': there is no file 'names.txt'");
 }
 
 #[test]
-fn an_option_that_is_misspelt() {
+fn misspelt_option() {
     insta::assert_snapshot!(create(LITE0, "OPTIONS (lables 'labels.txt')"), @"Error: model 'm': option 'lables': there is no such option; did you mean 'labels'?");
 }
 
 #[test]
-fn an_option_that_means_nothing_lists_those_that_do() {
+fn unknown_option_lists_the_valid_ones() {
     let error = create(LITE0, "OPTIONS (colour 'blue')");
     assert!(
         error.contains("option 'colour': there is no such option; there are task, input_size, layout"),
@@ -101,44 +101,44 @@ fn an_option_that_means_nothing_lists_those_that_do() {
 }
 
 #[test]
-fn an_option_that_contradicts_the_graph() {
+fn option_that_contradicts_the_graph() {
     let error = create(LITE0, "OPTIONS (input_size '100')");
     assert!(error.contains("model 'm': option 'input_size': "), "{error}");
 }
 
 #[test]
-fn an_output_that_the_graph_has_not() {
+fn unknown_output() {
     let error = create(LITE0, "OPTIONS (output 'embedding')");
     assert!(error.contains("option 'output': ") && error.contains("logits"), "{error}");
 }
 
 #[test]
-fn a_digest_that_differs() {
+fn wrong_digest() {
     let error = create(LITE0, "OPTIONS (sha256 'abcd')");
     assert!(error.contains("option 'sha256': ") && error.contains(", not abcd"), "{error}");
 }
 
-/// The set-up's ONNX Runtime computes on processors.
+/// The set-up's ONNX Runtime has no GPU provider.
 #[test]
-fn a_device_that_is_not_to_be_had() {
+fn unavailable_device() {
     insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cuda:0')"), @"Error: model 'm': option 'device': 'cuda:0' is not available; the installed ONNX Runtime offers cpu");
 }
 
 #[test]
-fn a_name_that_is_taken() {
+fn name_that_is_taken() {
     let twice = format!("CREATE MODEL m FROM '{LITE0}'; CREATE MODEL m FROM '{LITE0}'");
     insta::assert_snapshot!(run(&["-q", "-c", &twice]).error(), @"Error: model 'm': there is one of that name; CREATE OR REPLACE MODEL replaces it");
 }
 
 #[test]
-fn dropping_what_is_not_there() {
+fn drop_of_an_unknown_model() {
     let error = run(&["-c", "DROP MODEL nope"]).error();
     assert!(error.contains("there is no model 'nope'; there are 'efficientnet_lite0'"), "{error}");
     run(&["-q", "-c", "DROP MODEL IF EXISTS nope"]).stdout();
 }
 
 #[test]
-fn a_view_over_a_model_that_was_dropped() {
+fn view_of_a_dropped_model() {
     let script =
         "CREATE VIEW v AS SELECT classify(image, 'efficientnet_lite2')['label'] AS l FROM 'photos/lion.jpg';
                   SELECT l FROM v; DROP MODEL efficientnet_lite2; SELECT l FROM v";
@@ -148,7 +148,7 @@ fn a_view_over_a_model_that_was_dropped() {
 }
 
 #[test]
-fn a_broken_model_of_the_set_up_says_so_and_spares_the_others() {
+fn broken_model_of_the_set_up_does_not_affect_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let models = folder.path().join("models");
     fs::create_dir_all(models.join("broken")).unwrap();

@@ -1,4 +1,4 @@
-//! ONNX Runtime that is missing, or is something else.
+//! Missing and invalid ONNX Runtime libraries.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::home;
 use crate::support::process::{Outcome, seequel};
 
-/// A home with the models of the set-up, and no library.
+/// A home with the set-up's models and no library.
 fn home_without_a_library() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     symlink(home().join("models"), folder.path().join("models")).unwrap();
@@ -16,7 +16,7 @@ fn home_without_a_library() -> TempDir {
     folder
 }
 
-/// Runs plain SQL, then EXPLAIN, then a model that finds `library` for ONNX Runtime; returns the error.
+/// Runs plain SQL, then EXPLAIN, then a model with `library` as ONNX Runtime; returns the error.
 fn infer_with(home: &Path, library: Option<&Path>) -> String {
     let script = "SELECT 1 AS one; SELECT count(*) AS photos FROM read_images('photos');
                   EXPLAIN SELECT classify(image) FROM 'photos/lion.jpg';
@@ -34,7 +34,7 @@ fn infer_with(home: &Path, library: Option<&Path>) -> String {
 }
 
 #[test]
-fn a_library_that_is_not_installed() {
+fn library_that_is_not_installed() {
     let home = home_without_a_library();
     let error = infer_with(home.path(), None);
     assert!(
@@ -46,21 +46,21 @@ fn a_library_that_is_not_installed() {
 }
 
 #[test]
-fn a_library_that_is_missing_where_the_user_says_it_is() {
+fn library_that_is_missing_at_the_specified_path() {
     let home = home_without_a_library();
     let error = infer_with(home.path(), Some(&home.path().join("libmissing.so")));
     assert!(error.contains("ORT_DYLIB_PATH") && error.contains("libmissing.so"), "{error}");
 }
 
 #[test]
-fn a_library_that_is_none() {
+fn file_that_is_not_a_library() {
     let home = home_without_a_library();
     let error = infer_with(home.path(), Some(&home.path().join("photos/lion.jpg")));
     assert!(error.contains("ORT_DYLIB_PATH") && error.contains("photos/lion.jpg"), "{error}");
 }
 
 #[test]
-fn models_are_made_and_described_without_the_library() {
+fn models_are_created_and_described_without_the_library() {
     let home = home_without_a_library();
     let script = "CREATE MODEL m FROM 'models/efficientnet_lite0/model.onnx' OPTIONS (device 'cpu'); DESCRIBE MODEL m; SHOW MODELS";
     let mut command = seequel(home.path(), &["-q", "--format", "csv", "-c", script]);

@@ -1,4 +1,4 @@
-//! Calls, settings and statements that mean nothing.
+//! Invalid calls, settings and statements.
 
 use crate::support::process::run;
 
@@ -6,13 +6,13 @@ fn error(sql: &str) -> String {
     run(&["-q", "-c", sql]).error()
 }
 
-/// The error of a call on a table of all the types that matter.
+/// The error of a call on a table with all relevant types.
 fn call(arguments: &str) -> String {
     error(&format!("SELECT classify({arguments}) FROM (SELECT *, path AS model FROM read_images('photos'))"))
 }
 
 #[test]
-fn text_is_no_image() {
+fn text_is_not_an_image() {
     let error = call("path");
     assert!(
         error.contains("classify(image [, model]): image must be the bytes of an image file, not text; read_images('folder/')"),
@@ -21,7 +21,7 @@ fn text_is_no_image() {
 }
 
 #[test]
-fn a_number_is_no_image() {
+fn number_is_not_an_image() {
     let error = call("width");
     assert!(
         error.contains("classify(image [, model]): image must be the bytes of an image file (a binary column), not UInt32"),
@@ -30,7 +30,7 @@ fn a_number_is_no_image() {
 }
 
 #[test]
-fn a_struct_without_bytes_is_no_image() {
+fn struct_without_bytes_is_not_an_image() {
     let error = call("named_struct('data', image)");
     assert!(
         error.contains(
@@ -41,7 +41,7 @@ fn a_struct_without_bytes_is_no_image() {
 }
 
 #[test]
-fn no_image_at_all() {
+fn no_arguments() {
     let error = call("");
     assert!(error.contains("classify"), "{error}");
 }
@@ -53,12 +53,12 @@ fn too_many_arguments() {
 }
 
 #[test]
-fn a_model_must_be_known_when_the_query_is_planned() {
+fn model_must_be_a_literal() {
     insta::assert_snapshot!(call("image, model"), @"Error: classify(image [, model]): model must be a literal such as 'resnet', for it decides the plan");
 }
 
 #[test]
-fn a_model_is_named_by_text() {
+fn model_must_be_text() {
     let error = call("image, 1");
     assert!(
         error.contains("classify(image [, model]): model must be the name of a model, not Int64"),
@@ -67,13 +67,13 @@ fn a_model_is_named_by_text() {
 }
 
 #[test]
-fn a_field_that_predictions_lack() {
+fn unknown_field_of_a_prediction() {
     let error = call("image)['score'] FROM (SELECT image FROM 'photos/lion.jpg') --");
     assert!(error.contains("score"), "{error}");
 }
 
 #[test]
-fn a_null_image_gives_null() {
+fn prediction_of_a_null_image_is_null() {
     let sql =
         "SELECT classify(NULL) IS NULL AS untyped, classify(arrow_cast(NULL, 'BinaryView')) IS NULL AS typed,
                       classify(NULL)['label'] IS NULL AS label, classify(NULL)['error'] IS NULL AS error";
@@ -84,25 +84,25 @@ fn a_null_image_gives_null() {
 }
 
 #[test]
-fn settings_have_values_they_take() {
+fn invalid_values_of_settings() {
     insta::assert_snapshot!(error("SET inference.on_error = 'ignore'"), @"Error: inference.on_error is 'null' or 'fail', not 'ignore'");
     insta::assert_snapshot!(error("SET inference.max_image_pixels = 0"), @"Error: inference.max_image_pixels is a number of pixels above 0, not '0'");
     insta::assert_snapshot!(error("SET inference.max_image_pixels = 'many'"), @"Error: inference.max_image_pixels is a number of pixels above 0, not 'many'");
 }
 
 #[test]
-fn settings_that_do_not_exist_are_refused_with_those_that_do() {
+fn unknown_setting_lists_the_valid_ones() {
     insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: there is no setting inference.model; there are default_model, on_error and max_image_pixels");
 }
 
 #[test]
-fn a_table_that_is_missing_is_named() {
+fn missing_table_is_named() {
     let error = error("SELECT classify(image) FROM pictures");
     assert!(error.contains("'datafusion.public.pictures' not found"), "{error}");
 }
 
 #[test]
-fn images_take_neither_columns_nor_options() {
+fn image_tables_have_neither_columns_nor_options() {
     insta::assert_snapshot!(
         error("CREATE EXTERNAL TABLE t (label VARCHAR) STORED AS IMAGES LOCATION 'photos'"),
         @"Error: images 'photos': the columns of images are given; remove 'label' (string columns in PARTITIONED BY may be named)"
@@ -114,7 +114,7 @@ fn images_take_neither_columns_nor_options() {
 }
 
 #[test]
-fn read_images_takes_one_text() {
+fn read_images_takes_one_string() {
     insta::assert_snapshot!(error("SELECT * FROM read_images(1)"), @"Error: read_images takes the location as one string, such as read_images('photos/**/*.jpg')");
     insta::assert_snapshot!(error("SELECT * FROM read_images()"), @"Error: read_images takes the location as one string, such as read_images('photos/**/*.jpg')");
 }

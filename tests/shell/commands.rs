@@ -7,7 +7,7 @@ use crate::support::photos;
 use crate::support::process::{Outcome, run_in, seequel};
 
 #[test]
-fn commands_tell_what_there_is() {
+fn commands_list_tables_models_and_functions() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &["-q"]);
     let describe = format!("\\d '{}/lion.jpg'", photos().display());
@@ -61,7 +61,7 @@ fn display_and_timing_can_be_switched() {
 }
 
 #[test]
-fn results_go_to_a_file_until_told_otherwise() {
+fn results_go_to_a_file_until_the_output_is_reset() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &["--format", "csv"]);
     enter(&mut session, "\\o results.csv");
@@ -75,7 +75,7 @@ fn results_go_to_a_file_until_told_otherwise() {
 }
 
 #[test]
-fn files_run_at_the_prompt() {
+fn files_can_be_run_at_the_prompt() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("set up.sql"), "CREATE TABLE t AS SELECT 42 AS a;\n\\q\nSELECT nope;")
         .unwrap();
@@ -89,7 +89,7 @@ fn files_run_at_the_prompt() {
 }
 
 #[test]
-fn files_may_hold_commands_and_errors_point_at_them() {
+fn commands_in_files_work_and_their_errors_have_positions() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("a.sql", "SELECT 1 AS a;\n\\pset format csv\n\\i b.sql\nSELECT 3 AS c;\n  \\y\n");
@@ -109,7 +109,7 @@ fn files_may_hold_commands_and_errors_point_at_them() {
 }
 
 #[test]
-fn a_start_up_file_sets_the_shell_up() {
+fn start_up_file_configures_the_shell() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(
         folder.path().join(".seequelrc"),
@@ -125,7 +125,7 @@ fn a_start_up_file_sets_the_shell_up() {
     assert!(error.contains("'datafusion.public.t' not found"), "{error}");
 }
 
-/// `▀`, as the terminal's bytes are read here: each as a character.
+/// `▀` with each byte as a character, as the terminal's output is read.
 const HALF_BLOCK: &str = "\u{e2}\u{96}\u{80}";
 
 #[test]

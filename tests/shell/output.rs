@@ -1,9 +1,9 @@
-//! How results look, on the screen and in files.
+//! The format of results, on the screen and in files.
 
 use crate::support::photos;
 use crate::support::process::{run, run_in};
 
-/// Nested, missing and awkward values.
+/// Nested values, NULLs, and values that need quoting.
 const VALUES: &str = "SELECT * FROM (VALUES (1, 'a,b', named_struct('label', 'cat')), (2, 'say \"hi\"', NULL), (3, NULL, named_struct('label', 'dog'))) AS t(n, text, p)";
 
 fn print(format: &str) -> String {
@@ -77,7 +77,7 @@ fn a_classification_in_every_format() {
 }
 
 #[test]
-fn a_summary_counts_rows_that_failed() {
+fn summary_counts_failed_rows() {
     let sql = "SELECT classify(arrow_cast('x', 'Binary'))['label'] AS label";
     let shown = run(&["-c", sql]).stdout();
     assert!(shown.contains("1 row(s) in set, ") && shown.contains("; 1 failed."), "{shown}");
@@ -96,7 +96,7 @@ fn images_are_shown_by_format_and_size() {
 }
 
 #[test]
-fn a_summary_counts_rows_unless_only_results_are_wanted() {
+fn summary_counts_rows_unless_quiet() {
     let arguments = ["-c", "SELECT value FROM generate_series(1, 3)", "CREATE TABLE t AS SELECT 1"];
     let output = run(&arguments).stdout();
     insta::with_settings!({filters => [(r"\d+\.\d{3} seconds", "[time] seconds")]}, {
@@ -118,7 +118,7 @@ fn a_summary_counts_rows_unless_only_results_are_wanted() {
 }
 
 #[test]
-fn a_table_shows_the_first_rows() {
+fn tables_show_the_first_rows() {
     let sql = "SELECT value FROM generate_series(1, 100)";
     insta::assert_snapshot!(run(&["-q", "--maxrows", "2", "-c", sql]).stdout(), @r#"
     +-------+
@@ -141,7 +141,7 @@ fn a_table_shows_the_first_rows() {
 }
 
 #[test]
-fn results_go_to_files_and_come_back() {
+fn copied_results_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let photos = photos();
     for file in ["results.parquet", "results.csv", "results.json"] {

@@ -1,4 +1,4 @@
-//! What is shown of a query while it runs.
+//! The progress of running queries.
 
 use super::terminal::{PROMPT, end, enter, leave, spawn, start};
 use crate::support::folder_of;
@@ -44,7 +44,7 @@ fn ctrl_c_clears_the_progress() {
 }
 
 #[test]
-fn nothing_is_shown_where_nobody_looks() {
+fn no_progress_without_a_terminal_or_with_never() {
     let photos = folder_of(3);
     let output = run_in(photos.path(), &["-q", "--format", "csv", "-c", COPY]).stdout();
     assert_eq!(output, "count\n3\n");
@@ -54,7 +54,7 @@ fn nothing_is_shown_where_nobody_looks() {
 }
 
 #[test]
-fn a_log_has_lines_and_results_stay_clean() {
+fn progress_always_writes_lines_to_standard_error_only() {
     let photos = folder_of(3);
     let outcome = run_in(photos.path(), &["-q", "--format", "csv", "--progress", "always", "-c", COPY]);
     assert_eq!(outcome.stdout, "count\n3\n");
@@ -62,7 +62,7 @@ fn a_log_has_lines_and_results_stay_clean() {
 }
 
 #[test]
-fn a_table_in_memory_shows_what_fills_it() {
+fn create_table_as_shows_progress() {
     let photos = folder_of(3);
     let sql = "CREATE TABLE t AS SELECT path, classify(image) AS p FROM read_images('.'); SELECT count(p) AS n FROM t;
                CREATE TABLE IF NOT EXISTS t AS SELECT classify(image) AS p FROM read_images('.')";

@@ -6,7 +6,7 @@ use super::terminal::{PROMPT, enter, leave, spawn_on, start, type_in};
 use crate::support::folder_of;
 
 #[test]
-fn statements_take_as_many_lines_as_they_need() {
+fn statements_can_span_lines() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &[]);
     session.send_line("SELECT 6").unwrap();
@@ -21,7 +21,7 @@ fn statements_take_as_many_lines_as_they_need() {
 }
 
 #[test]
-fn errors_leave_the_session_as_it_is() {
+fn session_continues_after_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &[]);
     enter(&mut session, "CREATE TABLE t AS SELECT 6 AS a;");
@@ -37,7 +37,7 @@ fn tab_completes_names() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &["-q"]);
     enter(&mut session, "CREATE TABLE numbers AS SELECT 42 AS answer;");
-    // keyword, column, table: each ends where nothing else fits
+    // keyword, column, table: each prefix has a single completion
     session.send("SELE\t answ\t FROM numb\t").unwrap();
     session.send_line(";").unwrap();
     session.exp_string("| answer |").unwrap();
@@ -49,7 +49,7 @@ fn tab_completes_names() {
     session.exp_string(PROMPT).unwrap();
     type_in(&mut session, "\\m eff\t\t");
     session.exp_string("efficientnet_lite0  efficientnet_lite2").unwrap();
-    // the entry is drawn again below the names
+    // the entry is redrawn below the names
     session.exp_string(PROMPT).unwrap();
     session.send_control('c').unwrap();
     session.exp_string(PROMPT).unwrap();
@@ -73,7 +73,7 @@ fn hints_show_arguments_and_earlier_entries() {
 }
 
 #[test]
-fn ctrl_c_clears_what_was_typed() {
+fn ctrl_c_clears_the_entry() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &[]);
     session.send("SELECT nonsense FROM").unwrap();

@@ -192,7 +192,7 @@ fn memory_is_bounded_by_the_sessions_pool() {
 }
 
 #[test]
-fn unsupported_options_and_columns_are_rejected() {
+fn invalid_shard_tables_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     shards(folder.path());
     for (rest, reason) in [

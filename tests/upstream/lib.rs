@@ -5,9 +5,9 @@
 //!                                                                                    plain session, for these ─► failures
 //! ```
 //!
-//! Records that pass in a plain session must pass with Seequel: its rules must not affect other queries. `files.txt` lists
-//! the files to run, with the reason where some of their records fail in both sessions; `ours.txt` lists the records whose
-//! output includes Seequel's settings or functions.
+//! Records that pass in a plain session must pass with Seequel: its rules must not affect other queries. `files.txt`
+//! lists the files to run, with the reason where some of their records fail in both sessions; `ours.txt` lists the
+//! records whose output includes Seequel's settings or functions.
 //!
 //! It is a separate package because DataFusion's test driver adds Avro and Spark functions to the build, and a separate
 //! process because the files refer to others relative to the working directory.

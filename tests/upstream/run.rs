@@ -81,8 +81,8 @@ fn with_seequel(context: &SessionContext, models: &Arc<ModelRegistry>) -> Sessio
     SessionContext::new_with_state(builder.with_seequel(models).build())
 }
 
-/// Moves functions whose name another function has taken, as Spark's do with DataFusion's, to the front: a builder gets the
-/// functions of another session in any order, and the last one with a name wins.
+/// Moves functions whose name another function has taken, as Spark's do with DataFusion's, to the front: a builder gets
+/// the functions of another session in any order, and the last one with a name wins.
 fn shadowed_first<F: PartialEq>(
     functions: &mut Option<Vec<Arc<F>>>,
     registered: &HashMap<String, Arc<F>>,

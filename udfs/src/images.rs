@@ -15,8 +15,8 @@ const REASON_MARK: &[u8] = b"seequel: unreadable: ";
 
 /// Builds a BinaryView column of images. `Ok(None)` is a plain NULL; `Err` is a NULL with a reason.
 ///
-/// The reason is stored in the value bytes of the NULL slot, which Arrow leaves undefined and kernels copy with the row.
-/// Only [`ImageArray::reason`] reads it; to SQL the value is an ordinary NULL.
+/// The reason is stored in the value bytes of the NULL slot, which Arrow leaves undefined and kernels copy with the
+/// row. Only [`ImageArray::reason`] reads it; to SQL the value is an ordinary NULL.
 ///
 /// ```
 /// # use datafusion::arrow::buffer::Buffer;

@@ -1,16 +1,16 @@
 //! Seequel's SQL functions, one per file, and the trait through which they access models.
 //!
 //! ```text
-//!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, resolves the type of the prediction)
+//!  SELECT embed(image)  ──► Inference (a ScalarUDF: reads the arguments, resolves the prediction's type)
 //!                              │ most calls: replaced in the plan before it runs
 //!                              └ CASE branches, lambdas: Models::predict, one record batch at a time
 //!
 //!  SELECT l2_distance(a, b) ──► VectorFunction<L2>: evaluated in place, like all of plain_functions()
 //! ```
 //!
-//! This crate does not depend on ONNX, files or threads. An inference function is a *marker* that lets a call type-check
-//! in every clause. The engine recognises [`Inference`] in a plan and runs it in a separate operator; only calls that no
-//! operator can replace are evaluated through [`Models`].
+//! This crate does not depend on ONNX, files or threads. An inference function is a *marker* that lets a call
+//! type-check in every clause. The engine recognises [`Inference`] in a plan and runs it in a separate operator; only
+//! calls that no operator can replace are evaluated through [`Models`].
 
 mod images;
 mod inference;

@@ -1,7 +1,7 @@
 //! `FROM 'hf://organisation/repository[@revision][/file]'`: a model on the Hugging Face Hub and its side files.
 //!
-//! The hub is queried once for the files of the revision. Files are stored in Hugging Face's own cache, in the layout of
-//! its Python library, and cached files are not fetched again:
+//! The hub is queried once for the files of the revision. Files are stored in Hugging Face's own cache, in the layout
+//! of its Python library, and cached files are not fetched again:
 //!
 //! ```text
 //!  models--org--repo/refs/main                            the commit last seen for the revision
@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `HF_HOME` moves the cache, `HF_TOKEN` or the token stored by `hf auth login` gives access to private repositories,
-//! and `HF_ENDPOINT` selects another hub. With `HF_HUB_OFFLINE=1`, or if the hub is unreachable, only the cache is used.
+//! and `HF_ENDPOINT` selects another hub. With `HF_HUB_OFFLINE=1`, or if the hub is unreachable, only the cache is
+//! used.
 
 use std::io;
 use std::path::{Path, PathBuf};

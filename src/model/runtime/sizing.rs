@@ -46,8 +46,8 @@ impl Sizing {
     ///
     /// On a CPU, one single-threaded session per core is fastest, since threads never wait for each other. Small models
     /// run one image at a time, whose tensor stays in the core's cache. Large ones run a few at a time, since each run
-    /// reads all weights from memory; see `cpu_batch_rows` below. A worker alternates between decoding and inference, so
-    /// one worker per thread keeps all cores busy without oversubscription. On a GPU, all cores decode.
+    /// reads all weights from memory; see `cpu_batch_rows` below. A worker alternates between decoding and inference,
+    /// so one worker per thread keeps all cores busy without oversubscription. On a GPU, all cores decode.
     #[must_use]
     pub fn new(spec: &ModelSpec, provider: Provider) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);

@@ -11,7 +11,8 @@
 //! | `pretrained_cfg` | see [`timm`] |
 //!
 //! Unknown keys and values of unexpected form are ignored, since these files also describe other kinds of models. A
-//! value that is understood but not supported is passed on, so that it is an error unless a stronger source overrides it.
+//! value that is understood but not supported is passed on, so that it is an error unless a stronger source overrides
+//! it.
 
 use serde_json::{Map, Value};
 
@@ -72,7 +73,7 @@ fn interpolation(resample: &Value) -> Option<&'static str> {
 ///
 /// | `size` | other keys | options |
 /// |---|---|---|
-/// | any | `crop_size` c | `crop` of c / short side of `size`, to c; the distortion of a `size` of h × w is not reproduced |
+/// | any | `crop_size` c | `crop` of c / short side of `size`, to c; distortion by a `size` of h × w is ignored |
 /// | any | `crop_size` c, `crop_pct` p | `crop` of p, to c |
 /// | s below 384 | `crop_pct` p | `crop` of p, to s (`ConvNextImageProcessor`) |
 /// | s of 384 or more | `crop_pct` p | `stretch` to s (`ConvNextImageProcessor`) |

@@ -119,8 +119,8 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Removes the keys `of_output` from each layer whose task matches `is_other_task`: a classifier's labels and softmax
-    /// don't apply to an embedding from the same file.
+    /// Removes the keys `of_output` from each layer whose task matches `is_other_task`: a classifier's labels and
+    /// softmax don't apply to an embedding from the same file.
     pub(crate) fn retain_task(&mut self, is_other_task: impl Fn(&Value) -> bool, of_output: &[&str]) {
         for (_, layer) in &mut self.layers {
             if layer.get("task").is_some_and(&is_other_task) {

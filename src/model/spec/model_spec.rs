@@ -61,7 +61,7 @@ impl ModelSpec {
 
     /// The smallest scale at which this model can use an image of `width` × `height` pixels; 0 if it takes none.
     ///
-    /// A detector gets at least twice the resolution of its input: shrinking in two steps, in the decoder and then to the
+    /// A detector gets twice the resolution of its input: shrinking in two steps, in the decoder and then to the
     /// input, blurs edges enough to move boxes by several pixels, whereas confidences only change in the last digits.
     pub(crate) fn least_scale(&self, width: u32, height: u32) -> f64 {
         let scale = self.image().map_or(0.0, |image| least_scale(image, width, height));

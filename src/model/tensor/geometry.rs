@@ -79,8 +79,8 @@ impl Placement {
     }
 }
 
-/// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of the
-/// model's input. A decoder may shrink the image to this scale without loss.
+/// The smallest scale, in (0, 1], at which an image of `width` × `height` pixels still has a pixel for each pixel of
+/// the model's input. A decoder may shrink the image to this scale without loss.
 pub(crate) fn least_scale(spec: &ImageSpec, width: u32, height: u32) -> f64 {
     let ImageSpec { input, preprocessing } = spec;
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));

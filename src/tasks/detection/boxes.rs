@@ -1,8 +1,8 @@
 //! Converts a detector's outputs to boxes in the original image: decodes candidates, then suppresses overlapping ones.
 //!
 //! ```text
-//!  outputs ── decode by layout ──► candidates above `confidence` ── per class, by confidence: drop those that overlap a
-//!                                                     kept one by more than `iou` ──► boxes in the image's pixels
+//!  outputs ── decode by layout ──► candidates above `confidence` ── per class: drop those that overlap one of higher
+//!                                             confidence by more than `iou` ──► boxes in the image's pixels
 //! ```
 
 use super::layout::{AnchorHead, Detector, Layout};

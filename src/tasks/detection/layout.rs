@@ -1,10 +1,13 @@
 //! Layouts of boxes in a detector's outputs: those of the YOLO family.
 //!
-//! | layout | output | numbers |
+//! | layout | output | numbers of a box |
 //! |---|---|---|
-//! | anchors (YOLOv2 to v4) | one `[batch, anchors × (5 + classes), rows, columns]` per scale; option `anchors` | logits of x, y, width, height, object, classes |
-//! | rows (YOLOv5, v7) | `[batch, boxes, 5 + classes]` | x, y, width, height in pixels of the input; object and classes 0 to 1 |
-//! | columns (YOLOv8 and later) | `[batch, 4 + classes, boxes]` | x, y, width, height in pixels of the input; classes 0 to 1 |
+//! | anchors (YOLOv2 to v4) | per scale, `[batch, anchors × (5 + classes), rows, columns]` | x, y, width, height, object, classes |
+//! | rows (YOLOv5, v7) | `[batch, boxes, 5 + classes]` | x, y, width, height, object, classes |
+//! | columns (YOLOv8 and later) | `[batch, 4 + classes, boxes]` | x, y, width, height, classes |
+//!
+//! Anchors need the option `anchors`; their numbers are raw, before the logistic function. In the other layouts,
+//! positions are in pixels of the input, and object and classes are 0 to 1.
 //!
 //! Rows and columns are distinguished by the dimension that fits the labels; without labels, the shorter dimension is a
 //! box.

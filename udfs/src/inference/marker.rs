@@ -27,8 +27,8 @@ static FUNCTIONS: [&Function; 5] = [&CLASSIFY, &CLASSIFY_TOP_K, &EMBED, &DETECT,
 /// A SQL inference function.
 ///
 /// It is declared volatile, although a model gives equal predictions for equal images: otherwise DataFusion would
-/// evaluate calls on literals during planning, and planning must never run a model. The engine replaces the calls in the
-/// plan before volatility prevents any optimisation.
+/// evaluate calls on literals during planning, and planning must never run a model. The engine replaces the calls in
+/// the plan before volatility prevents any optimisation.
 ///
 /// The prediction's type may depend on the model, and thus on the default model of a call that names none. DataFusion
 /// does not pass the session's settings when it requests the type, so it recreates the function when they change; see
@@ -76,8 +76,8 @@ impl Inference {
         self.models.prediction_type(&call, &inputs)
     }
 
-    /// The type for an example call without literals, as made by `SHOW FUNCTIONS`. A query with such a call fails later,
-    /// when its calls are extracted.
+    /// The type for an example call without literals, as made by `SHOW FUNCTIONS`. A query with such a call fails
+    /// later, when its calls are extracted.
     fn example_type(&self, args: &ReturnFieldArgs<'_>) -> Option<DataType> {
         let types: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let is_example = args.scalar_arguments.iter().all(Option::is_none)

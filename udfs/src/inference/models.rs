@@ -22,8 +22,8 @@ pub trait Models: Debug + Send + Sync {
 
     /// Computes the predictions of `call`, on the calling thread.
     ///
-    /// `inputs` have equal lengths and types accepted by [`Self::prediction_type`]. The result has one row per input row,
-    /// of the type returned there.
+    /// `inputs` have equal lengths and types accepted by [`Self::prediction_type`]. The result has one row per input
+    /// row, of the type returned there.
     ///
     /// # Errors
     /// An unknown model, or one that can't be loaded. An image that can't be decoded is an error only if the

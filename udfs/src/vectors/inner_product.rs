@@ -9,8 +9,8 @@ use super::vector_function::{Kernel, VectorFunction, documentation, sum_of};
 /// The function `inner_product(a, b)`, also called `dot_product`: `Σ aᵢbᵢ`.
 ///
 /// It replaces DataFusion's function of these names, with the same results for all lists of numbers, NULLs and empty
-/// vectors. DataFusion's function first casts every vector to a list of Float64 and repeats a literal for each row, which
-/// writes and reads several times the bytes of the embeddings.
+/// vectors. DataFusion's function first casts every vector to a list of Float64 and repeats a literal for each row,
+/// which writes and reads several times the bytes of the embeddings.
 pub type InnerProduct = VectorFunction<Inner>;
 
 /// The kernel of [`InnerProduct`].
