@@ -10,8 +10,7 @@
 //! ```
 //!
 //! `HF_HOME` moves the cache, `HF_TOKEN` or the token stored by `hf auth login` gives access to private repositories,
-//! and `HF_ENDPOINT` selects another hub. With `HF_HUB_OFFLINE=1`, or if the hub is unreachable, only the cache is
-//! used.
+//! and `HF_ENDPOINT` selects another hub. With `HF_HUB_OFFLINE=1` or an unreachable hub, only the cache is used.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -11,8 +11,7 @@
 //! | `pretrained_cfg` | see [`timm`] |
 //!
 //! Unknown keys and values of unexpected form are ignored, since these files also describe other kinds of models. A
-//! value that is understood but not supported is passed on, so that it is an error unless a stronger source overrides
-//! it.
+//! value that is understood but not supported is passed on: it is an error unless a stronger source overrides it.
 
 use serde_json::{Map, Value};
 
