@@ -33,7 +33,7 @@ bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a scrip
 bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and planning by themselves, with Criterion.
 	$(CARGO) bench --locked --bench kernels -- $(ARGS)
 
-bench-build: system  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes an hour.
+bench-build: setup  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes over an hour.
 	@CARGO='$(CARGO)' $(PYTHON) benches/build.py $(ARGS)
 
 bench-scale: setup  ## Measures memory, long folders, first predictions and the time to stop, each beside its bar.

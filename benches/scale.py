@@ -23,7 +23,7 @@ from measure import BenchError
 QUICK_SHARE = 0.05
 
 NOTES = """\
-Times are the median of {rounds} rounds (fastest to slowest), of the whole process unless something else is said; the
+Times are the median of {rounds} rounds (fastest to slowest), of the whole process unless stated otherwise; the
 ratios to `find` and to datafusion-cli are those of medians, in rounds that alternate between both. Memory is the peak
 of resident memory, of one run.
 """

@@ -73,7 +73,7 @@ impl ExtensionOptions for InferenceOptions {
             "max_image_pixels" => self.max_image_pixels = parse_pixels(value)?,
             _ => {
                 return config_err!(
-                    "there is no setting inference.{key}; there are default_model, on_error and max_image_pixels"
+                    "unknown setting inference.{key}; the settings are default_model, on_error and max_image_pixels"
                 );
             }
         }
@@ -96,7 +96,7 @@ impl ExtensionOptions for InferenceOptions {
             entry(
                 "on_error",
                 on_error.to_string(),
-                "null: a row that can't be decoded or inferred says why and the query goes on; fail: the query stops",
+                "null: a row that can't be decoded or inferred gets an error, and the query continues; fail: the query fails",
             ),
             entry(
                 "max_image_pixels",

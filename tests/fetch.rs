@@ -169,7 +169,7 @@ fn token_is_sent_to_the_hub_only() {
     });
     let (server, user) = (Server::new(pages), user());
     let error = run(user.path(), &server.url, CREATE).error();
-    insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': can't be fetched: it is not for everybody, or not there (HTTP status 401 Unauthorized); HF_TOKEN opens what you may read");
+    insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': can't be fetched: it is private or does not exist (HTTP status 401 Unauthorized); set HF_TOKEN if you have access");
     server.requests();
 
     Outcome::of(command(user.path(), &server.url, CREATE).env("HF_TOKEN", "secret")).stdout();
@@ -271,7 +271,7 @@ fn missing_and_unencrypted_web_files_are_errors() {
     let errors = [create(&format!("{}/m.onnx", server.url)), create("http://example.com/m.onnx")];
     insta::assert_snapshot!(errors.concat(), @r"
     Error: model 'm': 'http://localhost/m.onnx': m.onnx can't be fetched: it is not there (HTTP status 404 Not Found)
-    Error: model 'm': 'http://example.com/m.onnx': http:// is not encrypted, so that anybody on the way could replace the model; use https://
+    Error: model 'm': 'http://example.com/m.onnx': http:// is not encrypted, so the model could be replaced in transit; use https://
     ");
 }
 

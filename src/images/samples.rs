@@ -56,7 +56,7 @@ pub(crate) fn encode_turned(image: &RgbImage, format: Format, orientation: u8) -
         Format::Jpeg => write_turned(&image, JpegEncoder::new_with_quality(&mut bytes, 95), orientation),
         Format::Png => write_turned(&image, PngEncoder::new(&mut bytes), orientation),
         Format::WebP => write_turned(&image, WebPEncoder::new_lossless(&mut bytes), orientation),
-        Format::Gif | Format::Bmp | Format::Tiff => unreachable!("these hold no EXIF data"),
+        Format::Gif | Format::Bmp | Format::Tiff => unreachable!("the sample has no EXIF data"),
     }
     bytes
 }

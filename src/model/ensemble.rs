@@ -83,7 +83,10 @@ impl Ensemble {
             reason,
         };
         if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "combine" | "weights")) {
-            return Err(invalid(key, "an ensemble has combine and weights, no other options".to_owned()));
+            return Err(invalid(
+                key,
+                "an ensemble has the options combine and weights, and no others".to_owned(),
+            ));
         }
         let combine = match options.get("combine") {
             Some(value) => value.parse().map_err(|error| invalid("combine", format!("{error}")))?,
@@ -154,7 +157,7 @@ impl Ensemble {
 fn check_members(name: &str, members: &[Arc<Model>]) -> Result<()> {
     let error = |reason: String| Err(Error::Model { model: name.to_owned(), reason });
     if !(2..=MAX_MEMBERS).contains(&members.len()) {
-        return error(format!("an ensemble has from 2 to {MAX_MEMBERS} members, not {}", members.len()));
+        return error(format!("an ensemble has 2 to {MAX_MEMBERS} members, not {}", members.len()));
     }
     for (position, member) in members.iter().enumerate() {
         let spec = member.spec();
@@ -192,12 +195,14 @@ fn weights(combine: Combine, given: Option<&String>, members: usize) -> Result<V
     match (combine, given) {
         (Combine::MaxConfidence | Combine::Vote, None) => Ok(vec![]),
         (Combine::Mean, None) => Ok(vec![1.0 / members as f32; members]),
-        (Combine::Weights, None) => Err("combine 'weights' needs them, as in weights '0.7,0.3'".to_owned()),
+        (Combine::Weights, None) => {
+            Err("combine 'weights' requires weights, such as weights '0.7,0.3'".to_owned())
+        }
         (Combine::Weights, Some(list)) => {
             let weight = |text: &str| {
                 let weight =
                     text.trim().parse::<f32>().ok().filter(|weight| weight.is_finite() && *weight >= 0.0);
-                weight.ok_or_else(|| format!("'{}' is no number from 0", text.trim()))
+                weight.ok_or_else(|| format!("'{}' is not a number of 0 or more", text.trim()))
             };
             let weights = list.split(',').map(weight).collect::<Result<Vec<_>, _>>()?;
             let sum = weights.iter().sum::<f32>();
@@ -209,7 +214,7 @@ fn weights(combine: Combine, given: Option<&String>, members: usize) -> Result<V
             }
             Ok(weights.into_iter().map(|weight| weight / sum).collect())
         }
-        (other, Some(_)) => Err(format!("combine '{other}' has no weights; combine 'weights' has")),
+        (other, Some(_)) => Err(format!("combine '{other}' takes no weights; use combine 'weights'")),
     }
 }
 

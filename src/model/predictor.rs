@@ -84,7 +84,7 @@ impl Predictor {
                 check_image_type(request.signature(), image)?;
                 Ok(Assignment { image: Some(0), numbers: vec![] })
             }
-            _ => internal_err!("{} looks at an image", request.signature()),
+            _ => internal_err!("{} takes an image", request.signature()),
         }
     }
 }
@@ -93,8 +93,8 @@ fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, Strin
     let task = &spec.task;
     match (request, spec.image(), spec.numbers().next()) {
         (Request::Predict, ..) | (_, Some(_), None) => {}
-        (_, Some(_), Some(_)) => return Err("takes more than an image; predict gives it all".to_owned()),
-        (_, None, _) => return Err("takes no image; predict gives it numbers".to_owned()),
+        (_, Some(_), Some(_)) => return Err("takes more than an image; use predict".to_owned()),
+        (_, None, _) => return Err("takes no image; use predict".to_owned()),
     }
     match request {
         Request::Classify if *task == Task::ImageClassification => Ok(classification_type()),

@@ -53,7 +53,7 @@ impl ModelRegistry {
         match self.predictor(name)? {
             Predictor::Model(model) => Ok(model),
             Predictor::Ensemble(ensemble) => {
-                let reason = "it is an ensemble, which is no model of its own".to_owned();
+                let reason = "it is an ensemble, which has no settings of its own".to_owned();
                 Err(Error::Model { model: ensemble.name().to_owned(), reason })
             }
         }
@@ -203,10 +203,10 @@ impl ModelRegistry {
     fn unknown(&self, name: &str) -> Error {
         let names = self.entries.read().keys().map(|name| format!("'{name}'")).join(", ");
         let hint = if names.is_empty() {
-            "there are none: CREATE MODEL name FROM 'file.onnx' makes one, `make setup` in Seequel's folder fetches two"
+            "no model exists: create one with CREATE MODEL name FROM 'file.onnx', or run `make setup` in Seequel's folder, which fetches two"
                 .to_owned()
         } else {
-            format!("there are {names}, and CREATE MODEL makes more")
+            format!("the models are {names}; CREATE MODEL adds more")
         };
         Error::UnknownModel { name: name.to_owned(), hint }
     }

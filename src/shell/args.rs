@@ -26,11 +26,11 @@ Examples:
   A script, in 2 GiB of memory:
     seequel --memory-limit 2g --file report.sql
 
-  For the next program in a pipe:
+  Into a pipe:
     echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format nd-json | wc -l
 
 Without -c and -f, SQL is read from standard input, or from a prompt if that is a terminal. SQL may be mixed with the
-commands of the prompt, a line each: \\? lists them. ~/.seequelrc holds what is to be run at each start.
+commands of the prompt, a line each: \\? lists them. ~/.seequelrc runs at each start.
 SEEQUEL_LOG=info (or debug) logs to standard error.";
 
 /// What the user asked for.

@@ -161,7 +161,7 @@ impl Runner {
     /// Runs a file; `\q` in it ends only that file.
     async fn include(&self, file: &Path, depth: usize) -> Result<(), Stop> {
         if depth > MAX_DEPTH {
-            let reason = format!("\\i: {MAX_DEPTH} files run each other; is one of them its own?");
+            let reason = format!("\\i: {MAX_DEPTH} files are nested; does one of them run itself?");
             return Err(Stop::Failed(reason));
         }
         match Box::pin(self.run_source(&Source::file(file)?, depth)).await {

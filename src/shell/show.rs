@@ -45,7 +45,7 @@ pub(crate) async fn draw(engine: &Engine, location: &str) -> crate::Result<Strin
     let colours =
         colours(|name| env::var(name).ok()).filter(|_| io::stdout().is_terminal()).ok_or_else(|| {
             exec_datafusion_err!(
-                "\\show: this is no terminal with many colours; COLORTERM=truecolor says that it is one"
+                "\\show: this terminal does not report 24-bit or 256 colours; set COLORTERM=truecolor if it has them"
             )
         })?;
     let (lines, columns) = Term::stdout().size();
@@ -111,7 +111,8 @@ fn thumbnail(bytes: &[u8], max_pixels: u64, (columns, lines): (u32, u32)) -> Res
         decode(bytes, &Limits::pixels(max_pixels), scale).map_err(|error| error.to_string())?;
     let scale = scale(original_width, original_height);
     let side = |length: u32| (f64::from(length) * scale).round().max(1.0) as u32;
-    let decoded = image::RgbImage::from_raw(width, height, pixels).ok_or("the decoder lost pixels")?;
+    let decoded =
+        image::RgbImage::from_raw(width, height, pixels).ok_or("the decoder returned too few pixels")?;
     Ok(imageops::thumbnail(&decoded, side(original_width), side(original_height)))
 }
 

@@ -75,7 +75,7 @@ impl Provider {
                 "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or OPTIONS \
                  ('azure.account_name' …, 'azure.access_key' …); for a public container 'azure.skip_signature' 'true'"
             }
-            Self::Http => "the server wants credentials, which can't be given for HTTP",
+            Self::Http => "the server requires credentials, which Seequel does not support over HTTP",
         }
     }
 }
@@ -116,7 +116,7 @@ fn own_options(provider: Provider, options: &BTreeMap<String, String>) -> Result
     let own = |(option, value): (&String, &String)| match option.split_once('.') {
         Some((namespace, key)) if namespace == provider.namespace() => Ok((key.to_owned(), value.clone())),
         _ => Err(format!(
-            "option '{option}' is not for this place, whose options start with '{}.'",
+            "option '{option}' does not apply to this location; its options start with '{}.'",
             provider.namespace()
         )),
     };
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(reason("s3://b/a", &[("aws.regoin", "x")]), "s3://b: unknown option 'aws.regoin'");
         assert_eq!(
             reason("gs://b/a", &[("aws.region", "x")]),
-            "gs://b: option 'aws.region' is not for this place, whose options start with 'gcp.'"
+            "gs://b: option 'aws.region' does not apply to this location; its options start with 'gcp.'"
         );
         assert_eq!(
             reason("s3://b/a", &[("aws.max_retries", "many")]),

@@ -230,7 +230,7 @@ mod tests {
         model 'm': option 'output': there is no output 'scores'; there are 'hidden' float32 [b, 197, 64], 'logits' float16 [b, 10, 1, 1], 'features' float32 [b, 64]
         model 'm': option 'output': output 'hidden' float32 [b, 197, 64] does not fit task 'image-classification', which needs float32 or float16 [batch, classes]
         model 'm': option 'activation': 'relu' is not one of softmax, sigmoid, none, auto
-        model 'm': option 'task': nothing says what the model is for; set it to image-classification, feature-extraction, object-detection, or to any other word for predict
+        model 'm': option 'task': the task is unknown; set it to image-classification, feature-extraction, object-detection, or to any other word for predict
         model 'm': no output fits task 'image-classification': it needs float32 or float16 [batch, classes], but there is 'hidden' float32 [b, 197, 64]
         model 'm': output 'y' float32 [b, 99999999999] is longer than 16777216 numbers an image
         ");

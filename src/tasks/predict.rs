@@ -12,7 +12,7 @@ use crate::model::onnx::{Port, fixed_length};
 /// A reason, if SQL has no matching type.
 pub(crate) fn field_type(port: &Port) -> Result<DataType, String> {
     let Some(number) = port.arrow_type() else {
-        return Err(format!("output {port} is of a type that SQL has no numbers for"));
+        return Err(format!("output {port} has a type that SQL lacks"));
     };
     let item = |number| Arc::new(Field::new_list_field(number, true));
     Ok(match fixed_length(port).map(i32::try_from) {
@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(of(Some(&[0, 2, 0]), 9), Ok(DataType::List(item(DataType::Boolean))));
         assert_eq!(of(None, 1), Ok(DataType::List(item(DataType::Float32))));
         assert_eq!(of(Some(&[0]), 8), Ok(DataType::Utf8));
-        let complex = "output 'y' complex64 of unknown shape is of a type that SQL has no numbers for";
+        let complex = "output 'y' complex64 of unknown shape has a type that SQL lacks";
         assert_eq!(of(None, 14), Err(complex.to_owned()));
     }
 }

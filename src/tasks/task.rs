@@ -82,7 +82,7 @@ impl Task {
             false => Some(Self::Other(PREDICTION.to_owned())),
         };
         let Some((task, source)) = given.or_else(|| default.map(|task| (task, Source::Graph))) else {
-            let reason = "nothing says what the model is for; set it to image-classification, feature-extraction, \
+            let reason = "the task is unknown; set it to image-classification, feature-extraction, \
                           object-detection, or to any other word for predict";
             return Err(settings.option_error("task", reason));
         };

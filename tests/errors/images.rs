@@ -64,7 +64,7 @@ fn failed_rows_have_an_error_and_the_others_are_classified() {
     empty.jpg,,empty file
     huge.png,,50000 × 50000 pixels are more than inference.max_image_pixels (100000000)
     lion.jpg,lion,
-    text.jpg,,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
+    text.jpg,,"not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF"
     truncated.jpg,,truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file
     truncated.png,,truncated or damaged png: unexpected end of file
     "#);
@@ -83,7 +83,7 @@ fn unreadable_file_yields_a_row_with_an_error() {
     let outcome = csv(folder.path(), &sql);
     insta::assert_snapshot!(outcome.stdout, @"
     gone,file,label,error
-    true,large.jpg,,could not be read: its 314572800 bytes are more than the 268435456 that are read of one file
+    true,large.jpg,,could not be read: its 314572800 bytes exceed the limit of 268435456 bytes for one file
     false,lion.jpg,lion,
     ");
     assert!(outcome.stderr.contains("a file could not be read; its columns are NULL"), "{}", outcome.stderr);
@@ -100,7 +100,7 @@ fn patterns_match_files_that_are_not_images() {
     insta::assert_snapshot!(csv(folder.path(), &sql).stdout(), @r#"
     file,label,error
     lion.jpg,lion,
-    notes.txt,,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
+    notes.txt,,"not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF"
     "#);
 }
 
@@ -116,7 +116,7 @@ fn image_functions_return_null_and_log_the_reason() {
     empty.jpg,true,empty file
     huge.png,true,
     lion.jpg,false,
-    text.jpg,true,"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"
+    text.jpg,true,"not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF"
     truncated.jpg,true,
     truncated.png,true,
     "#);

@@ -15,7 +15,7 @@ fn create(location: &str, options: &str) -> String {
 #[test]
 fn unknown_model_is_an_error_with_the_existing_ones() {
     let error = run(&["-c", "SELECT classify(image, 'nope') FROM read_images('photos')"]).error();
-    insta::assert_snapshot!(error, @"Error: there is no model 'nope'; there are 'efficientnet_lite0', 'efficientnet_lite2', and CREATE MODEL makes more");
+    insta::assert_snapshot!(error, @"Error: there is no model 'nope'; the models are 'efficientnet_lite0', 'efficientnet_lite2'; CREATE MODEL adds more");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn missing_models_are_an_error_with_instructions() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = seequel(folder.path(), &["-c", "SELECT classify(NULL)"]);
     let error = Outcome::of(command.env("SEEQUEL_HOME", folder.path())).error();
-    insta::assert_snapshot!(error, @"Error: there is no model 'efficientnet_lite0'; there are none: CREATE MODEL name FROM 'file.onnx' makes one, `make setup` in Seequel's folder fetches two");
+    insta::assert_snapshot!(error, @"Error: there is no model 'efficientnet_lite0'; no model exists: create one with CREATE MODEL name FROM 'file.onnx', or run `make setup` in Seequel's folder, which fetches two");
 }
 
 #[test]
@@ -88,14 +88,14 @@ fn missing_labels_file() {
 
 #[test]
 fn misspelt_option() {
-    insta::assert_snapshot!(create(LITE0, "OPTIONS (lables 'labels.txt')"), @"Error: model 'm': option 'lables': there is no such option; did you mean 'labels'?");
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (lables 'labels.txt')"), @"Error: model 'm': option 'lables': unknown option; did you mean 'labels'?");
 }
 
 #[test]
 fn unknown_option_lists_the_valid_ones() {
     let error = create(LITE0, "OPTIONS (colour 'blue')");
     assert!(
-        error.contains("option 'colour': there is no such option; there are task, input_size, layout"),
+        error.contains("option 'colour': unknown option; the options are task, input_size, layout"),
         "{error}"
     );
 }
@@ -144,7 +144,7 @@ fn view_of_a_dropped_model() {
                   SELECT l FROM v; DROP MODEL efficientnet_lite2; SELECT l FROM v";
     let outcome = run(&["-q", "--format", "csv", "-c", script]);
     assert_eq!(outcome.stdout, "l\nlion\n");
-    insta::assert_snapshot!(outcome.error(), @"Error: there is no model 'efficientnet_lite2'; there are 'efficientnet_lite0', and CREATE MODEL makes more");
+    insta::assert_snapshot!(outcome.error(), @"Error: there is no model 'efficientnet_lite2'; the models are 'efficientnet_lite0'; CREATE MODEL adds more");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn too_many_arguments() {
 
 #[test]
 fn model_must_be_a_literal() {
-    insta::assert_snapshot!(call("image, model"), @"Error: classify(image [, model]): model must be a literal such as 'resnet', for it decides the plan");
+    insta::assert_snapshot!(call("image, model"), @"Error: classify(image [, model]): model must be a literal such as 'resnet', because it determines the plan");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn invalid_values_of_settings() {
 
 #[test]
 fn unknown_setting_lists_the_valid_ones() {
-    insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: there is no setting inference.model; there are default_model, on_error and max_image_pixels");
+    insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: unknown setting inference.model; the settings are default_model, on_error and max_image_pixels");
 }
 
 #[test]

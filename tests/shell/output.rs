@@ -66,14 +66,14 @@ fn a_classification_in_every_format() {
     +---------+-------------------------------------------------------------------------------------------------------+
     | nothing | failed                                                                                                |
     +---------+-------------------------------------------------------------------------------------------------------+
-    |         | {model: efficientnet_lite0, error: not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF} |
+    |         | {model: efficientnet_lite0, error: not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF} |
     +---------+-------------------------------------------------------------------------------------------------------+
     "#);
     insta::assert_snapshot!(print("csv"), @r#"
     nothing,failed
-    ,"{""model"":""efficientnet_lite0"",""error"":""not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF""}"
+    ,"{""model"":""efficientnet_lite0"",""error"":""not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF""}"
     "#);
-    insta::assert_snapshot!(print("json"), @r#"[{"failed":{"model":"efficientnet_lite0","error":"not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF"}}]"#);
+    insta::assert_snapshot!(print("json"), @r#"[{"failed":{"model":"efficientnet_lite0","error":"not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF"}}]"#);
 }
 
 #[test]

@@ -128,8 +128,8 @@ fn truncated_and_damaged_shards_are_named() {
     for (name, bytes, reason) in [
         ("cut.tar", &whole[..5_000], "cut.tar': the tar is cut short in '0001.jpg': 4488 of "),
         ("skip.tar", &whole[..whole.len() - 1800], "skip.tar': the tar is cut short"),
-        ("flipped.tar", &flipped[..], "flipped.tar': the tar is damaged, or this is none: "),
-        ("photo.tar", &photo("lion.jpg")[..], "photo.tar': the tar is damaged, or this is none: "),
+        ("flipped.tar", &flipped[..], "flipped.tar': the tar is damaged, or the file is not a tar: "),
+        ("photo.tar", &photo("lion.jpg")[..], "photo.tar': the tar is damaged, or the file is not a tar: "),
     ] {
         fs::write(folder.path().join(name), bytes).unwrap();
         let error = run(folder.path(), &(create(name) + "SELECT count(image) FROM shards")).error();

@@ -10,7 +10,7 @@ pub enum ImageError {
     Empty,
 
     /// The first bytes match no format's signature.
-    #[error("not an image: the content is no JPEG, PNG, WebP, GIF, BMP or TIFF")]
+    #[error("not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF")]
     NotAnImage,
 
     /// The bytes end early, contradict themselves or use a feature that the decoder lacks.

@@ -115,7 +115,7 @@ fn decompress(
     match decompressor.decompress(bytes, output.as_deref_mut()) {
         Ok(()) => {}
         Err(turbojpeg::Error::TurboJpegError(report)) if report.contains(PATCHED_UP) => {
-            tracing::debug!(report, "a JPEG with bad spots was decoded all the same");
+            tracing::debug!(report, "a damaged JPEG was decoded; some of its pixels may be wrong");
         }
         Err(error) => return Err(damaged(&error)),
     }

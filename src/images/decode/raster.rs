@@ -12,7 +12,7 @@ use super::rgb_image::{Limits, RgbImage, upright, upright_size};
 /// Decodes `bytes`, which have the signature of `format`.
 pub(crate) fn decode(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Result<RgbImage, ImageError> {
     contain_panic(|| decode_unguarded(bytes, format, allowed))
-        .unwrap_or_else(|| Err(ImageError::damaged(format, &"its decoder gave up on it")))
+        .unwrap_or_else(|| Err(ImageError::damaged(format, &"the decoder failed")))
 }
 
 /// Runs `parse`; `None` if it panicked, as a parser may on unexpected bytes.

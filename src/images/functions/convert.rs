@@ -59,10 +59,7 @@ impl ToImage for Convert {
                     "format",
                     "`jpeg`, `png`, `webp` (without loss), `gif` (256 colours), `bmp` or `tiff`.",
                 )
-                .with_argument(
-                    "quality",
-                    "Of a JPEG, 1 to 100; 90 if left out. Other formats take no notice.",
-                )
+                .with_argument("quality", "Of a JPEG, 1 to 100; 90 by default. Other formats ignore it.")
                 .with_sql_example("SELECT path, convert(image, 'jpeg', 80) FROM read_images('photos/');")
                 .build()
         });
@@ -71,5 +68,5 @@ impl ToImage for Convert {
 }
 
 fn named(name: &str) -> Result<Format, String> {
-    Format::named(&name.to_ascii_lowercase()).ok_or_else(|| format!("there is no image format '{name}'"))
+    Format::named(&name.to_ascii_lowercase()).ok_or_else(|| format!("unknown image format '{name}'"))
 }

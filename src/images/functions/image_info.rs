@@ -88,7 +88,7 @@ impl ScalarUDFImpl for ImageInfo {
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             super::documentation::documentation(
-                "What the headers of an image file tell: a struct of `width` and `height` as displayed, `format`, `color`, `bits`, `orientation`, `frames`, `camera`, `taken` and `error`. Pixels are not decoded, and a file whose headers can't be read says why in `error`.",
+                "The headers of an image file: a struct of `width` and `height` as displayed, `format`, `color`, `bits`, `orientation`, `frames`, `camera`, `taken` and `error`. Pixels are not decoded, and a file whose headers can't be read has an `error`.",
                 SIGNATURE,
             )
             .with_sql_example("SELECT path, image_info(image)['camera'] FROM read_images('photos/');")

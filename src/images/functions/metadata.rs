@@ -46,7 +46,7 @@ impl Metadata {
         }
         let format = Format::of(bytes).ok_or(ImageError::NotAnImage)?;
         contain_panic(|| Self::read_unguarded(bytes, format))
-            .unwrap_or_else(|| Err(ImageError::damaged(format, &"its parser gave up on it")))
+            .unwrap_or_else(|| Err(ImageError::damaged(format, &"the parser failed")))
     }
 
     fn read_unguarded(bytes: &[u8], format: Format) -> Result<Self, ImageError> {
@@ -86,7 +86,7 @@ impl Pixels {
         let damaged = |reason: &dyn ToString| ImageError::damaged(Format::Jpeg, &reason.to_string());
         let header = JpegHeader::read(&mut Cursor::new(bytes)).map_err(|error| damaged(&error))?;
         let Some(JpegFrame { size, bits, components }) = header.frame else {
-            return Err(damaged(&"it does not tell its size"));
+            return Err(damaged(&"its header has no size"));
         };
         let color = match components {
             1 => "L",

@@ -173,7 +173,7 @@ fn reason_of(error: &object_store::Error) -> String {
 }
 
 fn too_large(size: u64) -> object_store::Error {
-    let reason = format!("its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file");
+    let reason = format!("its {size} bytes exceed the limit of {MAX_FILE_BYTES} bytes for one file");
     object_store::Error::Generic { store: OWN_ERRORS, source: reason.into() }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn reject_unsupported_clauses(statement: &CreateExternalTable, locati
             .error(format!("unknown option '{option}'; STORED AS {} takes none", statement.file_type)));
     }
     if !statement.order_exprs.is_empty() {
-        return Err(location.error("files have no order; leave out WITH ORDER and use ORDER BY in queries"));
+        return Err(location.error("WITH ORDER is not supported for images; use ORDER BY in queries"));
     }
     let is_string_partition = |field: &FieldRef| {
         field.data_type().is_string() && statement.table_partition_cols.contains(field.name())

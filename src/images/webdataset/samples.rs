@@ -106,7 +106,7 @@ fn take_member<R: Read>(
         _ if is_read(IMAGE) && sample.image.is_none() && Location::is_image_extension(kind) => {
             sample.image = Some(match entry.size() {
                 size if size > MAX_FILE_BYTES => Err(format!(
-                    "could not be read: its {size} bytes are more than the {MAX_FILE_BYTES} that are read of one file"
+                    "could not be read: its {size} bytes exceed the limit of {MAX_FILE_BYTES} bytes for one file"
                 )),
                 _ => Ok(Buffer::from(content(entry, name)?)),
             });
@@ -154,7 +154,7 @@ fn pax_name<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Option<Vec<u8>>> {
         let extension = extension?;
         match extension.key_bytes() {
             b"path" => name = Some(extension.value_bytes().to_vec()),
-            b"size" => return Err(invalid("a member has 8 GiB or more; such are not read".to_owned())),
+            b"size" => return Err(invalid("a member has 8 GiB or more, which is not supported".to_owned())),
             _ => {}
         }
     }
@@ -177,9 +177,7 @@ fn member_name(name: Vec<u8>) -> io::Result<String> {
         ))
     })?;
     if name.starts_with('/') || name.split('/').any(|part| part == "..") {
-        return Err(invalid(format!(
-            "the member '{name}' has a name that leads out of the tar; such are refused"
-        )));
+        return Err(invalid(format!("the member '{name}' has a name outside the tar, which is not allowed")));
     }
     Ok(name.strip_prefix("./").map(str::to_owned).unwrap_or(name))
 }
@@ -200,7 +198,7 @@ fn not_a_tar(error: &io::Error) -> io::Error {
     let is_short = text.contains("unexpected EOF") || text.contains("failed to read entire block");
     invalid(match is_short {
         true => "the tar is cut short".to_owned(),
-        false => format!("the tar is damaged, or this is none: {text}"),
+        false => format!("the tar is damaged, or the file is not a tar: {text}"),
     })
 }
 

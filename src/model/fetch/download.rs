@@ -70,7 +70,7 @@ impl Download<'_> {
 
     async fn fetch(self) -> Result<(), String> {
         if let Some(size) = self.size.filter(|size| *size > self.limit) {
-            return Err(format!("has {size} bytes, more than the {} that are taken", self.limit));
+            return Err(format!("has {size} bytes, more than the limit of {}", self.limit));
         }
         let part = part_of(self.target);
         let file = lock(part.clone())
@@ -145,10 +145,7 @@ impl Download<'_> {
         }
         let whole = self.size.or_else(|| Some(had + response.content_length()?));
         if let Some(whole) = whole.filter(|whole| *whole > self.limit) {
-            return Err(Failure::Final(format!(
-                "has {whole} bytes, more than the {} that are taken",
-                self.limit
-            )));
+            return Err(Failure::Final(format!("has {whole} bytes, more than the limit of {}", self.limit)));
         }
         log_start(self.name, response.url().host_str(), whole);
         file.seek(SeekFrom::Start(had)).await?;
@@ -170,8 +167,10 @@ impl Download<'_> {
 
     /// Requests everything from byte `start` on.
     async fn request_from(&self, start: u64) -> Result<Response, Failure> {
-        let request =
-            self.request.try_clone().ok_or_else(|| Failure::Final("can't be asked for twice".to_owned()))?;
+        let request = self
+            .request
+            .try_clone()
+            .ok_or_else(|| Failure::Final("the request can't be repeated".to_owned()))?;
         let request = if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request };
         let response = respond(request).await.map_err(Failure::Lost)?;
         match response.status() {
@@ -211,9 +210,9 @@ pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>
 /// Describes an HTTP error status, as the end of a sentence.
 pub(crate) fn refusal(status: StatusCode) -> String {
     let meaning = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "it is not for everybody, or not there",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "it is private or does not exist",
         StatusCode::NOT_FOUND => "it is not there",
-        StatusCode::TOO_MANY_REQUESTS => "the server has been asked too often; try again later",
+        StatusCode::TOO_MANY_REQUESTS => "too many requests; try again later",
         _ => "the server refused",
     };
     format!("can't be fetched: {meaning} (HTTP status {status})")
@@ -269,7 +268,7 @@ fn described(error: &reqwest::Error) -> String {
 }
 
 fn silent() -> String {
-    format!("nothing came for {} seconds", SILENCE.as_secs())
+    format!("received nothing for {} seconds", SILENCE.as_secs())
 }
 
 fn log_start(name: &str, host: Option<&str>, whole: Option<u64>) {

@@ -127,7 +127,7 @@ fn api(cache: &Cache) -> Result<Api, String> {
     let token = variable("HF_TOKEN").or_else(|| cache.token());
     let builder =
         ApiBuilder::from_env().with_token(token).with_user_agent("seequel", env!("CARGO_PKG_VERSION"));
-    builder.build().map_err(|error| format!("the hub can't be asked: {error}"))
+    builder.build().map_err(|error| format!("the hub can't be reached: {error}"))
 }
 
 /// Value of an environment variable that is set and not blank.

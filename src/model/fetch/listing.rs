@@ -71,7 +71,7 @@ impl Listing {
             }
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 return Err(Unlisted::Refused(format!(
-                    "{}; HF_TOKEN opens what you may read",
+                    "{}; set HF_TOKEN if you have access",
                     refusal(status)
                 )));
             }
@@ -80,7 +80,7 @@ impl Listing {
         }
         let bytes = body(response, MAX_LIST_BYTES).await.map_err(Unlisted::Unreachable)?;
         let response = serde_json::from_slice(&bytes).ok().as_ref().and_then(Self::read);
-        response.ok_or_else(|| Unlisted::Refused("the hub's list of files can't be understood".to_owned()))
+        response.ok_or_else(|| Unlisted::Refused("the hub's list of files has an unexpected form".to_owned()))
     }
 
     /// Parses the response, skipping files without size or digest, or with an invalid path.
@@ -111,7 +111,7 @@ impl Listing {
     fn models(&self) -> String {
         let paths = self.files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".onnx"));
         match paths.take(8).collect::<Vec<_>>().as_slice() {
-            [] => "is no ONNX file".to_owned(),
+            [] => "is not an ONNX file".to_owned(),
             paths => format!("is {}", paths.join(", ")),
         }
     }
@@ -202,7 +202,7 @@ mod tests {
         let files = listing(&["int8.onnx", "README.md"]);
         let expected = "there is no such file; there is int8.onnx";
         assert_eq!(files.model(Some("fp16.onnx")), Err(expected.to_owned()));
-        let expected = "there is neither model.onnx nor onnx/model.onnx; there is no ONNX file";
+        let expected = "there is neither model.onnx nor onnx/model.onnx; there is not an ONNX file";
         assert_eq!(listing(&[]).model(None), Err(expected.to_owned()));
     }
 

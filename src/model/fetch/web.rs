@@ -34,7 +34,7 @@ pub(crate) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBu
             let kept = fetch_unknown(&url, &downloads).await.map_err(|reason| errors.of_model(&reason))?;
             let location = &statement.location;
             Err(errors.of_sha256(format!(
-                "'{location}' may change, so its digest must be said; today that is sha256 '{kept}'"
+                "'{location}' may change, so a digest is required; today's is sha256 '{kept}'"
             )))
         }
     }
@@ -75,7 +75,7 @@ async fn fetch_to(url: &Url, target: &Path, sha256: Option<&str>) -> Result<(), 
 
 /// Parses a URL, which must use HTTPS or point to this machine.
 fn checked(location: &str) -> Result<Url, String> {
-    let url = Url::parse(location).map_err(|error| format!("is no address: {error}"))?;
+    let url = Url::parse(location).map_err(|error| format!("is not a URL: {error}"))?;
     let is_here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -85,8 +85,7 @@ fn checked(location: &str) -> Result<Url, String> {
     if url.scheme() == "https" || is_here {
         Ok(url)
     } else {
-        Err("http:// is not encrypted, so that anybody on the way could replace the model; use https://"
-            .to_owned())
+        Err("http:// is not encrypted, so the model could be replaced in transit; use https://".to_owned())
     }
 }
 

@@ -195,7 +195,7 @@ mod tests {
         model 'm': takes no input
         model 'm': takes two images, 'x' float32 [b, 3, 8, 8] and 'other' float16 [b, 8, 8, 1]; a call can give one
         model 'm': input 'ids' string [b, 1] is text, which has no numbers before a tokenizer or an encoder makes them; export the model without that step
-        model 'm': input 'wave' complex64 [b, 1] is of a type that columns have no numbers for
+        model 'm': input 'wave' complex64 [b, 1] has a type that no column has
         model 'm': input 'x' float32 [] has no dimension for the batch
         model 'm': input 'x' float32 [4] is a row or a batch of rows, which its shape does not say; export it as [1, 4] or [batch, 4]
         model 'm': input 'x' float32 [b, n, m] leaves more than one length open

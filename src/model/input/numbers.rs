@@ -35,7 +35,7 @@ impl NumbersSpec {
                 ));
             }
             Some(element) => element,
-            None => return Err(format!("input {port} is of a type that columns have no numbers for")),
+            None => return Err(format!("input {port} has a type that no column has")),
         };
         match port.dims.as_deref() {
             Some([Dim::Fixed(length @ 2..)]) => Err(format!(

@@ -93,7 +93,7 @@ fn byte(value: &Value) -> Result<u8, String> {
 
 fn nonzero(value: &Value) -> Result<f32, String> {
     let factor = number(value)?;
-    if factor == 0.0 { Err("0 makes all pixels alike".to_string()) } else { Ok(factor) }
+    if factor == 0.0 { Err("0 would make all pixels equal".to_string()) } else { Ok(factor) }
 }
 
 /// Also rejects subnormal numbers, since dividing by them overflows.
@@ -161,7 +161,7 @@ mod tests {
         model 'm': option 'mean': 2 numbers for 3 channels
         model 'm': option 'std': 1,0,1 is not above 0 in every channel
         model 'm': option 'std': -1 is not above 0 in every channel
-        model 'm': option 'rescale': 0 makes all pixels alike
+        model 'm': option 'rescale': 0 would make all pixels equal
         model 'm': option 'crop_fraction': 87.5 is not above 0 and at most 1
         model 'm': option 'resize': 'squash' is not one of crop, stretch, letterbox
         model 'm': option 'padding': '256' is not a whole number from 0 to 255

@@ -67,7 +67,7 @@ impl Graph {
     /// The reason why the bytes are not an ONNX model, as the end of a sentence.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.starts_with(GIT_LFS_POINTER) {
-            return Err("it only points to one; fetch that with 'git lfs pull'".to_string());
+            return Err("it is a Git LFS pointer; fetch the file with 'git lfs pull'".to_string());
         }
         let model = ModelProto::decode(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("it has no graph")?;

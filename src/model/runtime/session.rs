@@ -308,7 +308,7 @@ fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<'_>> {
 fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutput, String> {
     let describe = |error: ort::Error| error.to_string();
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
-        return Err(format!("output '{name}' is no tensor"));
+        return Err(format!("output '{name}' is not a tensor"));
     };
     let shape: Vec<_> = shape.iter().map(|length| usize::try_from(*length).unwrap_or(0)).collect();
     macro_rules! numbers {
@@ -336,7 +336,7 @@ fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutpu
         TensorElementType::String => {
             Arc::new(StringArray::from(value.try_extract_strings().map_err(describe)?.1))
         }
-        other => return Err(format!("output '{name}' is of type {other}, which SQL has no numbers for")),
+        other => return Err(format!("output '{name}' is of type {other}, which SQL has no type for")),
     };
     BatchOutput::new(name, &shape, numbers, batch)
 }

@@ -224,9 +224,9 @@ fn unknown(key: &str) -> String {
     let nearest = KEYS.iter().min_by_key(|known| levenshtein(known, key));
     match nearest {
         Some(known) if levenshtein(known, key) * 3 <= known.len() => {
-            format!("there is no such option; did you mean '{known}'?")
+            format!("unknown option; did you mean '{known}'?")
         }
-        _ => format!("there is no such option; there are {}", KEYS.join(", ")),
+        _ => format!("unknown option; the options are {}", KEYS.join(", ")),
     }
 }
 
@@ -272,14 +272,13 @@ mod tests {
     fn unknown_option_suggests_the_nearest_or_lists_all() {
         let push =
             |source, key| Settings::new("m").push(source, layer(key, json!(1))).map_err(|e| e.to_string());
-        let near = "model 'm': option 'lables': there is no such option; did you mean 'labels'?";
+        let near = "model 'm': option 'lables': unknown option; did you mean 'labels'?";
         assert_eq!(push(Source::Options, "lables"), Err(near.to_string()));
-        let json =
-            "model 'm': option 'mean_': there is no such option; did you mean 'mean'? (from seequel.json)";
+        let json = "model 'm': option 'mean_': unknown option; did you mean 'mean'? (from seequel.json)";
         assert_eq!(push(Source::SeequelJson, "mean_"), Err(json.to_string()));
         let far = push(Source::Options, "optimizer").err().unwrap_or_default();
         assert!(far.starts_with(
-            "model 'm': option 'optimizer': there is no such option; there are task, input_size"
+            "model 'm': option 'optimizer': unknown option; the options are task, input_size"
         ));
         assert_eq!(push(Source::SeequelJson, "$schema"), Ok(()));
         assert_eq!(push(Source::HuggingFace("config.json"), "hidden_size"), Ok(()));

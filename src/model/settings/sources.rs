@@ -68,10 +68,10 @@ mod tests {
         insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': 'config.json' is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
         model 'm': 'seequel.json' is not a JSON object: EOF while parsing an object at line 1 column 1
-        model 'm': option 'lables': there is no such option; did you mean 'labels'? (from seequel.json)
+        model 'm': option 'lables': unknown option; did you mean 'labels'? (from seequel.json)
         model 'm': option 'labels': there is no file 'labels.txt' (from seequel.json)
         model 'm': option 'labels': labels.txt has 3 labels but output 'logits' has 2 classes (from seequel.json)
-        model 'm': option 'rescale': 0 makes all pixels alike (from preprocessor_config.json)
+        model 'm': option 'rescale': 0 would make all pixels equal (from preprocessor_config.json)
         ");
         Ok(())
     }

@@ -247,7 +247,7 @@ mod tests {
         ];
         insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': 'model.onnx' is not an ONNX file: failed to decode Protobuf message: ModelProto.graph: invalid wire type: EndGroup (expected LengthDelimited)
-        model 'm': 'model.onnx' is not an ONNX file: it only points to one; fetch that with 'git lfs pull'
+        model 'm': 'model.onnx' is not an ONNX file: it is a Git LFS pointer; fetch the file with 'git lfs pull'
         ");
         Ok(())
     }
@@ -275,7 +275,7 @@ mod tests {
         ];
         insta::assert_snapshot!(errors.join("\n"), @r"
         model 'm': option 'sha256': 'model.onnx' has digest <digest>, not 00
-        model 'm': option 'batchsize': there is no such option; did you mean 'batch_size'?
+        model 'm': option 'batchsize': unknown option; did you mean 'batch_size'?
         model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'
         model 'm': option 'task': 'image-clasification' is not one of image-classification, feature-extraction, object-detection
         ");

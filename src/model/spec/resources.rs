@@ -172,7 +172,9 @@ fn sessions(value: &Value) -> Result<Sessions, String> {
     let side = |text: &str| text.trim().parse().ok().filter(|count| (1..=MAX_PARALLEL).contains(count));
     match (side(min), side(max)) {
         (Some(min), Some(max)) if min <= max => Ok(Sessions(min, max)),
-        _ => Err(format!("'{text}' is not a number of sessions such as 2 or 1..4, from 1 to {MAX_PARALLEL}")),
+        _ => Err(format!(
+            "'{text}' is not a number of sessions from 1 to {MAX_PARALLEL}, such as 2, or a range such as 1..4"
+        )),
     }
 }
 
@@ -279,7 +281,7 @@ mod tests {
         insta::assert_snapshot!(errors.join("\n"), @r#"
         model 'm': option 'batch_size': '0' is not a whole number from 1 to 65536
         model 'm': option 'batch_size': the graph takes batches of 4 and no other; leave the option out
-        model 'm': option 'concurrency': '4..1' is not a number of sessions such as 2 or 1..4, from 1 to 1024
+        model 'm': option 'concurrency': '4..1' is not a number of sessions from 1 to 1024, such as 2, or a range such as 1..4
         model 'm': option 'num_cpus': 'many' is not a whole number from 1 to 1024
         model 'm': option 'num_gpus': 2 is not above 0 and at most 1
         model 'm': option 'precision': 'int8' is not one of f32, bf16, f16

@@ -39,7 +39,7 @@ pub(crate) enum Format {
     Tsv,
     /// One array of objects
     Json,
-    /// An object a line
+    /// One object per line
     NdJson,
 }
 

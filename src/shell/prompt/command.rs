@@ -37,7 +37,7 @@ Statements end with ; and may take many lines.
   \f         functions           \f NAME    what a function does
   \show PATH draw an image, such as \show photos/lion.jpg
   \i FILE    run a file          \o FILE    write results to a file; \o alone to the screen again
-  \x         a line for each value, on or off
+  \x         one line per value, on or off
   \timing    the summary below each result, on or off
   \pset      settings            \pset format csv, \pset maxrows 100
   \?, help   this help           \q, quit   leave, as Ctrl-D does

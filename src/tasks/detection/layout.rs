@@ -143,7 +143,7 @@ fn heads(graph: &Graph, anchors: Vec<AnchorHead>, classes: usize) -> Result<Vec<
         };
         if !channels.is_some_and(fits) {
             let count = anchors.len();
-            return Err(format!("output {port} is no grid of {count} anchors × (5 + {classes} classes)"));
+            return Err(format!("output {port} is not a grid of {count} anchors × (5 + {classes} classes)"));
         }
     }
     Ok(anchors)
@@ -160,7 +160,7 @@ fn anchors(value: &Value) -> Result<Vec<AnchorHead>, String> {
     let head = |(output, list): (String, Value)| {
         let pairs = list.as_array().filter(|pairs| (1..=MAX_ANCHORS).contains(&pairs.len()));
         let Some(pairs) = pairs else {
-            return Err(format!("'{output}' has not from 1 to {MAX_ANCHORS} anchors: {list}"));
+            return Err(format!("'{output}' needs 1 to {MAX_ANCHORS} anchors, not {list}"));
         };
         Ok(AnchorHead { output, anchors: pairs.iter().map(anchor).collect::<Result<_, _>>()? })
     };
@@ -240,7 +240,7 @@ mod tests {
         model 'm': option 'anchors': output 'head' float32 [b, 16, 2, 2] is no grid of 1 anchors × (5 + 3 classes)
         model 'm': option 'anchors': there is no output 'tail'; there is 'head' float32 [b, 16, 2, 2]
         model 'm': option 'anchors': [3,-4] is not the width and height of an anchor
-        model 'm': option 'anchors': 'head' has not from 1 to 64 anchors: []
+        model 'm': option 'anchors': 'head' needs 1 to 64 anchors, not []
         model 'm': option 'anchors': '1,2,3,4' is not a map such as {"head": [[81, 82], [135, 169]]}
         model 'm': option 'confidence': 25 is not above 0 and at most 1
         "#);

@@ -92,7 +92,7 @@ impl Arguments<'_> {
     pub(crate) fn model(&self, position: usize) -> Result<String> {
         let Some(literal) = self.literals[position] else {
             return plan_err!(
-                "{}: model must be a literal such as 'resnet', for it decides the plan",
+                "{}: model must be a literal such as 'resnet', because it determines the plan",
                 self.signature
             );
         };

@@ -47,7 +47,7 @@ pub(crate) static CLASSIFY: Function = Function {
     documentation: LazyLock::new(|| {
         Documentation::builder(
             SECTION,
-            "The most probable class of an image. A row that can't be decoded has a NULL label and says why in `error`; a NULL image gives NULL.",
+            "The most probable class of an image. A row that can't be decoded has a NULL label and an `error`; a NULL image gives NULL.",
             SIGNATURE,
         )
         .with_argument("image", "The bytes of an image file: a binary column, or a struct with a field `bytes`.")

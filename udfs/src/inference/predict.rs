@@ -24,7 +24,7 @@ pub(crate) static PREDICT: Function = Function {
             SIGNATURE,
         )
         .with_argument("model", "Name of a model of any task, a literal.")
-        .with_argument("input", "What the model looks at, in the order of its inputs. For an image the bytes of an image file, a binary column or a struct with a field `bytes`; for other inputs a list of numbers, or as many columns of numbers as a row has. Text is refused.")
+        .with_argument("input", "The model's inputs, in their order. For an image the bytes of an image file, a binary column or a struct with a field `bytes`; for other inputs a list of numbers, or as many columns of numbers as a row has. Text is refused.")
         .with_sql_example("SELECT path, predict('efficientnet_lite0', image)['logits'] FROM read_images('photos/');\nSELECT predict('churn', age, income, visits)['probabilities'] FROM 'customers.parquet';")
         .build()
     }),
@@ -33,9 +33,7 @@ pub(crate) static PREDICT: Function = Function {
 fn read(arguments: &Arguments<'_>) -> Result<ReadCall> {
     let count = arguments.literals.len();
     if count < 2 {
-        return plan_err!(
-            "{SIGNATURE} takes the name of a model and what it looks at, not {count} arguments"
-        );
+        return plan_err!("{SIGNATURE} takes the name of a model and its inputs, not {count} arguments");
     }
     let call = Call { request: Request::Predict, model: arguments.model(0)? };
     Ok(ReadCall { call, inputs: 1..count })

@@ -99,7 +99,7 @@ impl ScalarUDFImpl for HammingDistance {
             let section = DocSection { include: true, label: "Image Functions", description: None };
             Documentation::builder(
                 section,
-                "The number of bits in which two hashes differ, 0 to 64. Up to some 8 of them, `phash` says, two images show the same.",
+                "The number of bits in which two hashes differ, 0 to 64. Up to about 8 bits of `phash`, two images show the same scene.",
                 SIGNATURE,
             )
             .with_argument("a", "A hash, UInt64.")
