@@ -277,9 +277,11 @@ mod tests {
         let json = "model 'm': option 'mean_': unknown option; did you mean 'mean'? (from seequel.json)";
         assert_eq!(push(Source::SeequelJson, "mean_"), Err(json.to_string()));
         let far = push(Source::Options, "optimizer").err().unwrap_or_default();
-        assert!(far.starts_with(
-            "model 'm': option 'optimizer': unknown option; the options are task, input_size"
-        ));
+        assert!(
+            far.starts_with(
+                "model 'm': option 'optimizer': unknown option; the options are task, input_size"
+            )
+        );
         assert_eq!(push(Source::SeequelJson, "$schema"), Ok(()));
         assert_eq!(push(Source::HuggingFace("config.json"), "hidden_size"), Ok(()));
     }
