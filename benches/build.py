@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures builds from clean clones: `make bench-build ARGS="--before v0.1.0"` writes benches/BUILD.md.
 
-For each revision: what `make demo` builds, what `make install` and `make test` build on top in the same target folder, in
-wall and processor seconds, the sizes of the binaries, and the images a second of both. The table is rewritten after each
-step. Nothing else should run meanwhile. It takes more than an hour on two cores.
+For each revision: what `make demo` builds, and `make test` on top in the same target folder, in wall and processor
+seconds; the sizes of the demo's binary and of the one that `make install` builds, and the images a second of both. The
+table is rewritten after each step. Nothing else should run meanwhile. It takes more than an hour on two cores.
 """
 
 from __future__ import annotations
@@ -52,11 +52,15 @@ class Build:
         """Returns the path of the optimised binary."""
         return self.target / "release" / "seequel"
 
-    def cargo(self, name: str, *arguments: str) -> None:
-        """Runs cargo and adds its seconds, those of its compilers included, to the figures of `name`."""
+    def cargo(self, *arguments: str) -> None:
+        """Runs cargo in the clone."""
         environment = os.environ | {"CARGO_TARGET_DIR": str(self.target)}
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         subprocess.run([CARGO, *arguments, "--locked"], cwd=self.clone, env=environment, check=True)
+
+    def timed_cargo(self, name: str, *arguments: str) -> None:
+        """Runs cargo and adds its seconds, those of its compilers included, to the figures of `name`."""
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        self.cargo(*arguments)
         wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         for unit, seconds in (("processor s", processor), ("wall s", wall)):
@@ -95,12 +99,11 @@ def steps(builds: list[Build], folder: Path, *, with_tests: bool) -> Iterator[No
     """Measures one thing after another, and yields after each."""
     for build in reversed(builds):
         profile = ["--release"] if build.demo() == build.installed() else []
-        build.cargo("`make demo`", "build", *profile)
+        build.timed_cargo("`make demo`", "build", *profile)
         build.figures["demo's binary, stripped, MB"] = stripped_size(build.demo(), folder)
         yield
     for build in builds:
-        if build.demo() != build.installed():
-            build.cargo("`make install` on top", "build", "--release")
+        build.cargo("build", "--release")
         build.figures["installed binary, stripped, MB"] = stripped_size(build.installed(), folder)
         yield
     measure_throughput(builds, folder)
@@ -109,7 +112,7 @@ def steps(builds: list[Build], folder: Path, *, with_tests: bool) -> Iterator[No
         split = "--package seequel-upstream" in build.makefile()
         ours = ["-p", "seequel", "-p", "seequel-pixels", "-p", "seequel-udfs"]
         for selection in [ours, ["-p", "seequel-upstream"]] if split else [["--workspace"]]:
-            build.cargo("`make test` on top", "test", "--no-run", *selection)
+            build.timed_cargo("`make test` on top", "test", "--no-run", *selection)
         yield
 
 
