@@ -1,6 +1,7 @@
 //! Error messages, each tested with the real binary.
 
 mod images;
+mod locations;
 mod memory;
 mod models;
 mod runtime;

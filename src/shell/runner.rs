@@ -122,9 +122,11 @@ impl Runner {
         let mut watch = None;
         let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
-        let inference = watch.and_then(|watch| watch.inference());
+        let inference = watch.as_ref().and_then(|watch| watch.inference());
+        let skipped_files = watch.map_or(0, |watch| watch.skipped_files());
         let mut summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
         summary.inference = summary.inference.or(inference);
+        summary.skipped_files += skipped_files;
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }
 

@@ -9,8 +9,8 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
-use super::create_table;
 use super::statement::Statement;
+use super::{create_table, locations};
 use crate::Result;
 use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
@@ -25,9 +25,10 @@ use crate::stores::apply_store_options;
 pub async fn plan(
     engine_ctx: &SessionContext,
     models: &Arc<ModelRegistry>,
-    statement: Statement,
+    mut statement: Statement,
     observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
 ) -> Result<DataFrame> {
+    locations::expand(engine_ctx, &mut statement);
     match statement {
         Statement::CreateModel(create) => {
             let create = models.fetch(create).await?;

@@ -8,10 +8,12 @@
 
 mod create_table;
 mod execute;
+mod locations;
 mod options;
 mod parser;
 mod script;
 mod statement;
+mod visit;
 
 pub use execute::plan;
 pub use script::{Script, parse_statement};

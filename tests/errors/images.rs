@@ -220,7 +220,8 @@ fn columns_of_an_unreadable_header_are_null() {
 #[test]
 fn missing_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = "Error: images 'no/photos/': there is no such file or folder\n";
+    let expected =
+        "Error: images 'no/photos/': there is no such file or folder; the current folder has no 'no'\n";
     for sql in [
         "CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION 'no/photos/'",
         "SELECT path FROM read_images('no/photos/')",
@@ -237,7 +238,12 @@ fn empty_folder_has_no_rows() {
     let sql = "CREATE EXTERNAL TABLE t STORED AS IMAGES LOCATION '.';
                SELECT path, classify(image) FROM t; SELECT count(*) AS n, count(classify(image)) AS predictions FROM t;
                SELECT path FROM '*.jpg'";
-    assert_eq!(csv(folder.path(), sql).stdout(), "path,classify(t.image)\nn,predictions\n0,0\npath\n");
+    let outcome = csv(folder.path(), sql);
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str()),
+        (Some(0), "path,classify(t.image)\nn,predictions\n0,0\npath\n")
+    );
+    assert!(outcome.stderr.lines().all(|line| line.ends_with(" holds no files")), "{}", outcome.stderr);
 }
 
 /// The file is sparse and takes no space on disk.

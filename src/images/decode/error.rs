@@ -13,6 +13,10 @@ pub enum ImageError {
     #[error("not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF")]
     NotAnImage,
 
+    /// A format that is known but not decoded, by its name: `HEIC`.
+    #[error("{0} is not supported; convert it first")]
+    Unsupported(&'static str),
+
     /// The bytes end early, contradict themselves or use a feature that the decoder lacks.
     #[error("truncated or damaged {format}: {reason}")]
     Damaged {

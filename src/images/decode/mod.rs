@@ -16,6 +16,7 @@ mod jpeg;
 mod jpeg_header;
 mod raster;
 mod rgb_image;
+pub(crate) mod unsupported;
 
 pub use error::ImageError;
 pub(crate) use format::Format;
@@ -42,10 +43,26 @@ pub fn decode(
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    match Format::of(bytes).ok_or(ImageError::NotAnImage)? {
+    match known_format(bytes)? {
         Format::Jpeg => jpeg::decode(bytes, limits, min_scale),
+        Format::Tiff => match unsupported::camera_raw(bytes) {
+            // The first image of such a file is a preview.
+            Some(name) => Err(ImageError::Unsupported(name)),
+            None => raster::decode(bytes, Format::Tiff, limits),
+        },
         format => raster::decode(bytes, format, limits),
     }
+}
+
+/// The format of `bytes`.
+///
+/// # Errors
+/// [`ImageError::Unsupported`] for a format that is known but not decoded, [`ImageError::NotAnImage`] for any other.
+pub(crate) fn known_format(bytes: &[u8]) -> Result<Format, ImageError> {
+    Format::of(bytes).ok_or_else(|| match unsupported::by_content(bytes) {
+        Some(name) => ImageError::Unsupported(name),
+        None => ImageError::NotAnImage,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder};
 
 use super::exif_data::ExifData;
-use crate::images::decode::{Format, ImageError, JpegFrame, JpegHeader, contain_panic, upright_size};
+use crate::images::decode::{
+    Format, ImageError, JpegFrame, JpegHeader, contain_panic, known_format, upright_size,
+};
 
 /// Maximum number of images counted in one TIFF: a directory may be as short as six bytes.
 const MAX_TIFF_IMAGES: u32 = 65_535;
@@ -44,7 +46,7 @@ impl Metadata {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        let format = Format::of(bytes).ok_or(ImageError::NotAnImage)?;
+        let format = known_format(bytes)?;
         contain_panic(|| Self::read_unguarded(bytes, format))
             .unwrap_or_else(|| Err(ImageError::damaged(format, &"the parser failed")))
     }

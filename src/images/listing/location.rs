@@ -6,6 +6,7 @@
 //! | `photos/a.jpg` | one file, whatever its name |
 //! | `photos/**/*.jpg` | the files that match: `*`, `?` and `[..]` match within a name, `**` across folders |
 //! | `{cats,dogs}/*.jpg`, `{000..009}.tar` | each alternative; without wildcards, files that must all exist |
+//! | `~/photos/` | the same below the user's home folder |
 //! | `s3://bucket/photos/`, `file:///data/*.png` | the same in an object store, or as a URL |
 //! | `https://host/{1..9}.jpg` | one or several files; HTTP has no listing |
 //!
@@ -20,7 +21,8 @@ use datafusion::object_store::path::Path as StorePath;
 use glob::{MatchOptions, Pattern};
 use url::Url;
 
-use super::braces;
+use super::home::expand_home;
+use super::{braces, nearest};
 use crate::{Error, Result};
 
 /// The characters that make a location a pattern.
@@ -60,9 +62,10 @@ enum Choice {
 
 impl Location {
     /// Whether a location ends like the name of an image file, or refers to all files below a folder: `a.jpg`,
-    /// `photos/*.PNG`, `photos/**`.
+    /// `photos/*.{jpg,PNG}`, `photos/**`.
     pub(crate) fn names_images(written: &str) -> bool {
-        has_extension(written, &EXTENSIONS) || written.ends_with("**")
+        let alternatives = braces::expand(written).unwrap_or_else(|_| vec![written.to_owned()]);
+        alternatives.iter().all(|name| has_extension(name, &EXTENSIONS) || name.ends_with("**"))
     }
 
     /// Whether files with this extension are images by their names.
@@ -88,12 +91,13 @@ impl Location {
 
     fn parse_for(written: &str, extensions: &'static [&'static str]) -> Result<Self> {
         let error = |reason: String| Error::Images { location: written.to_string(), reason };
-        let parsed = match Url::parse(written) {
-            Ok(url) if !Path::new(written).is_absolute() => match url.scheme() {
+        let location = &*expand_home(written);
+        let parsed = match Url::parse(location) {
+            Ok(url) if !Path::new(location).is_absolute() => match url.scheme() {
                 "file" => parse_file_url(&url),
-                _ => parse_store_url(written),
+                _ => parse_store_url(location),
             },
-            _ => parse_path(written),
+            _ => parse_path(location),
         };
         let (url, choice) = parsed.map_err(error)?;
         Ok(Self { written: written.to_string(), url, choice, extensions })
@@ -139,6 +143,25 @@ impl Location {
             && !Path::new(&self.path_of(self.prefix())).is_dir()
     }
 
+    /// Levels below the folder `prefix` at which files can belong to this location.
+    pub(crate) fn depth_below(&self, prefix: &StorePath) -> usize {
+        let Choice::Patterns(patterns) = &self.choice else {
+            return usize::MAX;
+        };
+        let depth = |pattern: &Pattern| match pattern.as_str() {
+            pattern if pattern.contains("**") => usize::MAX,
+            pattern => pattern.split('/').count(),
+        };
+        let depth = patterns.iter().map(depth).max().unwrap_or(usize::MAX);
+        let above = self.names_below(prefix).map_or(0, |names| names.len());
+        if depth == usize::MAX { depth } else { depth.saturating_sub(above) }
+    }
+
+    /// Whether `file`, found below the prefix, is hidden or in a hidden folder.
+    pub(crate) fn hides(&self, file: &StorePath) -> bool {
+        self.names_below(file).is_some_and(|names| has_hidden(&names))
+    }
+
     /// Whether `file`, found below the prefix, belongs to this location.
     pub(crate) fn contains(&self, file: &StorePath) -> bool {
         let Some(names) = self.names_below(file) else {
@@ -149,10 +172,7 @@ impl Location {
                 let path = names.join("/");
                 patterns.iter().any(|pattern| pattern.matches_with(&path, MATCH_OPTIONS))
             }
-            Choice::All => {
-                !names.iter().any(|name| name.starts_with(['.', '_']))
-                    && has_extension(file.as_ref(), self.extensions)
-            }
+            Choice::All => !has_hidden(&names) && has_extension(file.as_ref(), self.extensions),
             Choice::Files(files) => files.contains(file),
         }
     }
@@ -182,6 +202,28 @@ impl Location {
         self.url.scheme() == "file"
     }
 
+    /// The folder that a pattern is matched in, as the user wrote it.
+    pub(crate) fn folder_as_written(&self) -> String {
+        match split(&self.written, &WILDCARDS) {
+            Some(("", _)) => "the current folder".to_owned(),
+            Some((folder, _)) => folder.to_owned(),
+            None => self.written.clone(),
+        }
+    }
+
+    /// What the files in a folder are.
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.extensions == SHARD_EXTENSIONS { "tar files" } else { "images" }
+    }
+
+    /// What exists instead of a local file or folder that doesn't, to complete an error message.
+    pub(crate) fn hint(&self) -> String {
+        match self.is_local() {
+            true => nearest::hint(self.path_of(self.prefix()).as_ref()),
+            false => String::new(),
+        }
+    }
+
     /// An error about this location.
     pub(crate) fn error(&self, reason: impl fmt::Display) -> Error {
         Error::Images { location: self.written.clone(), reason: reason.to_string() }
@@ -207,7 +249,7 @@ fn parse_path(written: &str) -> Result<Parsed, String> {
         return Ok((local_url(&path, path.is_dir())?, Choice::All));
     }
     let Some((base, pattern)) = split(written, &WILDCARDS) else {
-        return Err("there is no such file or folder".to_string());
+        return Err(format!("there is no such file or folder{}", nearest::hint(&path)));
     };
     let folder = std::path::absolute(Path::new(".").join(base)).map_err(|error| error.to_string())?;
     let choice = choose(pattern, &WILDCARDS, |file| local_url(&folder.join(file), false))?;
@@ -277,6 +319,10 @@ fn choose(
     }
     let files = alternatives.iter().map(|name| Ok(file(name)?.prefix().clone()));
     Ok(Choice::Files(files.collect::<Result<_, String>>()?))
+}
+
+fn has_hidden(names: &[&str]) -> bool {
+    names.iter().any(|name| name.starts_with(['.', '_']))
 }
 
 fn has_extension(name: &str, extensions: &[&str]) -> bool {

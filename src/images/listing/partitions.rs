@@ -29,8 +29,7 @@ pub(crate) fn discover_local(location: &Location) -> Vec<String> {
     if !location.is_local() || location.may_be_file() || location.files().is_some() {
         return vec![];
     }
-    let folder = location.path_of(location.prefix());
-    common(location, &first_files(location, folder.as_ref(), SAMPLED_FILES))
+    common(location, &first_files(location, |file| location.contains(file), SAMPLED_FILES))
 }
 
 /// The keys common to the paths of all `files`.

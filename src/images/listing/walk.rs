@@ -45,8 +45,8 @@ pub(crate) enum Details {
     Metadata,
 }
 
-/// The files below the local `folder`, in directory order. Entries that can't be listed are counted in `unlisted` and
-/// reported by a warning at the end.
+/// The files at most `depth` levels below the local `folder`, in directory order. Entries that can't be listed are
+/// counted in `unlisted` and reported by a warning at the end.
 ///
 /// The walk starts with the first poll and stops when the stream is dropped.
 ///
@@ -55,13 +55,14 @@ pub(crate) enum Details {
 pub(crate) fn walk(
     location: Location,
     folder: PathBuf,
+    depth: usize,
     details: Details,
     unlisted: Count,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let start = async move {
         let (sender, receiver) = mpsc::channel(WAITING);
         let thread = SpawnedTask::spawn_blocking(move || {
-            let mut walker = Walker { location, details, unlisted, left_out: LeftOut::default() };
+            let mut walker = Walker { location, depth, details, unlisted, left_out: LeftOut::default() };
             walker.walk(&folder, &sender);
             walker.left_out.warn(&walker.location);
         });
@@ -82,12 +83,22 @@ pub(crate) fn walk(
     stream::once(start).flatten().boxed()
 }
 
-/// The first `count` files below the local `folder`, read synchronously.
-pub(crate) fn first_files(location: &Location, folder: &Path, count: usize) -> Vec<StorePath> {
-    let entries = entries(folder).take(LOOKED_AT).filter_map(Result::ok);
-    let files = entries.filter(|entry| entry.file_type().is_file());
+/// The first `count` files below the local `folder` that `takes` accepts, read synchronously.
+pub(crate) fn first_files(
+    location: &Location,
+    takes: impl Fn(&StorePath) -> bool,
+    count: usize,
+) -> Vec<StorePath> {
+    let folder = location.path_of(location.prefix());
+    let entries = entries(folder.as_ref(), location.depth_below(location.prefix()));
+    let files = entries.take(LOOKED_AT).filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
     let paths = files.filter_map(|entry| store_path(entry.path()));
-    paths.filter(|path| location.contains(path)).take(count).collect()
+    paths.filter(takes).take(count).collect()
+}
+
+/// Whether the local `folder` has a folder in it.
+pub(crate) fn has_folder(folder: &Path) -> bool {
+    entries(folder, 1).take(LOOKED_AT).filter_map(Result::ok).any(|entry| entry.file_type().is_dir())
 }
 
 /// A local path as a store path, if it can be expressed. object_store's own conversion goes through a URL and takes
@@ -96,14 +107,15 @@ fn store_path(path: &Path) -> Option<StorePath> {
     StorePath::parse(path.to_str()?).ok()
 }
 
-fn entries(folder: &Path) -> walkdir::IntoIter {
-    WalkDir::new(folder).min_depth(1).follow_links(true).into_iter()
+fn entries(folder: &Path, depth: usize) -> walkdir::IntoIter {
+    WalkDir::new(folder).min_depth(1).max_depth(depth).follow_links(true).into_iter()
 }
 
 type Chunk = Vec<Result<ObjectMeta>>;
 
 struct Walker {
     location: Location,
+    depth: usize,
     details: Details,
     unlisted: Count,
     left_out: LeftOut,
@@ -112,7 +124,7 @@ struct Walker {
 impl Walker {
     fn walk(&mut self, folder: &Path, chunks: &Sender<Chunk>) {
         let (mut chunk, mut size) = (vec![], 1);
-        for entry in entries(folder) {
+        for entry in entries(folder, self.depth) {
             let file = match entry {
                 Ok(entry) if entry.file_type().is_file() => self.file(&entry),
                 Ok(_) => continue,
@@ -122,6 +134,8 @@ impl Walker {
                     let reason = format!("the folder can't be listed: {}", plain(&error));
                     Some(Err(self.location.error(reason).into()))
                 }
+                // A folder at a depth where only files can match.
+                Err(error) if error.depth() == self.depth && error.loop_ancestor().is_some() => continue,
                 Err(error) => {
                     let path = error.path().unwrap_or(folder);
                     let name = path.file_name().unwrap_or_default().to_string_lossy();

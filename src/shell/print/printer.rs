@@ -24,7 +24,7 @@ use super::json::JsonEncoder;
 use super::max_rows::MaxRows;
 use super::table::TableEncoder;
 use crate::Error;
-use crate::shell::progress::{Progress, Summary, inference};
+use crate::shell::progress::{Progress, Summary, inference, skipped_files};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,7 +101,8 @@ impl Printer {
         encoder.finish(&mut text)?;
         drop(watch);
         write(output, &text)?;
-        Ok(Summary { rows, elapsed: started.elapsed(), inference: inference(plan.as_ref()) })
+        let (inference, skipped_files) = (inference(plan.as_ref()), skipped_files(plan.as_ref()));
+        Ok(Summary { rows, elapsed: started.elapsed(), inference, skipped_files })
     }
 
     fn encoder(

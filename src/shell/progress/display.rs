@@ -18,7 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 
-use super::stages::{Count, Inference, Stage, inference, stages};
+use super::stages::{Count, Inference, Stage, inference, skipped_files, stages};
 
 /// How often the lines are drawn.
 pub(crate) const REDRAW: Duration = Duration::from_millis(250);
@@ -133,6 +133,11 @@ impl Watch<'_> {
     /// The query's inference so far, if it has any.
     pub(crate) fn inference(&self) -> Option<Inference> {
         inference(self.plan.as_ref())
+    }
+
+    /// The files that the query skipped so far.
+    pub(crate) fn skipped_files(&self) -> u64 {
+        skipped_files(self.plan.as_ref())
     }
 }
 

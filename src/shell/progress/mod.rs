@@ -7,5 +7,5 @@ mod summary;
 pub use display::Progress;
 
 pub(crate) use display::{REDRAW, When};
-pub(crate) use stages::inference;
+pub(crate) use stages::{inference, skipped_files};
 pub(crate) use summary::Summary;

@@ -133,6 +133,12 @@ pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
     })
 }
 
+/// The files in folders that scans left out because they are not images by their names.
+pub(crate) fn skipped_files(plan: &dyn ExecutionPlan) -> u64 {
+    let own = if plan.is::<ImagesExec>() { metric(plan, "skipped_files") } else { 0 };
+    own + plan.children().into_iter().map(|child| skipped_files(child.as_ref())).sum::<u64>()
+}
+
 /// The total output rows of a plan, if its scans know theirs already and no operator drops or adds rows.
 fn total_rows(plan: &dyn ExecutionPlan) -> Option<u64> {
     if plan.is::<ImagesExec>() {

@@ -11,9 +11,11 @@ pub(crate) struct Summary {
     pub(crate) rows: usize,
     pub(crate) elapsed: Duration,
     pub(crate) inference: Option<Inference>,
+    /// Files in folders that are not images by their names.
+    pub(crate) skipped_files: u64,
 }
 
-/// `20 row(s) in set, 0.523 seconds; 19 image(s), 36.3 a second; 1 failed.`
+/// `20 row(s) in set, 0.523 seconds; 19 image(s), 36.3 a second; 1 failed; 2 file(s) skipped, no images by name.`
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.elapsed.as_secs_f64();
@@ -25,6 +27,9 @@ impl fmt::Display for Summary {
                 write!(f, "; {failed_rows} failed")?;
             }
         }
+        if self.skipped_files > 0 {
+            write!(f, "; {} file(s) skipped, no images by name", self.skipped_files)?;
+        }
         f.write_str(".")
     }
 }
@@ -35,8 +40,8 @@ mod tests {
 
     #[test]
     fn images_and_failures_are_shown_only_if_there_are_any() {
-        let summary =
-            |inference| Summary { rows: 20, elapsed: Duration::from_millis(500), inference }.to_string();
+        let elapsed = Duration::from_millis(500);
+        let summary = |inference| Summary { rows: 20, elapsed, inference, skipped_files: 0 }.to_string();
         let inference = |failed_rows| Some(Inference { images: 19, rows: 0, failed_rows });
         assert_eq!(summary(None), "20 row(s) in set, 0.500 seconds.");
         assert_eq!(summary(inference(0)), "20 row(s) in set, 0.500 seconds; 19 image(s), 38.0 a second.");
@@ -44,6 +49,9 @@ mod tests {
             summary(inference(1)),
             "20 row(s) in set, 0.500 seconds; 19 image(s), 38.0 a second; 1 failed."
         );
+        let skipped = Summary { rows: 20, elapsed, inference: None, skipped_files: 2 };
+        let expected = "20 row(s) in set, 0.500 seconds; 2 file(s) skipped, no images by name.";
+        assert_eq!(skipped.to_string(), expected);
         let numbers = summary(Some(Inference { images: 0, rows: 20, failed_rows: 0 }));
         assert_eq!(numbers, "20 row(s) in set, 0.500 seconds; 20 row(s) inferred, 40.0 a second.");
     }

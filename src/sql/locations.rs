@@ -1,0 +1,71 @@
+//! Locations in statements: `~`, and folders as tables.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as DataFusionStatement;
+use datafusion::sql::sqlparser::ast::{Ident, ObjectNamePart, Query, TableFactor, VisitorMut};
+
+use super::statement::Statement;
+use super::visit::visit_mut;
+use crate::images::listing::expand_home;
+
+/// Replaces `~` by the user's home folder in each location that the statement itself holds, and completes the names of
+/// folders in its queries. Other locations in queries are resolved by the tables that read them.
+pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
+    match statement {
+        Statement::CreateModel(create) => expand_one(&mut create.location),
+        Statement::DataFusion(statement) => {
+            expand_in(statement);
+            let _ = visit_mut(statement, &mut Folders { ctx, subqueries: HashSet::new() });
+        }
+        _ => {}
+    }
+}
+
+fn expand_in(statement: &mut DataFusionStatement) {
+    match statement {
+        DataFusionStatement::CreateExternalTable(create) => create.locations.iter_mut().for_each(expand_one),
+        DataFusionStatement::CopyTo(copy) => expand_one(&mut copy.target),
+        DataFusionStatement::Explain(explain) => expand_in(&mut explain.statement),
+        DataFusionStatement::Statement(_) | DataFusionStatement::Reset(_) => {}
+    }
+}
+
+fn expand_one(location: &mut String) {
+    *location = expand_home(location).into_owned();
+}
+
+/// Turns `FROM 'photos'` into `FROM 'photos/'` if this is a folder and no table: only a name with a slash is read as a
+/// location, so that a folder never stands in the way of `CREATE TABLE photos`.
+struct Folders<'a> {
+    ctx: &'a SessionContext,
+    /// Names in WITH clauses.
+    subqueries: HashSet<String>,
+}
+
+impl VisitorMut for Folders<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.subqueries.extend(tables.map(|table| table.alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: None, .. } = factor
+            && let [ObjectNamePart::Identifier(Ident { value, quote_style: Some('\''), .. })] =
+                name.0.as_mut_slice()
+            && !value.contains('/')
+            && !self.subqueries.contains(value)
+            && Path::new(&*expand_home(value)).is_dir()
+            && !self.ctx.table_exist(value.as_str()).unwrap_or(true)
+        {
+            value.push('/');
+        }
+        ControlFlow::Continue(())
+    }
+}
