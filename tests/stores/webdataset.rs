@@ -58,14 +58,15 @@ fn create(location: &str) -> String {
 
 const ROWS: &str =
     "SELECT regexp_replace(regexp_replace(path, '.*/(00.\\.tar)', '\\1'), '(long)+', 'long') AS path,
+    regexp_replace(name, '(long)+', 'long') AS name,
     image IS NOT NULL AS image, json, txt, cls, classify(image)['label'] AS label FROM shards ORDER BY path";
 
-const EXPECTED: &str = "path,image,json,txt,cls,label
-000.tar/0001,true,\"{\"\"label\"\": \"\"lion\"\"}\",,291,lion
-000.tar/0002,true,,\"ein Kaffee, süß\",,espresso
-001.tar/train/0003,false,,a caption without an image,,
-001.tar/train/long,true,,,,lion
-002.tar/süß,true,,,,lion
+const EXPECTED: &str = "path,name,image,json,txt,cls,label
+000.tar/0001,0001,true,\"{\"\"label\"\": \"\"lion\"\"}\",,291,lion
+000.tar/0002,0002,true,,\"ein Kaffee, süß\",,espresso
+001.tar/train/0003,0003,false,,a caption without an image,,
+001.tar/train/long,long,true,,,,lion
+002.tar/süß,süß,true,,,,lion
 ";
 
 fn run(folder: &Path, sql: &str) -> Outcome {

@@ -1,8 +1,8 @@
 //! The columns of an images table, and the arrays that fill them.
 //!
 //! ```text
-//! path  image  size  modified  etag  width  height  format  partition columns …
-//! ────  file   ───── listing ─────   ────── header ──────   ─ listing ─────────
+//! path  name  image  size  modified  etag  width  height  format  partition columns …
+//! ─ listing ─ file   ───── listing ─────   ────── header ──────   ─ listing ─────────
 //! ```
 
 use std::sync::Arc;
@@ -26,14 +26,15 @@ pub const TYPE_METADATA_KEY: &str = "seequel:type";
 pub const IMAGE_TYPE: &str = "image";
 
 const PATH: usize = 0;
-const IMAGE: usize = 1;
-const SIZE: usize = 2;
-const MODIFIED: usize = 3;
-const ETAG: usize = 4;
-const WIDTH: usize = 5;
-const HEIGHT: usize = 6;
-const FORMAT: usize = 7;
-const FIRST_PARTITION: usize = 8;
+const NAME: usize = 1;
+const IMAGE: usize = 2;
+const SIZE: usize = 3;
+const MODIFIED: usize = 4;
+const ETAG: usize = 5;
+const WIDTH: usize = 6;
+const HEIGHT: usize = 7;
+const FORMAT: usize = 8;
+const FIRST_PARTITION: usize = 9;
 
 const TIME_ZONE: &str = "UTC";
 
@@ -81,6 +82,7 @@ pub(crate) fn table_schema(partition_columns: &[String]) -> SchemaRef {
     let image_type = [(TYPE_METADATA_KEY.to_string(), IMAGE_TYPE.to_string())];
     let mut fields = vec![
         Field::new("path", DataType::Utf8View, false),
+        Field::new("name", DataType::Utf8View, false),
         Field::new("image", DataType::BinaryView, true).with_metadata(image_type.into()),
         Field::new("size", DataType::UInt64, false),
         Field::new("modified", DataType::Timestamp(TimeUnit::Microsecond, Some(TIME_ZONE.into())), false),
@@ -138,6 +140,10 @@ fn to_array(rows: &[Row], location: &Location, column: usize, name: &str) -> Res
     Ok(match column {
         PATH => {
             Arc::new(StringViewArray::from_iter_values(files.map(|file| location.path_of(&file.location))))
+        }
+        NAME => {
+            let names = files.map(|file| file.location.filename().unwrap_or_default());
+            Arc::new(StringViewArray::from_iter_values(names))
         }
         // Buffers become blocks of the array without being copied.
         IMAGE => Arc::new(image_column(rows.iter().map(|row| match &row.unreadable {

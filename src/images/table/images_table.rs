@@ -24,6 +24,7 @@ use crate::images::scan::{ImagesExec, Scan, columns};
 /// | column | type | filled from |
 /// |---|---|---|
 /// | `path` | Utf8View | the listing: the absolute local path, or the URL |
+/// | `name` | Utf8View | the listing: the file's name, without its folders |
 /// | `image` | BinaryView | the file: its encoded bytes; NULL if it can't be read, and inference gives the reason |
 /// | `size` | UInt64 | the listing: bytes |
 /// | `modified` | Timestamp(µs, UTC) | the listing |

@@ -34,7 +34,7 @@ async fn filters_on_the_listing_prune_files_before_they_are_read() -> Result<()>
     assert_eq!(widths, ["80"]);
     assert_eq!(metrics.get("opened_files"), 2);
     let explained = explain(&session, &sql).await?;
-    assert!(explained.contains("filters=[size@1 > 0, path@0 LIKE %.jp%g]"), "{explained}");
+    assert!(explained.contains("filters=[size@2 > 0, path@0 LIKE %.jp%g]"), "{explained}");
 
     let sql = format!("SELECT image FROM {} WHERE path LIKE '%c.jpeg' LIMIT 1", read_images(&folder, ""));
     let (found, metrics) = run(&session, &sql).await?;

@@ -11,16 +11,18 @@ use super::samples::Sample;
 use crate::images::scan::{IMAGE_TYPE, TYPE_METADATA_KEY};
 
 const PATH: usize = 0;
-pub(crate) const IMAGE: usize = 1;
-pub(crate) const JSON: usize = 2;
-pub(crate) const TXT: usize = 3;
-pub(crate) const CLS: usize = 4;
+const NAME: usize = 1;
+pub(crate) const IMAGE: usize = 2;
+pub(crate) const JSON: usize = 3;
+pub(crate) const TXT: usize = 4;
+pub(crate) const CLS: usize = 5;
 
 /// The schema of every WebDataset.
 pub(crate) fn table_schema() -> SchemaRef {
     let image_type = [(TYPE_METADATA_KEY.to_string(), IMAGE_TYPE.to_string())];
     Arc::new(Schema::new(vec![
         Field::new("path", DataType::Utf8View, false),
+        Field::new("name", DataType::Utf8View, false),
         Field::new("image", DataType::BinaryView, true).with_metadata(image_type.into()),
         Field::new("json", DataType::Utf8View, true),
         Field::new("txt", DataType::Utf8View, true),
@@ -41,6 +43,10 @@ pub(crate) fn to_batch(samples: &[Sample], projection: &[usize], schema: &Schema
 fn to_array(samples: &[Sample], column: usize) -> Result<ArrayRef> {
     Ok(match column {
         PATH => Arc::new(StringViewArray::from_iter_values(samples.iter().map(|sample| &sample.path))),
+        NAME => {
+            let names = samples.iter().map(|sample| sample.path.rsplit('/').next().unwrap_or_default());
+            Arc::new(StringViewArray::from_iter_values(names))
+        }
         IMAGE => Arc::new(image_column(samples.iter().map(|sample| match &sample.image {
             Some(Ok(bytes)) => Ok(Some(bytes)),
             Some(Err(reason)) => Err(reason.as_str()),

@@ -3,7 +3,7 @@
 //! ```text
 //! shard-000.tar              one row per key, from consecutive members
 //! ├ 0001.jpg  ─┐
-//! ├ 0001.json  ├─►  path = shard-000.tar/0001, image, json, txt, cls
+//! ├ 0001.json  ├─►  path = shard-000.tar/0001, name = 0001, image, json, txt, cls
 //! ├ 0001.cls  ─┘
 //! ├ 0002.jpg  ─┐
 //! …

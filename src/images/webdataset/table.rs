@@ -21,6 +21,7 @@ use crate::images::listing::{Details, ListingCounts, Location, list};
 /// | column | type | member |
 /// |---|---|---|
 /// | `path` | Utf8View | the shard's path or URL, and the key in it: `s3://bucket/000.tar/0001` |
+/// | `name` | Utf8View | the end of the key, behind its last slash: `0001` |
 /// | `image` | BinaryView | the first with an image extension; NULL if there is none |
 /// | `json`, `txt` | Utf8View | the one of that kind; NULL if there is none, or it is not UTF-8 |
 /// | `cls` | Int64 | the number in it; NULL if there is none |
