@@ -15,7 +15,7 @@ use crate::images::table::{ImagesTableFactory, ReadImages};
 use crate::images::webdataset::WebDatasetFactory;
 use crate::model::ModelRegistry;
 use crate::plan::extract::ExtractInference;
-use crate::plan::{ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner};
+use crate::plan::{FieldNames, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -62,6 +62,8 @@ impl SeequelExt for SessionStateBuilder {
         scalar_functions.extend(plain_functions());
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
         self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        // Before DataFusion's own, which plan every access.
+        self.expr_planners().get_or_insert_default().insert(0, Arc::new(FieldNames));
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));
         Arc::clone(&extract).insert_into(self.optimizer().get_or_insert_with(Optimizer::new));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))

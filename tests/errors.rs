@@ -1,5 +1,6 @@
 //! Error messages, each tested with the real binary.
 
+mod fields;
 mod images;
 mod locations;
 mod memory;

@@ -62,6 +62,12 @@ plans! {
     /// DataFusion pushes field accesses down as expressions of their own.
     two_fields: "SELECT classify(image)['label'], classify(image)['confidence'] FROM images";
 
+    /// Dots are rewritten before planning: the plan is that of brackets.
+    dotted_fields: "SELECT classify(image).label, classify(image).confidence FROM images";
+
+    /// All fields of a column read one prediction.
+    all_fields: "SELECT p.* FROM (SELECT classify(image) AS p FROM images) WHERE p.label = 'cat'";
+
     /// Predicates that need no model move below inference, into the scan; the others stay above.
     cheap_predicate: "SELECT path FROM images WHERE size > 1000 AND classify(image)['label'] = 'cat'";
 

@@ -41,6 +41,15 @@ runs! {
     two_fields_of_one_call_are_one_run: PHOTOS,
         "SELECT classify(image)['label'], classify(image)['confidence'] FROM images";
 
+    fields_behind_dots_and_brackets_are_one_run: PHOTOS,
+        "SELECT classify(image).label, classify(image)['confidence'] FROM images ORDER BY classify(image).class";
+
+    all_fields_of_a_call_are_one_run: PHOTOS,
+        "SELECT classify(image).* FROM images";
+
+    all_fields_of_a_column_are_one_run: PHOTOS,
+        "SELECT p.* EXCLUDE (model) FROM (SELECT classify(image) AS p FROM images) WHERE p.confidence > 0.1";
+
     naming_the_default_model_makes_no_other_call: PHOTOS,
         "SELECT classify(image), classify(image, 'efficientnet_lite0') FROM images";
 

@@ -37,7 +37,7 @@ macro_rules! slt {
 }
 
 slt! {
-    classify classify_top_k clauses detect embed ensembles image_functions images models predict subqueries
+    classify classify_top_k clauses detect embed ensembles image_functions images models predict struct_fields subqueries
     vector_functions
 }
 

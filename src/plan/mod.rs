@@ -8,6 +8,7 @@
 //! Planning loads no model; it only needs a model's sizes.
 
 pub(crate) mod extract;
+mod field_names;
 mod image_batches;
 mod lift;
 mod node;
@@ -22,3 +23,5 @@ pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};
 pub use prune::PruneInference;
 pub use row_groups::RowGroups;
+
+pub(crate) use field_names::{FieldNames, UnknownField};

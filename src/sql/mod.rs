@@ -3,17 +3,21 @@
 //! ```text
 //!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame
 //!                                               │                      │
-//!                                   DFParser ◄──┘ all but models       └─► ModelRegistry, SessionContext
+//!                                   DFParser ◄──┘ all but models       ├─► ModelRegistry, SessionContext
+//!                                                                      └─► query: fields of structs
 //! ```
 
 mod create_table;
 mod execute;
+mod fields;
 mod locations;
 mod options;
 mod parser;
+mod query;
 mod script;
 mod statement;
 mod visit;
+mod wildcards;
 
 pub use execute::plan;
 pub use script::{Script, parse_statement};

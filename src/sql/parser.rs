@@ -26,7 +26,7 @@ pub(super) fn parse(
     dialect: &dyn Dialect,
     recursion_limit: usize,
 ) -> Result<Statement, DataFusionError> {
-    let tokens = tokens.into_iter().map(without_convert).collect::<Vec<_>>();
+    let tokens = star_in_brackets(tokens.into_iter().map(without_convert));
     let mut parser =
         DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
     let statement = parse_any(&mut parser)?;
@@ -46,6 +46,23 @@ fn without_convert(mut token: TokenWithSpan) -> TokenWithSpan {
         word.keyword = Keyword::NoKeyword;
     }
     token
+}
+
+/// Turns `f(x).*` into `f(x)['*']`: most dialects have wildcards only behind names. `wildcards.rs` expands it.
+fn star_in_brackets(tokens: impl Iterator<Item = TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut result: Vec<TokenWithSpan> = Vec::with_capacity(tokens.size_hint().0);
+    for token in tokens {
+        let is_behind_call = matches!(result.as_slice(),
+            [.., end, dot] if matches!(end.token, Token::RParen | Token::RBracket) && dot.token == Token::Period);
+        if is_behind_call && token.token == Token::Mul {
+            result.pop();
+            let bracketed = [Token::LBracket, Token::SingleQuotedString("*".to_string()), Token::RBracket];
+            result.extend(bracketed.map(|bracketed| TokenWithSpan { token: bracketed, span: token.span }));
+        } else {
+            result.push(token);
+        }
+    }
+    result
 }
 
 fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {

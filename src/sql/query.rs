@@ -1,0 +1,22 @@
+//! Plans statements of DataFusion's, queries above all, with what Seequel adds to them.
+//!
+//! ```text
+//!  statement ─ fields.rs, wildcards.rs ─► plan
+//! ```
+
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::planner::IdentNormalizer;
+
+use super::fields;
+
+/// Plans `statement`.
+///
+/// # Errors
+/// Those of DataFusion.
+pub(super) async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    let normalizer = IdentNormalizer::new(state.config_options().sql_parser.enable_ident_normalization);
+    fields::plan(state, statement, &normalizer).await
+}
