@@ -213,5 +213,5 @@ async fn physical_schema_equals_the_logical_schema() {
     let planned = frame.schema().as_arrow().clone();
     let run = frame.create_physical_plan().await.unwrap();
     assert_eq!(run.schema().fields(), planned.fields());
-    assert_eq!(planned.field(0).name(), "classify(images.image)");
+    assert_eq!(planned.field(0).name(), "classify(image)");
 }

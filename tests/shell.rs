@@ -1,6 +1,7 @@
 //! The `seequel` command: arguments, standard output, standard error and exit status.
 
 mod commands;
+mod headers;
 mod output;
 mod progress;
 mod prompt;
@@ -39,7 +40,7 @@ fn files_run_before_commands() {
     fs::write(folder.path().join("a.sql"), script).unwrap();
     fs::write(folder.path().join("b.sql"), "SELECT a FROM t").unwrap();
     let arguments = ["-q", "--format", "csv", "-c", "SELECT upper(a) FROM t", "-f", "a.sql", "b.sql"];
-    assert_eq!(run_in(folder.path(), &arguments).stdout(), "a\nit's; one\nupper(t.a)\nIT'S; ONE\n");
+    assert_eq!(run_in(folder.path(), &arguments).stdout(), "a\nit's; one\nupper(a)\nIT'S; ONE\n");
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame
 //!                                               │                      │
 //!                                   DFParser ◄──┘ all but models       ├─► ModelRegistry, SessionContext
-//!                                                                      └─► query: fields of structs
+//!                                                                      └─► query: fields of structs, headers
 //! ```
 
 mod create_table;
 mod execute;
 mod fields;
+mod headers;
 mod locations;
 mod options;
 mod parser;

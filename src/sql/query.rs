@@ -1,7 +1,7 @@
 //! Plans statements of DataFusion's, queries above all, with what Seequel adds to them.
 //!
 //! ```text
-//!  statement ─ fields.rs, wildcards.rs ─► plan
+//!  statement ─ fields.rs, wildcards.rs ─► plan ─ headers.rs ─► plan with short column names
 //! ```
 
 use datafusion::error::Result;
@@ -11,6 +11,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::IdentNormalizer;
 
 use super::fields;
+use super::headers::Headers;
 
 /// Plans `statement`.
 ///
@@ -18,5 +19,10 @@ use super::fields;
 /// Those of DataFusion.
 pub(super) async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let normalizer = IdentNormalizer::new(state.config_options().sql_parser.enable_ident_normalization);
-    fields::plan(state, statement, &normalizer).await
+    let headers = Headers::of(&statement, &normalizer);
+    let plan = fields::plan(state, statement, &normalizer).await?;
+    match headers {
+        Some(headers) => headers.apply(plan),
+        None => Ok(plan),
+    }
 }

@@ -241,7 +241,7 @@ fn empty_folder_has_no_rows() {
     let outcome = csv(folder.path(), sql);
     assert_eq!(
         (outcome.status, outcome.stdout.as_str()),
-        (Some(0), "path,classify(t.image)\nn,predictions\n0,0\npath\n")
+        (Some(0), "path,classify(image)\nn,predictions\n0,0\npath\n")
     );
     assert!(outcome.stderr.lines().all(|line| line.ends_with(" holds no files")), "{}", outcome.stderr);
 }
