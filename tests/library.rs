@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use seequel::SeequelExt;
 use seequel::model::ModelRegistry;
 
-use crate::support::{home, photos};
+use crate::support::{engine, home, photos};
 
 #[test]
 fn the_example_runs() {
@@ -47,4 +47,24 @@ async fn classify_works_in_the_dataframe_api() {
 
     assert_eq!(espressos.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
     assert_eq!(models.get("efficientnet_lite0").unwrap().inferred_rows(), 20);
+}
+
+#[tokio::test]
+async fn application_can_ask_what_a_model_assumes() {
+    let engine = engine().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/shares.onnx");
+    engine.sql(&format!("CREATE MODEL m FROM '{file}' OPTIONS (mean '127', std '128')")).await.unwrap();
+    let model = engine.models().get("m").unwrap();
+    let assumed: Vec<_> =
+        model.spec().assumed().map(|setting| (setting.name, setting.value.as_str())).collect();
+    let expected = [
+        ("channels", "RGB"),
+        ("rescale", "1"),
+        ("resize", "crop"),
+        ("crop_fraction", "0.875"),
+        ("interpolation", "bicubic"),
+        ("labels", "class numbers"),
+    ];
+    assert_eq!(assumed, expected);
+    assert!(engine.models().get("efficientnet_lite0").unwrap().spec().assumptions().is_none());
 }

@@ -32,6 +32,14 @@ pub enum Target<'a> {
     F16(&'a mut [f16]),
     /// Bytes.
     U8(&'a mut [u8]),
+    /// 16 bits, unsigned.
+    U16(&'a mut [u16]),
+    /// 16 bits, signed.
+    I16(&'a mut [i16]),
+    /// 32 bits, signed.
+    I32(&'a mut [i32]),
+    /// 64 bits, signed.
+    I64(&'a mut [i64]),
 }
 
 /// Writes interleaved RGB `pixels` into `target`: a channel for each of `sources`, each value looked up in the channel's
@@ -53,6 +61,10 @@ pub fn normalise(pixels: &[u8], channels: &[(Source, [f32; 256])], order: Order,
         Target::F32(target) => write(pixels, channels, order, target, |value| value),
         Target::F16(target) => write(pixels, channels, order, target, f16::from_f32),
         Target::U8(target) => write(pixels, channels, order, target, |value| value.round() as u8),
+        Target::U16(target) => write(pixels, channels, order, target, |value| value.round() as u16),
+        Target::I16(target) => write(pixels, channels, order, target, |value| value.round() as i16),
+        Target::I32(target) => write(pixels, channels, order, target, |value| value.round() as i32),
+        Target::I64(target) => write(pixels, channels, order, target, |value| value.round() as i64),
     }
 }
 

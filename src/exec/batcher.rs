@@ -155,10 +155,8 @@ impl<'a> Batcher<'a> {
         cancellation.check()?;
         let ModelPlan { model, outputs, .. } = self.plan;
         let spec = model.spec();
-        let alone = spec
-            .image()
-            .zip(self.buffers.image.as_ref())
-            .map(|(image, buffers)| buffers.tensor.image(&image.input, slot, spec.fixed_batch.unwrap_or(1)));
+        let buffers = self.buffers.image.as_ref();
+        let alone = buffers.map(|buffers| buffers.tensor.image(slot, spec.fixed_batch.unwrap_or(1)));
         let images = alone.as_ref().map(|tensor| (tensor, 0));
         metrics.batches.add(1);
         match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times, cancellation)? {

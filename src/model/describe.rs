@@ -10,6 +10,7 @@ use super::predictor::Predictor;
 use super::registry::ModelRegistry;
 use crate::Result;
 use crate::model::input::ModelInput;
+use crate::model::onnx::Port;
 use crate::model::runtime::Model;
 use crate::model::settings::Source;
 use crate::model::spec::ModelSpec;
@@ -49,8 +50,8 @@ impl ModelRegistry {
         Ok(batch.map_err(datafusion::error::DataFusionError::from)?)
     }
 
-    /// `DESCRIBE MODEL`: each setting with its value and source, then the values derived for this machine. For an
-    /// ensemble: its members, `combine` and the weights.
+    /// `DESCRIBE MODEL`: the graph's inputs and outputs, each setting that applies with its value and source, then the
+    /// values derived for this machine. For an ensemble: its members, `combine` and the weights.
     ///
     /// # Errors
     /// See [`Self::predictor`].
@@ -81,11 +82,14 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
         ("sessions", sizing.sessions.to_string()),
         ("threads a session", sizing.threads.to_string()),
     ];
-    let settings = model.spec().settings.iter();
-    let settings =
-        settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.source.to_string()));
+    let spec = model.spec();
+    let port = |name: &str, port: &Port| (name.to_owned(), port.to_string(), Source::Graph.to_string());
+    let inputs = spec.graph_inputs.iter().map(|input| port("graph input", input));
+    let outputs = spec.graph_outputs.iter().map(|output| port("graph output", output));
+    let settings = spec.settings.iter();
+    let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.origin()));
     let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
-    Ok(settings.chain(here).collect())
+    Ok(inputs.chain(outputs).chain(settings).chain(here).collect())
 }
 
 fn describe_ensemble(ensemble: &Ensemble) -> Vec<Line> {

@@ -70,8 +70,8 @@ fn averages(element: &str, shape: &str) -> Vec<u8> {
     runnable(&onnx, vec![])
 }
 
-/// A graph that averages channels-last `uint8` `pixels` in single precision.
-fn averages_of_bytes() -> Vec<u8> {
+/// A graph that averages channels-last integers `pixels` in single precision.
+fn averages_of(element: &str) -> Vec<u8> {
     let node = |input: &str, op_type: &str, output: &str, attribute| Node {
         input: input.to_owned(),
         output: output.to_owned(),
@@ -83,7 +83,7 @@ fn averages_of_bytes() -> Vec<u8> {
     let nodes =
         vec![node("pixels", "Cast", "floats", float), node("floats", "Transpose", "planes", channels_first)];
     let onnx = Onnx::new()
-        .input("pixels", "uint8", "batch,height,width,3")
+        .input("pixels", element, "batch,height,width,3")
         .node("GlobalAveragePool", &["planes"], "means")
         .output("means", "float32", "batch,3,1,1");
     runnable(&onnx, nodes)
@@ -97,9 +97,18 @@ fn runnable(onnx: &Onnx, nodes: Vec<Node>) -> Vec<u8> {
 
 /// Outputs of the model for `rows` images of [`COLOUR`], three numbers per row.
 fn outputs(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
+    run(onnx, &[&[("rescale", "1")], options].concat(), rows)
+}
+
+/// Outputs of the model for one image, without options for its pixels.
+fn outputs_by_default(onnx: &[u8]) -> Result<Vec<f32>> {
+    run(onnx, &[], 1)
+}
+
+fn run(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     let folder = Folder::classifier().unwrap();
     std::fs::write(folder.path().join("model.onnx"), onnx).unwrap();
-    let options = [&[("rescale", "1"), ("device", "cpu")], options].concat();
+    let options = [&[("device", "cpu")], options].concat();
     let spec = folder.resolve(&options)?;
     let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let home = home.join(std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into()));
@@ -158,9 +167,41 @@ fn mean_and_std_agree_with_and_without_rescale() -> Result<()> {
 }
 
 #[test]
+fn integers_are_raw_pixels() -> Result<()> {
+    for element in ["uint8", "uint16", "int16", "int32", "int64"] {
+        let integers = averages_of(element);
+        assert_eq!(
+            outputs(&integers, &[("input_size", "5x3")], 2)?,
+            [50.0, 100.0, 200.0].repeat(2),
+            "{element}"
+        );
+    }
+    Ok(())
+}
+
+/// Without options, the pixels are those that the graph's own normalisation expects.
+#[test]
+fn graph_that_normalises_gets_its_pixels() -> Result<()> {
+    let graph = |mean: f32| {
+        let onnx = Onnx::new()
+            .input("pixels", "float32", "batch,3,4,4")
+            .constant("mean", &[1, 3, 1, 1], &[mean; 3])
+            .node("Sub", &["pixels", "mean"], "centred")
+            .node("GlobalAveragePool", &["centred"], "means")
+            .output("means", "float32", "batch,3,1,1");
+        runnable(&onnx, vec![])
+    };
+    assert_eq!(outputs_by_default(&graph(100.0))?, [-50.0, 0.0, 100.0]);
+    let shares = outputs_by_default(&graph(0.5))?;
+    for (share, byte) in shares.iter().zip(COLOUR) {
+        assert!((share - (f32::from(byte) / 255.0 - 0.5)).abs() < 1e-6, "{shares:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn uint8_with_channels_last() -> Result<()> {
-    let bytes = averages_of_bytes();
-    assert_eq!(outputs(&bytes, &[("input_size", "5x3")], 2)?, [50.0, 100.0, 200.0].repeat(2));
+    let bytes = averages_of("uint8");
     let letterbox = [("input_size", "6x10"), ("resize", "letterbox"), ("padding", "0")];
     assert_eq!(outputs(&bytes, &letterbox, 1)?, [25.0, 50.0, 100.0]);
     Ok(())

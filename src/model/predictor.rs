@@ -100,7 +100,13 @@ fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, Strin
         Request::Classify if *task == Task::ImageClassification => Ok(classification_type()),
         Request::ClassifyTopK { .. } if *task == Task::ImageClassification => Ok(ranked_classes_type()),
         Request::Classify | Request::ClassifyTopK { .. } => {
-            Err(format!("is for {task}, not for image-classification"))
+            let is_guess = spec.settings.iter().any(|setting| setting.name == "task" && setting.is_default());
+            let hint = if is_guess {
+                "; if its output is scores of classes, give it labels or that task"
+            } else {
+                ""
+            };
+            Err(format!("is for {task}, not for image-classification{hint}"))
         }
         Request::Embed => match &spec.embedding {
             // Lengths are limited when they are resolved.
@@ -112,10 +118,6 @@ fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, Strin
         },
         Request::Detect => match &spec.detector {
             Some(_) => Ok(detections_type()),
-            None if *task == Task::ObjectDetection => {
-                Err("has no output in one of the layouts of YOLO; predict gives its numbers as they are"
-                    .to_owned())
-            }
             None => Err(format!("is for {task}, not for object-detection")),
         },
         Request::Predict => {

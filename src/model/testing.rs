@@ -7,15 +7,18 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::model::onnx::{
-    DimensionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::model::settings::{Settings, Source};
 use crate::model::spec::ModelSpec;
 
 /// An ONNX file under construction.
 #[derive(Debug, Default)]
-pub(crate) struct Onnx(GraphProto);
+pub(crate) struct Onnx {
+    graph: GraphProto,
+    metadata: Vec<StringStringEntryProto>,
+}
 
 impl Onnx {
     pub(crate) fn new() -> Self {
@@ -33,34 +36,77 @@ impl Onnx {
 
     /// Adds an input; `shape` is a list such as `batch,3,224,224`.
     pub(crate) fn input(mut self, name: &str, element: &str, shape: &str) -> Self {
-        self.0.input.push(port(name, element, shape));
+        self.graph.input.push(port(name, element, shape));
         self
     }
 
     pub(crate) fn output(mut self, name: &str, element: &str, shape: &str) -> Self {
-        self.0.output.push(port(name, element, shape));
+        self.graph.output.push(port(name, element, shape));
         self
     }
 
-    pub(crate) fn node(mut self, op_type: &str, input: &[&str], output: &str) -> Self {
-        let input = input.iter().map(ToString::to_string).collect();
-        self.0.node.push(NodeProto { input, output: vec![output.to_string()], op_type: op_type.to_string() });
+    pub(crate) fn node(self, op_type: &str, input: &[&str], output: &str) -> Self {
+        self.node_with(op_type, input, output, &[])
+    }
+
+    /// A node with attributes of integers; the first of each is also its single integer.
+    pub(crate) fn node_with(
+        mut self,
+        op_type: &str,
+        input: &[&str],
+        output: &str,
+        attributes: &[(&str, &[i64])],
+    ) -> Self {
+        let attribute = |(name, ints): &(&str, &[i64])| {
+            let (name, ints) = (name.to_string(), ints.to_vec());
+            AttributeProto { name, i: ints[0], ints, ..AttributeProto::default() }.encode_to_vec().into()
+        };
+        self.graph.node.push(NodeProto {
+            input: input.iter().map(ToString::to_string).collect(),
+            output: vec![output.to_string()],
+            op_type: op_type.to_string(),
+            attribute: attributes.iter().map(attribute).collect(),
+            domain: String::new(),
+        });
         self
     }
 
-    pub(crate) fn weight(mut self, name: &str) -> Self {
-        self.0.initializer.push(TensorProto { name: name.to_string(), external_data: Vec::new() });
-        self
+    /// An initializer of float32.
+    pub(crate) fn constant(self, name: &str, dims: &[i64], numbers: &[f32]) -> Self {
+        let (dims, float_data) = (dims.to_vec(), numbers.to_vec());
+        self.initializer(&TensorProto {
+            name: name.to_string(),
+            dims,
+            data_type: 1,
+            float_data,
+            ..TensorProto::default()
+        })
     }
 
-    pub(crate) fn weight_in_file(mut self, name: &str, file: &str) -> Self {
+    pub(crate) fn weight(self, name: &str) -> Self {
+        self.initializer(&TensorProto { name: name.to_string(), ..TensorProto::default() })
+    }
+
+    pub(crate) fn weight_in_file(self, name: &str, file: &str) -> Self {
         let location = StringStringEntryProto { key: "location".to_string(), value: file.to_string() };
-        self.0.initializer.push(TensorProto { name: name.to_string(), external_data: vec![location] });
+        let external_data = vec![location];
+        self.initializer(&TensorProto { name: name.to_string(), external_data, ..TensorProto::default() })
+    }
+
+    fn initializer(mut self, tensor: &TensorProto) -> Self {
+        self.graph.initializer.push(tensor.encode_to_vec().into());
+        self
+    }
+
+    /// A note of the exporter.
+    pub(crate) fn metadata(mut self, key: &str, value: &str) -> Self {
+        self.metadata.push(StringStringEntryProto { key: key.to_string(), value: value.to_string() });
         self
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        ModelProto { ir_version: 8, graph: Some(self.0.clone()) }.encode_to_vec()
+        let (graph, metadata_props) = (Some(self.graph.clone()), self.metadata.clone());
+        ModelProto { ir_version: 8, graph, metadata_props }.encode_to_vec()
     }
 }
 
@@ -116,6 +162,10 @@ fn port(name: &str, element: &str, shape: &str) -> ValueInfoProto {
     let elem_type = match element {
         "float32" => 1,
         "uint8" => 2,
+        "int8" => 3,
+        "uint16" => 4,
+        "int16" => 5,
+        "int32" => 6,
         "int64" => 7,
         "string" => 8,
         "float16" => 10,

@@ -75,7 +75,7 @@ async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(
     let runner = Runner::new(
         start_engine(args, queries)?,
         Printer { format: args.format, max_rows: args.maxrows, expanded: false },
-        !args.quiet,
+        args.quiet,
         progress,
     );
     let script_runner = runner.clone();

@@ -1,10 +1,11 @@
 //! Runs SQL statements and commands in order, up to the first that fails.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::common::utils::quote_identifier;
 use datafusion::config::SqlParserOptions;
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
@@ -66,12 +67,14 @@ pub(crate) struct Runner {
     engine: Engine,
     settings: Arc<Mutex<Settings>>,
     progress: Progress,
+    /// Whether nothing but results and errors is shown.
+    quiet: bool,
 }
 
 impl Runner {
-    pub(crate) fn new(engine: Engine, printer: Printer, timing: bool, progress: Progress) -> Self {
-        let settings = Settings { printer, timing, output: Output::standard(&progress) };
-        Self { engine, settings: Arc::new(Mutex::new(settings)), progress }
+    pub(crate) fn new(engine: Engine, printer: Printer, quiet: bool, progress: Progress) -> Self {
+        let settings = Settings { printer, timing: !quiet, output: Output::standard(&progress) };
+        Self { engine, settings: Arc::new(Mutex::new(settings)), progress, quiet }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -121,13 +124,34 @@ impl Runner {
         let Settings { printer, timing, mut output } = self.settings.lock().clone();
         let mut watch = None;
         let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
+        let created = self.created_by(&statement);
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
+        if let Some(model) = created {
+            self.remark_assumptions(&model);
+        }
         let inference = watch.as_ref().and_then(|watch| watch.inference());
         let skipped_files = watch.map_or(0, |watch| watch.skipped_files());
         let mut summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
         summary.inference = summary.inference.or(inference);
         summary.skipped_files += skipped_files;
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
+    }
+
+    /// The name of the model that `statement` creates.
+    fn created_by(&self, statement: &Statement) -> Option<String> {
+        let Statement::CreateModel(create) = statement else { return None };
+        let is_kept = create.if_not_exists && self.engine.models().names().contains(&create.name);
+        (!is_kept).then(|| create.name.clone())
+    }
+
+    /// Says on standard error what a new model assumes: standard output may be a pipe of results.
+    fn remark_assumptions(&self, name: &str) {
+        let Ok(model) = self.engine.models().get(name) else { return };
+        if let Some(assumptions) = model.spec().assumptions().filter(|_| !self.quiet) {
+            let name = quote_identifier(name);
+            // If standard error is closed, the remark is lost.
+            let _ = writeln!(io::stderr(), "assumed: {assumptions}; DESCRIBE MODEL {name} shows all");
+        }
     }
 
     async fn perform(&self, command: Command, source: &Source, depth: usize) -> Result<(), Stop> {

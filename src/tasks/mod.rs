@@ -7,11 +7,12 @@
 //! | `detection/` | `detect` |
 //! | `predict.rs` | `predict` |
 //!
-//! `task.rs` defines the tasks; `output.rs` chooses the output for a task.
+//! `task.rs` defines the tasks, `evidence.rs` finds that of a graph; `output.rs` chooses the output for a task.
 
 mod classification;
 pub mod detection;
 mod embedding;
+mod evidence;
 pub(crate) mod labels;
 mod output;
 mod predict;
@@ -20,7 +21,7 @@ mod task;
 pub use embedding::EmbeddingSpec;
 pub use labels::{Background, Labels};
 pub use output::{Activation, OutputSpec};
-pub use task::Task;
+pub use task::{Task, UnknownTask};
 
 pub(crate) use classification::{Class, best_class, confidences, sigmoid, top_classes};
 pub(crate) use labels::FoundLabels;

@@ -4,11 +4,15 @@
 //! |---|---|
 //! | `image-classification` | `[batch, classes]` or `[batch, classes, 1, 1]` of float32 or float16 |
 //! | `feature-extraction` | `[batch, dimensions]` or `[batch, dimensions, 1, 1]` of float32 or float16 |
-//! | `object-detection` | any of float32, float16 or uint8 |
+//! | `object-detection` | any of float32 or float16 |
 //! | others | any of numbers or text |
+//!
+//! Of several accepted outputs, the first whose name, last operators or length show that it is for the task is chosen,
+//! else the first.
 
 use serde_json::Value;
 
+use super::evidence::speaks_for;
 use super::labels::FoundLabels;
 use super::task::{Task, vector};
 use crate::Result;
@@ -70,11 +74,16 @@ fn choose<'a>(settings: &mut Settings<'_>, graph: &'a Graph, task: &Task) -> Res
         settings.note("output", &name, source);
         return if task.fits(port) { Ok(port) } else { Err(unfit(settings, task, port)) };
     }
-    let port = graph.outputs.iter().find(|port| task.fits(port)).ok_or_else(|| {
+    let mut fitting = graph.outputs.iter().filter(|port| task.fits(port));
+    let best = fitting.clone().find(|port| speaks_for(graph, task, port));
+    let port = best.or_else(|| fitting.next()).ok_or_else(|| {
         let (needs, outputs) = (task.needs(), listed(&graph.outputs));
         settings.model_error(format!("no output fits task '{task}': it needs {needs}, but there {outputs}"))
     })?;
-    settings.note("output", &port.name, Source::Graph);
+    // `predict` returns all outputs.
+    if !matches!(task, Task::Other(_)) {
+        settings.note("output", &port.name, Source::Graph);
+    }
     Ok(port)
 }
 
@@ -128,7 +137,9 @@ fn activation(settings: &mut Settings<'_>, graph: &Graph, task: &Task, output: &
         Some((Some(activation), source)) => (activation, source),
         _ => (automatic, source),
     };
-    settings.note("activation", &activation, source);
+    if *task == Task::ImageClassification {
+        settings.note("activation", &activation, source);
+    }
     Ok(activation)
 }
 
@@ -146,11 +157,11 @@ mod tests {
     use crate::model::{Onnx, options};
 
     fn resolve(onnx: &Onnx, pairs: &[(&str, &str)], names: usize) -> Result<(Task, OutputSpec), String> {
-        let graph = Graph::read(&onnx.bytes())?;
+        let graph = Graph::read(onnx.bytes())?;
         let labels = vec![String::new(); names].into();
         let labels = FoundLabels { labels, place: "labels.txt".to_string() };
         let resolved = options(pairs).and_then(|mut settings| {
-            let task = Task::resolve(&mut settings, &graph, true)?;
+            let task = Task::resolve(&mut settings, &graph, true, None)?;
             let output = OutputSpec::resolve(&mut settings, &graph, &task, &labels)?;
             Ok((task, output))
         });
@@ -180,6 +191,8 @@ mod tests {
         let expected =
             OutputSpec { name: "logits".to_string(), classes: 10, activation: Activation::Softmax };
         assert_eq!((task, output), (Task::ImageClassification, expected));
+        let (_, features) = resolve(&many(), &[("task", "feature-extraction")], 0)?;
+        assert_eq!(features.name, "features");
         let (_, features) = resolve(&many(), &[("task", "feature-extraction"), ("output", "features")], 0)?;
         assert_eq!((features.classes, features.activation), (64, Activation::None));
         let (_, hidden) = resolve(&many(), &[("task", "object-detection")], 80)?;
@@ -230,7 +243,7 @@ mod tests {
         model 'm': option 'output': there is no output 'scores'; there are 'hidden' float32 [b, 197, 64], 'logits' float16 [b, 10, 1, 1], 'features' float32 [b, 64]
         model 'm': option 'output': output 'hidden' float32 [b, 197, 64] does not fit task 'image-classification', which needs float32 or float16 [batch, classes]
         model 'm': option 'activation': 'relu' is not one of softmax, sigmoid, none, auto
-        model 'm': option 'task': the task is unknown; set it to image-classification, feature-extraction, object-detection, or to any other word for predict
+        model 'm': option 'task': the task is unknown, as no output is one vector for an image; there is 'hidden' float32 [b, 197, 64]; set the task to image-classification, feature-extraction, object-detection, or to any other word for predict
         model 'm': no output fits task 'image-classification': it needs float32 or float16 [batch, classes], but there is 'hidden' float32 [b, 197, 64]
         model 'm': output 'y' float32 [b, 99999999999] is longer than 16777216 numbers an image
         ");

@@ -118,6 +118,21 @@ fn wrong_digest() {
     assert!(error.contains("option 'sha256': ") && error.contains(", not abcd"), "{error}");
 }
 
+#[test]
+fn mistyped_task() {
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (task 'image-clasification')"), @"Error: model 'm': option 'task': 'image-clasification' is no task; did you mean 'image-classification'?");
+}
+
+/// A head of YOLOX, which has one box for each cell.
+#[test]
+fn head_that_detect_would_misread() {
+    let yolox = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/yolox.onnx");
+    insta::assert_snapshot!(create(yolox, "OPTIONS (task 'detection')"), @"Error: model 'm': output 'boxes' float32 [batch, 21, 6] can't be read as boxes: 21 boxes are one for each cell of its grids, as in YOLOX, whose positions count in cells unless the export decoded them, which the file does not say; detect reads [batch, boxes, 5 + classes] (YOLOv5, v7), [batch, 4 + classes, boxes] (YOLOv8 and later), [batch, boxes, 6] (Ultralytics after non-maximum suppression), and grids of anchor boxes with the option anchors; with another word as the task, predict gives its numbers");
+    let predict = format!("CREATE MODEL m FROM '{yolox}' OPTIONS (task 'boxes')");
+    let sql = "SELECT predict('m', image)['boxes'][1][5] > 0.8 AS sure FROM 'photos/lion.jpg'";
+    assert_eq!(run(&["-q", "--format", "csv", "-c", &predict, sql]).stdout(), "sure\ntrue\n");
+}
+
 /// The set-up's ONNX Runtime has no GPU provider.
 #[test]
 fn unavailable_device() {
@@ -133,7 +148,7 @@ fn name_that_is_taken() {
 #[test]
 fn drop_of_an_unknown_model() {
     let error = run(&["-c", "DROP MODEL nope"]).error();
-    assert!(error.contains("there is no model 'nope'; there are 'efficientnet_lite0'"), "{error}");
+    assert!(error.contains("there is no model 'nope'; the models are 'efficientnet_lite0'"), "{error}");
     run(&["-q", "-c", "DROP MODEL IF EXISTS nope"]).stdout();
 }
 

@@ -117,6 +117,28 @@ fn summary_counts_rows_unless_quiet() {
     assert!(quiet.contains("| 3     |") && !quiet.contains("row(s)"), "{quiet}");
 }
 
+/// A model from a file without settings beside it.
+fn create(options: &str) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/shares.onnx");
+    format!("CREATE MODEL \"My model\" FROM '{file}' OPTIONS ({options})")
+}
+
+#[test]
+fn created_model_says_what_it_assumes_on_standard_error() {
+    let bare = run(&["--format", "csv", "-c", &create("")]);
+    insta::assert_snapshot!(bare.stderr, @r#"assumed: RGB, pixels of 0 to 1, mean 0, std 1, resize crop, crop_fraction 0.875, bicubic, no labels; DESCRIBE MODEL "My model" shows all"#);
+    let some = run(&["-c", &create("mean '104,117,123', resize 'stretch', labels '[\"a\",\"b\",\"c\"]'")]);
+    insta::assert_snapshot!(some.stderr, @r#"assumed: RGB, although the mean is ImageNet's in the order BGR, pixels of 0 to 255, std 1, bicubic; DESCRIBE MODEL "My model" shows all"#);
+}
+
+#[test]
+fn nothing_assumed_or_quiet_is_no_remark() {
+    assert_eq!(run(&["-q", "-c", &create("")]).stdout(), "");
+    run(&["-c", "CREATE MODEL m FROM 'models/efficientnet_lite0'"]).stdout();
+    let kept = format!("CREATE MODEL IF NOT EXISTS efficientnet_lite0 FROM '{}'", "no.onnx");
+    run(&["-c", &kept]).stdout();
+}
+
 #[test]
 fn tables_show_the_first_rows() {
     let sql = "SELECT value FROM generate_series(1, 100)";

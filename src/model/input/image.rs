@@ -7,6 +7,7 @@
 //!                          └──────────────── fixed_batch
 //! ```
 
+use super::pixels::GraphPixels;
 use crate::Result;
 use crate::model::onnx::{Dim, Element, Graph, Port};
 use crate::model::settings::{Settings, Size, Source, keyword, keywords, size};
@@ -66,22 +67,27 @@ impl InputSpec {
     ///
     /// # Errors
     /// If `port` can't be an image, or an option contradicts it or is missing.
-    pub(crate) fn resolve(settings: &mut Settings<'_>, port: &Port) -> Result<Self> {
+    pub(crate) fn resolve(settings: &mut Settings<'_>, graph: &Graph, port: &Port) -> Result<Self> {
         let image = Image::new(port)
             .ok_or_else(|| settings.model_error(format!("input {port} can't be an image")))?;
         let layout = image.layout(settings)?;
-        let channels = image.channels(settings, layout)?;
+        let channels = image.channels(settings, graph, layout)?;
         let Size { width, height } = image.size(settings, layout)?;
         Ok(Self { name: image.port.name.clone(), width, height, layout, channels, element: image.element })
     }
 }
 
-/// The image input of a graph, if any.
+/// The image input of a graph, if any. Integers of more than a byte are taken for pixels only if they are the only input
+/// that can be an image, and either have three channels or are the only input at all: masks have the same shape.
 ///
 /// # Errors
 /// If there are several image inputs.
 pub(crate) fn image_port(graph: &Graph) -> Result<Option<&Port>, String> {
-    let mut images = graph.inputs.iter().filter(|port| Image::new(port).is_some());
+    let all = graph.inputs.iter().filter_map(Image::new).collect::<Vec<_>>();
+    let usual = all.iter().filter(|image| image.element.is_float() || image.element == Element::U8);
+    let wide = all.iter().filter(|image| image.has_three_channels() || graph.inputs.len() == 1);
+    let images: Vec<_> = if usual.clone().count() > 0 { usual.collect() } else { wide.collect() };
+    let mut images = images.into_iter().map(|image| image.port);
     match (images.next(), images.next()) {
         (Some(image), Some(other)) => {
             Err(format!("takes two images, {image} and {other}; a call can give one"))
@@ -90,7 +96,7 @@ pub(crate) fn image_port(graph: &Graph) -> Result<Option<&Port>, String> {
     }
 }
 
-/// An input that can be an image: float32, float16 or uint8 of 4 dimensions, one of them 1 or 3 channels.
+/// An input that can be an image: of floats, or integers that hold a byte, in 4 dimensions, one of them 1 or 3 channels.
 struct Image<'a> {
     port: &'a Port,
     dims: &'a [Dim; 4],
@@ -112,6 +118,10 @@ impl<'a> Image<'a> {
         }
     }
 
+    fn has_three_channels(&self) -> bool {
+        [Layout::Nchw, Layout::Nhwc].into_iter().any(|layout| self.channel_count(layout) == Some(3))
+    }
+
     fn may_be(&self, layout: Layout) -> bool {
         self.channel_count(layout).is_none_or(|count| matches!(count, 1 | 3))
     }
@@ -126,10 +136,16 @@ impl<'a> Image<'a> {
         if self.may_be(layout) { Ok(layout) } else { Err(self.contradicted(settings, "layout", &layout)) }
     }
 
-    fn channels(&self, settings: &mut Settings<'_>, layout: Layout) -> Result<Channels> {
+    /// Greyscale for one channel; the order in which the graph subtracts ImageNet's mean, if it does; otherwise RGB.
+    fn channels(&self, settings: &mut Settings<'_>, graph: &Graph, layout: Layout) -> Result<Channels> {
         let count = self.channel_count(layout);
         let grey = (count == Some(1)).then_some(Channels::L);
-        let channels = settings.resolve_with_graph("channels", keyword, grey, Channels::Rgb)?;
+        let pixels = GraphPixels::read(graph, &self.port.name, layout, count.unwrap_or(3));
+        let order = pixels.and_then(|pixels| pixels.order).filter(|_| grey.is_none());
+        let channels = settings.resolve_with_graph("channels", keyword, grey.or(order), Channels::Rgb)?;
+        if order.is_some() {
+            settings.explain("channels", "it subtracts ImageNet's mean in this order");
+        }
         if count.is_none_or(|count| count == channels.count()) {
             return Ok(channels);
         }
@@ -183,9 +199,9 @@ mod tests {
         onnx: &Onnx,
         pairs: &[(&str, &str)],
     ) -> Result<(InputSpec, Vec<ResolvedSetting>), String> {
-        let graph = Graph::read(&onnx.bytes())?;
+        let graph = Graph::read(onnx.bytes())?;
         let resolved = options(pairs).and_then(|mut settings| {
-            let input = InputSpec::resolve(&mut settings, &graph.inputs[0])?;
+            let input = InputSpec::resolve(&mut settings, &graph, &graph.inputs[0])?;
             Ok((input, settings.into_resolved()))
         });
         resolved.map_err(|error| error.to_string())
@@ -252,6 +268,48 @@ mod tests {
         model 'm': option 'channels': L contradicts input 'pixels' float32 [b, 3, 224, 224]
         model 'm': option 'input_size': input 'pixels' float32 [b, 3, h, w] leaves it open; set it, as in input_size '224'
         ");
+    }
+
+    #[test]
+    fn order_of_channels_is_that_of_a_mean_in_the_graph() -> Result<(), String> {
+        let channels = |mean: [f32; 3], options: &[_]| {
+            let onnx = Onnx::new()
+                .input("pixels", "float32", "b,3,8,8")
+                .constant("mean", &[3, 1, 1], &mean)
+                .node("Sub", &["pixels", "mean"], "centred")
+                .node("Conv", &["centred"], "y")
+                .output("y", "float32", "b,10");
+            resolve_onnx(&onnx, options).map(|(input, settings)| {
+                let line = settings.into_iter().find(|line| line.name == "channels");
+                (input.channels, line.map(|line| line.origin()).unwrap_or_default())
+            })
+        };
+        let reason = "ONNX file: it subtracts ImageNet's mean in this order".to_owned();
+        assert_eq!(channels([104.0, 117.0, 123.0], &[])?, (Channels::Bgr, reason));
+        assert_eq!(channels([104.0, 117.0, 123.0], &[("channels", "RGB")])?.1, "OPTIONS");
+        assert_eq!(channels([110.0, 120.0, 130.0], &[])?, (Channels::Rgb, "default".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn integers_are_pixels_unless_another_input_is_the_image() -> Result<(), String> {
+        let image = |ports: &[(&str, &str)]| {
+            let inputs = ports.iter().enumerate();
+            let onnx = inputs.fold(Onnx::new(), |onnx, (number, (element, shape))| {
+                onnx.input(&format!("x{number}"), element, shape)
+            });
+            let onnx = onnx.node("Gemm", &["x0"], "y").output("y", "float32", "b,2");
+            let graph = Graph::read(onnx.bytes())?;
+            image_port(&graph).map(|port| port.map(|port| port.name.clone()))
+        };
+        for element in ["uint8", "uint16", "int16", "int32", "int64"] {
+            assert_eq!(image(&[(element, "b,3,8,8")])?.as_deref(), Some("x0"), "{element}");
+        }
+        assert_eq!(image(&[("int8", "b,3,8,8")])?, None);
+        assert_eq!(image(&[("int32", "b,8,8,1")])?.as_deref(), Some("x0"));
+        assert_eq!(image(&[("int64", "b,1,8,8"), ("int64", "b,8")])?, None);
+        assert_eq!(image(&[("int64", "b,3,8,8"), ("float32", "b,3,8,8")])?.as_deref(), Some("x1"));
+        Ok(())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod image;
 mod model_input;
 mod numbers;
+mod pixels;
 mod preprocessing;
 
 pub use image::{Channels, InputSpec, Layout};
@@ -12,3 +13,4 @@ pub use preprocessing::{Interpolation, Preprocessing, Resize};
 
 pub(crate) use model_input::{Assignment, MAX_BATCH, assign, fixed_batch};
 pub(crate) use numbers::item_type;
+pub(crate) use pixels::channel_order;

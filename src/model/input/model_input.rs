@@ -70,8 +70,8 @@ impl ModelInput {
         }
         let input = |port: &Port| {
             if image.is_some_and(|image| image.name == port.name) {
-                let input = InputSpec::resolve(settings, port)?;
-                let preprocessing = Preprocessing::resolve(settings, input.channels, input.element)?;
+                let input = InputSpec::resolve(settings, graph, port)?;
+                let preprocessing = Preprocessing::resolve(settings, &input, graph)?;
                 return Ok(Self::Image(ImageSpec { input, preprocessing }));
             }
             NumbersSpec::new(port).map(Self::Numbers).map_err(|reason| settings.model_error(reason))

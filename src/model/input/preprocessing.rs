@@ -1,13 +1,15 @@
 //! The options that define how pixels are converted to numbers.
 //!
 //! Mean and standard deviation are given for pixels of 0 to 1 or of 0 to 255. A mean or deviation above 1 only makes
-//! sense for 0 to 255, so `rescale` then defaults to 1.
+//! sense for 0 to 255, so `rescale` then defaults to 1. If neither is given, the graph may show what pixels it takes:
+//! bytes if its input is of integers, otherwise see [`GraphPixels`].
 
 use serde_json::Value;
 
-use super::image::Channels;
+use super::image::InputSpec;
+use super::pixels::GraphPixels;
 use crate::Result;
-use crate::model::onnx::Element;
+use crate::model::onnx::Graph;
 use crate::model::settings::{PerChannel, Settings, channels, count, keyword, keywords, number, share};
 
 /// Default brightness of the bars that `letterbox` adds: the grey used to train most YOLO models.
@@ -63,27 +65,65 @@ keywords! {
 }
 
 impl Preprocessing {
-    /// Resolves the preprocessing options for a model with these channels and elements. By default, a `uint8` input
-    /// takes bytes unscaled, and others take 0 to 1 unless a mean or deviation is above 1.
+    /// Resolves the preprocessing options for the image input `input` of `graph`. By default, an input of integers takes
+    /// bytes, a graph that normalises pixels itself takes those, and others take 0 to 1 unless a mean or deviation is
+    /// above 1.
     ///
     /// # Errors
     /// If an option is malformed or would make all images equal.
-    pub(crate) fn resolve(settings: &mut Settings<'_>, order: Channels, element: Element) -> Result<Self> {
-        let per_channel = |value: &Value| channels(value, order.count());
-        let mean = settings.resolve("mean", per_channel, PerChannel([0.0; 3]))?.0;
-        let std = settings.resolve("std", |value| positive(per_channel(value)?), PerChannel([1.0; 3]))?.0;
-        let takes_bytes = element == Element::U8 || mean.iter().chain(&std).any(|number| *number > 1.0);
-        let rescale = if takes_bytes { 1.0 } else { 1.0 / 255.0 };
-        Ok(Self {
-            rescale: settings.resolve("rescale", nonzero, rescale)?,
+    pub(crate) fn resolve(settings: &mut Settings<'_>, input: &InputSpec, graph: &Graph) -> Result<Self> {
+        let per_channel = |value: &Value| channels(value, input.channels.count());
+        if !input.element.is_float() {
+            // Their numbers have fractions; a graph that takes integers computes those itself.
+            settings.ignore_hugging_face(&["rescale", "mean", "std"]);
+        }
+        let known = known_pixels(settings, input, graph);
+        let [none, unit] = [PerChannel([0.0; 3]), PerChannel([1.0; 3])];
+        let mean = settings.resolve_with_graph("mean", per_channel, known.as_ref().map(|_| none), none)?.0;
+        let std = |value: &Value| positive(per_channel(value)?);
+        let std = settings.resolve_with_graph("std", std, known.as_ref().map(|_| unit), unit)?.0;
+        let takes_bytes = mean.iter().chain(&std).any(|number| *number > 1.0);
+        let default = if takes_bytes { 1.0 } else { 1.0 / 255.0 };
+        let rescale = known.as_ref().map(|(rescale, _)| *rescale);
+        let rescale = settings.resolve_with_graph("rescale", nonzero, rescale, default)?;
+        if let Some((_, reason)) = known {
+            ["rescale", "mean", "std"].into_iter().for_each(|key| settings.explain(key, reason));
+        }
+        let resize = settings.resolve("resize", keyword, Resize::Crop)?;
+        let rule = Self {
+            rescale,
             mean,
             std,
-            resize: settings.resolve("resize", keyword, Resize::Crop)?,
+            resize,
             padding: settings.resolve("padding", byte, LETTERBOX_GREY)?,
             crop_fraction: settings.resolve("crop_fraction", share, 0.875)?,
             interpolation: settings.resolve("interpolation", keyword, Interpolation::Bicubic)?,
-        })
+        };
+        settings.leave_out(match resize {
+            Resize::Crop => &["padding"],
+            Resize::Stretch => &["padding", "crop_fraction"],
+            Resize::Letterbox => &["crop_fraction"],
+        });
+        Ok(rule)
     }
+}
+
+/// The factor for the pixels that the graph takes without mean and deviation, and how it shows this; `None` if it does
+/// not, or a mean or deviation is given.
+fn known_pixels(settings: &Settings<'_>, input: &InputSpec, graph: &Graph) -> Option<(f32, &'static str)> {
+    if !input.element.is_float() {
+        return Some((1.0, "its input is of integers"));
+    }
+    if settings.has("mean") || settings.has("std") {
+        return None;
+    }
+    let pixels = GraphPixels::read(graph, &input.name, input.layout, input.channels.count())?;
+    let reason = if pixels.range > 1.0 {
+        "it normalises pixels of 0 to 255 itself"
+    } else {
+        "it normalises pixels of 0 to 1 itself"
+    };
+    Some((pixels.rescale(), reason))
 }
 
 fn byte(value: &Value) -> Result<u8, String> {
@@ -105,12 +145,96 @@ fn positive(std: PerChannel) -> Result<PerChannel, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::options;
+    use crate::model::input::Channels;
+    use crate::model::{Folder, Onnx, options};
 
-    fn resolve(pairs: &[(&str, &str)], order: Channels) -> Result<Preprocessing, String> {
-        let resolved = options(pairs)
-            .and_then(|mut settings| Preprocessing::resolve(&mut settings, order, Element::F32));
+    fn resolve(pairs: &[(&str, &str)], channels: Channels) -> Result<Preprocessing, String> {
+        let graph = Graph::read(Onnx::classifier("b,3,8,8", 2).bytes())?;
+        let resolved = options(pairs).and_then(|mut settings| {
+            let input = InputSpec::resolve(&mut settings, &graph, &graph.inputs[0])?;
+            Preprocessing::resolve(&mut settings, &InputSpec { channels, ..input }, &graph)
+        });
         resolved.map_err(|error| error.to_string())
+    }
+
+    /// `rescale`, `mean` and `std` of a graph that subtracts `mean` and divides by `std`, with their sources.
+    fn described(element: &str, [mean, std]: [f32; 2], options: &[(&str, &str)]) -> String {
+        let onnx = Onnx::new()
+            .input("pixels", element, "b,8,8,3")
+            .node_with("Cast", &["pixels"], "floats", &[("to", &[1])])
+            .constant("mean", &[], &[mean])
+            .constant("std", &[1], &[std])
+            .node("Sub", &["floats", "mean"], "centred")
+            .node("Div", &["centred", "std"], "normal")
+            .node_with("Transpose", &["normal"], "planes", &[("perm", &[0, 3, 1, 2])])
+            .node("Conv", &["planes"], "logits")
+            .output("logits", "float32", "b,10");
+        let spec = Folder::with(&onnx).unwrap().resolve(options).unwrap();
+        let lines = spec.settings.iter().filter(|line| ["rescale", "mean", "std"].contains(&line.name));
+        lines.map(|line| format!("{} {} {}\n", line.name, line.value, line.origin())).collect()
+    }
+
+    #[test]
+    fn graph_that_normalises_gets_raw_pixels() {
+        insta::assert_snapshot!(described("float32", [127.5, 127.5], &[]), @r"
+        rescale 1 ONNX file: it normalises pixels of 0 to 255 itself
+        mean 0 ONNX file: it normalises pixels of 0 to 255 itself
+        std 1 ONNX file: it normalises pixels of 0 to 255 itself
+        ");
+        insta::assert_snapshot!(described("float32", [0.5, 0.5], &[]), @r"
+        rescale 0.003921569 ONNX file: it normalises pixels of 0 to 1 itself
+        mean 0 ONNX file: it normalises pixels of 0 to 1 itself
+        std 1 ONNX file: it normalises pixels of 0 to 1 itself
+        ");
+        insta::assert_snapshot!(described("uint8", [127.5, 127.5], &[]), @r"
+        rescale 1 ONNX file: its input is of integers
+        mean 0 ONNX file: its input is of integers
+        std 1 ONNX file: its input is of integers
+        ");
+    }
+
+    #[test]
+    fn integers_are_not_normalised_by_hugging_faces_files() {
+        let onnx = Onnx::new()
+            .input("pixels", "uint8", "b,8,8,3")
+            .node("Gemm", &["pixels"], "logits")
+            .output("logits", "float32", "b,10");
+        let file =
+            r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "rescale_factor": 0.0039}"#;
+        let folder = Folder::with(&onnx).unwrap().put("preprocessor_config.json", file).unwrap();
+        let rule = folder.resolve(&[]).unwrap().image().unwrap().preprocessing.clone();
+        assert_eq!((rule.rescale, rule.mean, rule.std), (1.0, [0.0; 3], [1.0; 3]));
+    }
+
+    #[test]
+    fn doubtful_arithmetic_leaves_the_defaults_and_options_override_the_graph() {
+        insta::assert_snapshot!(described("float32", [0.0, 58.0], &[]), @r"
+        rescale 0.003921569 default
+        mean 0 default
+        std 1 default
+        ");
+        insta::assert_snapshot!(described("float32", [127.5, 127.5], &[("mean", "0.5")]), @r"
+        rescale 0.003921569 default
+        mean 0.5 OPTIONS
+        std 1 default
+        ");
+        insta::assert_snapshot!(described("float32", [127.5, 127.5], &[("rescale", "2")]), @r"
+        rescale 2 OPTIONS
+        mean 0 ONNX file: it normalises pixels of 0 to 255 itself
+        std 1 ONNX file: it normalises pixels of 0 to 255 itself
+        ");
+    }
+
+    #[test]
+    fn settings_of_other_ways_to_resize_are_not_described() {
+        let described = |resize| -> Vec<&str> {
+            let spec = Folder::classifier().unwrap().resolve(&[("resize", resize)]).unwrap();
+            let names = spec.settings.iter().map(|setting| setting.name);
+            names.filter(|name| ["padding", "crop_fraction"].contains(name)).collect()
+        };
+        assert_eq!(described("crop"), ["crop_fraction"]);
+        assert_eq!(described("letterbox"), ["padding"]);
+        assert!(described("stretch").is_empty());
     }
 
     #[test]

@@ -1,31 +1,20 @@
-//! Metadata of an ONNX file: its inputs, its outputs and the operators that compute them. Nothing is run.
+//! Outline of an ONNX file: its inputs and outputs, the operators that compute them, and small constants. Nothing is
+//! run.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use datafusion::arrow::datatypes::DataType;
+use bytes::Bytes;
 use prost::Message;
 
-use super::proto::{DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::model::settings::keywords;
+use super::constant::Constant;
+use super::port::Port;
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorOutline};
 
 /// Operators that change at most the shape or type of their input.
 const TRANSPARENT: [&str; 6] = ["Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
 /// Prefix of a Git LFS pointer, a text file in place of a large file that is not fetched yet.
 const GIT_LFS_POINTER: &[u8] = b"version https://git-lfs";
-
-keywords! {
-    /// Type of a tensor's numbers.
-    pub enum Element {
-        /// IEEE 754 single precision.
-        F32 = "float32",
-        /// IEEE 754 half precision.
-        F16 = "float16",
-        /// Bytes.
-        U8 = "uint8",
-    }
-}
 
 /// The outline of an ONNX graph.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,36 +25,35 @@ pub struct Graph {
     pub outputs: Vec<Port>,
     /// External weight files, as paths relative to the model's folder.
     pub(crate) weight_files: BTreeSet<String>,
-    /// For each tensor, the operator that computes it and that operator's first input.
-    producers: HashMap<String, (String, Option<String>)>,
+    nodes: Vec<Node>,
+    /// For each tensor, the position of the node that computes it.
+    producers: HashMap<String, usize>,
+    /// Small tensors of the file, by name.
+    constants: HashMap<String, Constant>,
+    /// The exporter's notes.
+    metadata: BTreeMap<String, String>,
 }
 
-/// An input or output of a graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Its name in the graph.
-    pub name: String,
-    /// Its `TensorProto.DataType` in ONNX's numbering, 0 if it is not a tensor or has no type.
-    pub data_type: i32,
-    /// Its dimensions, outermost first; `None` if the rank is unknown.
-    pub dims: Option<Vec<Dim>>,
-}
-
-/// One dimension of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dim {
-    /// A fixed length, at least 1.
-    Fixed(usize),
-    /// A length known only at run time. Dimensions with the same name are equal; `?` stands for no name.
-    Dynamic(String),
+/// An operator of a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    /// Its name; of another domain than ONNX's, as in `com.microsoft::Gelu`.
+    pub(crate) operator: String,
+    /// Names of the tensors it takes.
+    pub(crate) inputs: Vec<String>,
+    /// Names of the tensors it computes.
+    pub(crate) outputs: Vec<String>,
+    /// Encoded; see [`attribute`](super::constant::attribute).
+    pub(crate) attributes: Vec<Bytes>,
 }
 
 impl Graph {
-    /// Reads the outline of an ONNX file from its bytes.
+    /// Reads the outline of an ONNX file from its bytes. It keeps slices of them, but copies no weights.
     ///
     /// # Errors
     /// The reason why the bytes are not an ONNX model, as the end of a sentence.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub fn read(bytes: impl Into<Bytes>) -> Result<Self, String> {
+        let bytes = bytes.into();
         if bytes.starts_with(GIT_LFS_POINTER) {
             return Err("it is a Git LFS pointer; fetch the file with 'git lfs pull'".to_string());
         }
@@ -77,181 +65,106 @@ impl Graph {
         if graph.node.is_empty() || graph.output.is_empty() {
             return Err("its graph computes nothing".to_string());
         }
-        Ok(Self::outline(graph))
+        let metadata = model.metadata_props.into_iter().map(|entry| (entry.key, entry.value));
+        Self::outline(graph, metadata.collect())
     }
 
-    fn outline(graph: GraphProto) -> Self {
-        let weights: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let fed = graph.input.iter().filter(|input| !weights.contains(input.name.as_str()));
-        Self {
-            inputs: fed.map(Port::from).collect(),
-            outputs: graph.output.iter().map(Port::from).collect(),
-            weight_files: graph.initializer.iter().filter_map(weight_file).collect(),
-            producers: graph.node.into_iter().flat_map(producers).collect(),
+    fn outline(graph: GraphProto, metadata: BTreeMap<String, String>) -> Result<Self, String> {
+        let weights = graph.initializer.iter().map(|tensor| TensorOutline::decode(tensor.clone()));
+        let weights = weights.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let names: HashSet<&str> = weights.iter().map(|tensor| tensor.name.as_str()).collect();
+        let fed = graph.input.iter().filter(|input| !names.contains(input.name.as_str()));
+        let inputs = fed.map(Port::from).collect();
+        let constants = weights.iter().zip(&graph.initializer).filter_map(|(outline, encoded)| {
+            Some((outline.name.clone(), Constant::of_initializer(encoded)?))
+        });
+        let mut constants: HashMap<_, _> = constants.collect();
+        let nodes: Vec<_> = graph.node.into_iter().map(Node::from).collect();
+        for node in nodes.iter().filter(|node| node.operator == "Constant") {
+            if let (Some(name), Some(value)) = (node.outputs.first(), Constant::of_node(&node.attributes)) {
+                constants.insert(name.clone(), value);
+            }
         }
+        let outputs = nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(position, node)| node.outputs.iter().map(move |t| (t, position)));
+        Ok(Self {
+            inputs,
+            outputs: graph.output.iter().map(Port::from).collect(),
+            weight_files: weights.iter().filter_map(weight_file).collect(),
+            producers: outputs.map(|(tensor, position)| (tensor.clone(), position)).collect(),
+            nodes,
+            constants,
+            metadata,
+        })
     }
 
     /// Returns the operator that computes `output`, skipping changes of shape and type; `None` if it is an input.
     #[must_use]
     pub fn ends_in(&self, output: &str) -> Option<&str> {
-        let mut tensor = output;
+        Some(&self.origin(output, &TRANSPARENT)?.operator)
+    }
+
+    /// Returns the node that computes `tensor`, skipping `transparent` operators along their first inputs.
+    pub(crate) fn origin(&self, tensor: &str, transparent: &[&str]) -> Option<&Node> {
+        let mut tensor = tensor;
         // A valid graph has no cycle; the bound ends the walk in an invalid one.
-        for _ in 0..self.producers.len() {
-            let (operator, first_input) = self.producers.get(tensor)?;
-            match first_input {
-                Some(input) if TRANSPARENT.contains(&operator.as_str()) => tensor = input,
-                _ => return Some(operator),
+        for _ in 0..self.nodes.len() {
+            let node = self.producer(tensor)?;
+            match node.inputs.first() {
+                Some(input) if transparent.contains(&node.operator.as_str()) => tensor = input,
+                _ => return Some(node),
             }
         }
         None
     }
-}
 
-fn producers(node: NodeProto) -> impl Iterator<Item = (String, (String, Option<String>))> {
-    let NodeProto { input, output, op_type } = node;
-    let first_input = input.into_iter().next();
-    output.into_iter().map(move |tensor| (tensor, (op_type.clone(), first_input.clone())))
-}
-
-fn weight_file(tensor: &TensorProto) -> Option<String> {
-    let location = tensor.external_data.iter().find(|entry| entry.key == "location")?;
-    Some(location.value.clone())
-}
-
-impl From<&ValueInfoProto> for Port {
-    fn from(value: &ValueInfoProto) -> Self {
-        let tensor = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-        let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
-        Self {
-            name: value.name.clone(),
-            data_type: tensor.map_or(0, |tensor| tensor.elem_type),
-            dims: shape.map(|shape| shape.dim.iter().map(Dim::from).collect()),
-        }
-    }
-}
-
-/// Exporters also write 0 or −1 for an unknown length.
-impl From<&DimensionProto> for Dim {
-    fn from(dim: &DimensionProto) -> Self {
-        match usize::try_from(dim.dim_value) {
-            Ok(length) if length > 0 => Self::Fixed(length),
-            _ if dim.dim_param.is_empty() => Self::Dynamic("?".to_string()),
-            _ => Self::Dynamic(dim.dim_param.clone()),
-        }
-    }
-}
-
-impl Dim {
-    /// Returns the length if it is fixed.
-    #[must_use]
-    pub fn fixed(&self) -> Option<usize> {
-        match self {
-            Self::Fixed(length) => Some(*length),
-            Self::Dynamic(_) => None,
-        }
-    }
-}
-
-impl Port {
-    /// Returns the type of its numbers if an image tensor can have it.
-    #[must_use]
-    pub fn element(&self) -> Option<Element> {
-        match self.data_type {
-            1 => Some(Element::F32),
-            2 => Some(Element::U8),
-            10 => Some(Element::F16),
-            _ => None,
-        }
+    /// Returns the only node that takes the numbers of `tensor`; `None` if there are none or several.
+    pub(crate) fn only_consumer(&self, tensor: &str) -> Option<&Node> {
+        let takes =
+            |node: &&Node| node.operator != "Shape" && node.inputs.iter().any(|input| input == tensor);
+        let mut consumers = self.nodes.iter().filter(takes);
+        consumers.next().filter(|_| consumers.next().is_none())
     }
 
-    /// Returns the type of a column that can hold its numbers, if any. Float16 is read as Float32.
-    #[must_use]
-    pub fn arrow_type(&self) -> Option<DataType> {
-        match self.element_type()? {
-            DataType::Float16 => Some(DataType::Float32),
-            element => Some(element),
-        }
-    }
-
-    /// Returns the Arrow type of its numbers, if any.
-    pub(crate) fn element_type(&self) -> Option<DataType> {
-        Some(match self.data_type {
-            1 => DataType::Float32,
-            2 => DataType::UInt8,
-            3 => DataType::Int8,
-            4 => DataType::UInt16,
-            5 => DataType::Int16,
-            6 => DataType::Int32,
-            7 => DataType::Int64,
-            8 => DataType::Utf8,
-            9 => DataType::Boolean,
-            10 => DataType::Float16,
-            11 => DataType::Float64,
-            12 => DataType::UInt32,
-            13 => DataType::UInt64,
-            _ => return None,
+    /// Returns the value of a small tensor that the file contains.
+    pub(crate) fn constant(&self, tensor: &str) -> Option<&Constant> {
+        self.constants.get(tensor).or_else(|| {
+            let node = self.producer(tensor).filter(|node| node.operator == "Identity")?;
+            self.constants.get(node.inputs.first()?)
         })
     }
 
-    /// Returns ONNX's name for the type of its numbers (`TensorProto.DataType` in `onnx.proto`).
-    fn type_name(&self) -> &'static str {
-        const NAMES: [&str; 17] = [
-            "no tensor",
-            "float32",
-            "uint8",
-            "int8",
-            "uint16",
-            "int16",
-            "int32",
-            "int64",
-            "string",
-            "bool",
-            "float16",
-            "float64",
-            "uint32",
-            "uint64",
-            "complex64",
-            "complex128",
-            "bfloat16",
-        ];
-        let named = usize::try_from(self.data_type).ok().and_then(|number| NAMES.get(number));
-        named.copied().unwrap_or("a type of few bits")
+    /// Whether the graph has an operator for which `is_wanted` is true.
+    pub(crate) fn has_operator(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.nodes.iter().any(|node| is_wanted(&node.operator))
+    }
+
+    /// Returns a note of the exporter.
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    fn producer(&self, tensor: &str) -> Option<&Node> {
+        self.nodes.get(*self.producers.get(tensor)?)
     }
 }
 
-/// Count of numbers per row of `port`, or `None` if it is dynamic.
-pub(crate) fn fixed_length(port: &Port) -> Option<usize> {
-    let lengths = port.dims.as_deref()?.get(1..)?;
-    lengths.iter().map(Dim::fixed).try_fold(1_usize, |product, length| product.checked_mul(length?))
-}
-
-/// Formats ports, as in `are 'ids' int64 [batch, 77], 'mask' int64 [batch, 77]`.
-pub(crate) fn listed(ports: &[Port]) -> String {
-    match ports {
-        [] => "are none".to_string(),
-        [port] => format!("is {port}"),
-        ports => format!("are {}", ports.iter().map(Port::to_string).collect::<Vec<_>>().join(", ")),
+impl From<NodeProto> for Node {
+    fn from(node: NodeProto) -> Self {
+        let NodeProto { input, output, op_type, attribute, domain } = node;
+        let operator = match domain.as_str() {
+            "" | "ai.onnx" => op_type,
+            domain => format!("{domain}::{op_type}"),
+        };
+        Self { operator, inputs: input, outputs: output, attributes: attribute }
     }
 }
 
-/// Formats as in `'pixel_values' float32 [batch, 3, 224, 224]`.
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' {}", self.name, self.type_name())?;
-        match &self.dims {
-            Some(dims) => write!(f, " [{}]", dims.iter().map(Dim::to_string).collect::<Vec<_>>().join(", ")),
-            None => f.write_str(" of unknown shape"),
-        }
-    }
-}
-
-impl fmt::Display for Dim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(length) => write!(f, "{length}"),
-            Self::Dynamic(name) => f.write_str(name),
-        }
-    }
+fn weight_file(tensor: &TensorOutline) -> Option<String> {
+    let location = tensor.external_data.iter().find(|entry| entry.key == "location")?;
+    Some(location.value.clone())
 }
 
 #[cfg(test)]
@@ -267,7 +180,7 @@ mod tests {
             .weight("kernel")
             .node("Conv", &["pixels", "kernel"], "scores")
             .output("scores", "float16", "-1,?,0");
-        let graph = Graph::read(&onnx.bytes())?;
+        let graph = Graph::read(onnx.bytes())?;
         let inputs = graph.inputs.iter().map(Port::to_string).collect::<Vec<_>>();
         assert_eq!(inputs, ["'pixels' float32 [batch, 3, 224, 224]"]);
         assert_eq!(graph.outputs[0].to_string(), "'scores' float16 [?, ?, ?]");
@@ -282,7 +195,7 @@ mod tests {
             .node("Cast", &["scores"], "halves")
             .node("Reshape", &["halves", "shape"], "out")
             .output("out", "float16", "batch,10");
-        let graph = Graph::read(&onnx.bytes())?;
+        let graph = Graph::read(onnx.bytes())?;
         assert_eq!(graph.ends_in("out"), Some("Softmax"));
         assert_eq!(graph.ends_in("logits"), Some("Gemm"));
         assert_eq!(graph.ends_in("pixels"), None);
@@ -295,13 +208,13 @@ mod tests {
             .node("Identity", &["a"], "b")
             .node("Identity", &["b"], "a")
             .output("a", "float32", "batch,10");
-        assert_eq!(Graph::read(&onnx.bytes())?.ends_in("a"), None);
+        assert_eq!(Graph::read(onnx.bytes())?.ends_in("a"), None);
         Ok(())
     }
 
     #[test]
     fn other_files_are_not_read_as_onnx() {
-        let read = |bytes: &[u8]| Graph::read(bytes).err();
+        let read = |bytes: &[u8]| Graph::read(bytes.to_vec()).err();
         assert_eq!(read(b""), Some("it has no graph".to_string()));
         assert!(read(b"<!DOCTYPE html><html></html>").is_some());
         assert!(read(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").is_some());

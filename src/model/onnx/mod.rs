@@ -1,13 +1,18 @@
-//! The outline of an ONNX file, read without ONNX Runtime: inputs, outputs and operators.
+//! The outline of an ONNX file, read without ONNX Runtime: inputs, outputs, operators and small constants.
 
+mod affine;
+mod constant;
 mod graph;
+mod port;
 mod proto;
 
-pub use graph::{Dim, Element, Graph, Port};
+pub use graph::Graph;
+pub use port::{Dim, Element, Port};
 
-pub(crate) use graph::{fixed_length, listed};
+pub(crate) use affine::Affine;
+pub(crate) use port::{fixed_length, listed};
 #[cfg(test)]
 pub(crate) use proto::{
-    DimensionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };

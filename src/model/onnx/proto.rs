@@ -1,8 +1,11 @@
-//! The fields of ONNX's protobuf schema that Seequel reads; prost skips all others, including weights.
+//! The fields of ONNX's protobuf schema that Seequel reads; prost skips all others.
+//!
+//! Weights and attributes stay encoded, as slices of the file: only small ones are decoded, when they are needed.
 //!
 //! Field numbers are those of `onnx.proto` (IR version 3 and later). Singular fields of that proto2 file are read as in
 //! proto3: absent means zero or empty.
 
+use bytes::Bytes;
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -11,14 +14,18 @@ pub(crate) struct ModelProto {
     pub(crate) ir_version: i64,
     #[prost(message, optional, tag = "7")]
     pub(crate) graph: Option<GraphProto>,
+    /// Notes of the exporter.
+    #[prost(message, repeated, tag = "14")]
+    pub(crate) metadata_props: Vec<StringStringEntryProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub(crate) node: Vec<NodeProto>,
-    #[prost(message, repeated, tag = "5")]
-    pub(crate) initializer: Vec<TensorProto>,
+    /// Each an encoded [`TensorProto`].
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub(crate) initializer: Vec<Bytes>,
     #[prost(message, repeated, tag = "11")]
     pub(crate) input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
@@ -33,13 +40,61 @@ pub(crate) struct NodeProto {
     pub(crate) output: Vec<String>,
     #[prost(string, tag = "4")]
     pub(crate) op_type: String,
+    /// Each an encoded [`AttributeProto`].
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub(crate) attribute: Vec<Bytes>,
+    /// Empty for ONNX's own operators.
+    #[prost(string, tag = "7")]
+    pub(crate) domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorProto {
+pub(crate) struct AttributeProto {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(float, tag = "2")]
+    pub(crate) f: f32,
+    #[prost(int64, tag = "3")]
+    pub(crate) i: i64,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) t: Option<TensorProto>,
+    #[prost(float, repeated, tag = "7")]
+    pub(crate) floats: Vec<f32>,
+    #[prost(int64, repeated, tag = "8")]
+    pub(crate) ints: Vec<i64>,
+}
+
+/// A tensor without its numbers.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TensorOutline {
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     /// Location of the numbers if they are not in this file: keys `location`, `offset`, `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub(crate) external_data: Vec<StringStringEntryProto>,
+}
+
+/// A tensor. Its numbers are in `raw_data`, little-endian, or in the field of their type.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TensorProto {
+    #[prost(int64, repeated, tag = "1")]
+    pub(crate) dims: Vec<i64>,
+    /// A value of `TensorProto.DataType`.
+    #[prost(int32, tag = "2")]
+    pub(crate) data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub(crate) float_data: Vec<f32>,
+    /// Of integers of at most 32 bits, and of float16 as its bits.
+    #[prost(int32, repeated, tag = "5")]
+    pub(crate) int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub(crate) int64_data: Vec<i64>,
+    #[prost(string, tag = "8")]
+    pub(crate) name: String,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) raw_data: Bytes,
+    #[prost(double, repeated, tag = "10")]
+    pub(crate) double_data: Vec<f64>,
     #[prost(message, repeated, tag = "13")]
     pub(crate) external_data: Vec<StringStringEntryProto>,
 }

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 
 use super::cancellation::Cancellation;
 use crate::model::spec::ModelSpec;
-use crate::model::tensor::{BatchOutput, Numbers, Tensor, TensorData};
+use crate::model::tensor::{BatchOutput, Numbers, Tensor, with_values};
 use crate::{Error, Result};
 
 /// File name of the ONNX Runtime library.
@@ -269,11 +269,7 @@ impl Session {
 fn image_input(tensor: &Tensor, first: usize, batch: usize) -> ort::Result<SessionInputValue<'_>> {
     let shape = tensor.shape(batch);
     let values = tensor.image_len() * first..tensor.image_len() * (first + batch);
-    Ok(match tensor.data() {
-        TensorData::F32(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
-        TensorData::F16(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
-        TensorData::U8(data) => TensorRef::from_array_view((shape, &data[values]))?.into(),
-    })
+    Ok(with_values!(tensor.data(), data => TensorRef::from_array_view((shape, &data[values]))?.into()))
 }
 
 /// The numbers of a batch, without a copy except for booleans.

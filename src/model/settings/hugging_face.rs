@@ -2,10 +2,11 @@
 //!
 //! | key | option |
 //! |---|---|
-//! | `architectures: ["ViTForImageClassification"]` | `task` |
+//! | `architectures: ["ViTForImageClassification"]`, or timm's `num_classes` | `task` |
 //! | `id2label`, or `label_names` | `labels` |
 //! | `do_rescale`, `rescale_factor` | `rescale` |
 //! | `do_normalize`, `image_mean`, `image_std` | `mean`, `std` |
+//! | `do_flip_channel_order`, else an `image_mean` of three channels | `channels`: BGR, else RGB |
 //! | `resample` (Pillow's number) | `interpolation` |
 //! | `size`, `do_center_crop`, `crop_size`, `crop_pct` | `input_size`, `resize`, `crop_fraction` |
 //! | `pretrained_cfg` | see [`timm`] |
@@ -25,8 +26,8 @@ pub(crate) fn config(object: &Object) -> Layer {
     let architecture = object.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let map = object.get("id2label").filter(|labels| labels.is_object());
     let labels = map.or_else(|| object.get("label_names").filter(|labels| labels.is_array()));
-    let network =
-        layer([("task", architecture.and_then(task).map(Value::from)), ("labels", labels.cloned())]);
+    let task = architecture.and_then(task).or_else(|| timm::task(object));
+    let network = layer([("task", task.map(Value::from)), ("labels", labels.cloned())]);
     timm::pretrained(object).into_iter().chain(network).collect()
 }
 
@@ -48,7 +49,13 @@ pub(crate) fn preprocessor(object: &Object) -> Layer {
         let value = if is_off(object, switch) { Some(Value::from(off)) } else { object.get(key).cloned() };
         value.filter(|value| value.is_number() || value.is_array())
     };
+    let has_channels = object.get("image_mean").and_then(Value::as_array).is_some_and(|mean| mean.len() == 3);
+    let order = match object.get("do_flip_channel_order") {
+        Some(Value::Bool(true)) => Some("BGR"),
+        _ => has_channels.then_some("RGB"),
+    };
     let numbers = layer([
+        ("channels", order.map(Value::from)),
         ("rescale", unless_off("do_rescale", "rescale_factor", 1)),
         ("mean", unless_off("do_normalize", "image_mean", 0)),
         ("std", unless_off("do_normalize", "image_std", 1)),
@@ -186,10 +193,17 @@ mod tests {
             "size": {"height": 224, "width": 224}, "image_processor_type": "ViTImageProcessor"
         });
         let expected = json!({
-            "rescale": 0.00392156862745098, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+            "channels": "RGB", "rescale": 0.00392156862745098, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
             "interpolation": "bilinear", "input_size": "224x224", "resize": "stretch"
         });
         assert_eq!(pixels(&vit), expected);
+    }
+
+    #[test]
+    fn flipped_channels_are_bgr() {
+        let mobile_vit = json!({"do_flip_channel_order": true, "do_normalize": false});
+        assert_eq!(pixels(&mobile_vit), json!({"channels": "BGR", "mean": 0, "std": 1}));
+        assert_eq!(pixels(&json!({"image_mean": [0.5]})), json!({"mean": [0.5]}));
     }
 
     #[test]

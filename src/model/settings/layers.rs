@@ -46,6 +46,12 @@ pub(crate) const KEYS: [&str; 27] = [
     "provider_options",
 ];
 
+/// Line of `DESCRIBE MODEL` for the head of a detector, after the key [`ANCHORS`]; not a key itself.
+pub(crate) const HEAD: &str = "head";
+
+/// Key of the anchors of a detector.
+const ANCHORS: &str = "anchors";
+
 /// Key that `seequel.json` may have to name its schema for editors.
 const SCHEMA: &str = "$schema";
 
@@ -85,6 +91,25 @@ pub struct ResolvedSetting {
     pub value: String,
     /// Source of the value.
     pub source: Source,
+    /// Why the ONNX file has the value, or why it is the default, where that is not obvious.
+    pub reason: Option<String>,
+}
+
+impl ResolvedSetting {
+    /// Whether no source has a value, so that it is assumed.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.source == Source::Default
+    }
+
+    /// The source, with the reason if there is one, as in `ONNX file: output 'logits' is named as scores`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match &self.reason {
+            Some(reason) => format!("{}: {reason}", self.source),
+            None => self.source.to_string(),
+        }
+    }
 }
 
 /// Keys and values of one source.
@@ -129,6 +154,15 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// Removes keys from the layers of Hugging Face's files, which the graph contradicts.
+    pub(crate) fn ignore_hugging_face(&mut self, keys: &[&str]) {
+        for (source, layer) in &mut self.layers {
+            if matches!(source, Source::HuggingFace(_)) {
+                layer.retain(|key, _| !keys.contains(&key.as_str()));
+            }
+        }
+    }
+
     /// Rejects image options that the user wrote for a model without an image; `reason` is the error message.
     ///
     /// # Errors
@@ -141,6 +175,11 @@ impl<'a> Settings<'a> {
                 .is_some_and(|(_, source)| matches!(source, Source::Options | Source::SeequelJson))
         });
         given.map_or(Ok(()), |key| Err(self.option_error(key, reason)))
+    }
+
+    /// Whether OPTIONS or a file has a value of a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.strongest(key).is_some()
     }
 
     fn strongest(&self, key: &str) -> Option<(&Value, &Source)> {
@@ -196,12 +235,28 @@ impl<'a> Settings<'a> {
 
     /// Records the resolved value of a key.
     pub(crate) fn note(&mut self, name: &'static str, value: &impl fmt::Display, source: Source) {
-        self.resolved.insert(name, ResolvedSetting { name, value: value.to_string(), source });
+        let setting = ResolvedSetting { name, value: value.to_string(), source, reason: None };
+        self.resolved.insert(name, setting);
+    }
+
+    /// Records why the ONNX file or the default gives a key its value; does nothing if a stronger source does.
+    pub(crate) fn explain(&mut self, name: &str, reason: &str) {
+        if let Some(setting) = self.resolved.get_mut(name)
+            && matches!(setting.source, Source::Graph | Source::Default)
+        {
+            setting.reason = Some(reason.to_string());
+        }
+    }
+
+    /// Removes the resolved values of keys that don't apply to the model.
+    pub(crate) fn leave_out(&mut self, keys: &[&str]) {
+        self.resolved.retain(|key, _| !keys.contains(key));
     }
 
     /// Returns the resolved settings, in the order of [`KEYS`].
     pub(crate) fn into_resolved(mut self) -> Vec<ResolvedSetting> {
-        KEYS.iter().filter_map(|key| self.resolved.remove(key)).collect()
+        let lines = KEYS.iter().flat_map(|key| [Some(*key), (*key == ANCHORS).then_some(HEAD)]);
+        lines.flatten().filter_map(|name| self.resolved.remove(name)).collect()
     }
 
     /// An error of the whole model.

@@ -3,7 +3,7 @@
 //! | key | option |
 //! |---|---|
 //! | `input_size: [3, 224, 224]` | `input_size` |
-//! | `mean`, `std`, for pixels of 0 to 1 | `rescale`, `mean`, `std` |
+//! | `mean`, `std`, for pixels of 0 to 1 | `rescale`, `mean`, `std`; RGB for three channels |
 //! | `crop_mode` (`center`, or `squash`), `crop_pct` | `resize`, `crop_fraction` |
 //! | `interpolation` | `interpolation` |
 //!
@@ -22,6 +22,7 @@ pub(crate) fn pretrained(file: &Map<String, Value>) -> Layer {
     let numbers = |key| config.get(key).filter(|value| value.is_array()).cloned();
     let mean = numbers("mean");
     let rescale = mean.is_some().then(|| Value::from("1/255"));
+    let has_channels = mean.as_ref().and_then(Value::as_array).is_some_and(|mean| mean.len() == 3);
     let resize = match config.get("crop_mode").map_or(Some("center"), Value::as_str) {
         Some("center") => Some("crop"),
         Some("squash") => Some("stretch"),
@@ -29,6 +30,7 @@ pub(crate) fn pretrained(file: &Map<String, Value>) -> Layer {
     };
     let options = [
         ("input_size", config.get("input_size").and_then(size)),
+        ("channels", has_channels.then(|| Value::from("RGB"))),
         ("rescale", rescale),
         ("mean", mean),
         ("std", numbers("std")),
@@ -37,6 +39,15 @@ pub(crate) fn pretrained(file: &Map<String, Value>) -> Layer {
         ("interpolation", config.get("interpolation").filter(|name| name.is_string()).cloned()),
     ];
     options.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
+}
+
+/// The task of a file of timm's, which has an `architecture` and `num_classes`, 0 without a classifier.
+pub(crate) fn task(file: &Map<String, Value>) -> Option<&'static str> {
+    file.get("architecture").filter(|name| name.is_string())?;
+    match file.get("num_classes")?.as_u64()? {
+        0 => Some("feature-extraction"),
+        _ => Some("image-classification"),
+    }
 }
 
 /// Reads `[channels, height, width]`.
@@ -64,10 +75,20 @@ mod tests {
             "crop_mode": "center", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "num_classes": 1000
         });
         let expected = json!({
-            "input_size": "288x224", "rescale": "1/255", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
+            "input_size": "288x224", "channels": "RGB", "rescale": "1/255", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
             "resize": "crop", "crop_fraction": 0.95, "interpolation": "bicubic"
         });
         assert_eq!(translated(&config), expected);
+    }
+
+    #[test]
+    fn task_is_known_by_the_number_of_classes() {
+        let task = |file: &Value| file.as_object().and_then(task);
+        let resnet = json!({"architecture": "resnet50", "num_classes": 1000});
+        assert_eq!(task(&resnet), Some("image-classification"));
+        let dino = json!({"architecture": "vit_base_patch14_dinov2", "num_classes": 0});
+        assert_eq!(task(&dino), Some("feature-extraction"));
+        assert_eq!(task(&json!({"num_classes": 0})), None);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //!  labels files ──────┘
 //! ```
 
+mod assumed;
 mod model_spec;
 mod resolve;
 mod resources;
 
+pub use assumed::Assumptions;
 pub use model_spec::ModelSpec;
 pub use resources::{Device, Precision, Resources, UnknownDevice};

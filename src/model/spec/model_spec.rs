@@ -31,6 +31,10 @@ pub struct ModelSpec {
     pub embedding: Option<EmbeddingSpec>,
     /// How `detect` reads boxes, if the output layout is supported.
     pub detector: Option<Detector>,
+    /// All inputs of the graph.
+    pub graph_inputs: Vec<Port>,
+    /// All outputs of the graph.
+    pub graph_outputs: Vec<Port>,
     /// The graph's outputs with a supported type, numbers or text, for `predict`.
     pub outputs: Vec<Port>,
     /// Names of the classes; empty if there are none.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::model_spec::ModelSpec;
 use super::resources::Resources;
 use crate::Result;
 use crate::model::input::{ModelInput, fixed_batch};
-use crate::model::onnx::Graph;
+use crate::model::onnx::{Dim, Graph, Port};
 use crate::model::settings::{
     MAX_MODEL_BYTES, Settings, Source, keyword, locate, push_layers, read_bounded, text,
 };
@@ -33,15 +34,19 @@ impl ModelSpec {
         let (graph, sha256) = read_graph(&mut settings, &file)?;
         let inputs = ModelInput::resolve_all(&mut settings, &graph)?;
         let fixed_batch = fixed_batch(&settings, &graph)?;
-        let task = Task::resolve(
-            &mut settings,
-            &graph,
-            inputs.iter().any(|input| matches!(input, ModelInput::Image(_))),
-        )?;
+        let image = inputs.iter().find_map(|input| match input {
+            ModelInput::Image(image) => Some(&image.input),
+            ModelInput::Numbers(_) => None,
+        });
+        let given_labels = given_labels(&settings, &graph, &file);
+        let task = Task::resolve(&mut settings, &graph, image.is_some(), given_labels)?;
         let labels = resolve_labels(&mut settings, &file, &task)?;
         let output = OutputSpec::resolve(&mut settings, &graph, &task, &labels)?;
         let embedding = EmbeddingSpec::resolve(&mut settings, &graph, &task, &output)?;
-        let detector = Detector::resolve(&mut settings, &graph, &task, &output)?;
+        if image.is_none() {
+            settings.leave_out(&["embedding"]);
+        }
+        let detector = Detector::resolve(&mut settings, &graph, &task, &output, image)?;
         let resources = Resources::resolve(&mut settings, fixed_batch)?;
         Ok(Self {
             name: name.to_string(),
@@ -53,6 +58,8 @@ impl ModelSpec {
             output,
             embedding,
             detector,
+            graph_inputs: graph.inputs,
+            graph_outputs: graph.outputs.clone(),
             outputs: graph.outputs.into_iter().filter(|port| port.arrow_type().is_some()).collect(),
             labels: labels.labels,
             resources,
@@ -65,7 +72,7 @@ impl ModelSpec {
 fn read_graph(settings: &mut Settings<'_>, file: &Path) -> Result<(Graph, String)> {
     let bytes = read_bounded(file, MAX_MODEL_BYTES).map_err(|reason| settings.model_error(reason))?;
     let sha256 = resolve_sha256(settings, file, &bytes)?;
-    let graph = Graph::read(&bytes).map_err(|reason| {
+    let graph = Graph::read(bytes).map_err(|reason| {
         settings.model_error(format!("'{}' is not an ONNX file: {reason}", file.display()))
     })?;
     let missing = graph.weight_files.iter().find(|name| !file.with_file_name(name).is_file());
@@ -96,20 +103,39 @@ fn resolve_sha256(settings: &mut Settings<'_>, file: &Path, bytes: &[u8]) -> Res
     Ok(actual)
 }
 
+/// The number of labels, as evidence of a classifier: from OPTIONS or `seequel.json`, or from a weaker file if an output
+/// has that many numbers. Errors are left to [`resolve_labels`].
+fn given_labels(settings: &Settings<'_>, graph: &Graph, file: &Path) -> Option<usize> {
+    let read = |value: &Value, source: &Source| labels::read(value, source, file);
+    let (found, source) = settings.get("labels", read).ok()??;
+    let count = found.labels.len();
+    let fits = |port: &Port| port.row_dims().and_then(<[Dim]>::first).and_then(Dim::fixed) == Some(count);
+    let is_ours = matches!(source, Source::Options | Source::SeequelJson);
+    (is_ours || graph.outputs.iter().any(fits)).then_some(count)
+}
+
 /// Reads the labels, unless the task has no classes, and adds the background class.
 fn resolve_labels(settings: &mut Settings<'_>, file: &Path, task: &Task) -> Result<FoundLabels> {
     if *task == Task::FeatureExtraction {
-        settings.note("labels", &"none, vectors have no classes", Source::Default);
         return Ok(FoundLabels::default());
     }
     let found = settings.get("labels", |value, source| labels::read(value, source, file))?;
     let background = settings.resolve("background", keyword, Background::None)?;
-    let Some((found, source)) = found else {
-        settings.note("labels", &"class numbers", Source::Default);
-        return Ok(FoundLabels::default());
+    let resolved = match found {
+        Some((found, source)) => {
+            settings.note("labels", &format!("{} in {}", found.labels.len(), found.place), source);
+            found.beside(background)
+        }
+        None => {
+            settings.note("labels", &"class numbers", Source::Default);
+            settings.leave_out(&["background"]);
+            FoundLabels::default()
+        }
     };
-    settings.note("labels", &format!("{} in {}", found.labels.len(), found.place), source);
-    Ok(found.beside(background))
+    if matches!(task, Task::Other(_)) {
+        settings.leave_out(&["labels", "background"]);
+    }
+    Ok(resolved)
 }
 
 #[cfg(test)]
@@ -125,7 +151,7 @@ mod tests {
     /// `DESCRIBE MODEL` as lines.
     fn describe(spec: &ModelSpec) -> String {
         let lines =
-            spec.settings.iter().map(|line| format!("{:17}{:26}{}", line.name, line.value, line.source));
+            spec.settings.iter().map(|line| format!("{:17}{:26}{}", line.name, line.value, line.origin()));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -151,13 +177,11 @@ mod tests {
         task             image-classification      config.json
         input_size       224x224                   preprocessor_config.json
         layout           NCHW                      ONNX file
-        channels         RGB                       default
+        channels         RGB                       preprocessor_config.json
         rescale          0.003921569               default
         mean             0.485,0.456,0.406         preprocessor_config.json
         std              1                         default
         resize           stretch                   preprocessor_config.json
-        padding          114                       default
-        crop_fraction    0.875                     default
         interpolation    nearest                   OPTIONS
         labels           2 in labels.txt           seequel.json
         background       none                      default
@@ -277,7 +301,7 @@ mod tests {
         model 'm': option 'sha256': 'model.onnx' has digest <digest>, not 00
         model 'm': option 'batchsize': unknown option; did you mean 'batch_size'?
         model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'
-        model 'm': option 'task': 'image-clasification' is not one of image-classification, feature-extraction, object-detection
+        model 'm': option 'task': 'image-clasification' is no task; did you mean 'image-classification'?
         ");
         Ok(())
     }

@@ -28,7 +28,31 @@ pub enum TensorData {
     F16(Vec<f16>),
     /// Of [`Element::U8`].
     U8(Vec<u8>),
+    /// Of [`Element::U16`].
+    U16(Vec<u16>),
+    /// Of [`Element::I16`].
+    I16(Vec<i16>),
+    /// Of [`Element::I32`].
+    I32(Vec<i32>),
+    /// Of [`Element::I64`].
+    I64(Vec<i64>),
 }
+
+/// Evaluates an expression with `$data` bound to the values, of whichever type.
+macro_rules! with_values {
+    ($tensor_data:expr, $data:ident => $value:expr) => {
+        match $tensor_data {
+            $crate::model::tensor::TensorData::F32($data) => $value,
+            $crate::model::tensor::TensorData::F16($data) => $value,
+            $crate::model::tensor::TensorData::U8($data) => $value,
+            $crate::model::tensor::TensorData::U16($data) => $value,
+            $crate::model::tensor::TensorData::I16($data) => $value,
+            $crate::model::tensor::TensorData::I32($data) => $value,
+            $crate::model::tensor::TensorData::I64($data) => $value,
+        }
+    };
+}
+pub(crate) use with_values;
 
 impl Tensor {
     /// Creates a tensor of `slots` images, all zero.
@@ -40,18 +64,17 @@ impl Tensor {
             Element::F32 => TensorData::F32(vec![0.0; length]),
             Element::F16 => TensorData::F16(vec![f16::ZERO; length]),
             Element::U8 => TensorData::U8(vec![0; length]),
+            Element::U16 => TensorData::U16(vec![0; length]),
+            Element::I16 => TensorData::I16(vec![0; length]),
+            Element::I32 => TensorData::I32(vec![0; length]),
+            Element::I64 => TensorData::I64(vec![0; length]),
         };
         Self { data, channels, height, width, layout: input.layout }
     }
 
     /// Bytes per image.
     pub(crate) fn image_bytes(input: &InputSpec) -> usize {
-        let element = match input.element {
-            Element::F32 => 4,
-            Element::F16 => 2,
-            Element::U8 => 1,
-        };
-        input.channels.count() * input.height as usize * input.width as usize * element
+        input.channels.count() * input.height as usize * input.width as usize * input.element.bytes()
     }
 
     /// Values per image.
@@ -78,11 +101,7 @@ impl Tensor {
     }
 
     fn len(&self) -> usize {
-        match &self.data {
-            TensorData::F32(data) => data.len(),
-            TensorData::F16(data) => data.len(),
-            TensorData::U8(data) => data.len(),
-        }
+        with_values!(&self.data, data => data.len())
     }
 
     /// The shape of its first `batch` images.
@@ -94,17 +113,26 @@ impl Tensor {
     }
 
     /// Copies the image in `slot` to the first slot of a new tensor of `slots` images.
-    pub(crate) fn image(&self, input: &InputSpec, slot: usize, slots: usize) -> Self {
-        let mut part = Self::new(input, slots);
-        let (from, to) = (slot * self.image_len()..(slot + 1) * self.image_len(), 0..self.image_len());
-        match (&mut part.data, &self.data) {
-            (TensorData::F32(part), TensorData::F32(data)) => part[to].copy_from_slice(&data[from]),
-            (TensorData::F16(part), TensorData::F16(data)) => part[to].copy_from_slice(&data[from]),
-            (TensorData::U8(part), TensorData::U8(data)) => part[to].copy_from_slice(&data[from]),
-            (TensorData::F32(_) | TensorData::F16(_) | TensorData::U8(_), _) => {
-                debug_assert!(false, "both tensors have the element type of one input");
-            }
-        }
-        part
+    pub(crate) fn image(&self, slot: usize, slots: usize) -> Self {
+        let values = slot * self.image_len()..(slot + 1) * self.image_len();
+        let length = slots * self.image_len();
+        let data = match &self.data {
+            TensorData::F32(data) => TensorData::F32(padded(&data[values], length)),
+            TensorData::F16(data) => TensorData::F16(padded(&data[values], length)),
+            TensorData::U8(data) => TensorData::U8(padded(&data[values], length)),
+            TensorData::U16(data) => TensorData::U16(padded(&data[values], length)),
+            TensorData::I16(data) => TensorData::I16(padded(&data[values], length)),
+            TensorData::I32(data) => TensorData::I32(padded(&data[values], length)),
+            TensorData::I64(data) => TensorData::I64(padded(&data[values], length)),
+        };
+        Self { data, ..*self }
     }
+}
+
+/// A copy of `values` with zeros up to `length`.
+fn padded<T: Clone + Default>(values: &[T], length: usize) -> Vec<T> {
+    let mut copy = Vec::with_capacity(length);
+    copy.extend_from_slice(values);
+    copy.resize(length, T::default());
+    copy
 }

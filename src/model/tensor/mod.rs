@@ -16,4 +16,5 @@ pub use preprocess::Preprocessor;
 
 pub(crate) use batch_output::BatchOutput;
 pub(crate) use geometry::{Placement, least_scale};
+pub(crate) use image_tensor::with_values;
 pub(crate) use row_numbers::{Numbers, RowNumbers};

@@ -82,6 +82,10 @@ impl Preprocessor {
             TensorData::F32(data) => Target::F32(&mut data[range]),
             TensorData::F16(data) => Target::F16(&mut data[range]),
             TensorData::U8(data) => Target::U8(&mut data[range]),
+            TensorData::U16(data) => Target::U16(&mut data[range]),
+            TensorData::I16(data) => Target::I16(&mut data[range]),
+            TensorData::I32(data) => Target::I32(&mut data[range]),
+            TensorData::I64(data) => Target::I64(&mut data[range]),
         };
         normalise(self.resized.buffer(), &self.channels, self.order, target);
         Ok(())
@@ -191,10 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn uint8_and_float16() {
+    fn integers_and_float16() {
         let options = [("rescale", "1")];
-        let bytes = prepare("batch,3,4,4", "uint8", &options, &plain(4, 4, [7, 7, 7]));
-        assert!(matches!(bytes, TensorData::U8(data) if data == [7; 48]));
+        let pixels = |element| prepare("batch,3,4,4", element, &[], &plain(4, 4, [7, 7, 7]));
+        assert!(matches!(pixels("uint8"), TensorData::U8(data) if data == [7; 48]));
+        assert!(matches!(pixels("uint16"), TensorData::U16(data) if data == [7; 48]));
+        assert!(matches!(pixels("int16"), TensorData::I16(data) if data == [7; 48]));
+        assert!(matches!(pixels("int32"), TensorData::I32(data) if data == [7; 48]));
+        assert!(matches!(pixels("int64"), TensorData::I64(data) if data == [7; 48]));
         let halves = prepare("batch,3,4,4", "float16", &options, &plain(4, 4, [7, 7, 7]));
         assert!(matches!(halves, TensorData::F16(data) if data == [f16::from_f32(7.0); 48]));
     }

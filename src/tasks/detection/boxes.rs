@@ -4,6 +4,8 @@
 //!  outputs ── decode by layout ──► candidates above `confidence` ── per class: drop those that overlap one of higher
 //!                                             confidence by more than `iou` ──► boxes in the image's pixels
 //! ```
+//!
+//! Boxes that the graph has suppressed itself are not suppressed again.
 
 use super::layout::{AnchorHead, Detector, Layout};
 use crate::model::input::InputSpec;
@@ -49,8 +51,10 @@ pub(crate) fn detections(
         }
         Layout::Rows { .. } => candidates.add_rows(outputs, image)?,
         Layout::Columns { .. } => candidates.add_columns(outputs, image)?,
+        Layout::Suppressed { .. } => candidates.add_suppressed(outputs, image)?,
     }
-    let mut found = suppressed(candidates.found, detector.iou);
+    let iou = if matches!(detector.layout, Layout::Suppressed { .. }) { 1.0 } else { detector.iou };
+    let mut found = suppressed(candidates.found, iou);
     for object in &mut found {
         object.corners = placement.to_original(object.corners);
     }
@@ -67,6 +71,10 @@ impl Candidates {
     /// Adds a box, given its centre and size, if its confidence is high enough.
     fn add(&mut self, class: usize, confidence: f32, [x, y, width, height]: [f32; 4]) {
         let corners = [x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0];
+        self.add_corners(class, confidence, corners);
+    }
+
+    fn add_corners(&mut self, class: usize, confidence: f32, corners: [f32; 4]) {
         if confidence >= self.min_confidence && corners.iter().all(|corner| corner.is_finite()) {
             self.found.push(Detection { class, confidence, corners });
         }
@@ -123,6 +131,20 @@ impl Candidates {
             let [x, y, width, height, object, scores @ ..] = row else { continue };
             if let Some((class, score)) = best(scores.iter().copied()) {
                 self.add(class, object * score, [*x, *y, *width, *height]);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_suppressed(&mut self, outputs: &[&BatchOutput], image: usize) -> Result<(), String> {
+        let [output] = outputs else { return Ok(()) };
+        let (Some(values), [_, 6]) = (output.floats(image), output.shape()) else {
+            return Err(unexpected(output));
+        };
+        for [left, top, right, bottom, score, class] in values.as_chunks().0 {
+            // The rows after the last box are zeros.
+            if *class >= 0.0 && class.fract() == 0.0 {
+                self.add_corners(*class as usize, *score, [*left, *top, *right, *bottom]);
             }
         }
         Ok(())
@@ -201,10 +223,11 @@ mod tests {
 
     /// A detector of 32 × 32 pixels with one output and the labels `a` and `b`.
     fn spec(shape: &str, options: &[(&str, &str)]) -> ModelSpec {
-        let onnx = Onnx::new()
-            .input("pixels", "float32", "b,3,32,32")
-            .node("Conv", &["pixels"], "boxes")
-            .output("boxes", "float32", shape);
+        spec_of(Onnx::new().node("Conv", &["pixels"], "boxes"), shape, options)
+    }
+
+    fn spec_of(onnx: Onnx, shape: &str, options: &[(&str, &str)]) -> ModelSpec {
+        let onnx = onnx.input("pixels", "float32", "b,3,32,32").output("boxes", "float32", shape);
         let always = [
             ("task", "object-detection"),
             ("labels", r#"["a", "b"]"#),
@@ -241,6 +264,16 @@ mod tests {
             found,
             [object(0, 0.8, [12.0, 8.0, 20.0, 24.0]), object(1, 0.5, [52.0, 52.0, 64.0, 64.0])]
         );
+    }
+
+    #[test]
+    fn suppressed_boxes_are_kept_as_they_are() {
+        let onnx = Onnx::new().node("TopK", &["pixels"], "boxes").metadata("author", "Ultralytics");
+        let near = [0.0, 0.0, 8.0, 9.0, 0.8, 1.0];
+        let rows = [[0.0, 0.0, 8.0, 8.0, 0.9, 1.0], near, [1.0, 1.0, 2.0, 2.0, 0.1, 0.0], [0.0; 6]];
+        let found = detect(&spec_of(onnx, "b,4,6", &[]), &[4, 6], rows.as_flattened()).unwrap();
+        let expected = [object(1, 0.9, [0.0, 0.0, 16.0, 16.0]), object(1, 0.8, [0.0, 0.0, 16.0, 18.0])];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -5,18 +5,21 @@
 //! | anchors (YOLOv2 to v4) | per scale, `[batch, anchors × (5 + classes), rows, columns]` | x, y, width, height, object, classes |
 //! | rows (YOLOv5, v7) | `[batch, boxes, 5 + classes]` | x, y, width, height, object, classes |
 //! | columns (YOLOv8 and later) | `[batch, 4 + classes, boxes]` | x, y, width, height, classes |
+//! | suppressed (Ultralytics) | `[batch, boxes, 6]` | left, top, right, bottom, score, class |
 //!
 //! Anchors need the option `anchors`; their numbers are raw, before the logistic function. In the other layouts,
-//! positions are in pixels of the input, and object and classes are 0 to 1.
+//! positions are in pixels of the input, and object, scores and classes are 0 to 1.
 //!
 //! Rows and columns are distinguished by the dimension that fits the labels; without labels, the shorter dimension is a
-//! box.
+//! box. What fits none is refused: see `table.rs`.
 
 use serde_json::Value;
 
+use super::table::{UNDERSTOOD, table};
 use crate::Result;
-use crate::model::onnx::{Element, Graph, Port, listed};
-use crate::model::settings::{Settings, number, share};
+use crate::model::input::InputSpec;
+use crate::model::onnx::{Graph, Port, listed};
+use crate::model::settings::{HEAD, Settings, Source, number, share};
 use crate::tasks::{OutputSpec, Task};
 
 /// Default minimum confidence of a box, as in Ultralytics.
@@ -55,6 +58,11 @@ pub enum Layout {
         /// Name of the output in the graph.
         output: String,
     },
+    /// One tensor, with a box that is left after non-maximum suppression per row.
+    Suppressed {
+        /// Name of the output in the graph.
+        output: String,
+    },
 }
 
 /// The output of one scale.
@@ -67,15 +75,16 @@ pub struct AnchorHead {
 }
 
 impl Detector {
-    /// Resolves the detection options; `None` for other tasks and for outputs of an unknown layout.
+    /// Resolves the detection options; `None` for other tasks. `image` is the input that takes the image.
     ///
     /// # Errors
-    /// Malformed options, or anchors that don't fit the outputs.
+    /// Malformed options, anchors that don't fit the outputs, or an output of an unknown layout.
     pub(crate) fn resolve(
         settings: &mut Settings<'_>,
         graph: &Graph,
         task: &Task,
         output: &OutputSpec,
+        image: Option<&InputSpec>,
     ) -> Result<Option<Self>> {
         if *task != Task::ObjectDetection {
             return Ok(None);
@@ -86,43 +95,54 @@ impl Detector {
                 let heads = heads.map_err(|reason| settings.option_error("anchors", &reason))?;
                 let count: usize = heads.iter().map(|head| head.anchors.len()).sum();
                 settings.note("anchors", &format!("{count} of {} outputs", heads.len()), source);
-                Some(Layout::Anchors(heads))
+                settings.leave_out(&["output"]);
+                Layout::Anchors(heads)
             }
-            None => graph
-                .outputs
-                .iter()
-                .find(|port| port.name == output.name)
-                .and_then(|port| table(port, output)),
+            None => {
+                let port = graph.outputs.iter().find(|port| port.name == output.name);
+                let port = port.ok_or_else(|| settings.model_error("it has no output"))?;
+                table(graph, port, output.classes, image).map_err(|reason| {
+                    settings.model_error(format!(
+                        "output {port} can't be read as boxes: {reason}; {UNDERSTOOD}; with another word as the task, \
+                         predict gives its numbers"
+                    ))
+                })?
+            }
         };
-        let Some(layout) = layout else { return Ok(None) };
+        settings.note(HEAD, &layout.describe(graph), Source::Graph);
         let confidence = settings.resolve("confidence", share, CONFIDENCE)?;
         let iou = settings.resolve("iou", share, IOU)?;
+        if matches!(layout, Layout::Suppressed { .. }) {
+            settings.leave_out(&["iou"]);
+        }
         Ok(Some(Self { layout, confidence, iou }))
     }
 
     /// Names of the outputs that hold boxes.
     pub(crate) fn outputs(&self) -> Vec<&str> {
-        match &self.layout {
-            Layout::Anchors(heads) => heads.iter().map(|head| head.output.as_str()).collect(),
-            Layout::Rows { output } | Layout::Columns { output } => vec![output],
-        }
+        self.layout.outputs()
     }
 }
 
-/// The layout of a single tensor of boxes.
-fn table(port: &Port, output: &OutputSpec) -> Option<Layout> {
-    let [_, middle, last] = port.dims.as_deref()? else { return None };
-    let floats = matches!(port.element(), Some(Element::F32 | Element::F16));
-    let (middle, last) = (middle.fixed().unwrap_or(usize::MAX), last.fixed().unwrap_or(usize::MAX));
-    let (rows, columns) = match output.classes {
-        0 => (last > 5 && last < middle, middle > 4 && middle < last),
-        classes => (last == 5 + classes, middle == 4 + classes),
-    };
-    let name = || output.name.clone();
-    match (rows, columns) {
-        (true, _) if floats => Some(Layout::Rows { output: name() }),
-        (false, true) if floats => Some(Layout::Columns { output: name() }),
-        _ => None,
+impl Layout {
+    fn outputs(&self) -> Vec<&str> {
+        match self {
+            Self::Anchors(heads) => heads.iter().map(|head| head.output.as_str()).collect(),
+            Self::Rows { output } | Self::Columns { output } | Self::Suppressed { output } => vec![output],
+        }
+    }
+
+    /// Its name and the shapes of its outputs, as in `yolov8 [batch, 84, 8400]`.
+    fn describe(&self, graph: &Graph) -> String {
+        let name = match self {
+            Self::Anchors(_) => "anchor boxes",
+            Self::Rows { .. } => "yolov5",
+            Self::Columns { .. } => "yolov8",
+            Self::Suppressed { .. } => "suppressed boxes",
+        };
+        let outputs = self.outputs();
+        let ports = graph.outputs.iter().filter(|port| outputs.contains(&port.name.as_str()));
+        format!("{name} {}", ports.map(Port::shape).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -132,9 +152,8 @@ fn heads(graph: &Graph, anchors: Vec<AnchorHead>, classes: usize) -> Result<Vec<
         let Some(port) = graph.outputs.iter().find(|port| port.name == *output) else {
             return Err(format!("there is no output '{output}'; there {}", listed(&graph.outputs)));
         };
-        let floats = matches!(port.element(), Some(Element::F32 | Element::F16));
         let channels = match port.dims.as_deref() {
-            Some([_, channels, _, _]) if floats => channels.fixed(),
+            Some([_, channels, _, _]) if port.has_floats() => channels.fixed(),
             _ => None,
         };
         let fits = |channels: usize| match classes {
@@ -202,10 +221,11 @@ mod tests {
         assert_eq!(layout("b,8,8", &[LABELS])?, Some(Layout::Rows { output: output() }));
         assert_eq!(layout("b,7,8400", &[LABELS])?, Some(Layout::Columns { output: output() }));
         assert_eq!(layout("b,7,n", &[LABELS])?, Some(Layout::Columns { output: output() }));
-        assert_eq!(layout("b,25200,85", &[])?, Some(Layout::Rows { output: output() }));
-        assert_eq!(layout("b,84,8400", &[])?, Some(Layout::Columns { output: output() }));
-        assert_eq!(layout("b,100,91", &[LABELS])?, None);
-        assert_eq!(layout("b,100", &[])?, None);
+        assert_eq!(layout("b,252,85", &[])?, Some(Layout::Rows { output: output() }));
+        assert_eq!(layout("b,n,85", &[])?, Some(Layout::Rows { output: output() }));
+        assert_eq!(layout("b,80,84", &[])?, Some(Layout::Columns { output: output() }));
+        assert!(layout("b,100,91", &[LABELS]).is_err());
+        assert!(layout("b,100", &[]).is_err());
         Ok(())
     }
 
@@ -237,7 +257,7 @@ mod tests {
             error(&[("anchors", r#"{"head": [[1, 2], [3, 4]]}"#), ("confidence", "25")]),
         ];
         insta::assert_snapshot!(errors.join("\n"), @r#"
-        model 'm': option 'anchors': output 'head' float32 [b, 16, 2, 2] is no grid of 1 anchors × (5 + 3 classes)
+        model 'm': option 'anchors': output 'head' float32 [b, 16, 2, 2] is not a grid of 1 anchors × (5 + 3 classes)
         model 'm': option 'anchors': there is no output 'tail'; there is 'head' float32 [b, 16, 2, 2]
         model 'm': option 'anchors': [3,-4] is not the width and height of an anchor
         model 'm': option 'anchors': 'head' needs 1 to 64 anchors, not []

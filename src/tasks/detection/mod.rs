@@ -2,6 +2,7 @@
 
 mod boxes;
 mod layout;
+mod table;
 
 pub use layout::{AnchorHead, Detector, Layout};
 

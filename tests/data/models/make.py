@@ -33,6 +33,9 @@ def main() -> None:
     (HERE / "yolov5.onnx").write_bytes(boxes("yolov5", [[12, 12, 8, 8, 0.9, 0.1, 0.8], [12, 12, 8, 8, 0.1, 0.9, 0.9]]))
     columns = np.array([[12, 12, 8, 8, 0.09, 0.72], [12, 12, 8, 8, 0.09, 0.09]]).T.tolist()
     (HERE / "yolov8.onnx").write_bytes(boxes("yolov8", columns))
+    (HERE / "yolox.onnx").write_bytes(boxes("yolox", [[0.5, 0.5, 0.0, 0.0, 0.9, 0.9]] * (16 + 4 + 1)))
+    (HERE / "nested.onnx").write_bytes(nested())
+    (HERE / "map.onnx").write_bytes(large_map())
 
 
 def iris() -> bytes:
@@ -105,6 +108,44 @@ def boxes(name: str, rows: list[list[float]]) -> bytes:
     constants = {"rows": table, "zero": np.zeros(1, np.float32), "axes": np.array([1, 2], np.int64)}
     outputs = [("boxes", TensorProto.FLOAT, ["batch", *table.shape[1:]])]
     return model(name, nodes, inputs, outputs, constants)
+
+
+def nested() -> bytes:
+    """Outputs of several dimensions from a list of any length: its products in pairs, itself with its negative, a grid."""
+    constants = {
+        "grid": np.arange(6, dtype=np.float32).reshape(1, 2, 3),
+        "first": np.array([1], np.int64),
+        "last": np.array([2], np.int64),
+        "both": np.array([1, 2], np.int64),
+    }
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "last"], ["column"]),
+        helper.make_node("Unsqueeze", ["x", "first"], ["row"]),
+        helper.make_node("Mul", ["column", "row"], ["products"]),
+        helper.make_node("Neg", ["column"], ["negative"]),
+        helper.make_node("Concat", ["column", "negative"], ["pairs"], axis=2),
+        helper.make_node("ReduceSum", ["column", "both"], ["sum"], keepdims=1),
+        helper.make_node("Add", ["sum", "grid"], ["sums"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "n"])]
+    outputs = [
+        ("products", TensorProto.FLOAT, ["batch", "n", "n"]),
+        ("pairs", TensorProto.FLOAT, ["batch", "n", 2]),
+        ("sums", TensorProto.FLOAT, ["batch", 2, 3]),
+    ]
+    return model("nested", nodes, inputs, outputs, constants)
+
+
+def large_map() -> bytes:
+    """A map of 1024 x 1024 numbers for each image, all of them its mean."""
+    constants = {"sides": np.array([1, 1024, 1024], np.int64), "axes": np.array([1, 2], np.int64)}
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "axes"], ["corner"]),
+        helper.make_node("Expand", ["corner", "sides"], ["map"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    return model("map", nodes, inputs, [("map", TensorProto.FLOAT, ["batch", 1024, 1024])], constants)
 
 
 def endless() -> bytes:
