@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, FixedSizeListArray, Float32Array, Float32Builder, Int32Builder, ListArray,
-    StringBuilder, StructArray, new_null_array,
+    ArrayRef, FixedSizeListArray, Float32Array, Float32Builder, Int32Builder, ListArray, StringBuilder,
+    StructArray,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::concat;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Fields};
 use datafusion::common::internal_err;
 use datafusion::error::Result;
 use seequel_udfs::{Request, box_fields, classification_fields, detection_fields, ranked_class_fields};
 
+use super::output_column::output_column;
 use super::prediction::{Prediction, Value};
 use crate::model::Predictor;
 use crate::tasks::detection::Detection;
@@ -138,31 +138,10 @@ fn outputs(fields: &Fields, predictions: &[Prediction]) -> Result<ArrayRef> {
             Prediction::Value(Value::Outputs(outputs)) => outputs.get(position),
             _ => None,
         });
-        output(field, &values.collect::<Vec<_>>())
+        output_column(field.data_type(), &values.collect::<Vec<_>>())
     };
     let columns = fields.iter().enumerate().map(column).collect::<Result<_>>()?;
     Ok(Arc::new(StructArray::try_new(fields.clone(), columns, Some(valid(predictions)))?))
-}
-
-/// The column of one output, from each row's numbers.
-fn output(field: &Field, rows: &[Option<&ArrayRef>]) -> Result<ArrayRef> {
-    let (number, missing) = match field.data_type() {
-        DataType::FixedSizeList(item, length) => (item.data_type(), *length as usize),
-        DataType::List(item) => (item.data_type(), 0),
-        number => (number, 1),
-    };
-    let missing = new_null_array(number, missing);
-    let parts: Vec<&dyn Array> = rows.iter().map(|row| row.unwrap_or(&missing).as_ref()).collect();
-    let lengths = parts.iter().map(|part| part.len()).collect::<Vec<_>>();
-    let numbers = if parts.is_empty() { missing.slice(0, 0) } else { concat(&parts)? };
-    let nulls: NullBuffer = rows.iter().map(Option::is_some).collect();
-    Ok(match field.data_type() {
-        DataType::FixedSizeList(item, length) => {
-            Arc::new(FixedSizeListArray::try_new(Arc::clone(item), *length, numbers, Some(nulls))?)
-        }
-        DataType::List(item) => list(item, OffsetBuffer::from_lengths(lengths), numbers, nulls)?,
-        _ => numbers,
-    })
 }
 
 /// Concatenates lists; returns their offsets, which rows have one, and their items.

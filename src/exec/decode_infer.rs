@@ -22,6 +22,7 @@ use super::running::Running;
 use super::worker_memory::WorkerMemory;
 use crate::images::decode::{Limits, decode, decoder_scale};
 use crate::model::input::NumbersSpec;
+use crate::model::onnx::Port;
 use crate::model::runtime::{Cancellation, Model};
 use crate::model::tensor::{RowNumbers, Tensor};
 
@@ -203,13 +204,16 @@ impl Sizes {
     }
 }
 
-/// Bytes of all models' tensors if a morsel has `rows` rows and memory suffices for `most` images.
+/// Bytes of all models' tensors, inputs and outputs, if a morsel has `rows` rows and memory suffices for `most` images.
 fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize) -> Result<usize> {
     let bytes = plans.iter().map(|plan| {
-        let Sizes { slots, .. } = Sizes::of(&plan.model, plans.len(), rows, most)?;
+        let Sizes { slots, batch } = Sizes::of(&plan.model, plans.len(), rows, most)?;
         let spec = plan.model.spec();
         let image = spec.image().map_or(0, |image| Tensor::image_bytes(&image.input));
-        Ok(slots * (image + spec.numbers().map(NumbersSpec::row_bytes).sum::<usize>()))
+        let inputs = image + spec.numbers().map(NumbersSpec::row_bytes).sum::<usize>();
+        let outputs = spec.outputs.iter().filter(|port| plan.outputs.contains(&port.name));
+        let outputs = outputs.map(Port::row_bytes).fold(0, usize::saturating_add);
+        Ok(slots.saturating_mul(inputs).saturating_add(batch.saturating_mul(outputs)))
     });
     bytes.sum()
 }

@@ -14,6 +14,7 @@ mod fallback;
 mod infer;
 mod inference_plan;
 mod metrics;
+mod output_column;
 mod prediction;
 mod running;
 mod worker;

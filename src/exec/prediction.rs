@@ -2,11 +2,11 @@
 
 use datafusion::arrow::array::ArrayRef;
 
-use crate::model::onnx::{Port, fixed_length};
+use crate::model::onnx::Port;
 use crate::model::spec::ModelSpec;
 use crate::model::tensor::{BatchOutput, Placement};
 use crate::tasks::detection::{Detection, detections};
-use crate::tasks::{Class, best_class, confidences, top_classes};
+use crate::tasks::{Class, best_class, confidences, field_shape, top_classes};
 
 /// How to postprocess a model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,15 @@ pub(crate) enum Value {
     Classes(Vec<Class>),
     Numbers(Vec<f32>),
     Objects(Vec<Detection>),
-    Outputs(Vec<ArrayRef>),
+    Outputs(Vec<RowOutput>),
+}
+
+/// One row's numbers of one output.
+#[derive(Debug, Clone)]
+pub(crate) struct RowOutput {
+    /// In row-major order, a slice of those of the batch.
+    pub(crate) numbers: ArrayRef,
+    pub(crate) shape: Vec<usize>,
 }
 
 /// The prediction for one row.
@@ -115,13 +123,7 @@ fn objects(
 
 fn all_outputs(spec: &ModelSpec, outputs: &[&BatchOutput], image: usize) -> Result<Value, String> {
     let output = |(port, output): (&Port, &&BatchOutput)| {
-        let numbers = output.image(image);
-        match fixed_length(port) {
-            Some(expected) if numbers.len() != expected => {
-                Err(format!("output {port} has {} values for an image", numbers.len()))
-            }
-            _ => Ok(numbers),
-        }
+        Ok(RowOutput { numbers: output.image(image), shape: field_shape(port, output.shape())? })
     };
     spec.outputs.iter().zip(outputs).map(output).collect::<Result<_, _>>().map(Value::Outputs)
 }

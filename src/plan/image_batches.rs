@@ -1,4 +1,4 @@
-//! Limits the size of batches with image bytes.
+//! Limits the size of batches with image bytes or other large values.
 //!
 //! DataFusion's operators emit batches of 8,192 rows, and filters and repartitioning join small batches up to that
 //! size. For labels that is little; for images it is gigabytes, and the models idle until the first such batch is
@@ -11,6 +11,8 @@
 //!        RepartitionExec, 8,192 rows           DataSourceExec, 32 rows
 //!          DataSourceExec, 8,192 rows
 //! ```
+//!
+//! Long and nested lists count as bytes: `predict` returns maps of megabytes.
 //!
 //! Rows are distributed to partitions by our exchange, which bounds its memory: the one below inference, or one that
 //! replaces the `RepartitionExec` where image functions are evaluated on several partitions. Operators without bytes,
@@ -37,6 +39,9 @@ use crate::images::webdataset::WebDatasetExec;
 
 /// Rows of a batch with image bytes: some morsels for every core of a large machine, and only a few megabytes.
 const IMAGE_BATCH_ROWS: usize = 32;
+
+/// Numbers of a list that take as much memory as an encoded image.
+const LONG_LIST: i32 = 1 << 14;
 
 /// Physical rule, run after DataFusion's own: bounds batches with image bytes in plans with images or inference.
 #[derive(Debug, Default)]
@@ -66,7 +71,7 @@ fn shrink(
 ) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
     let are_children = is_below_inference || plan.is::<InferExec>();
     let shrunk = plan.map_children(|child| shrink(child, are_children))?;
-    if !has_bytes(&shrunk.data.schema()) {
+    if !has_large_values(&shrunk.data.schema()) {
         return Ok(shrunk);
     }
     let was_transformed = shrunk.transformed;
@@ -103,9 +108,19 @@ fn shrink_node(
     Ok(Transformed::no(plan))
 }
 
-/// Whether rows may contain binary values, including within structs.
-fn has_bytes(schema: &Schema) -> bool {
-    schema.fields().iter().any(|field| contains(field.data_type(), &is_bytes))
+/// Whether rows may contain binary values or large lists, including within structs.
+fn has_large_values(schema: &Schema) -> bool {
+    let is_large = |data_type: &DataType| is_bytes(data_type) || is_large_list(data_type);
+    schema.fields().iter().any(|field| contains(field.data_type(), &is_large))
+}
+
+/// Whether values are long lists of numbers, or lists of such lists.
+fn is_large_list(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::FixedSizeList(item, length) => *length >= LONG_LIST || item.data_type().is_list(),
+        DataType::List(item) | DataType::LargeList(item) => item.data_type().is_list(),
+        _ => false,
+    }
 }
 
 pub(super) fn is_bytes(data_type: &DataType) -> bool {

@@ -20,14 +20,20 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use seequel_udfs::Request;
 
 use super::node::InferNode;
 use crate::exec::exchange::{InferExchangeExec, MorselRows};
 use crate::exec::{InferExec, Morsels, PhysicalCall};
+use crate::model::onnx::Port;
 
 /// Minimum rows of a morsel: enough that forwarding it is cheap compared to inference, few enough that partitions
 /// finish at about the same time and LIMIT stops early.
 pub(super) const MORSEL_ROWS: usize = 8;
+
+/// Bytes of a morsel's outputs that `predict` returns, unless a single row has more. The numbers of several rows are
+/// copied once more, into one column.
+const OUTPUT_BYTES: usize = 4 << 20;
 
 /// Plans `Infer` nodes; all other nodes are planned by DataFusion.
 #[derive(Debug, Default)]
@@ -87,12 +93,21 @@ fn plan_inference(
         }
     }
     let rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
+    let rows = rows.min((OUTPUT_BYTES / output_bytes(&calls).max(1)).max(least));
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
         return Ok(Arc::new(InferExec::try_new(input, calls, row, Morsels::Ordered { rows, in_flight })?));
     }
     let exchange = Arc::new(InferExchangeExec::new(input, workers, MorselRows { most: rows, least }));
     Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged)?))
+}
+
+/// Bytes of a row of all outputs that are returned unchanged.
+fn output_bytes(calls: &[PhysicalCall]) -> usize {
+    let predicting = calls.iter().filter(|call| call.request == Request::Predict);
+    let outputs =
+        predicting.flat_map(|call| call.predictor.members()).flat_map(|model| &model.spec().outputs);
+    outputs.map(Port::row_bytes).fold(0, usize::saturating_add)
 }
 
 /// DataFusion's planner, extended by [`InferPlanner`].

@@ -25,4 +25,4 @@ pub use task::{Task, UnknownTask};
 
 pub(crate) use classification::{Class, best_class, confidences, sigmoid, top_classes};
 pub(crate) use labels::FoundLabels;
-pub(crate) use predict::field_type;
+pub(crate) use predict::{field_shape, field_type};

@@ -20,7 +20,7 @@ pub(crate) static PREDICT: Function = Function {
     documentation: LazyLock::new(|| {
         Documentation::builder(
             SECTION,
-            "Every output of a model, as the fields of a struct. A field is one number or text, or a list of a row's numbers; its length is fixed where the model's is. What can't be decoded, does not fit, or is NULL gives NULL.",
+            "Every output of a model, as the fields of a struct. A field is one number or text, or a row's numbers in lists as deep as the output's shape; their lengths are fixed where the model's are. What can't be decoded, does not fit, or is NULL gives NULL.",
             SIGNATURE,
         )
         .with_argument("model", "Name of a model of any task, a literal.")
