@@ -12,6 +12,7 @@ mod error;
 pub mod exec;
 pub mod images;
 pub mod model;
+mod nearest;
 pub mod plan;
 mod session;
 pub mod shell;

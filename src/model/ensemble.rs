@@ -21,6 +21,9 @@ use crate::{Error, Result};
 /// Maximum number of members. Each one costs a run per image, and with many more the weights become meaningless.
 const MAX_MEMBERS: usize = 64;
 
+/// Every key of an ensemble's OPTIONS.
+pub(crate) const ENSEMBLE_OPTIONS: [&str; 2] = ["combine", "weights"];
+
 keywords! {
     /// How the members' predictions are combined.
     pub enum Combine {
@@ -82,7 +85,7 @@ impl Ensemble {
             option: option.to_owned(),
             reason,
         };
-        if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "combine" | "weights")) {
+        if let Some(key) = options.keys().find(|key| !ENSEMBLE_OPTIONS.contains(&key.as_str())) {
             return Err(invalid(
                 key,
                 "an ensemble has the options combine and weights, and no others".to_owned(),

@@ -49,5 +49,8 @@ pub use settings::CreateModel;
 pub use spec::ModelSpec;
 pub use tensor::{Preprocessor, Tensor, TensorData};
 
+pub(crate) use ensemble::ENSEMBLE_OPTIONS;
+pub(crate) use settings::MODEL_OPTIONS;
+
 #[cfg(test)]
 pub(crate) use testing::{Folder, Onnx, options};

@@ -16,7 +16,11 @@ use crate::model::fetch;
 use crate::model::runtime::{Model, Runtime};
 use crate::model::settings::CreateModel;
 use crate::model::spec::ModelSpec;
+use crate::nearest::nearest;
 use crate::{Error, Result};
+
+/// Folder of installed models in the home.
+const MODELS: &str = "models";
 
 /// File name of the model in a folder of `home/models`.
 const MODEL_FILE: &str = "model.onnx";
@@ -41,7 +45,7 @@ impl ModelRegistry {
     #[must_use]
     pub fn new(home: impl AsRef<Path>) -> Self {
         let home = home.as_ref();
-        let entries = RwLock::new(found_in(&home.join("models")));
+        let entries = RwLock::new(found_in(&home.join(MODELS)));
         Self { home: home.to_owned(), runtime: Runtime::new(home), entries }
     }
 
@@ -201,14 +205,28 @@ impl ModelRegistry {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let names = self.entries.read().keys().map(|name| format!("'{name}'")).join(", ");
-        let hint = if names.is_empty() {
-            "no model exists: create one with CREATE MODEL name FROM 'file.onnx', or run `make setup` in Seequel's folder, which fetches two"
-                .to_owned()
-        } else {
-            format!("the models are {names}; CREATE MODEL adds more")
+        let names = self.names();
+        let nearest = nearest(name, names.iter().map(String::as_str));
+        let all = names.iter().map(|name| format!("'{name}'")).join(", ");
+        let listed = match nearest {
+            Some(near) => format!("did you mean '{near}'? The models are {all}"),
+            None if names.is_empty() => "create one with CREATE MODEL name FROM 'file.onnx'".to_owned(),
+            None => format!("the models are {all}; CREATE MODEL adds more"),
         };
+        let installed = self.missing_folder().map(|folder| {
+            format!(
+                "; none are installed, because there is no folder '{}': SEEQUEL_HOME names another home, and \
+                 `make setup` in Seequel's folder makes one with two models",
+                folder.display()
+            )
+        });
+        let hint = listed + installed.as_deref().unwrap_or_default();
         Error::UnknownModel { name: name.to_owned(), hint }
+    }
+
+    /// The home, or its folder of installed models, if it does not exist.
+    fn missing_folder(&self) -> Option<PathBuf> {
+        [self.home.clone(), self.home.join(MODELS)].into_iter().find(|folder| !folder.exists())
     }
 }
 

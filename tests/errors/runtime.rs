@@ -1,5 +1,6 @@
 //! Missing and invalid ONNX Runtime libraries.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -56,7 +57,19 @@ fn library_that_is_missing_at_the_specified_path() {
 fn file_that_is_not_a_library() {
     let home = home_without_a_library();
     let error = infer_with(home.path(), Some(&home.path().join("photos/lion.jpg")));
-    assert!(error.contains("ORT_DYLIB_PATH") && error.contains("photos/lion.jpg"), "{error}");
+    assert!(error.contains("photos/lion.jpg' is not a usable ONNX Runtime library: "), "{error}");
+    assert!(error.contains("ORT_DYLIB_PATH"), "{error}");
+}
+
+#[test]
+fn corrupt_library_of_the_home() {
+    let home = home_without_a_library();
+    let library = home.path().join("lib/libonnxruntime.so");
+    fs::create_dir(home.path().join("lib")).unwrap();
+    fs::write(&library, "cut off").unwrap();
+    let error = infer_with(home.path(), None);
+    let expected = format!("'{}' is not a usable ONNX Runtime library: ", library.display());
+    assert!(error.contains(&expected) && error.contains("`make setup`"), "{error}");
 }
 
 #[test]

@@ -20,7 +20,8 @@ mod vectors;
 pub use images::{ImageArray, check_image_type, decoded_image_type, image_column};
 pub use inference::{
     Call, Inference, Models, Request, box_fields, classification_fields, classification_type,
-    detection_fields, detections_type, embedding_type, ranked_class_fields, ranked_classes_type,
+    detection_fields, detections_type, embedding_type, model_position, ranked_class_fields,
+    ranked_classes_type,
 };
 pub use signature::{arguments, listed_signature};
 pub use vectors::{

@@ -43,8 +43,13 @@ impl Format {
         }
     }
 
-    /// The format with this name.
+    /// The format with this name, or with this extension of three letters.
     pub(crate) fn named(name: &str) -> Option<Self> {
+        let name = match name {
+            "jpg" => "jpeg",
+            "tif" => "tiff",
+            name => name,
+        };
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 

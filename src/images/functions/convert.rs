@@ -14,8 +14,10 @@ use crate::images::decode;
 use crate::images::decode::Format;
 
 const SIGNATURE: &str = "convert(image, format [, quality])";
-const FORMAT: Parameter =
-    Parameter { name: "format", kind: Kind::Word(&["jpeg", "png", "webp", "gif", "bmp", "tiff"]) };
+const FORMAT: Parameter = Parameter {
+    name: "format",
+    kind: Kind::Word(&["jpeg", "jpg", "png", "webp", "gif", "bmp", "tiff", "tif"]),
+};
 const PARAMETERS: &[Parameter] = &[FORMAT, Parameter { name: "quality", kind: Kind::Whole(1..=100) }];
 
 /// The function `convert(image, format [, quality])`. SQL's `CONVERT` is a cast, which DataFusion lacks, but its parser
@@ -57,7 +59,7 @@ impl ToImage for Convert {
             super::documentation::documentation("The image as a file of another format.", SIGNATURE)
                 .with_argument(
                     "format",
-                    "`jpeg`, `png`, `webp` (without loss), `gif` (256 colours), `bmp` or `tiff`.",
+                    "`jpeg` or `jpg`, `png`, `webp` (without loss), `gif` (256 colours), `bmp`, `tiff` or `tif`.",
                 )
                 .with_argument("quality", "Of a JPEG, 1 to 100; 90 by default. Other formats ignore it.")
                 .with_sql_example("SELECT path, convert(image, 'jpeg', 80) FROM read_images('photos/');")

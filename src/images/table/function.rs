@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{DocSection, Documentation, Expr};
 
 use super::images_table::ImagesTable;
 use crate::images::listing::Location;
@@ -16,6 +16,19 @@ use crate::images::listing::Location;
 /// use `CREATE EXTERNAL TABLE`.
 #[derive(Debug, Default)]
 pub struct ReadImages;
+
+/// The documentation of `read_images`, which DataFusion's lists of functions have no place for.
+pub(crate) fn read_images_documentation() -> Documentation {
+    let section = DocSection { include: true, label: "Image Functions", description: None };
+    Documentation::builder(
+        section,
+        "The images of a folder, file or pattern as a table, a row each: `path`, `image`, `size`, `width`, `height` and more.",
+        "read_images(location)",
+    )
+    .with_argument("location", "A folder, a file, a pattern or a URL of these, a literal.")
+    .with_sql_example("SELECT path, width, height FROM read_images('photos/**/*.jpg');")
+    .build()
+}
 
 impl TableFunctionImpl for ReadImages {
     /// # Errors

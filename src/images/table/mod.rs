@@ -11,3 +11,4 @@ pub use images_table::ImagesTable;
 pub use url_table::UrlTables;
 
 pub(crate) use factory::{only_location, reject_unsupported_clauses};
+pub(crate) use function::read_images_documentation;

@@ -101,8 +101,12 @@ impl Runtime {
         if let Some(environment) = environment.as_ref() {
             return Ok(environment.clone());
         }
-        let opened = ort::init_from(self.library().unwrap_or_else(|| LIBRARY.into()))
-            .map_err(|error| self.not_installed(&error.to_string()))?
+        let library = self.library();
+        let opened = ort::init_from(library.as_deref().unwrap_or_else(|| LIBRARY.as_ref()))
+            .map_err(|error| match library.filter(|file| file.exists()) {
+                Some(file) => unusable(&file, &error.to_string()),
+                None => self.not_installed(&error.to_string()),
+            })?
             .with_name("seequel")
             .with_telemetry(false)
             .build()
@@ -132,6 +136,15 @@ impl Runtime {
              a library you have is used when {LIBRARY_PATH} names its file. (Looked in {places}: {reason})"
         ))
     }
+}
+
+/// The error of a file that exists but is not the library.
+fn unusable(file: &Path, reason: &str) -> Error {
+    Error::Runtime(format!(
+        "'{}' is not a usable ONNX Runtime library: {reason}. Delete the file and run `make setup` in Seequel's \
+         folder, or set {LIBRARY_PATH} to the path of another",
+        file.display()
+    ))
 }
 
 /// A loaded model. The pool ensures that one thread uses it at a time.

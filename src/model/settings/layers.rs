@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use datafusion::common::utils::datafusion_strsim::levenshtein;
 use serde_json::Value;
 
+use crate::nearest::nearest;
 use crate::{Error, Result};
 
 /// Every key of OPTIONS and `seequel.json`, in the order of the documentation, `docs/seequel.schema.json`.
@@ -274,14 +274,11 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// The reason for an unknown key. Suggests the nearest key, if its edit distance is at most a third of its length.
+/// The reason for an unknown key. Suggests the nearest key.
 fn unknown(key: &str) -> String {
-    let nearest = KEYS.iter().min_by_key(|known| levenshtein(known, key));
-    match nearest {
-        Some(known) if levenshtein(known, key) * 3 <= known.len() => {
-            format!("unknown option; did you mean '{known}'?")
-        }
-        _ => format!("unknown option; the options are {}", KEYS.join(", ")),
+    match nearest(key, KEYS) {
+        Some(known) => format!("unknown option; did you mean '{known}'?"),
+        None => format!("unknown option; the options are {}", KEYS.join(", ")),
     }
 }
 

@@ -15,6 +15,6 @@ pub use layers::{ResolvedSetting, Source};
 
 pub(crate) use files::{MAX_MODEL_BYTES, MAX_SIDE_BYTES, locate, read_bounded, side_folders};
 pub(crate) use keyword::keywords;
-pub(crate) use layers::{HEAD, Settings};
+pub(crate) use layers::{HEAD, KEYS as MODEL_OPTIONS, Settings};
 pub(crate) use sources::push_layers;
 pub(crate) use values::{PerChannel, Size, channels, count, keyword, number, share, size, text};

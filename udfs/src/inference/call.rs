@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+use super::function::Function;
 use super::signatures;
 
 /// What a call requests from a model.
@@ -70,19 +71,20 @@ pub(crate) struct ReadCall {
 /// The arguments of a call; only literals are known during planning.
 #[derive(Debug)]
 pub(crate) struct Arguments<'a> {
-    pub(crate) signature: &'static str,
+    pub(crate) function: &'static Function,
     /// One per argument; `None` if it is not a literal.
     pub(crate) literals: Vec<Option<&'a ScalarValue>>,
     pub(crate) default_model: &'a str,
 }
 
 impl Arguments<'_> {
-    /// Reads a call on an image, which is the first argument. The optional model is at `position`.
-    pub(crate) fn image_call(&self, request: Request, position: usize) -> Result<ReadCall> {
+    /// Reads a call on an image, which is the first argument; the optional model is the last one.
+    pub(crate) fn image_call(&self, request: Request) -> Result<ReadCall> {
+        let Function { signature, model: position, .. } = *self.function;
         let count = self.literals.len();
         if count < position || count > position + 1 {
             let takes = if position == 1 { "one or two" } else { "two or three" };
-            return plan_err!("{} takes {takes} arguments, not {count}", self.signature);
+            return plan_err!("{signature} takes {takes} arguments, not {count}");
         }
         let model = if count > position { self.model(position)? } else { self.default_model.to_owned() };
         Ok(ReadCall { call: Call { request, model }, inputs: 0..1 })
@@ -90,20 +92,40 @@ impl Arguments<'_> {
 
     /// Reads the name of a model; NULL means the default.
     pub(crate) fn model(&self, position: usize) -> Result<String> {
+        let signature = self.function.signature;
         let Some(literal) = self.literals[position] else {
             return plan_err!(
-                "{}: model must be a literal such as 'resnet', because it determines the plan",
-                self.signature
+                "{signature}: model must be a literal such as 'resnet', because it determines the plan"
             );
         };
         match literal.try_as_str() {
             Some(name) => Ok(name.unwrap_or(self.default_model).to_owned()),
             None if literal.is_null() => Ok(self.default_model.to_owned()),
-            None => plan_err!(
-                "{}: model must be the name of a model, not {}",
-                self.signature,
-                literal.data_type()
-            ),
+            None => {
+                plan_err!("{signature}: model must be the name of a model, not {}", literal.data_type())
+            }
         }
+    }
+
+    /// Rejects the right arguments in another order, and shows the right call. A text is taken for the model, a whole
+    /// number for `k`, anything but a literal for an input.
+    pub(crate) fn check_order(&self) -> Result<()> {
+        let Function { name, signature, model: position, .. } = *self.function;
+        let text = |index: &usize| self.literals[*index].and_then(|literal| literal.try_as_str().flatten());
+        if position >= self.literals.len() || text(&position).is_some() {
+            return Ok(());
+        }
+        let models: Vec<_> = (0..self.literals.len()).filter_map(|index| text(&index)).collect();
+        let [model] = models.as_slice() else { return Ok(()) };
+        let inputs = self.literals.iter().filter(|literal| literal.is_none()).count();
+        let k = self.literals.iter().flatten().find(|literal| literal.data_type().is_integer());
+        let call = match (position, inputs, k) {
+            (0, 1, _) => format!("{name}('{model}', input)"),
+            (0, 2.., _) => format!("{name}('{model}', input, …)"),
+            (1, 1, _) => format!("{name}(image, '{model}')"),
+            (2, 1, Some(k)) => format!("{name}(image, {k}, '{model}')"),
+            _ => return Ok(()),
+        };
+        plan_err!("{signature}: the arguments are in another order; write {call}")
     }
 }

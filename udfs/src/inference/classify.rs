@@ -41,9 +41,10 @@ pub fn classification_type() -> DataType {
 pub(crate) static CLASSIFY: Function = Function {
     name: "classify",
     signature: SIGNATURE,
+    model: 1,
     example: || vec![TypeSignatureClass::Binary],
     example_type: || Some(classification_type()),
-    read: |arguments| arguments.image_call(Request::Classify, 1),
+    read: |arguments| arguments.image_call(Request::Classify),
     documentation: LazyLock::new(|| {
         Documentation::builder(
             SECTION,

@@ -39,6 +39,7 @@ pub fn ranked_classes_type() -> DataType {
 pub(crate) static CLASSIFY_TOP_K: Function = Function {
     name: "classify_top_k",
     signature: SIGNATURE,
+    model: 2,
     example: || vec![TypeSignatureClass::Binary, TypeSignatureClass::Integer],
     example_type: || Some(ranked_classes_type()),
     read,
@@ -58,12 +59,12 @@ pub(crate) static CLASSIFY_TOP_K: Function = Function {
 
 fn read(arguments: &Arguments<'_>) -> Result<ReadCall> {
     let Some(k) = arguments.literals.get(1) else {
-        return arguments.image_call(Request::ClassifyTopK { k: 1 }, 2);
+        return arguments.image_call(Request::ClassifyTopK { k: 1 });
     };
     let Some(k) = k.and_then(positive_integer) else {
         return plan_err!("{SIGNATURE}: k must be a whole number from 1, a literal such as 5");
     };
-    arguments.image_call(Request::ClassifyTopK { k }, 2)
+    arguments.image_call(Request::ClassifyTopK { k })
 }
 
 /// A literal's value, if it is a whole number above 0.

@@ -50,9 +50,10 @@ pub fn detections_type() -> DataType {
 pub(crate) static DETECT: Function = Function {
     name: "detect",
     signature: SIGNATURE,
+    model: 1,
     example: || vec![TypeSignatureClass::Binary],
     example_type: || Some(detections_type()),
-    read: |arguments| arguments.image_call(Request::Detect, 1),
+    read: |arguments| arguments.image_call(Request::Detect),
     documentation: LazyLock::new(|| {
         Documentation::builder(
             SECTION,

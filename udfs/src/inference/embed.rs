@@ -18,9 +18,10 @@ pub fn embedding_type(dimensions: i32) -> DataType {
 pub(crate) static EMBED: Function = Function {
     name: "embed",
     signature: SIGNATURE,
+    model: 1,
     example: || vec![TypeSignatureClass::Binary],
     example_type: || None,
-    read: |arguments| arguments.image_call(Request::Embed, 1),
+    read: |arguments| arguments.image_call(Request::Embed),
     documentation: LazyLock::new(|| {
         Documentation::builder(
             SECTION,

@@ -18,6 +18,8 @@ pub(crate) struct Function {
     pub(crate) name: &'static str,
     /// Starts every error message.
     pub(crate) signature: &'static str,
+    /// Position of the argument that names the model.
+    pub(crate) model: usize,
     /// Argument types of an example call, for `SHOW FUNCTIONS`.
     pub(crate) example: fn() -> Vec<TypeSignatureClass>,
     /// Type of the prediction, if known without a model, for `SHOW FUNCTIONS`.

@@ -24,6 +24,18 @@ use crate::signature::{arguments, listed_signature};
 
 static FUNCTIONS: [&Function; 5] = [&CLASSIFY, &CLASSIFY_TOP_K, &EMBED, &DETECT, &PREDICT];
 
+/// The position of the argument that names the model in calls of an inference function, by the function's name in any
+/// case; `None` for any other function.
+///
+/// ```
+/// assert_eq!(seequel_udfs::model_position("classify_top_k"), Some(2));
+/// assert_eq!(seequel_udfs::model_position("upper"), None);
+/// ```
+#[must_use]
+pub fn model_position(function: &str) -> Option<usize> {
+    FUNCTIONS.iter().find(|known| known.name.eq_ignore_ascii_case(function)).map(|known| known.model)
+}
+
 /// A SQL inference function.
 ///
 /// It is declared volatile, although a model gives equal predictions for equal images: otherwise DataFusion would
@@ -87,7 +99,9 @@ impl Inference {
 
     fn read(&self, literals: Vec<Option<&ScalarValue>>) -> Result<ReadCall> {
         let Self { function, default_model, .. } = self;
-        (function.read)(&Arguments { signature: function.signature, literals, default_model })
+        let arguments = Arguments { function, literals, default_model };
+        arguments.check_order()?;
+        (function.read)(&arguments)
     }
 }
 

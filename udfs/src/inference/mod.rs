@@ -16,5 +16,5 @@ pub use classify::{classification_fields, classification_type};
 pub use classify_top_k::{ranked_class_fields, ranked_classes_type};
 pub use detect::{box_fields, detection_fields, detections_type};
 pub use embed::embedding_type;
-pub use marker::Inference;
+pub use marker::{Inference, model_position};
 pub use models::Models;

@@ -14,6 +14,7 @@ use super::signatures::PREDICT as SIGNATURE;
 pub(crate) static PREDICT: Function = Function {
     name: "predict",
     signature: SIGNATURE,
+    model: 0,
     example: || vec![TypeSignatureClass::Native(logical_string()), TypeSignatureClass::Binary],
     example_type: || Some(DataType::Struct(Fields::empty())),
     read,
