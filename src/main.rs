@@ -1,6 +1,6 @@
 //! The `seequel` command: parses arguments, runs the shell and returns its exit status.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,11 +46,17 @@ fn run(args: Args, progress: Progress) -> io::Result<ExitCode> {
 }
 
 /// Logs warnings, errors and downloads, or what `SEEQUEL_LOG` selects (`info`, `seequel=debug`, …), above the progress
-/// lines.
+/// lines; in colours on a terminal, unless `NO_COLOR` is set.
 fn log_to_stderr(progress: &Progress) {
     let progress = progress.clone();
     let wanted =
         std::env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::model::fetch=info".to_owned());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(wanted);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || progress.stderr()).init();
+    let with_colours =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(with_colours)
+        .with_writer(move || progress.stderr())
+        .init();
 }

@@ -11,14 +11,15 @@ use crate::{Error, Result};
 /// A destination for results; clones write to the same one.
 #[derive(Debug, Clone)]
 pub(crate) enum Output {
-    /// Standard output, and the progress to clear before the first write if standard output is a terminal.
+    /// Standard output, and the progress to clear before the first write if both may be on the same terminal.
     Standard(Option<Progress>),
     File(Arc<File>),
 }
 
 impl Output {
     pub(crate) fn standard(progress: &Progress) -> Self {
-        Self::Standard(io::stdout().is_terminal().then(|| progress.clone()))
+        let is_shared = progress.is_redrawn() && (io::stdout().is_terminal() || is_piped());
+        Self::Standard(is_shared.then(|| progress.clone()))
     }
 
     /// A new file, or an existing one truncated.
@@ -26,6 +27,20 @@ impl Output {
         let file = File::create(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         Ok(Self::File(Arc::new(file)))
     }
+}
+
+/// Whether standard output is a pipe: its reader, such as `head`, may write to the terminal amid the progress lines.
+#[cfg(unix)]
+fn is_piped() -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileTypeExt;
+    let copy = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    copy.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_piped() -> bool {
+    false
 }
 
 impl Write for Output {

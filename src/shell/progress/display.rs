@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The thread that draws does nothing else, so that lines are updated while a slow batch keeps all others busy. Nothing
-//! is drawn once results are printed on the same terminal.
+//! is drawn once results are printed on the same terminal, or into a pipe whose reader may print on it.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use datafusion::physical_plan::ExecutionPlan;
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use parking_lot::Mutex;
 
 use super::stages::{Count, Inference, Stage, inference, skipped_files, stages};
+use super::terminal::NarrowTerminal;
 
 /// How often the lines are drawn.
 pub(crate) const REDRAW: Duration = Duration::from_millis(250);
@@ -84,7 +85,9 @@ impl Progress {
     /// Shows the progress of `plan` until the watch is dropped.
     pub(crate) fn watch(&self, plan: &Arc<dyn ExecutionPlan>) -> Watch<'_> {
         let target = match self.display {
-            Display::Terminal => ProgressDrawTarget::stderr_with_hz(MAX_REDRAWS),
+            Display::Terminal => {
+                ProgressDrawTarget::term_like_with_hz(Box::new(NarrowTerminal::stderr()), MAX_REDRAWS)
+            }
             Display::Nothing | Display::Log => ProgressDrawTarget::hidden(),
         };
         let screen = ProgressBar::with_draw_target(None, target).with_style(message_only());
@@ -94,12 +97,17 @@ impl Progress {
         Watch { progress: self, plan: Arc::clone(plan) }
     }
 
+    /// Whether lines on a terminal are replaced, so that other text must not come between them.
+    pub(crate) fn is_redrawn(&self) -> bool {
+        matches!(self.display, Display::Terminal)
+    }
+
     /// Draws the current progress of the query, if there is one.
     pub(crate) fn draw(&self) {
         if let Some(watched) = self.watched.lock().as_mut() {
             match self.display {
                 Display::Nothing => {}
-                Display::Terminal => watched.screen.set_message(watched.lines().join("\n")),
+                Display::Terminal => watched.redraw(),
                 Display::Log if watched.logged.elapsed() < LINE_INTERVAL => {}
                 Display::Log => watched.log(),
             }
@@ -159,6 +167,13 @@ impl Watched {
             .iter()
             .map(|meter| meter.line(counts.get(&meter.stage).copied().unwrap_or_default()))
             .collect()
+    }
+
+    fn redraw(&self) {
+        let width = usize::from(NarrowTerminal::stderr().width());
+        let lines = self.lines();
+        let lines = lines.iter().map(|line| line.chars().take(width).collect::<String>());
+        self.screen.set_message(lines.collect::<Vec<_>>().join("\n"));
     }
 
     fn log(&mut self) {

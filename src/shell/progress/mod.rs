@@ -3,6 +3,7 @@
 mod display;
 mod stages;
 mod summary;
+mod terminal;
 
 pub use display::Progress;
 
