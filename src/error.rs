@@ -41,6 +41,15 @@ pub enum Error {
         hint: String,
     },
 
+    /// A format of `STORED AS` that the session has not.
+    #[error("there is no format {name}; {hint}")]
+    UnknownFormat {
+        /// The requested name.
+        name: String,
+        /// The existing formats.
+        hint: String,
+    },
+
     /// An image location that can't be used.
     #[error("images '{location}': {reason}")]
     Images {

@@ -5,5 +5,6 @@ mod images;
 mod locations;
 mod memory;
 mod models;
+mod positions;
 mod runtime;
 mod statements;

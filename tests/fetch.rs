@@ -153,10 +153,10 @@ fn cached_files_are_not_fetched_again_and_work_offline() {
 #[test]
 fn unreachable_hub_without_cache_is_an_error() {
     let user = user();
-    let error = run(user.path(), "http://127.0.0.1:9", CREATE).error();
+    let error = run(user.path(), "http://127.0.0.1:9", CREATE).error_line();
     assert!(error.starts_with("Error: model 'm': 'hf://org/lite0': can't be fetched: "), "{error}");
     let mut offline = command(user.path(), "http://127.0.0.1:9", CREATE);
-    let error = Outcome::of(offline.env("HF_HUB_OFFLINE", "1")).error();
+    let error = Outcome::of(offline.env("HF_HUB_OFFLINE", "1")).error_line();
     insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': it is not in Hugging Face's cache, and HF_HUB_OFFLINE is set");
 }
 
@@ -168,7 +168,7 @@ fn token_is_sent_to_the_hub_only() {
         (path, Page { token: Some("secret"), ..page })
     });
     let (server, user) = (Server::new(pages), user());
-    let error = run(user.path(), &server.url, CREATE).error();
+    let error = run(user.path(), &server.url, CREATE).error_line();
     insta::assert_snapshot!(error, @"Error: model 'm': 'hf://org/lite0': can't be fetched: it is private or does not exist (HTTP status 401 Unauthorized); set HF_TOKEN if you have access");
     server.requests();
 
@@ -214,7 +214,10 @@ fn file_above_the_size_limit_is_not_requested() {
     pages[0].1 = Page::of(listing.to_string());
     let (server, user) = (Server::new(pages), user());
     let error = run(user.path(), &server.url, CREATE).error();
-    assert!(error.contains("onnx/model.onnx has 3221225472 bytes, more than the 2147483648"), "{error}");
+    assert!(
+        error.contains("onnx/model.onnx has 3221225472 bytes, more than the limit of 2147483648"),
+        "{error}"
+    );
     assert!(!server.paths().iter().any(|path| path.ends_with(".onnx")));
 }
 
@@ -228,9 +231,9 @@ fn missing_hub_files_are_named() {
         "hf://lite0",
         "ftp://org/lite0",
     ];
-    let errors =
-        errors.map(|from| run(user.path(), &server.url, &format!("CREATE MODEL m FROM '{from}'")).error());
-    insta::assert_snapshot!(errors.concat(), @r"
+    let errors = errors
+        .map(|from| run(user.path(), &server.url, &format!("CREATE MODEL m FROM '{from}'")).error_line());
+    insta::assert_snapshot!(errors.join("\n"), @r"
     Error: model 'm': 'hf://org/lite0/model_fp16.onnx': there is no such file; there is onnx/model.onnx
     Error: model 'm': 'hf://org/lite0@v9': can't be fetched: it is not there (HTTP status 404 Not Found)
     Error: model 'm': 'hf://org/other': can't be fetched: it is not there (HTTP status 404 Not Found)
@@ -247,7 +250,7 @@ fn web_file_requires_a_digest_and_is_fetched_once() {
         Outcome::of(command(user.path(), "", &sql).env("SEEQUEL_HOME", user.path()))
     };
     let error = create("").error();
-    assert!(error.contains(&format!("its digest must be said; today that is sha256 '{LITE0}'")), "{error}");
+    assert!(error.contains(&format!("so a digest is required; today's is sha256 '{LITE0}'")), "{error}");
     let described = create(&format!("OPTIONS (sha256 '{LITE0}')")).stdout();
     assert!(described.contains(&format!("sha256,{LITE0},OPTIONS")), "{described}");
     assert_eq!(server.paths().len(), 1);
@@ -255,7 +258,7 @@ fn web_file_requires_a_digest_and_is_fetched_once() {
 
     let error = create(&format!("OPTIONS (sha256 '{}')", "0".repeat(64))).error();
     assert!(error.contains(&format!("lite0.onnx has digest {LITE0}, not 0000")), "{error}");
-    let error = create("OPTIONS (sha256 '../../abc')").error();
+    let error = create("OPTIONS (sha256 '../../abc')").error_line();
     insta::assert_snapshot!(error, @"Error: model 'm': option 'sha256': '../../abc' is not 64 hex digits");
 }
 
@@ -265,11 +268,11 @@ fn missing_and_unencrypted_web_files_are_errors() {
     let digest = "0".repeat(64);
     let create = |from: &str| {
         let sql = format!("CREATE MODEL m FROM '{from}' OPTIONS (sha256 '{digest}')");
-        let error = Outcome::of(command(user.path(), "", &sql).env("SEEQUEL_HOME", user.path())).error();
+        let error = Outcome::of(command(user.path(), "", &sql).env("SEEQUEL_HOME", user.path())).error_line();
         error.replace(&server.url, "http://localhost")
     };
     let errors = [create(&format!("{}/m.onnx", server.url)), create("http://example.com/m.onnx")];
-    insta::assert_snapshot!(errors.concat(), @r"
+    insta::assert_snapshot!(errors.join("\n"), @r"
     Error: model 'm': 'http://localhost/m.onnx': m.onnx can't be fetched: it is not there (HTTP status 404 Not Found)
     Error: model 'm': 'http://example.com/m.onnx': http:// is not encrypted, so the model could be replaced in transit; use https://
     ");

@@ -44,6 +44,35 @@ fn files_run_before_commands() {
 }
 
 #[test]
+fn scripts_are_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.sql"), "CREATE TABLE t AS SELECT 1 AS a;").unwrap();
+    fs::write(folder.path().join("b.sql"), "INSERT INTO t VALUES (2)").unwrap();
+    fs::write(folder.path().join("c.sql"), "INSERT INTO t VALUES (3)").unwrap();
+    let quiet = ["-q", "--format", "csv"];
+    let arguments =
+        [&quiet[..], &["a.sql", "b.sql", "-f", "c.sql", "-c", "SELECT sum(a) AS s FROM t"]].concat();
+    assert!(run_in(folder.path(), &arguments).stdout().ends_with("s\n6\n"));
+    let error = run_in(folder.path(), &["-c", "SELECT 1", "a.sql"]).error();
+    insta::assert_snapshot!(error, @"Error: a.sql: a file, where -c takes SQL; write scripts before -c, or behind -f");
+}
+
+#[test]
+fn paths_that_are_no_scripts_are_answered() {
+    let error = |path: &str| run(&[path]).error();
+    insta::assert_snapshot!(error("nowhere.sql"), @"Error: nowhere.sql: No such file or directory (os error 2)");
+    insta::assert_snapshot!(error("SELECT 1"), @"Error: SELECT 1: there is no file of this name; -c runs SQL");
+    insta::assert_snapshot!(error("photos/"), @r#"Error: photos/: a folder, not a file of SQL; try seequel -c "SELECT path, width, height FROM read_images('photos/')""#);
+    insta::assert_snapshot!(error("photos/lion.jpg"), @r#"Error: photos/lion.jpg: an image, not a file of SQL; try seequel -c "SELECT path, classify(image) FROM 'photos/lion.jpg'""#);
+    insta::assert_snapshot!(error("models/efficientnet_lite0/model.onnx"), @r#"Error: models/efficientnet_lite0/model.onnx: a model, not a file of SQL; try seequel -c "CREATE MODEL m FROM 'models/efficientnet_lite0/model.onnx'; DESCRIBE MODEL m""#);
+    for path in ["photos/", "photos/lion.jpg"] {
+        let advice = error(path);
+        let (_, sql) = advice.split_once("seequel -c \"").unwrap();
+        run(&["-q", "-c", sql.trim_end().trim_end_matches('"')]).stdout();
+    }
+}
+
+#[test]
 fn missing_file_is_an_error_before_anything_runs() {
     let outcome = run(&["-f", "nowhere.sql", "-c", "SELECT 1"]);
     assert_eq!(outcome.stdout, "");

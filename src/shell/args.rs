@@ -24,28 +24,33 @@ Examples:
             -c \"COPY (SELECT path, classify(image, 'resnet') AS prediction FROM 'photos/*.jpg') TO 'results.parquet'\"
 
   A script, in 2 GiB of memory:
-    seequel --memory-limit 2g --file report.sql
+    seequel --memory-limit 2g report.sql
 
   Into a pipe:
     echo \"SELECT path FROM 'photos/*.jpg'\" | seequel --quiet --format nd-json | wc -l
 
-Without -c and -f, SQL is read from standard input, or from a prompt if that is a terminal. SQL may be mixed with the
-commands of the prompt, a line each: \\? lists them. ~/.seequelrc runs at each start.
-SEEQUEL_LOG=info (or debug) logs to standard error.";
+Scripts run first, then the files of -f, then the statements of -c. Without any of them, SQL is read from standard
+input, or from a prompt if that is a terminal. SQL may be mixed with the commands of the prompt, a line each: \\? lists
+them. ~/.seequelrc runs at each start of a prompt or of SQL from standard input.
+SEEQUEL_LOG=info (or debug) logs to standard error. NO_COLOR=1 leaves out all colours.";
 
 /// What the user asked for.
 #[derive(Debug, Parser)]
 #[command(name = "seequel", version, about, after_help = EXAMPLES)]
 pub struct Args {
+    /// Run the statements of these files, then exit
+    #[arg(value_name = "SCRIPT")]
+    pub(crate) script: Vec<PathBuf>,
+
     /// Run these statements, then exit
     #[arg(short, long, value_name = "SQL", num_args = 1.., value_parser = NonEmptyStringValueParser::new())]
     pub(crate) command: Vec<String>,
 
-    /// Run the statements of these files, then exit
+    /// Run these files too, after the scripts
     #[arg(short, long, value_name = "FILE", num_args = 1..)]
     pub(crate) file: Vec<PathBuf>,
 
-    /// Run these files first, instead of ~/.seequelrc, which -c and -f leave out
+    /// Run these files first, instead of ~/.seequelrc, which scripts, -c and -f leave out
     #[arg(short, long, value_name = "FILE", num_args = 1..)]
     pub(crate) rc: Option<Vec<PathBuf>>,
 
@@ -57,7 +62,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Automatic)]
     pub(crate) format: Format,
 
-    /// When the progress of a query is shown, on standard error
+    /// When the progress of a query is shown, on standard error; auto shows none with --quiet
     #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub(crate) progress: When,
 
@@ -86,12 +91,20 @@ impl Args {
     /// Where the progress of queries is shown. Whatever else goes to standard error while they run must go through it.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        Progress::new(self.progress)
+        match self.progress {
+            When::Auto if self.quiet => Progress::new(When::Never),
+            when => Progress::new(when),
+        }
     }
 
-    /// Whether neither `--command` nor `--file` gives any SQL.
+    /// Whether no argument gives any SQL.
     pub(crate) fn asks_for_sql(&self) -> bool {
-        self.command.is_empty() && self.file.is_empty()
+        self.command.is_empty() && self.files().next().is_none()
+    }
+
+    /// The scripts, then the files of `--file`.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.script.iter().chain(&self.file)
     }
 
     /// The files of `--rc`, else `~/.seequelrc` if SQL comes from standard input or a prompt.
@@ -111,6 +124,8 @@ fn default_startup_file() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -131,6 +146,14 @@ mod tests {
         assert_eq!(args.file, [PathBuf::from("a.sql")]);
         assert!(!args.asks_for_sql());
         assert!(args.startup_files().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn scripts_run_before_files() -> Result<(), clap::Error> {
+        let args = parse(&["-q", "a.sql", "b.sql", "-f", "c.sql", "-c", "SELECT 1"])?;
+        assert_eq!(args.files().collect::<Vec<_>>(), ["a.sql", "b.sql", "c.sql"].map(Path::new));
+        assert!(!args.asks_for_sql());
         Ok(())
     }
 

@@ -1,15 +1,16 @@
 //! The command line: SQL from arguments, files, standard input or a prompt; results to standard output.
 //!
 //! ```text
-//!  --rc, --file, --command, stdin ─► Source ─┐
+//!  --rc, scripts, --command, stdin ► Source ─┐
 //!                                            ├─► Runner ─ sql::Script ─► statement ─► DataFrame ─► Printer ─┐
 //!  prompt (repl) ──────────────────► Source ─┘      │ │  │                        Output ─► stdout, or the file of \o
-//!                                                   │ │  └─ Command ─► settings, files, images
+//!                                                   │ │  └─ Command ─► settings, files, images, catalog
 //!                                                   │ └─ Progress ─► stderr
 //!                                                   └─ Stop: error with its place in the Source ─► stderr, exit status
 //! ```
 
 mod args;
+mod catalog;
 mod interrupt;
 mod output;
 pub(crate) mod print;
@@ -97,15 +98,17 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     Ok(engine)
 }
 
-/// The SQL to run, before the prompt if there is one: start-up files, then `--file`, then `--command`, or standard
-/// input if neither is given.
+/// The SQL to run, before the prompt if there is one: start-up files, then scripts, `--file` and `--command`, or standard
+/// input if none is given.
 fn read_sources(args: &Args, interactive: bool) -> Result<Vec<Source>> {
     let mut sources =
         args.startup_files().iter().map(|path| Source::file(path)).collect::<Result<Vec<_>>>()?;
-    for path in &args.file {
+    for path in args.files() {
         sources.push(Source::file(path)?);
     }
-    sources.extend(args.command.iter().map(|sql| Source::command(sql)));
+    for sql in &args.command {
+        sources.push(Source::command(sql)?);
+    }
     if args.asks_for_sql() && !interactive {
         sources.push(Source::stdin()?);
     }

@@ -16,6 +16,10 @@ use crate::shell::prompt::command::Command;
 use crate::shell::prompt::{Assistant, Names};
 use crate::shell::{report_error, to_stderr};
 
+const PROMPT: &str = "seequel> ";
+/// The prompt of further lines of a statement, as wide as the first.
+const CONTINUATION: &str = "     ->  ";
+
 /// Runs the user's entries until they quit. Errors are reported and the session continues.
 pub(crate) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Result<(), Stop> {
     let mut terminal = Terminal::open()?;
@@ -26,7 +30,7 @@ pub(crate) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Resul
     loop {
         // A statement may have changed the names and the dialect.
         let names = Names::of(runner.engine()).await;
-        let assistant = Assistant { dialect: runner.sql_options().dialect, names };
+        let assistant = Assistant { dialect: runner.sql_options().dialect, names, before: String::new() };
         let Some(entry) = terminal.read_entry(assistant)? else {
             return Ok(());
         };
@@ -56,7 +60,7 @@ struct Terminal {
 
 impl Terminal {
     fn open() -> rustyline::Result<Self> {
-        let config = Config::builder().auto_add_history(true).completion_type(CompletionType::List);
+        let config = Config::builder().completion_type(CompletionType::List);
         let mut editor = Editor::with_config(config.build())?;
         let history = env::home_dir().map(|home| home.join(".seequel_history"));
         if let Some(file) = history.as_ref().filter(|file| file.exists()) {
@@ -65,20 +69,39 @@ impl Terminal {
         Ok(Self { editor, history })
     }
 
-    /// The next entry, or `None` after Ctrl-D.
+    /// The next entry, or `None` after Ctrl-D. It is read line by line, so that each gets a prompt; text that is pasted or
+    /// recalled may have several.
     fn read_entry(&mut self, assistant: Assistant) -> rustyline::Result<Option<String>> {
         self.editor.set_helper(Some(assistant));
+        let mut entry = String::new();
         loop {
-            match self.editor.readline("seequel> ") {
-                Ok(entry) => {
-                    self.save_history();
-                    return Ok(Some(entry));
+            let prompt = if entry.is_empty() { PROMPT } else { CONTINUATION };
+            match self.editor.readline(prompt) {
+                Ok(line) => entry.push_str(&line),
+                Err(ReadlineError::Interrupted) => {
+                    // Ctrl-C discards the typed text. The lines entered before can be recalled.
+                    self.editor.add_history_entry(entry.trim_end())?;
+                    entry.clear();
+                    self.before(&entry);
+                    continue;
                 }
-                // Ctrl-C discards the typed text.
-                Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Ok(None),
                 Err(error) => return Err(error),
             }
+            if self.editor.helper().is_none_or(|assistant| assistant.is_complete(&entry)) {
+                self.editor.add_history_entry(entry.as_str())?;
+                self.save_history();
+                return Ok(Some(entry));
+            }
+            entry.push('\n');
+            self.before(&entry);
+        }
+    }
+
+    /// Tells the assistant the lines before the next one.
+    fn before(&mut self, lines: &str) {
+        if let Some(assistant) = self.editor.helper_mut() {
+            lines.clone_into(&mut assistant.before);
         }
     }
 

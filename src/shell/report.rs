@@ -20,22 +20,30 @@ use datafusion::sql::sqlparser::tokenizer::Location as TokenLocation;
 
 use super::source::Source;
 use crate::Error;
+use crate::sql::Explanation;
 use crate::stores::explain;
 
 /// Characters of a line shown before and after the error: lines of generated statements can have megabytes.
 const CONTEXT: usize = 60;
 
-/// The message of an error, with its position in `source` if it has one.
-pub(crate) fn render(error: &Error, source: &Source) -> String {
-    let Error::DataFusion(error) = error else {
-        return message(error);
-    };
-    let errors = error.iter().map(|error| {
-        let mut text = query_message(error);
-        if let Some(place) = location(error, &source.text) {
+/// The message of an error, with its position in `source` if it has one, else the one that `explanation` has.
+pub(crate) fn render(error: &Error, explanation: Explanation, source: &Source) -> String {
+    let Explanation { place, message: explained } = explanation;
+    let place = place.map(|TokenLocation { line, column }| Location { line, column });
+    let pointed = |mut text: String, place: Option<Location>| {
+        if let Some(place) = place {
             point_at(place, source, &mut text);
         }
         text
+    };
+    let errors = match error {
+        Error::DataFusion(error) if explained.is_none() => error.iter().collect::<Vec<_>>(),
+        error => return pointed(explained.unwrap_or_else(|| message(error)), place),
+    };
+    let is_only = errors.len() == 1;
+    let errors = errors.into_iter().map(|error| {
+        let place = location(error, &source.text).or_else(|| place.filter(|_| is_only));
+        pointed(query_message(error), place)
     });
     errors.collect::<Vec<_>>().join("\n")
 }
@@ -179,7 +187,7 @@ mod tests {
             match script.next_statement(&options) {
                 Ok(Some(_)) => {}
                 Ok(None) => return "no error".to_string(),
-                Err(error) => return render(&error, &source),
+                Err(error) => return render(&error, Explanation::default(), &source),
             }
         }
     }

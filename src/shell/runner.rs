@@ -7,17 +7,18 @@ use std::time::Instant;
 
 use datafusion::common::utils::quote_identifier;
 use datafusion::config::SqlParserOptions;
+use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
 use super::output::Output;
 use super::source::Source;
-use super::{report, show};
+use super::{catalog, report, show};
 use crate::shell::print::{PrintError, Printer, printer};
 use crate::shell::progress::Progress;
 use crate::shell::prompt::command;
 use crate::shell::prompt::command::Command;
-use crate::sql::{Script, Statement};
+use crate::sql::{Explanation, Script, Statement};
 use crate::{Engine, Error, Result, sql};
 
 /// Maximum nesting depth of `\i`, to stop files that include each other.
@@ -99,16 +100,21 @@ impl Runner {
     }
 
     async fn run_source(&self, source: &Source, depth: usize) -> Result<(), Stop> {
-        let located = |error| Stop::Failed(report::render(&error, source));
+        let located = |error, explanation| Stop::Failed(report::render(&error, explanation, source));
+        let misparsed = |error| located(error, Explanation::default());
         let mut script = Script::new(&source.text);
         loop {
             let options = self.sql_options();
-            if let Some((place, line)) = script.next_command(&options).map_err(located)? {
+            if let Some((place, line)) = script.next_command(&options).map_err(misparsed)? {
                 let misread = |message: String| Stop::Failed(report::at(place, message, source));
                 self.perform(Command::parse(line).map_err(misread)?, source, depth).await?;
-            } else if let Some(statement) = script.next_statement(&options).map_err(located)? {
+            } else if let Some(statement) = script.next_statement(&options).map_err(misparsed)? {
                 self.execute(statement).await.map_err(|error| match error {
-                    PrintError::Query(error) => located(error),
+                    PrintError::Query(error) => {
+                        let models = self.engine.models().names();
+                        let explanation = script.explain(&error, &options, &models);
+                        located(error, explanation)
+                    }
                     error => Stop::from(error),
                 })?;
             } else {
@@ -154,6 +160,14 @@ impl Runner {
         }
     }
 
+    /// Prints all rows of what a command lists.
+    async fn list(&self, listed: DataFrame) -> Result<(), PrintError> {
+        let started = Instant::now();
+        let Settings { printer, timing, mut output } = self.settings.lock().clone();
+        let summary = printer.print(listed, true, started, &self.progress, &mut output).await?;
+        if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
+    }
+
     async fn perform(&self, command: Command, source: &Source, depth: usize) -> Result<(), Stop> {
         match command {
             Command::Quit => return Err(Stop::Quit),
@@ -161,6 +175,13 @@ impl Runner {
             Command::Sql(text) => {
                 let source = Source { name: source.name.clone(), text };
                 Box::pin(self.run_source(&source, depth)).await?;
+            }
+            Command::Tables(tables) => match catalog::tables(&self.engine, &tables).await? {
+                Some(listed) => self.list(listed).await?,
+                None => say(catalog::NO_TABLES)?,
+            },
+            Command::Functions(functions) => {
+                self.list(catalog::functions(&self.engine, &functions)?).await?;
             }
             Command::Include(file) => self.include(&file, depth + 1).await?,
             Command::Show(path) => say(&show::draw(&self.engine, &path).await?)?,

@@ -10,7 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
 use super::statement::Statement;
-use super::{create_table, locations, query};
+use super::{create_table, formats, locations, query};
 use crate::Result;
 use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
@@ -49,6 +49,7 @@ pub async fn plan(
         Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
         Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
         Statement::DataFusion(statement) => {
+            formats::check(engine_ctx, &statement)?;
             let plan = query::plan(&engine_ctx.state(), *statement).await?;
             let plan = apply_store_options(engine_ctx, plan)?;
             let plan = create_table::run_query(engine_ctx, plan, observe).await?;

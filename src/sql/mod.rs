@@ -9,7 +9,9 @@
 
 mod create_table;
 mod execute;
+mod explain;
 mod fields;
+mod formats;
 mod headers;
 mod locations;
 mod options;
@@ -21,5 +23,6 @@ mod visit;
 mod wildcards;
 
 pub use execute::plan;
+pub(crate) use explain::Explanation;
 pub use script::{Script, parse_statement};
 pub use statement::Statement;

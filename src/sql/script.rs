@@ -8,9 +8,10 @@ use datafusion::sql::sqlparser::dialect::{Dialect as SqlDialect, dialect_from_st
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 
+use super::explain::{Explanation, explain};
 use super::parser;
 use super::statement::Statement;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The statements of a text, each parsed only when requested: one may change the dialect of the next
 /// (`SET datafusion.sql_parser.dialect = …`), and statements before a syntax error still run.
@@ -19,6 +20,8 @@ use crate::Result;
 #[derive(Debug)]
 pub struct Script<'a> {
     text: &'a str,
+    /// Start of the latest statement.
+    latest: Location,
     /// Start of the next statement.
     position: Location,
     /// The dialect of `tokens`; `None` if the text is not tokenized yet.
@@ -32,7 +35,7 @@ impl<'a> Script<'a> {
     /// The statements of `text`, separated by `;`.
     pub fn new(text: &'a str) -> Self {
         let position = Location { line: 1, column: 1 };
-        Self { text, position, dialect: None, tokens: VecDeque::new(), error: None }
+        Self { text, latest: position, position, dialect: None, tokens: VecDeque::new(), error: None }
     }
 
     /// The next statement, parsed according to `options`, or `None` at the end of the text.
@@ -41,14 +44,34 @@ impl<'a> Script<'a> {
     /// A syntax error in that statement, with its position; the next call continues after its `;`.
     pub fn next_statement(&mut self, options: &SqlParserOptions) -> Result<Option<Statement>> {
         let dialect = self.read_by(options.dialect)?;
+        self.latest = self.position;
         let Some(tokens) = self.next_tokens()? else {
             return Ok(None);
         };
         Ok(Some(parser::parse(tokens, dialect.as_ref(), options.recursion_limit.get())?))
     }
 
-    /// Takes the next line if it is a command for the shell: unlike any statement, it starts with a backslash. Returns
-    /// it with its position in the text.
+    /// The part of the latest statement that an error without a position is about, and advice that needs the
+    /// statement's text.
+    pub(crate) fn explain(
+        &self,
+        error: &Error,
+        options: &SqlParserOptions,
+        models: &[String],
+    ) -> Explanation {
+        let Some(dialect) = dialect_from_str(options.dialect) else {
+            return Explanation::default();
+        };
+        let mut tokens = tokenize(dialect.as_ref(), self.text, self.latest).0;
+        tokens.retain(|token| {
+            token.span.start < self.position
+                && !matches!(token.token, Token::Whitespace(_) | Token::SemiColon)
+        });
+        explain(error, &tokens, models)
+    }
+
+    /// Takes the next line if it is a command for the shell: unlike any statement, it starts with a backslash or a dot.
+    /// Returns it with its position in the text.
     ///
     /// # Errors
     /// A dialect that does not exist.
@@ -56,7 +79,7 @@ impl<'a> Script<'a> {
         self.read_by(options.dialect)?;
         let is_blank = |token: &Token| matches!(token, Token::Whitespace(_) | Token::SemiColon);
         let start = match self.tokens.iter().find(|token| !is_blank(&token.token)) {
-            Some(TokenWithSpan { token: Token::Backslash, span }) => span.start,
+            Some(TokenWithSpan { token: Token::Backslash | Token::Period, span }) => span.start,
             _ => return Ok(None),
         };
         let line = behind(self.text, start).lines().next().unwrap_or_default();
@@ -78,18 +101,9 @@ impl<'a> Script<'a> {
 
     /// Tokenizes the rest of the text.
     fn tokenize(&mut self, dialect: &dyn SqlDialect) {
-        let mut tokens = Vec::new();
-        let result = Tokenizer::new(dialect, behind(self.text, self.position))
-            .tokenize_with_location_into_buf(&mut tokens);
-        for token in &mut tokens {
-            token.span.start = shift(token.span.start, self.position);
-            token.span.end = shift(token.span.end, self.position);
-        }
+        let (tokens, error) = tokenize(dialect, self.text, self.position);
         self.tokens = tokens.into();
-        self.error = result.err().map(|TokenizerError { message, location }| TokenizerError {
-            message,
-            location: shift(location, self.position),
-        });
+        self.error = error;
     }
 
     /// The tokens of the next statement that is more than blanks and comments. They include its `;`, which gives errors
@@ -115,6 +129,25 @@ impl<'a> Script<'a> {
             None => Ok((!is_blank).then_some(tokens)),
         }
     }
+}
+
+/// The tokens of `text` after `start`, with their positions in the whole text, and the error that ended tokenizing.
+fn tokenize(
+    dialect: &dyn SqlDialect,
+    text: &str,
+    start: Location,
+) -> (Vec<TokenWithSpan>, Option<TokenizerError>) {
+    let mut tokens = Vec::new();
+    let result = Tokenizer::new(dialect, behind(text, start)).tokenize_with_location_into_buf(&mut tokens);
+    for token in &mut tokens {
+        token.span.start = shift(token.span.start, start);
+        token.span.end = shift(token.span.end, start);
+    }
+    let error = result.err().map(|TokenizerError { message, location }| TokenizerError {
+        message,
+        location: shift(location, start),
+    });
+    (tokens, error)
 }
 
 /// The part of `text` after a position.

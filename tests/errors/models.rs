@@ -1,6 +1,7 @@
 //! Missing and invalid models, and options that don't fit them.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::home;
 use crate::support::process::{Outcome, run, run_in, seequel};
@@ -9,12 +10,12 @@ const LITE0: &str = "models/efficientnet_lite0/model.onnx";
 
 /// The error of `CREATE MODEL m FROM 'location' options`, in the set-up's home.
 fn create(location: &str, options: &str) -> String {
-    run(&["-q", "-c", &format!("CREATE MODEL m FROM '{location}' {options}")]).error()
+    run(&["-q", "-c", &format!("CREATE MODEL m FROM '{location}' {options}")]).error_line()
 }
 
 #[test]
 fn unknown_model_is_an_error_with_the_existing_ones() {
-    let error = run(&["-c", "SELECT classify(image, 'nope') FROM read_images('photos')"]).error();
+    let error = run(&["-c", "SELECT classify(image, 'nope') FROM read_images('photos')"]).error_line();
     insta::assert_snapshot!(error, @"Error: there is no model 'nope'; the models are 'efficientnet_lite0', 'efficientnet_lite2'; CREATE MODEL adds more");
 }
 
@@ -27,12 +28,35 @@ fn unknown_default_model_is_an_error_on_use() {
     assert!(error.contains("there is no model 'nope'"), "{error}");
 }
 
-#[test]
-fn missing_models_are_an_error_with_instructions() {
+/// The error of a call without a model if SEEQUEL_HOME is `home`.
+fn call_with_home(home: &Path) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = seequel(folder.path(), &["-c", "SELECT classify(NULL)"]);
-    let error = Outcome::of(command.env("SEEQUEL_HOME", folder.path())).error();
-    insta::assert_snapshot!(error, @"Error: there is no model 'efficientnet_lite0'; no model exists: create one with CREATE MODEL name FROM 'file.onnx', or run `make setup` in Seequel's folder, which fetches two");
+    Outcome::of(command.env("SEEQUEL_HOME", home)).error_line().replace(home.to_str().unwrap(), "HOME")
+}
+
+#[test]
+fn missing_home_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(call_with_home(&folder.path().join("nowhere")), @"Error: there is no model 'efficientnet_lite0'; create one with CREATE MODEL name FROM 'file.onnx'; none are installed, because there is no folder 'HOME': SEEQUEL_HOME names another home, and `make setup` in Seequel's folder makes one with two models");
+    insta::assert_snapshot!(call_with_home(folder.path()), @"Error: there is no model 'efficientnet_lite0'; create one with CREATE MODEL name FROM 'file.onnx'; none are installed, because there is no folder 'HOME/models': SEEQUEL_HOME names another home, and `make setup` in Seequel's folder makes one with two models");
+    fs::create_dir(folder.path().join("models")).unwrap();
+    insta::assert_snapshot!(call_with_home(folder.path()), @"Error: there is no model 'efficientnet_lite0'; create one with CREATE MODEL name FROM 'file.onnx'");
+}
+
+#[test]
+fn default_home_is_in_the_working_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = seequel(folder.path(), &["-c", "SELECT classify(NULL)"]);
+    let error = Outcome::of(command.env_remove("SEEQUEL_HOME")).error_line();
+    let home = folder.path().canonicalize().unwrap().join(".seequel");
+    assert!(error.contains(&format!("there is no folder '{}': SEEQUEL_HOME", home.display())), "{error}");
+}
+
+#[test]
+fn near_names_of_models_are_suggested() {
+    let error = run(&["-c", "SELECT classify(NULL, 'efficientnet_lite')"]).error_line();
+    insta::assert_snapshot!(error, @"Error: there is no model 'efficientnet_lite'; did you mean 'efficientnet_lite0'? The models are 'efficientnet_lite0', 'efficientnet_lite2'");
 }
 
 #[test]
@@ -142,12 +166,12 @@ fn unavailable_device() {
 #[test]
 fn name_that_is_taken() {
     let twice = format!("CREATE MODEL m FROM '{LITE0}'; CREATE MODEL m FROM '{LITE0}'");
-    insta::assert_snapshot!(run(&["-q", "-c", &twice]).error(), @"Error: model 'm': there is one of that name; CREATE OR REPLACE MODEL replaces it");
+    insta::assert_snapshot!(run(&["-q", "-c", &twice]).error_line(), @"Error: model 'm': there is one of that name; CREATE OR REPLACE MODEL replaces it");
 }
 
 #[test]
 fn drop_of_an_unknown_model() {
-    let error = run(&["-c", "DROP MODEL nope"]).error();
+    let error = run(&["-c", "DROP MODEL nope"]).error_line();
     assert!(error.contains("there is no model 'nope'; the models are 'efficientnet_lite0'"), "{error}");
     run(&["-q", "-c", "DROP MODEL IF EXISTS nope"]).stdout();
 }
@@ -159,7 +183,7 @@ fn view_of_a_dropped_model() {
                   SELECT l FROM v; DROP MODEL efficientnet_lite2; SELECT l FROM v";
     let outcome = run(&["-q", "--format", "csv", "-c", script]);
     assert_eq!(outcome.stdout, "l\nlion\n");
-    insta::assert_snapshot!(outcome.error(), @"Error: there is no model 'efficientnet_lite2'; the models are 'efficientnet_lite0'; CREATE MODEL adds more");
+    insta::assert_snapshot!(outcome.error(), @"Error: there is no model 'efficientnet_lite2'; did you mean 'efficientnet_lite0'? The models are 'efficientnet_lite0'");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::support::process::run;
 
 fn error(sql: &str) -> String {
-    run(&["-q", "-c", sql]).error()
+    run(&["-q", "-c", sql]).error_line()
 }
 
 /// The error of a call on a table with all relevant types.
@@ -117,4 +117,24 @@ fn image_tables_have_neither_columns_nor_options() {
 fn read_images_takes_one_string() {
     insta::assert_snapshot!(error("SELECT * FROM read_images(1)"), @"Error: read_images takes the location as one string, such as read_images('photos/**/*.jpg')");
     insta::assert_snapshot!(error("SELECT * FROM read_images()"), @"Error: read_images takes the location as one string, such as read_images('photos/**/*.jpg')");
+}
+
+#[test]
+fn swapped_arguments_are_shown_in_order() {
+    insta::assert_snapshot!(call("'resnet', image"), @"Error: classify(image [, model]): the arguments are in another order; write classify(image, 'resnet')");
+    let from = "FROM 'photos/lion.jpg'";
+    insta::assert_snapshot!(error(&format!("SELECT predict(image, 'resnet') {from}")), @"Error: predict(model, input, …): the arguments are in another order; write predict('resnet', input)");
+    insta::assert_snapshot!(error(&format!("SELECT classify_top_k(image, 'resnet', 3) {from}")), @"Error: classify_top_k(image, k [, model]): the arguments are in another order; write classify_top_k(image, 3, 'resnet')");
+    insta::assert_snapshot!(error(&format!("SELECT detect('resnet', image) {from}")), @"Error: detect(image [, model]): the arguments are in another order; write detect(image, 'resnet')");
+}
+
+#[test]
+fn unknown_formats_list_those_there_are() {
+    insta::assert_snapshot!(error("CREATE EXTERNAL TABLE t STORED AS IMAGE LOCATION 'photos'"), @"Error: there is no format IMAGE; did you mean IMAGES? The formats are ARROW, AVRO, CSV, IMAGES, JSON, NDJSON, PARQUET, WEBDATASET");
+    insta::assert_snapshot!(error("CREATE EXTERNAL TABLE t STORED AS PICTURES LOCATION 'photos'"), @"Error: there is no format PICTURES; the formats are ARROW, AVRO, CSV, IMAGES, JSON, NDJSON, PARQUET, WEBDATASET");
+    let error = error("COPY (SELECT 1 AS a) TO 'a.csv' STORED AS PARKET");
+    assert!(
+        error.starts_with("Error: there is no format PARKET; did you mean PARQUET? The formats are ARROW, "),
+        "{error}"
+    );
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::terminal::{end, enter, leave, start};
 use crate::support::photos;
-use crate::support::process::{Outcome, run_in, seequel};
+use crate::support::process::{Outcome, run, run_in, seequel};
 
 #[test]
 fn commands_list_tables_models_and_functions() {
@@ -18,7 +18,8 @@ fn commands_list_tables_models_and_functions() {
         ("\\m efficientnet_lite2", "| 260x260 "),
         ("\\f classify", "| classify(image [, model]) | The most probable class of an image."),
         ("\\f", "| hamming_distance(a, b) "),
-        ("\\d", "| information_schema |"),
+        ("\\d", "There are no tables. CREATE EXTERNAL TABLE"),
+        ("\\d *", "| information_schema | "),
         (&describe, "| BinaryView "),
         ("\\y", "Error: there is no command \\y; \\? lists those there are"),
         ("\\pset", "maxrows   40"),
@@ -27,6 +28,110 @@ fn commands_list_tables_models_and_functions() {
         assert!(shown.contains(expected), "{command}: {shown}");
     }
     session.send_line("\\q").unwrap();
+    end(session);
+}
+
+/// The first column of a table in `text`.
+fn first_column(text: &str) -> Vec<&str> {
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    cells.map(str::trim).collect()
+}
+
+#[test]
+fn seequels_functions_are_listed_before_the_others() {
+    let list = |command: &str| run(&["-q", "-c", command]).stdout();
+    let own = list("\\f");
+    insta::assert_snapshot!(first_column(&own).join("\n"), @r"
+    function
+    classify(image [, model])
+    classify_top_k(image, k [, model])
+    convert(image, format [, quality])
+    cosine_similarity(a, b)
+    crop(image, box)
+    detect(image [, model])
+    embed(image [, model])
+    hamming_distance(a, b)
+    image_info(image)
+    inner_product(a, b)
+    l2_distance(a, b)
+    phash(image)
+    predict(model, input, …)
+    read_images(location)
+    resize(image, width, height)
+    thumbnail(image, max_side)
+    ");
+    assert!(own.contains("| The images of a folder, file or pattern as a table, a row each"), "{own}");
+    let all = list("\\f *");
+    let (own, all) = (first_column(&own), first_column(&all));
+    assert_eq!(all[..own.len()], own);
+    assert_eq!(all[own.len()], "abs(numeric_expression)");
+    assert!(all.contains(&"row_number()") && all.contains(&"sum(expression)"), "{all:?}");
+    assert_eq!(first_column(&list("\\f l2%")), ["function", "l2_distance(a, b)"]);
+    assert_eq!(first_column(&list("\\f read_images")), ["function", "read_images(location)"]);
+}
+
+#[test]
+fn tables_of_the_user_are_listed() {
+    let list = |command: &str| {
+        let create = "CREATE TABLE photos AS SELECT 1 AS a; CREATE VIEW best AS SELECT a FROM photos";
+        run(&["-q", "-c", create, command]).stdout()
+    };
+    insta::assert_snapshot!(list("\\d"), @r"
+    +--------+--------+------------+
+    | schema | name   | type       |
+    +--------+--------+------------+
+    | public | best   | VIEW       |
+    | public | photos | BASE TABLE |
+    +--------+--------+------------+
+    ");
+    assert_eq!(list(".tables"), list("\\d"));
+    insta::assert_snapshot!(list("\\dt ph*"), @r"
+    +--------+--------+------------+
+    | schema | name   | type       |
+    +--------+--------+------------+
+    | public | photos | BASE TABLE |
+    +--------+--------+------------+
+    ");
+    for command in ["\\d *", "\\dS"] {
+        let all = list(command);
+        assert!(all.contains("| df_settings ") && all.contains("| photos "), "{all}");
+    }
+}
+
+#[test]
+fn commands_of_other_shells_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "
+.mode csv
+.timer off
+.headers on
+CREATE TABLE t AS SELECT 1 AS a;
+.schema t
+.output other.csv
+SELECT a FROM t;
+.output
+.read b.sql
+.quit
+SELECT 'behind';";
+    fs::write(folder.path().join("a.sql"), script).unwrap();
+    fs::write(folder.path().join("b.sql"), "SELECT 2 AS b").unwrap();
+    let outcome = run_in(folder.path(), &["a.sql"]);
+    assert_eq!(outcome.stdout(), "Timing is off.\ncolumn_name,data_type,is_nullable\na,Int64,NO\nb\n2\n");
+    assert_eq!(fs::read_to_string(folder.path().join("other.csv")).unwrap(), "a\n1\n");
+
+    let mut session = start(folder.path(), &["-q"]);
+    for (command, expected) in [
+        (".help", "Statements end with ;"),
+        (".maxrows 3", ""),
+        (".show", "maxrows   3"),
+        ("\\df classify", "| classify(image [, model]) |"),
+        ("\\c sales", "Error: \\c: there is one catalog, datafusion; files are read by name"),
+        (".tabels", "Error: there is no command .tabels; did you mean .tables?"),
+    ] {
+        let shown = enter(&mut session, command);
+        assert!(shown.contains(expected), "{command}: {shown}");
+    }
+    session.send_line(".exit").unwrap();
     end(session);
 }
 
@@ -105,7 +210,7 @@ fn commands_in_files_work_and_their_errors_have_positions() {
     ");
     write("c.sql", "\\i c.sql");
     let error = run_in(folder.path(), &["-f", "c.sql"]).error();
-    assert!(error.contains("16 files run each other"), "{error}");
+    assert!(error.contains("16 files are nested"), "{error}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The progress of running queries.
 
-use super::terminal::{PROMPT, end, enter, leave, spawn, start};
+use std::process::Command;
+
+use super::terminal::{PROMPT, end, enter, leave, screen, spawn, spawn_command, start};
 use crate::support::folder_of;
-use crate::support::process::run_in;
+use crate::support::process::{run_in, seequel, system_shell};
 
 const COPY: &str = "COPY (SELECT path, classify(image, 'efficientnet_lite2') AS p FROM read_images('.')) TO 'results.parquet'";
 
@@ -41,6 +43,61 @@ fn ctrl_c_clears_the_progress() {
     let shown = enter(&mut session, "SELECT 6 * 7;");
     assert!(shown.contains("| 42 ") && !shown.contains("inferred"), "{shown}");
     leave(session);
+}
+
+/// The progress is drawn at least twice before Ctrl-C, and nothing of it remains: neither after the `^C` that terminals
+/// echo, nor at the bottom of the screen, where another line would scroll it.
+#[test]
+fn ctrl_c_leaves_no_progress_on_the_screen() {
+    let photos = folder_of(4000);
+    let line = format!("stty echo cols 80 rows 50; yes '' | head -n 60; exec \"$0\" -c \"{COPY}\"");
+    let mut session = spawn_command(system_shell(photos.path(), &line), true);
+    let mut output = String::new();
+    for _ in 0..2 {
+        output += &session.exp_string(" inferred ").unwrap();
+        output += " inferred ";
+    }
+    assert!(screen(&output).contains("inferred"), "{output}");
+    session.send_control('c').unwrap();
+    output += &session.exp_eof().unwrap();
+    assert_eq!(screen(&output), "", "{output}");
+}
+
+/// `head` prints on the terminal that shows the progress, and ends the query.
+#[test]
+fn a_closed_pipe_leaves_no_progress_on_the_screen() {
+    let photos = folder_of(4000);
+    let query = "SELECT classify(image, 'efficientnet_lite2')['label'] AS label FROM read_images('.')";
+    let line = format!("\"$0\" --format csv -b 32 -c \"{query}\" | head -n 3");
+    let mut session = spawn_command(system_shell(photos.path(), &line), true);
+    let output = session.exp_eof().unwrap();
+    assert_eq!(screen(&output), "label\nlion\nlion", "{output}");
+}
+
+#[test]
+fn quiet_shows_no_progress() {
+    let photos = folder_of(3);
+    let mut session = spawn(photos.path(), &["-q", "-c", COPY]);
+    let shown = session.exp_eof().unwrap();
+    assert!(shown.contains("| 3     |") && !shown.contains("inferred"), "{shown}");
+}
+
+#[test]
+fn logs_have_colours_on_a_terminal_only() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("text.jpg"), "no image").unwrap();
+    let warn = ["-q", "-c", "SELECT embed(image) IS NULL AS failed FROM read_images('.')"];
+    let outcome = run_in(folder.path(), &warn);
+    assert!(outcome.stderr.contains(" WARN ") && !outcome.stderr.contains('\u{1b}'), "{}", outcome.stderr);
+    let colours = |command: Command| {
+        let shown = spawn_command(command, true).exp_eof().unwrap();
+        assert!(shown.contains("WARN"), "{shown}");
+        shown.contains("\u{1b}[33m WARN")
+    };
+    assert!(colours(seequel(folder.path(), &warn)));
+    let mut command = seequel(folder.path(), &warn);
+    command.env("NO_COLOR", "1");
+    assert!(!colours(command));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::terminal::{PROMPT, enter, leave, spawn_on, start, type_in};
+use super::terminal::{CONTINUATION, PROMPT, enter, leave, spawn_on, start, type_in};
 use crate::support::folder_of;
 
 #[test]
@@ -10,14 +10,29 @@ fn statements_can_span_lines() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &[]);
     session.send_line("SELECT 6").unwrap();
+    session.exp_string(CONTINUATION).unwrap();
     session.send_line("  * 7 AS").unwrap();
+    session.exp_string(CONTINUATION).unwrap();
     session.send_line("answer;").unwrap();
     session.exp_string("| 42 ").unwrap();
     session.exp_string("1 row(s) in set").unwrap();
     session.exp_string(PROMPT).unwrap();
     leave(session);
     let history = fs::read_to_string(folder.path().join(".seequel_history")).unwrap();
-    assert!(history.contains("* 7 AS"), "{history}");
+    assert!(history.contains("SELECT 6\\n  * 7 AS\\nanswer;"), "{history}");
+}
+
+#[test]
+fn ctrl_c_discards_a_statement_of_several_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(folder.path(), &["-q"]);
+    session.send_line("SELECT 'it").unwrap();
+    session.exp_string(CONTINUATION).unwrap();
+    session.send_control('c').unwrap();
+    session.exp_string(PROMPT).unwrap();
+    let shown = enter(&mut session, "SELECT 6 * 7 AS answer;");
+    assert!(shown.contains("| 42 "), "{shown}");
+    leave(session);
 }
 
 #[test]
@@ -44,9 +59,13 @@ fn tab_completes_names() {
     session.exp_string("| 42     |").unwrap();
     session.exp_string(PROMPT).unwrap();
     session.send("SELECT classify(NULL, 'eff\t2')[").unwrap();
-    session.send_line("'model'] IS NULL AS nothing;").unwrap();
+    session.send_line("'mod\t IS NULL AS nothing;").unwrap();
     session.exp_string("| true    |").unwrap();
     session.exp_string(PROMPT).unwrap();
+    session.send_line("CREATE MODEL m FROM 'nowhere.onnx'").unwrap();
+    session.exp_string(CONTINUATION).unwrap();
+    let shown = enter(&mut session, "OPTIONS (num_g\t 'half');");
+    assert!(shown.contains("OPTIONS (num_gpus 'half');") && shown.contains("there is no file"), "{shown}");
     type_in(&mut session, "\\m eff\t\t");
     session.exp_string("efficientnet_lite0  efficientnet_lite2").unwrap();
     // the entry is redrawn below the names

@@ -1,6 +1,8 @@
 //! The shell on a pseudo-terminal.
 
+use std::num::NonZero;
 use std::path::Path;
+use std::process::Command;
 
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
@@ -9,6 +11,8 @@ use crate::support::process::seequel;
 
 /// A new prompt, on a line of its own; each key redraws the current one.
 pub(super) const PROMPT: &str = "\n\rseequel> ";
+/// The prompt of the next line of a statement.
+pub(super) const CONTINUATION: &str = "\n\r     ->  ";
 const PATIENCE_MS: u64 = 120_000;
 
 /// A session in `folder` that shows its prompt.
@@ -25,10 +29,24 @@ pub(super) fn spawn(folder: &Path, arguments: &[&str]) -> PtySession {
 
 /// The same, with colours and cursor movements in the output if `with_escapes`.
 pub(super) fn spawn_on(folder: &Path, arguments: &[&str], with_escapes: bool) -> PtySession {
-    let mut command = seequel(folder, arguments);
-    command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").env_remove("NO_COLOR");
+    spawn_command(seequel(folder, arguments), with_escapes)
+}
+
+/// A program on such a terminal.
+pub(super) fn spawn_command(mut command: Command, with_escapes: bool) -> PtySession {
+    command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
     let options = Options::new().timeout_ms(Some(PATIENCE_MS)).strip_ansi_escape_codes(!with_escapes);
     spawn_with_options(command, options).unwrap()
+}
+
+/// What a terminal of 80 columns shows after the output of a program with escapes.
+pub(super) fn screen(output: &str) -> String {
+    let size = |characters| NonZero::new(characters).unwrap();
+    let mut terminal = vt100::Parser::new(size(50), size(80), 0);
+    // The terminal's output is read as a character for each byte.
+    terminal.process(&output.chars().map(|character| character as u8).collect::<Vec<_>>());
+    let lines = terminal.screen().rows(0, 80).map(|line| line.trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 /// Enters a line and returns the output before the next prompt. The next line can be typed only then, since the prompt

@@ -9,17 +9,29 @@ use std::time::Duration;
 
 use super::home;
 
+const SEEQUEL: &str = env!("CARGO_BIN_EXE_seequel");
+
 /// Timeout of a process that usually needs at most seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `seequel ARGUMENTS` in `folder`, which is the user's home as well.
 pub(crate) fn seequel(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seequel"));
+    program(SEEQUEL, folder, arguments)
+}
+
+/// A line for the system's shell in `folder`, in which `"$0"` is `seequel`.
+pub(crate) fn system_shell(folder: &Path, line: &str) -> Command {
+    program("sh", folder, &["-c", line, SEEQUEL])
+}
+
+fn program(program: &str, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command
         .args(arguments)
         .current_dir(folder)
         .env("SEEQUEL_HOME", home())
         .env("HOME", folder)
+        .env_remove("NO_COLOR")
         .env_remove("ORT_DYLIB_PATH")
         .env_remove("SEEQUEL_LOG");
     command
@@ -77,6 +89,12 @@ impl Outcome {
         assert_eq!(self.status, Some(1), "{self:?}");
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self.stderr
+    }
+
+    /// The first line of that message, without the position in the SQL.
+    #[track_caller]
+    pub(crate) fn error_line(self) -> String {
+        self.error().lines().next().unwrap_or_default().to_owned()
     }
 }
 

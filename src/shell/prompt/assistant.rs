@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use rustyline::completion::Completer;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hinter, HistoryHinter};
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::validate::Validator;
 use rustyline::{Context, Helper, Result};
 
 use super::completion::{Completion, complete};
@@ -26,11 +26,13 @@ const RESET: &str = "\x1b[0m";
 pub(crate) struct Assistant {
     pub(crate) dialect: Dialect,
     pub(crate) names: Names,
+    /// The lines of the entry before the edited one, each with its line break.
+    pub(crate) before: String,
 }
 
 impl Assistant {
     /// A statement is complete at a `;` outside the strings, names and comments of the dialect.
-    fn is_complete(&self, entry: &str) -> bool {
+    pub(crate) fn is_complete(&self, entry: &str) -> bool {
         if Command::is_command(entry) {
             return true;
         }
@@ -55,22 +57,18 @@ impl Assistant {
     }
 }
 
-impl Validator for Assistant {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> Result<ValidationResult> {
-        if self.is_complete(context.input()) {
-            Ok(ValidationResult::Valid(None))
-        } else {
-            Ok(ValidationResult::Incomplete)
-        }
-    }
-}
+/// Each line is accepted: the prompt asks for the next one until the entry is complete.
+impl Validator for Assistant {}
 
 impl Completer for Assistant {
     type Candidate = String;
 
     fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> Result<(usize, Vec<String>)> {
-        let Completion { start, candidates } = complete(&line[..cursor], &self.names);
-        Ok((start, candidates))
+        let (before, behind) = line.split_at(cursor);
+        let before = format!("{}{before}", self.before);
+        let Completion { start, candidates } = complete(&before, behind, &self.names);
+        // What a candidate replaces is never longer than a word, and thus in this line.
+        Ok((start.saturating_sub(self.before.len()), candidates))
     }
 }
 
@@ -82,13 +80,15 @@ impl Hinter for Assistant {
         if cursor < line.len() {
             return None;
         }
-        self.arguments(line).or_else(|| HistoryHinter::new().hint(line, cursor, context))
+        let of_history =
+            || HistoryHinter::new().hint(line, cursor, context).filter(|_| self.before.is_empty());
+        self.arguments(line).or_else(of_history)
     }
 }
 
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, _cursor: usize) -> Cow<'l, str> {
-        highlight(line, self.dialect).into()
+        highlight(&self.before, line, self.dialect).into()
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
@@ -112,14 +112,16 @@ mod tests {
     use super::*;
 
     fn is_complete(entry: &str) -> bool {
-        Assistant { dialect: Dialect::Generic, names: Names::default() }.is_complete(entry)
+        let assistant =
+            Assistant { dialect: Dialect::Generic, names: Names::default(), before: String::new() };
+        assistant.is_complete(entry)
     }
 
     #[test]
     fn a_call_is_hinted_by_its_arguments() {
         let example = "classify(image [, model])".to_owned();
         let names = Names { functions: [("classify".to_owned(), Some(example))].into(), ..Names::default() };
-        let assistant = Assistant { dialect: Dialect::Generic, names };
+        let assistant = Assistant { dialect: Dialect::Generic, names, before: String::new() };
         assert_eq!(assistant.arguments("SELECT Classify(").as_deref(), Some("image [, model])"));
         assert_eq!(assistant.arguments("SELECT sum("), None);
         assert_eq!(assistant.arguments("SELECT classify(image"), None);

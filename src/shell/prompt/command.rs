@@ -1,9 +1,10 @@
-//! Commands besides SQL: lines that start with a backslash.
+//! Commands besides SQL: lines that start with a backslash, or with a dot as in DuckDB and SQLite.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::other_shells;
 use crate::shell::print::{Format, MaxRows};
 
 /// A command.
@@ -13,6 +14,10 @@ pub(crate) enum Command {
     Help,
     /// SQL that a command is short for.
     Sql(String),
+    /// `\d`, `\dt`: lists tables.
+    Tables(Tables),
+    /// `\f`: lists functions.
+    Functions(Functions),
     /// `\x`: expanded display on, off, or toggled.
     Expanded(Option<bool>),
     /// `\timing`: the summary on, off, or toggled.
@@ -29,32 +34,58 @@ pub(crate) enum Command {
     Show(String),
 }
 
+/// The tables that a command lists.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// Those that the user has created.
+    Users,
+    /// Those of them whose names match a pattern with `*` and `?`.
+    Matching(String),
+    /// Also those of DataFusion, which describe the session.
+    All,
+}
+
+/// The functions that a command lists.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Functions {
+    /// Seequel's.
+    Own,
+    /// Seequel's, then DataFusion's.
+    All,
+    /// Those whose names match a pattern of LIKE.
+    Named(String),
+}
+
 /// The text printed by [`Command::Help`].
 pub(crate) const HELP: &str = r"
 Statements end with ; and may take many lines.
-  \d         tables              \d NAME    columns of a table
+  \d         your tables         \d NAME    columns of a table; \d * all tables, \dt ima* some
   \m         models              \m NAME    settings of a model
-  \f         functions           \f NAME    what a function does
+  \f         Seequel's functions \f NAME    what a function does; \f * all functions
   \show PATH draw an image, such as \show photos/lion.jpg
   \i FILE    run a file          \o FILE    write results to a file; \o alone to the screen again
   \x         one line per value, on or off
   \timing    the summary below each result, on or off
   \pset      settings            \pset format csv, \pset maxrows 100
   \?, help   this help           \q, quit   leave, as Ctrl-D does
+Many commands of other shells work too: .tables, .schema NAME, .mode csv, .read FILE, \df.
 Tab completes names, the right arrow takes a suggestion, Ctrl-R searches the history.
 Ctrl-C cancels the query that runs.
 
 ";
 
 /// All commands, for completion.
-pub(crate) const COMMANDS: [&str; 11] =
-    ["\\?", "\\d", "\\f", "\\i", "\\m", "\\o", "\\pset", "\\q", "\\show", "\\timing", "\\x"];
+pub(crate) const COMMANDS: [&str; 12] =
+    ["\\?", "\\d", "\\dt", "\\f", "\\i", "\\m", "\\o", "\\pset", "\\q", "\\show", "\\timing", "\\x"];
+
+/// The characters that a command starts with.
+pub(crate) const STARTS: [char; 2] = ['\\', '.'];
 
 /// Words at the prompt that need neither `;` nor backslash, and their commands.
 const BARE_COMMANDS: [(&str, &str); 3] = [("quit", "\\q"), ("exit", "\\q"), ("help", "\\?")];
 
 impl Command {
-    /// Parses a line that starts with a backslash.
+    /// Parses a line that starts with a backslash or a dot.
     ///
     /// # Errors
     /// An unknown command or an invalid argument.
@@ -65,13 +96,16 @@ impl Command {
         let command = match (command.to_ascii_lowercase().as_str(), argument) {
             ("\\q", "") => Self::Quit,
             ("\\?", "") => Self::Help,
-            ("\\d", "") => Self::Sql("SHOW TABLES".to_string()),
+            ("\\d" | "\\dt", "") => Self::Tables(Tables::Users),
+            ("\\d", "*") | ("\\ds", "") => Self::Tables(Tables::All),
+            ("\\dt", pattern) => Self::Tables(Tables::Matching(pattern.to_string())),
             // Quotes are kept: they distinguish files from tables.
             ("\\d", _) => Self::Sql(format!("DESCRIBE {}", line[2..].trim())),
             ("\\m", "") => Self::Sql("SHOW MODELS".to_string()),
             ("\\m", model) => Self::Sql(format!("DESCRIBE MODEL {model}")),
-            ("\\f", "") => Self::Sql("SHOW FUNCTIONS".to_string()),
-            ("\\f", function) => Self::Sql(describe_function(function)),
+            ("\\f", "") => Self::Functions(Functions::Own),
+            ("\\f", "*") => Self::Functions(Functions::All),
+            ("\\f", function) => Self::Functions(Functions::Named(function.to_string())),
             ("\\x", switch) => Self::Expanded(parse_switch(line, switch)?),
             ("\\timing", switch) => Self::Timing(parse_switch(line, switch)?),
             ("\\pset", "") => Self::Settings,
@@ -82,7 +116,9 @@ impl Command {
             ("\\o", file) => Self::Output(Some(file.into())),
             ("\\show", "") => return Err("\\show draws an image: \\show photos/lion.jpg".to_string()),
             ("\\show", path) => Self::Show(path.to_string()),
-            _ => return Err(format!("there is no command {line}; \\? lists those there are")),
+            // Scripts switch headers on; they are never off.
+            (".header" | ".headers", "on") => Self::Sql(String::new()),
+            _ => Self::parse(&other_shells::translate(line)?)?,
         };
         Ok(command)
     }
@@ -96,7 +132,7 @@ impl Command {
 
     /// Whether an entry at the prompt is complete without a `;`.
     pub(crate) fn is_command(entry: &str) -> bool {
-        entry.trim_start().starts_with('\\') || Self::bare(entry).is_some()
+        entry.trim_start().starts_with(STARTS) || Self::bare(entry).is_some()
     }
 }
 
@@ -139,16 +175,6 @@ pub(crate) fn formats() -> Vec<String> {
     names.map(|value| value.get_name().to_string()).collect()
 }
 
-/// A query is used because `SHOW FUNCTIONS LIKE` has a row for each signature, and none for functions that check their
-/// own arguments, such as `classify`.
-fn describe_function(name: &str) -> String {
-    format!(
-        "SELECT DISTINCT syntax_example AS function, description FROM information_schema.routines \
-         WHERE routine_name LIKE '{}' ORDER BY function",
-        name.replace('\'', "''")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,11 +188,16 @@ mod tests {
         for (line, command) in [
             ("\\q", Ok(Command::Quit)),
             ("\\? ", Ok(Command::Help)),
-            ("\\d", sql("SHOW TABLES")),
+            ("\\d", Ok(Command::Tables(Tables::Users))),
+            ("\\d *", Ok(Command::Tables(Tables::All))),
+            ("\\dS", Ok(Command::Tables(Tables::All))),
+            ("\\dt ima*", Ok(Command::Tables(Tables::Matching("ima*".to_string())))),
             ("\\d  images;", sql("DESCRIBE images")),
             ("\\d 'a b.jpg'", sql("DESCRIBE 'a b.jpg'")),
             ("\\m resnet", sql("DESCRIBE MODEL resnet")),
-            ("\\f it's", Ok(Command::Sql(describe_function("it's")))),
+            ("\\f", Ok(Command::Functions(Functions::Own))),
+            ("\\f *", Ok(Command::Functions(Functions::All))),
+            ("\\f it's", Ok(Command::Functions(Functions::Named("it's".to_string())))),
             ("\\x", Ok(Command::Expanded(None))),
             ("\\timing OFF", Ok(Command::Timing(Some(false)))),
             ("\\pset", Ok(Command::Settings)),
@@ -191,15 +222,27 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted() {
-        assert!(describe_function("it's").contains("LIKE 'it''s'"));
+    fn commands_of_other_shells_are_translated() {
+        for (line, command) in [
+            (".tables", Ok(Command::Tables(Tables::Users))),
+            (".schema images", sql("DESCRIBE images")),
+            (".mode jsonlines", Ok(Command::Format(Format::NdJson))),
+            (".maxrows 7", Ok(Command::MaxRows(MaxRows::Limited(7)))),
+            (".read a.sql;", Ok(Command::Include("a.sql".into()))),
+            (".timer on", Ok(Command::Timing(Some(true)))),
+            (".headers on", sql("")),
+            (".exit", Ok(Command::Quit)),
+        ] {
+            assert_eq!(Command::parse(line), command, "{line}");
+        }
+        assert!(Command::is_command(".tables") && !Command::is_command("SELECT .5"));
     }
 
     #[test]
     fn unknown_commands_and_arguments_are_rejected_with_a_reason() {
         for (line, reason) in [
             ("\\y", "there is no command \\y;"),
-            ("\\q now", "there is no command \\q now;"),
+            ("\\q now", "\\q takes no argument"),
             ("\\", "there is no command \\;"),
             ("\\x maybe", "\\x maybe: write on, off or nothing"),
             ("\\pset format xml", "there is no format 'xml'; there are automatic, table, csv"),

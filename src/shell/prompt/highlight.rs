@@ -4,6 +4,7 @@ use datafusion::config::Dialect;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use super::command::STARTS;
 use super::keywords::is_keyword;
 
 /// Escape sequences (SGR) in the terminal's own palette, so that the colours suit its background.
@@ -14,35 +15,38 @@ const NUMBER: &str = "\x1b[35m";
 const COMMENT: &str = "\x1b[90m";
 const RESET: &str = "\x1b[0m";
 
-/// `text` with escape sequences around coloured tokens; the displayed width is unchanged.
-pub(crate) fn highlight(text: &str, dialect: Dialect) -> String {
-    if text.trim_start().starts_with('\\') {
-        return paint(text, FUNCTION);
+/// `line` with escape sequences around coloured tokens; the displayed width is unchanged. `before` is the text of the
+/// entry before this line, in which a string or comment may be open.
+pub(crate) fn highlight(before: &str, line: &str, dialect: Dialect) -> String {
+    let text = format!("{before}{line}");
+    if text.trim_start().starts_with(STARTS) {
+        return paint(line, FUNCTION);
     }
     let Some(dialect) = dialect_from_str(dialect) else {
-        return text.to_owned();
+        return line.to_owned();
     };
     let mut tokens = Vec::new();
     let is_complete =
-        Tokenizer::new(dialect.as_ref(), text).tokenize_with_location_into_buf(&mut tokens).is_ok();
-    let mut highlighted = String::with_capacity(2 * text.len());
-    let mut rest = Cursor { text, place: Location { line: 1, column: 1 } };
-    for (i, TokenWithSpan { token, span }) in tokens.iter().enumerate() {
-        highlighted.push_str(rest.take_until(span.start));
-        let part = rest.take_until(span.end);
-        let is_call = matches!(tokens.get(i + 1), Some(TokenWithSpan { token: Token::LParen, .. }));
-        match colour(token, is_call) {
-            Some(colour) => highlighted.push_str(&paint(part, colour)),
-            None => highlighted.push_str(part),
+        Tokenizer::new(dialect.as_ref(), &text).tokenize_with_location_into_buf(&mut tokens).is_ok();
+    let mut highlighted = String::with_capacity(2 * line.len());
+    let mut hidden = before.len();
+    let mut push = |part: &str, colour: Option<&str>| {
+        let shown = part.get(hidden.min(part.len())..).unwrap_or_default();
+        hidden -= part.len() - shown.len();
+        match colour {
+            Some(colour) if !shown.is_empty() => highlighted.push_str(&paint(shown, colour)),
+            _ => highlighted.push_str(shown),
         }
+    };
+    let mut rest = Cursor { text: &text, place: Location { line: 1, column: 1 } };
+    for (i, TokenWithSpan { token, span }) in tokens.iter().enumerate() {
+        push(rest.take_until(span.start), None);
+        let is_call = matches!(tokens.get(i + 1), Some(TokenWithSpan { token: Token::LParen, .. }));
+        push(rest.take_until(span.end), colour(token, is_call));
     }
     // The rest after the last token is an unclosed string or comment.
-    if is_complete || rest.text.is_empty() {
-        highlighted.push_str(rest.text);
-    } else {
-        let colour = if rest.text.trim_start().starts_with("/*") { COMMENT } else { STRING };
-        highlighted.push_str(&paint(rest.text, colour));
-    }
+    let of_rest = if rest.text.trim_start().starts_with("/*") { COMMENT } else { STRING };
+    push(rest.text, Some(of_rest).filter(|_| !is_complete));
     highlighted
 }
 
@@ -97,7 +101,11 @@ mod tests {
 
     /// Highlighted text with colours as letters, for readable tests.
     fn shown(text: &str) -> String {
-        let mut shown = highlight(text, Dialect::Generic);
+        shown_after("", text)
+    }
+
+    fn shown_after(before: &str, line: &str) -> String {
+        let mut shown = highlight(before, line, Dialect::Generic);
         for (code, letter) in [
             (KEYWORD, "<k>"),
             (FUNCTION, "<f>"),
@@ -123,9 +131,17 @@ mod tests {
             ("SELECT 'é\nopen", "<k>SELECT</> <s>'é\nopen</>"),
             ("SELECT /* open", "<k>SELECT</> <c>/* open</>"),
             ("\\d images", "<f>\\d images</>"),
+            (".tables", "<f>.tables</>"),
             ("", ""),
         ] {
             assert_eq!(shown(text), expected);
         }
+    }
+
+    #[test]
+    fn strings_and_comments_go_on_in_the_next_line() {
+        assert_eq!(shown_after("SELECT 'it\n", "is', 1"), "<s>is'</>, <n>1</>");
+        assert_eq!(shown_after("SELECT /*\n", "SELECT"), "<c>SELECT</>");
+        assert_eq!(shown_after("SELECT 1,\n", "sum(2)"), "<f>sum</>(<n>2</>)");
     }
 }

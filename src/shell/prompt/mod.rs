@@ -3,9 +3,11 @@
 mod assistant;
 pub(crate) mod command;
 mod completion;
+mod cursor;
 mod highlight;
 mod keywords;
 mod names;
+mod other_shells;
 
 pub(crate) use assistant::Assistant;
 pub(crate) use names::Names;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::SchemaProvider;
+use datafusion::execution::session_state::SessionState;
+use seequel_udfs::{classification_type, detections_type, ranked_classes_type};
 use tokio::time::timeout;
 
 use crate::Engine;
@@ -15,14 +18,18 @@ const PATIENCE: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Columns of each table of the default schema.
-    pub(crate) tables: BTreeMap<String, Vec<String>>,
+    pub(crate) tables: BTreeMap<String, Vec<(String, DataType)>>,
     /// Functions in expressions, with their documented syntax if there is one.
     pub(crate) functions: BTreeMap<String, Option<String>>,
+    /// Types of the functions that return structs.
+    pub(crate) returns: BTreeMap<String, DataType>,
     /// Table functions.
     pub(crate) table_functions: BTreeSet<String>,
     pub(crate) models: Vec<String>,
     /// Keys of `SET`.
     pub(crate) settings: BTreeSet<String>,
+    /// Options of files, after their format: `csv.delimiter`.
+    pub(crate) file_options: BTreeSet<String>,
 }
 
 impl Names {
@@ -44,6 +51,8 @@ impl Names {
             table_functions: state.table_functions().keys().cloned().collect(),
             models: engine.models().names(),
             settings: state.config_options().entries().into_iter().map(|entry| entry.key).collect(),
+            file_options: state.table_options().entries().into_iter().map(|entry| entry.key).collect(),
+            returns: returns(&state),
         };
         let catalog = &state.config_options().catalog;
         let schema = state
@@ -57,12 +66,34 @@ impl Names {
         names
     }
 
+    /// The type of a column of any table.
+    pub(crate) fn type_of(&self, column: &str) -> Option<DataType> {
+        let mut columns = self.tables.values().flatten();
+        columns.find(|(name, _)| name == column).map(|(_, data_type)| data_type.clone())
+    }
+
     async fn add_tables(&mut self, schema: &dyn SchemaProvider) {
         for name in schema.table_names() {
             if let Ok(Some(table)) = schema.table(&name).await {
-                let columns = table.schema().fields().iter().map(|field| field.name().clone()).collect();
-                self.tables.insert(name, columns);
+                let schema = table.schema();
+                let columns =
+                    schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone()));
+                self.tables.insert(name, columns.collect());
             }
         }
     }
+}
+
+/// The types of the functions whose results have fields that do not depend on a model.
+fn returns(state: &SessionState) -> BTreeMap<String, DataType> {
+    let mut returns = BTreeMap::from([
+        ("classify".to_owned(), classification_type()),
+        ("classify_top_k".to_owned(), ranked_classes_type()),
+        ("detect".to_owned(), detections_type()),
+    ]);
+    let info = state.scalar_functions().get("image_info");
+    if let Some(Ok(data_type)) = info.map(|info| info.return_type(&[DataType::Binary])) {
+        returns.insert("image_info".to_owned(), data_type);
+    }
+    returns
 }
