@@ -1,10 +1,13 @@
-//! Runs every block of SQL in README.md and docs/, page by page, unless its fence is `sql no-run`.
+//! Runs every block of SQL in README.md and docs/, page by page, unless its fence is `sql no-run`; and the commands and
+//! statements in the tables of docs/habits.md, row by row.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use crate::support::photos;
-use crate::support::process::{Outcome, seequel};
+use crate::support::process::{Outcome, run_in, seequel, system_shell};
 
 /// README.md and the pages of docs/.
 fn pages() -> Vec<PathBuf> {
@@ -48,6 +51,85 @@ fn sql_of_every_page_runs() {
         ran.push(name);
     }
     assert_eq!(ran, ["README.md", "functions.md", "images.md", "models.md", "settings.md"]);
+}
+
+/// The rows of the tables of habits: the code of the first column, and of the last.
+fn habits() -> Vec<(Vec<String>, Vec<String>)> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/habits.md")).unwrap();
+    let code = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    rows.map(|row| {
+        let cells = row.split(" | ").collect::<Vec<_>>();
+        assert_eq!(cells.len(), 3, "{row}");
+        (code(&format!("`{}", cells[0])), code(cells[2]))
+    })
+    .collect()
+}
+
+/// A folder with what the habits use: photos, data and a script.
+fn folder_of_habits() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(photos(), folder.path().join("photos")).unwrap();
+    fs::write(folder.path().join("script.sql"), "SELECT 'of the script' AS a").unwrap();
+    let data = "CREATE TABLE t AS SELECT 1 AS a, 'x' AS name; COPY t TO 'data.parquet'; COPY t TO 'data.csv'";
+    run_in(folder.path(), &["-q", "-c", data]).stdout();
+    folder
+}
+
+/// Runs a line of the page: a command line, a command or a statement.
+fn run_habit(folder: &Path, line: &str) -> Outcome {
+    if line.starts_with("seequel ") {
+        return Outcome::of(&mut system_shell(folder, &line.replacen("seequel", "\"$0\"", 1)));
+    }
+    let tables = "CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION 'photos/';
+                  CREATE TABLE t AS SELECT * FROM 'data.parquet';";
+    Outcome::with_input(&mut seequel(folder, &["--quiet", "--no-rc"]), &format!("{tables}\n{line}"))
+}
+
+#[test]
+fn habits_have_a_counterpart() {
+    let folder = folder_of_habits();
+    let habits = habits();
+    assert!(habits.len() > 50, "{}", habits.len());
+    for (habit, ours) in &habits {
+        assert!(!ours.is_empty(), "{habit:?}");
+        for line in ours {
+            let outcome = run_habit(folder.path(), line);
+            assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""), "{line}");
+            let is_silent = [
+                ".exit",
+                ".headers",
+                ".maxrows",
+                ".mode csv",
+                ".mode jsonlines",
+                ".output",
+                ".quit",
+                "\\o",
+                "\\pset",
+                "\\q",
+                "CREATE ",
+                "SET ",
+            ];
+            assert!(
+                is_silent.iter().any(|start| line.starts_with(start)) == outcome.stdout.is_empty(),
+                "{line}"
+            );
+        }
+    }
+}
+
+/// A command of another shell works, or answers with what to use.
+#[test]
+fn commands_of_habits_are_known() {
+    let folder = folder_of_habits();
+    for (habit, ours) in habits() {
+        for command in habit.iter().filter(|line| line.starts_with(['\\', '.'])) {
+            let outcome = run_habit(folder.path(), command);
+            let answers = outcome.stderr.starts_with(&format!("Error: {command}: "));
+            let works = outcome.status == Some(0) && outcome.stderr.is_empty();
+            assert!(works || answers && !ours.contains(command), "{command}: {}", outcome.stderr);
+        }
+    }
 }
 
 #[test]
