@@ -10,6 +10,7 @@ use datafusion::prelude::SessionConfig;
 use seequel_udfs::{Inference, Models, plain_functions};
 
 use crate::config::InferenceOptions;
+use crate::images::files::ImageFilesFactory;
 use crate::images::functions::image_functions;
 use crate::images::table::{ImagesTableFactory, ReadImages};
 use crate::images::webdataset::WebDatasetFactory;
@@ -23,7 +24,8 @@ const READ_IMAGES: &str = "read_images";
 /// Extends DataFusion's [`SessionStateBuilder`].
 pub trait SeequelExt {
     /// Adds images as tables, inference with `models` as functions, and the planning of both; also the functions of
-    /// images and vectors that need no model, of which `inner_product` replaces DataFusion's.
+    /// images and vectors that need no model, of which `inner_product` replaces DataFusion's, and image files as a format
+    /// of `COPY`.
     ///
     /// Call it after `with_default_features`, which replaces earlier registrations. It sets the query planner: an
     /// application with its own extension nodes must afterwards set a planner that has
@@ -64,6 +66,7 @@ impl SeequelExt for SessionStateBuilder {
         self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
         // Before DataFusion's own, which plan every access.
         self.expr_planners().get_or_insert_default().insert(0, Arc::new(FieldNames));
+        self.file_formats().get_or_insert_default().push(Arc::new(ImageFilesFactory));
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));
         Arc::clone(&extract).insert_into(self.optimizer().get_or_insert_with(Optimizer::new));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))

@@ -11,6 +11,7 @@ mod fetch;
 mod functions;
 mod invariance;
 mod library;
+mod look;
 mod plans;
 mod queries;
 mod reference;

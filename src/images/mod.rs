@@ -1,4 +1,5 @@
-//! Images as tables: `STORED AS IMAGES`, `read_images(…)`; the decoder used by inference, and functions of images.
+//! Images as tables: `STORED AS IMAGES`, `read_images(…)`; as files: `COPY … STORED AS IMAGES`; the decoder used by
+//! inference, and functions of images.
 //!
 //! ```text
 //! 'photos/**/*.jpg'
@@ -15,10 +16,11 @@
 //! columns, and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all.
 //! The bytes stay encoded up to the operator that runs a model, which calls [`decode()`].
 //!
-//! Images in tar files are another table, in [`webdataset`]. Object stores are in [`crate::stores`].
+//! [`files`] writes images, a file for each row. Images in tar files are another table, in [`webdataset`]. Object stores are in [`crate::stores`].
 
+pub(crate) mod boxes;
 pub mod decode;
-
+pub(crate) mod files;
 pub(crate) mod functions;
 pub(crate) mod listing;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //!  --rc, scripts, --command, stdin ► Source ─┐
 //!                                            ├─► Runner ─ sql::Script ─► statement ─► DataFrame ─► Printer ─┐
 //!  prompt (repl) ──────────────────► Source ─┘      │ │  │                        Output ─► stdout, or the file of \o
-//!                                                   │ │  └─ Command ─► settings, files, images, catalog
+//!                                                   │ │  └─ Command ─► settings, files, catalog; look/: images
 //!                                                   │ └─ Progress ─► stderr
 //!                                                   └─ Stop: error with its place in the Source ─► stderr, exit status
 //! ```
@@ -12,6 +12,7 @@
 mod args;
 mod catalog;
 mod interrupt;
+pub(crate) mod look;
 mod output;
 pub(crate) mod print;
 pub(crate) mod progress;
@@ -19,7 +20,6 @@ pub(crate) mod prompt;
 mod repl;
 mod report;
 mod runner;
-mod show;
 mod source;
 
 use std::env;

@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 
 use super::output::Output;
 use super::source::Source;
-use super::{catalog, report, show};
+use super::{catalog, look, report};
+use crate::shell::look::{SheetRequest, Target};
 use crate::shell::print::{PrintError, Printer, printer};
 use crate::shell::progress::Progress;
 use crate::shell::prompt::command;
@@ -184,7 +185,8 @@ impl Runner {
                 self.list(catalog::functions(&self.engine, &functions)?).await?;
             }
             Command::Include(file) => self.include(&file, depth + 1).await?,
-            Command::Show(path) => say(&show::draw(&self.engine, &path).await?)?,
+            Command::Show(target) => Box::pin(self.show(&target, source)).await?,
+            Command::ContactSheet(request) => Box::pin(self.contact_sheet(&request, source)).await?,
             Command::Settings => say(&self.settings_text())?,
             Command::Expanded(switch) => {
                 let mut settings = self.settings.lock();
@@ -202,6 +204,21 @@ impl Runner {
             Command::Output(None) => self.settings.lock().output = Output::standard(&self.progress),
             Command::Output(Some(file)) => self.settings.lock().output = Output::file(&file)?,
         }
+        Ok(())
+    }
+
+    async fn show(&self, target: &Target, source: &Source) -> Result<(), Stop> {
+        let mut screen = Output::standard(&self.progress);
+        let shown = look::show(&self.engine, target, &self.progress, &mut screen).await;
+        shown.map_err(|error| match error {
+            PrintError::Query(error) => in_query(&error, target, source),
+            error => error.into(),
+        })
+    }
+
+    async fn contact_sheet(&self, request: &SheetRequest, source: &Source) -> Result<(), Stop> {
+        let written = look::write_sheet(&self.engine, request, &self.progress).await;
+        say(&written.map_err(|error| in_query(&error, &request.target, source))?)?;
         Ok(())
     }
 
@@ -226,6 +243,12 @@ impl Runner {
             on_or_off(timing)
         )
     }
+}
+
+/// An error of a command's query, with its place in that.
+fn in_query(error: &Error, target: &Target, source: &Source) -> Stop {
+    let query = Source { name: source.name.clone(), text: target.sql() };
+    Stop::Failed(report::render(error, &query))
 }
 
 fn on_or_off(switch: bool) -> &'static str {

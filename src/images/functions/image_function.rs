@@ -21,6 +21,11 @@ pub(crate) trait ToImage: Debug + Eq + Hash + Send + Sync + 'static {
     /// The parameters after the image, for each form of the call.
     const WAYS: &'static [&'static [Parameter]];
 
+    /// The signature that `SHOW FUNCTIONS` lists.
+    fn signature() -> Signature {
+        parameters::signature(Self::WAYS)
+    }
+
     /// Rejects invalid calls of the function.
     fn check(args: &ReturnFieldArgs<'_>) -> Result<()>;
 
@@ -40,7 +45,7 @@ pub(crate) struct ImageFunction<F> {
 
 impl<F: ToImage> Default for ImageFunction<F> {
     fn default() -> Self {
-        Self { signature: parameters::signature(F::WAYS), function: PhantomData }
+        Self { signature: F::signature(), function: PhantomData }
     }
 }
 

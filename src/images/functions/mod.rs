@@ -3,6 +3,7 @@
 //! ```text
 //!  image ─┬─ metadata.rs, exif_data.rs ───────────────────────────────► image_info
 //!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, convert
+//!                                                  ├─ boxes drawn ─► encode ─► draw_boxes
 //!                                                  └─ hash.rs ─────────────► phash
 //! ```
 //!
@@ -21,7 +22,8 @@
 mod convert;
 mod crop;
 mod documentation;
-mod encode;
+mod draw_boxes;
+pub(crate) mod encode;
 mod exif_data;
 mod hash;
 mod image_function;
@@ -46,6 +48,7 @@ pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<convert::Convert>::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<crop::Crop>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<draw_boxes::DrawBoxes>::default())),
         Arc::new(ScalarUDF::new_from_impl(image_info::ImageInfo::default())),
         Arc::new(ScalarUDF::new_from_impl(phash::PerceptualHash::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<resize::Resize>::default())),

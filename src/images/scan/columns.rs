@@ -25,6 +25,11 @@ pub const TYPE_METADATA_KEY: &str = "seequel:type";
 /// Value under [`TYPE_METADATA_KEY`] of columns that hold encoded images.
 pub const IMAGE_TYPE: &str = "image";
 
+/// Whether a column is marked as one of encoded images.
+pub(crate) fn is_image(field: &Field) -> bool {
+    field.metadata().get(TYPE_METADATA_KEY).is_some_and(|value| value == IMAGE_TYPE)
+}
+
 const PATH: usize = 0;
 const NAME: usize = 1;
 const IMAGE: usize = 2;

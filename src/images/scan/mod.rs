@@ -11,6 +11,7 @@ mod exec;
 mod pipeline;
 mod reader;
 
+pub(crate) use columns::is_image;
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use exec::ImagesExec;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::other_shells;
+use crate::shell::look::{SheetRequest, Target};
 use crate::shell::print::{Format, MaxRows};
 
 /// A command.
@@ -30,8 +31,10 @@ pub(crate) enum Command {
     Include(PathBuf),
     /// `\o`: writes results to a file, or to standard output again.
     Output(Option<PathBuf>),
-    /// `\show`: draws an image.
-    Show(String),
+    /// `\show`: draws images.
+    Show(Target),
+    /// `\contact-sheet`: writes a page of images.
+    ContactSheet(SheetRequest),
 }
 
 /// The tables that a command lists.
@@ -62,7 +65,8 @@ Statements end with ; and may take many lines.
   \d         your tables         \d NAME    columns of a table; \d * all tables, \dt ima* some
   \m         models              \m NAME    settings of a model
   \f         Seequel's functions \f NAME    what a function does; \f * all functions
-  \show PATH draw an image, such as \show photos/lion.jpg
+  \show PATH draw images, such as \show photos/; \show SELECT … those of a query, with predictions
+  \contact-sheet FILE SELECT …  write a page of images and predictions, for a browser
   \i FILE    run a file          \o FILE    write results to a file; \o alone to the screen again
   \x         one line per value, on or off
   \timing    the summary below each result, on or off
@@ -75,8 +79,21 @@ Ctrl-C cancels the query that runs.
 ";
 
 /// All commands, for completion.
-pub(crate) const COMMANDS: [&str; 12] =
-    ["\\?", "\\d", "\\dt", "\\f", "\\i", "\\m", "\\o", "\\pset", "\\q", "\\show", "\\timing", "\\x"];
+pub(crate) const COMMANDS: [&str; 13] = [
+    "\\?",
+    "\\contact-sheet",
+    "\\d",
+    "\\dt",
+    "\\f",
+    "\\i",
+    "\\m",
+    "\\o",
+    "\\pset",
+    "\\q",
+    "\\show",
+    "\\timing",
+    "\\x",
+];
 
 /// The characters that a command starts with.
 pub(crate) const STARTS: [char; 2] = ['\\', '.'];
@@ -91,8 +108,8 @@ impl Command {
     /// An unknown command or an invalid argument.
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let line = line.trim().trim_end_matches(';').trim_end();
-        let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let argument = unquoted(argument.trim());
+        let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let argument = unquoted(rest.trim());
         let command = match (command.to_ascii_lowercase().as_str(), argument) {
             ("\\q", "") => Self::Quit,
             ("\\?", "") => Self::Help,
@@ -114,8 +131,13 @@ impl Command {
             ("\\i", file) => Self::Include(file.into()),
             ("\\o", "") => Self::Output(None),
             ("\\o", file) => Self::Output(Some(file.into())),
-            ("\\show", "") => return Err("\\show draws an image: \\show photos/lion.jpg".to_string()),
-            ("\\show", path) => Self::Show(path.to_string()),
+            ("\\show", "") => {
+                return Err(
+                    "\\show draws images: \\show photos/, \\show SELECT image FROM images".to_string()
+                );
+            }
+            ("\\show", _) => Self::Show(Target::parse(rest)),
+            ("\\contact-sheet", _) => Self::ContactSheet(SheetRequest::parse(rest)?),
             // Scripts switch headers on; they are never off.
             (".header" | ".headers", "on") => Self::Sql(String::new()),
             _ => Self::parse(&other_shells::translate(line)?)?,
@@ -206,7 +228,7 @@ mod tests {
             ("\\i a.sql", Ok(Command::Include("a.sql".into()))),
             ("\\o", Ok(Command::Output(None))),
             ("\\o 'my file.csv'", Ok(Command::Output(Some("my file.csv".into())))),
-            ("\\show photos/*.jpg", Ok(Command::Show("photos/*.jpg".to_string()))),
+            ("\\show photos/*.jpg", Ok(Command::Show(Target::Location("photos/*.jpg".to_string())))),
         ] {
             assert_eq!(Command::parse(line), command, "{line}");
         }
@@ -249,7 +271,8 @@ mod tests {
             ("\\pset maxrows few", "\\pset maxrows: write a number of rows, or unlimited"),
             ("\\pset border 2", "there is no setting 'border'; there are format, maxrows"),
             ("\\i", "\\i runs a file"),
-            ("\\show", "\\show draws an image"),
+            ("\\show", "\\show draws images"),
+            ("\\contact-sheet a.html", "\\contact-sheet writes a page"),
         ] {
             let message = Command::parse(line).err().unwrap_or_default();
             assert!(message.starts_with(reason), "{message}");

@@ -144,7 +144,7 @@ fn complete_command(text: &str, names: &Names) -> Completion {
             }
             Some(_) => Vec::new(),
         },
-        "\\i" | "\\o" | "\\show" => return files(argument, start),
+        "\\contact-sheet" | "\\i" | "\\o" | "\\show" => return files(argument, start),
         _ => Vec::new(),
     };
     Completion { start, candidates }
