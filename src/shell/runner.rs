@@ -211,14 +211,14 @@ impl Runner {
         let mut screen = Output::standard(&self.progress);
         let shown = look::show(&self.engine, target, &self.progress, &mut screen).await;
         shown.map_err(|error| match error {
-            PrintError::Query(error) => in_query(&error, target, source),
+            PrintError::Query(error) => self.in_query(&error, target, source),
             error => error.into(),
         })
     }
 
     async fn contact_sheet(&self, request: &SheetRequest, source: &Source) -> Result<(), Stop> {
         let written = look::write_sheet(&self.engine, request, &self.progress).await;
-        say(&written.map_err(|error| in_query(&error, &request.target, source))?)?;
+        say(&written.map_err(|error| self.in_query(&error, &request.target, source))?)?;
         Ok(())
     }
 
@@ -234,6 +234,19 @@ impl Runner {
         }
     }
 
+    /// An error of a command's query, with its place in that.
+    fn in_query(&self, error: &Error, target: &Target, source: &Source) -> Stop {
+        let query = Source { name: source.name.clone(), text: target.sql() };
+        let (options, models) = (self.sql_options(), self.engine.models().names());
+        let mut script = Script::new(&query.text);
+        // The query was parsed before it ran.
+        let explanation = match script.next_statement(&options) {
+            Ok(Some(_)) => script.explain(error, &options, &models),
+            _ => Explanation::default(),
+        };
+        Stop::Failed(report::render(error, explanation, &query))
+    }
+
     fn settings_text(&self) -> String {
         let Settings { printer: Printer { format, max_rows, expanded }, timing, .. } =
             self.settings.lock().clone();
@@ -243,12 +256,6 @@ impl Runner {
             on_or_off(timing)
         )
     }
-}
-
-/// An error of a command's query, with its place in that.
-fn in_query(error: &Error, target: &Target, source: &Source) -> Stop {
-    let query = Source { name: source.name.clone(), text: target.sql() };
-    Stop::Failed(report::render(error, &query))
 }
 
 fn on_or_off(switch: bool) -> &'static str {
