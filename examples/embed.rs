@@ -15,14 +15,28 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
+use seequel::model::runtime::DISABLE_TELEMETRY;
 use seequel::model::{CreateModel, ModelRegistry};
 use seequel::{Engine, SeequelExt};
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
+    disable_telemetry();
     let home = std::env::args_os().nth(1).map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
-    in_a_session_of_your_own(&home).await?;
-    as_an_engine(&home).await
+    Runtime::new()?.block_on(async {
+        in_a_session_of_your_own(&home).await?;
+        as_an_engine(&home).await
+    })
+}
+
+/// Keeps ONNX Runtime from reporting to its maker. First in `main`, because nothing may set a variable while other
+/// threads run, and `#[tokio::main]` would have started them; or set the variable where the process is started.
+fn disable_telemetry() {
+    // SAFETY: this is the process's only thread.
+    #[expect(unsafe_code, reason = "see above: the environment is changed before threads can read it")]
+    unsafe {
+        std::env::set_var(DISABLE_TELEMETRY, "1");
+    }
 }
 
 /// For an application that has a session, with settings, catalogs and functions of its own: Seequel joins it.

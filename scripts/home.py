@@ -15,6 +15,9 @@ HOME = Path(os.environ.get("SEEQUEL_HOME") or SCRIPTS.parent / ".seequel").absol
 CACHE = HOME / "cache"
 TEMPORARY = HOME / "tmp"
 
+# ONNX Runtime reports to its maker unless it finds this when it is opened, here or in a process that is started here.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 class SetupError(Exception):
     """An error that the user can fix; the message says how."""

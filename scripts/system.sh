@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks for the tools that building and setting up Seequel needs, and installs those Debian has if it may.
 #
-#     sh scripts/system.sh
+#     sh scripts/system.sh [--tests]     with what only the tests need
 #
 # As root on Debian or Ubuntu it installs what is missing with apt-get; elsewhere it prints what to run and exits 1.
 set -eu
@@ -15,6 +15,10 @@ command -v cmake >/dev/null || packages="$packages cmake"
 command -v nasm >/dev/null || packages="$packages nasm"
 command -v python3 >/dev/null || packages="$packages python3"
 python_has "import sys, importlib.util as u; sys.exit(u.find_spec('pip') is None)" || packages="$packages python3-pip"
+# A test watches which files and sockets ONNX Runtime opens.
+if [ "${1:-}" = --tests ] && [ "$(uname)" = Linux ]; then
+    command -v strace >/dev/null || packages="$packages strace"
+fi
 
 if [ -n "$packages" ]; then
     install="apt-get update && apt-get install --yes --no-install-recommends$packages"

@@ -1,5 +1,6 @@
 //! The `seequel` command: parses arguments, runs the shell and returns its exit status.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use seequel::exec::cancel_inference;
+use seequel::model::runtime::DISABLE_TELEMETRY;
 use seequel::shell::{self, Args, Progress};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
@@ -24,11 +26,24 @@ const QUERY_STACK_BYTES: usize = 8 << 20;
 const LAST_BATCH: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    disable_telemetry();
     let args = Args::parse();
     let progress = args.progress();
     log_to_stderr(&progress);
     run(args, progress)
         .unwrap_or_else(|error| shell::fail(&format!("cannot start the async runtime: {error}")))
+}
+
+/// Keeps ONNX Runtime from reporting to its maker, unless the user has set the variable. Must be called before any
+/// thread is started.
+fn disable_telemetry() {
+    if env::var_os(DISABLE_TELEMETRY).is_none() {
+        // SAFETY: this is the process's only thread, so no other one reads the environment.
+        #[expect(unsafe_code, reason = "ONNX Runtime has no other switch that works before it starts")]
+        unsafe {
+            env::set_var(DISABLE_TELEMETRY, "1");
+        }
+    }
 }
 
 fn run(args: Args, progress: Progress) -> io::Result<ExitCode> {
@@ -49,11 +64,10 @@ fn run(args: Args, progress: Progress) -> io::Result<ExitCode> {
 /// lines; in colours on a terminal, unless `NO_COLOR` is set.
 fn log_to_stderr(progress: &Progress) {
     let progress = progress.clone();
-    let wanted =
-        std::env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::model::fetch=info".to_owned());
+    let wanted = env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::model::fetch=info".to_owned());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(wanted);
     let with_colours =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(with_colours)

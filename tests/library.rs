@@ -10,22 +10,12 @@ use datafusion::prelude::SessionContext;
 use seequel::SeequelExt;
 use seequel::model::ModelRegistry;
 
+use crate::support::process::example_binary;
 use crate::support::{engine, home, photos};
 
 #[test]
 fn the_example_runs() {
-    let arguments = ["run", "--quiet", "--locked", "--example", "embed", "--"];
-    let mut cargo = Command::new(env!("CARGO"));
-    // Cargo sets the package's name in a test's environment. The build script of `ring` reads it, so `ring` and its
-    // dependents would be rebuilt here and again in the next `cargo test`.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_")
-            || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
-        {
-            cargo.env_remove(name);
-        }
-    }
-    let output = cargo.args(arguments).arg(home()).output().unwrap();
+    let output = Command::new(example_binary("embed")).arg(home()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.lines().any(|line| line.contains("coffee.png") && line.contains("espresso")), "{text}");

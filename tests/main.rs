@@ -21,3 +21,5 @@ mod shell;
 mod slt;
 mod stores;
 mod support;
+#[cfg(target_os = "linux")]
+mod telemetry;

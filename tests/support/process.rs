@@ -1,7 +1,7 @@
 //! Starts the binary like a user, without the settings of the account that runs the tests.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -35,6 +35,25 @@ fn program(program: &str, folder: &Path, arguments: &[&str]) -> Command {
         .env_remove("ORT_DYLIB_PATH")
         .env_remove("SEEQUEL_LOG");
     command
+}
+
+/// Builds an example and returns its binary.
+pub(crate) fn example_binary(name: &str) -> PathBuf {
+    let arguments = ["build", "--quiet", "--locked", "--example", name];
+    let mut cargo = Command::new(env!("CARGO"));
+    // Cargo sets the package's name in a test's environment. The build script of `ring` reads it, so `ring` and its
+    // dependents would be rebuilt here and again in the next `cargo test`.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_")
+            || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
+        {
+            cargo.env_remove(name);
+        }
+    }
+    let output = cargo.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Beside the binary, in the folder of this profile.
+    Path::new(env!("CARGO_BIN_EXE_seequel")).with_file_name("examples").join(name)
 }
 
 /// Starts a process with captured output and standard input `input`.
@@ -114,7 +133,7 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    fn over(child: &Child) -> Self {
+    pub(crate) fn over(child: &Child) -> Self {
         let id = child.id();
         let (sender, receiver) = channel();
         thread::spawn(move || {

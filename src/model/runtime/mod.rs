@@ -9,7 +9,7 @@ mod session;
 mod sizing;
 
 pub use model::Model;
-pub use session::{Provider, Runtime};
+pub use session::{DISABLE_TELEMETRY, Provider, Runtime};
 pub use sizing::Sizing;
 
 pub(crate) use cancellation::Cancellation;

@@ -35,6 +35,27 @@ const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } el
 /// Environment variable with the path of the library.
 const LIBRARY_PATH: &str = "ORT_DYLIB_PATH";
 
+/// Environment variable that turns off the telemetry of ONNX Runtime if it is `1` when the library is opened.
+///
+/// Without it, ONNX Runtime 1.29 and later keep a device identifier in the user's cache folder and report the process
+/// to Microsoft. The library opens ONNX Runtime with the first model that is loaded. Setting a variable while other
+/// threads run is unsound, so the library can't do it itself; it logs a warning if the variable is missing. Set it
+/// where the process is started, or first in `main`:
+///
+/// ```
+/// fn main() -> std::io::Result<()> {
+///     // SAFETY: no other thread has been started that could read the environment.
+///     unsafe { std::env::set_var(seequel::model::runtime::DISABLE_TELEMETRY, "1") };
+///     tokio::runtime::Runtime::new()?.block_on(async {
+///         // engines, sessions and queries
+///     });
+///     Ok(())
+/// }
+/// ```
+///
+/// `#[tokio::main]` starts threads before the body of `main`, so it must not be used on that `main`.
+pub const DISABLE_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
+
 /// The ONNX Runtime of the process. Global, because the library can be opened only once.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
@@ -100,6 +121,11 @@ impl Runtime {
         let mut environment = ENVIRONMENT.lock();
         if let Some(environment) = environment.as_ref() {
             return Ok(environment.clone());
+        }
+        if std::env::var_os(DISABLE_TELEMETRY).is_none() {
+            tracing::warn!(
+                "ONNX Runtime may report this process to Microsoft; {DISABLE_TELEMETRY}=1 in its environment prevents that"
+            );
         }
         let library = self.library();
         let opened = ort::init_from(library.as_deref().unwrap_or_else(|| LIBRARY.as_ref()))
