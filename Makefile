@@ -47,6 +47,7 @@ format:  ## Checks the format; `cargo fmt --all` mends it.
 
 clippy: system  ## Lints, as errors.
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package seequel --lib --no-default-features --locked -- -D warnings
 
 docs: system  ## Builds the documentation, warnings as errors.
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked

@@ -15,6 +15,7 @@ pub mod model;
 mod nearest;
 pub mod plan;
 mod session;
+#[cfg(feature = "shell")]
 pub mod shell;
 pub mod sql;
 pub mod stores;
