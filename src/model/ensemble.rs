@@ -52,7 +52,16 @@ pub struct Ensemble {
     id: u64,
 }
 
-/// A parsed `CREATE MODEL … AS ENSEMBLE` statement.
+/// A `CREATE MODEL … AS ENSEMBLE` statement.
+///
+/// ```
+/// use seequel::model::CreateEnsemble;
+///
+/// let create = CreateEnsemble::new("both", ["resnet", "vit"]).with_option("combine", "mean");
+/// assert_eq!(create.members.len(), 2);
+/// ```
+///
+/// [`ModelRegistry::create_ensemble`](crate::model::ModelRegistry::create_ensemble) registers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateEnsemble {
     /// Name of the ensemble in SQL.
@@ -65,6 +74,40 @@ pub struct CreateEnsemble {
     pub members: Vec<String>,
     /// OPTIONS, as text.
     pub options: BTreeMap<String, String>,
+}
+
+impl CreateEnsemble {
+    /// Without options; the name must not be taken.
+    pub fn new(name: impl Into<String>, members: impl IntoIterator<Item: Into<String>>) -> Self {
+        Self {
+            name: name.into(),
+            or_replace: false,
+            if_not_exists: false,
+            members: members.into_iter().map(Into::into).collect(),
+            options: BTreeMap::new(),
+        }
+    }
+
+    /// Adds one of OPTIONS, with its value as text: `"0.7,0.3"`.
+    #[must_use]
+    pub fn with_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.insert(key.into(), value.into());
+        self
+    }
+
+    /// Whether to replace a model of that name.
+    #[must_use]
+    pub fn with_or_replace(mut self, or_replace: bool) -> Self {
+        self.or_replace = or_replace;
+        self
+    }
+
+    /// Whether to keep an existing model of that name.
+    #[must_use]
+    pub fn with_if_not_exists(mut self, if_not_exists: bool) -> Self {
+        self.if_not_exists = if_not_exists;
+        self
+    }
 }
 
 impl Ensemble {

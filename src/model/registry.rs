@@ -26,6 +26,9 @@ const MODELS: &str = "models";
 const MODEL_FILE: &str = "model.onnx";
 
 /// Models by name, shared by the sessions of an engine.
+///
+/// Running a model opens ONNX Runtime, which reports to its maker unless the process has
+/// [`DISABLE_TELEMETRY`](crate::model::runtime::DISABLE_TELEMETRY) in its environment.
 #[derive(Debug)]
 pub struct ModelRegistry {
     home: PathBuf,
@@ -68,13 +71,7 @@ impl ModelRegistry {
     /// # Errors
     /// [`Error::UnknownModel`], or an error in the files of an installed model.
     pub fn predictor(&self, name: &str) -> Result<Predictor> {
-        let folded = name.to_lowercase();
-        let found = |(name, entry): (&String, &Entry)| (name.clone(), entry.clone());
-        let entry = {
-            let entries = self.entries.read();
-            entries.get_key_value(name).or_else(|| entries.get_key_value(&folded)).map(found)
-        };
-        match entry {
+        match self.entry(name) {
             None => Err(self.unknown(name)),
             Some((_, Entry::Registered(predictor))) => Ok(predictor),
             Some((name, Entry::Found(file))) => {
@@ -198,6 +195,28 @@ impl ModelRegistry {
             return Err(self.unknown(name));
         }
         Ok(())
+    }
+
+    /// Frees the sessions of a model, or of all members of an ensemble; see [`Model::unload`]. Reads no file.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`].
+    pub fn unload(&self, name: &str) -> Result<()> {
+        match self.entry(name) {
+            None => Err(self.unknown(name)),
+            Some((_, Entry::Found(_))) => Ok(()),
+            Some((_, Entry::Registered(predictor))) => {
+                predictor.members().iter().for_each(|model| model.unload());
+                Ok(())
+            }
+        }
+    }
+
+    /// The entry of that name, exact or in lower case, with its exact name.
+    fn entry(&self, name: &str) -> Option<(String, Entry)> {
+        let found = |(name, entry): (&String, &Entry)| (name.clone(), entry.clone());
+        let entries = self.entries.read();
+        entries.get_key_value(name).or_else(|| entries.get_key_value(&name.to_lowercase())).map(found)
     }
 
     fn resolve(&self, name: &str, file: &Path, options: &BTreeMap<String, String>) -> Result<Arc<Model>> {

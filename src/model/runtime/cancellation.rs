@@ -6,8 +6,8 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use datafusion::error::{DataFusionError, Result};
 use parking_lot::Mutex;
@@ -24,6 +24,17 @@ struct Shared {
     runs: Mutex<Vec<(u64, Terminate)>>,
 }
 
+/// A [`Cancellation`] that does not keep it alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakCancellation(Weak<Shared>);
+
+impl WeakCancellation {
+    /// The cancellation, if it is still in use.
+    pub(crate) fn upgrade(&self) -> Option<Cancellation> {
+        self.0.upgrade().map(Cancellation)
+    }
+}
+
 type Terminate = Box<dyn Fn() + Send + Sync>;
 
 impl Cancellation {
@@ -34,6 +45,11 @@ impl Cancellation {
         for (_, terminate) in self.0.runs.lock().iter() {
             terminate();
         }
+    }
+
+    /// A reference for whoever may cancel it while it is in use.
+    pub(crate) fn downgrade(&self) -> WeakCancellation {
+        WeakCancellation(Arc::downgrade(&self.0))
     }
 
     /// Whether both are clones of the same value.

@@ -12,6 +12,6 @@ pub use model::Model;
 pub use session::{DISABLE_TELEMETRY, Provider, Runtime};
 pub use sizing::Sizing;
 
-pub(crate) use cancellation::Cancellation;
+pub(crate) use cancellation::{Cancellation, WeakCancellation};
 pub(crate) use model::RunTimes;
 pub(crate) use session::Batch;

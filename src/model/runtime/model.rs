@@ -2,14 +2,14 @@
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::physical_plan::metrics::Time;
 
 use super::cancellation::Cancellation;
 use super::pool::Pool;
-use super::session::{Batch, Provider, Runtime, Session, SharedWeights};
+use super::session::{Arenas, Batch, Provider, Runtime, Session, SharedWeights};
 use super::sizing::Sizing;
 use crate::model::spec::{Device, ModelSpec, Precision};
 use crate::model::tensor::BatchOutput;
@@ -74,6 +74,32 @@ impl Model {
     #[must_use]
     pub fn inferred_rows(&self) -> u64 {
         self.inferred_rows.load(Relaxed)
+    }
+
+    /// Frees the model's sessions: those that are idle at once, those that queries use when the query's worker releases
+    /// them. The model stays registered, and sessions are loaded again when they are next needed.
+    pub fn unload(&self) {
+        if let Some(placed) = self.placed.get() {
+            self.weights.forget();
+            placed.pool.unload();
+        }
+    }
+
+    /// The number of loaded sessions, at most [`Sizing::sessions`].
+    #[must_use]
+    pub fn loaded_sessions(&self) -> usize {
+        self.loaded().len()
+    }
+
+    /// The bytes that the loaded sessions have taken, in memory and on a GPU: for weights, except those that ONNX Runtime
+    /// has rearranged for its kernels, and for intermediate results.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.loaded().iter().map(|arenas| arenas.bytes()).sum()
+    }
+
+    fn loaded(&self) -> Vec<Arc<Arenas>> {
+        self.placed.get().map_or_else(Vec::new, |placed| placed.pool.loaded())
     }
 
     /// Where the model runs. Queries the available providers of ONNX Runtime, if it is installed.

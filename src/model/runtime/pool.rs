@@ -3,17 +3,18 @@
 //! ```text
 //!  take_seat() ── an idle session, or room to load one? ── no: wait until a seat is released
 //!       │ yes
-//!  Seat::session(load) ──► &mut Session ── seat dropped ──► the session is idle again
+//!  Seat::session(load) ──► &mut Session ── seat dropped ──► the session is idle again, or freed after unload()
 //! ```
 //!
 //! Taking a seat blocks, so call it only on threads that may block. The holder of a seat computes and waits for nothing
 //! else, so there is no deadlock.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::session::Session;
+use super::session::{Arenas, Session};
 use crate::Result;
 
 /// How often a thread that waits for a seat checks whether its query was cancelled.
@@ -31,6 +32,10 @@ pub(crate) struct Pool {
 struct State {
     idle: Vec<Session>,
     taken: usize,
+    /// The memory of each loaded session, idle or in use.
+    loaded: Vec<Weak<Arenas>>,
+    /// How often the pool was unloaded: a seat taken before the last time does not return its session.
+    unloads: usize,
 }
 
 impl Pool {
@@ -49,7 +54,22 @@ impl Pool {
             check()?;
         }
         state.taken += 1;
-        Ok(Seat { pool: self, session: state.idle.pop() })
+        Ok(Seat { pool: self, session: state.idle.pop(), unloads: state.unloads })
+    }
+
+    /// Frees the idle sessions, and those in use as soon as they are released.
+    pub(crate) fn unload(&self) {
+        let mut state = self.state.lock();
+        state.unloads += 1;
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        // Frees them without the lock, since it takes time.
+        drop(idle);
+    }
+
+    /// The memory of each loaded session, idle or in use.
+    pub(crate) fn loaded(&self) -> Vec<Arc<Arenas>> {
+        self.state.lock().loaded.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -58,6 +78,8 @@ impl Pool {
 pub(crate) struct Seat<'a> {
     pool: &'a Pool,
     session: Option<Session>,
+    /// The pool's `unloads` when the seat was taken.
+    unloads: usize,
 }
 
 impl Seat<'_> {
@@ -68,7 +90,13 @@ impl Seat<'_> {
     pub(crate) fn session(&mut self, load: impl FnOnce() -> Result<Session>) -> Result<&mut Session> {
         match &mut self.session {
             Some(session) => Ok(session),
-            empty => Ok(empty.insert(load()?)),
+            empty => {
+                let session = empty.insert(load()?);
+                let loaded = &mut self.pool.state.lock().loaded;
+                loaded.retain(|arenas| arenas.strong_count() > 0);
+                loaded.push(Arc::downgrade(session.arenas()));
+                Ok(session)
+            }
         }
     }
 }
@@ -77,7 +105,9 @@ impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock();
         state.taken -= 1;
-        state.idle.extend(self.session.take());
+        if state.unloads == self.unloads {
+            state.idle.extend(self.session.take());
+        }
         drop(state);
         self.pool.released.notify_one();
     }

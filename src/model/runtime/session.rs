@@ -6,7 +6,9 @@
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the only file that uses ort")]
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -18,7 +20,9 @@ use datafusion::arrow::datatypes::{
     UInt16Type, UInt32Type, UInt64Type,
 };
 use half::f16;
+use ort::AsPointer;
 use ort::environment::Environment;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
@@ -42,7 +46,7 @@ const LIBRARY_PATH: &str = "ORT_DYLIB_PATH";
 /// threads run is unsound, so the library can't do it itself; it logs a warning if the variable is missing. Set it
 /// where the process is started, or first in `main`:
 ///
-/// ```
+/// ```no_run
 /// fn main() -> std::io::Result<()> {
 ///     // SAFETY: no other thread has been started that could read the environment.
 ///     unsafe { std::env::set_var(seequel::model::runtime::DISABLE_TELEMETRY, "1") };
@@ -184,6 +188,7 @@ pub(crate) struct Session {
     /// Run options for each set of outputs requested so far. Queries rarely request more than two sets of outputs of
     /// the same model.
     selections: Vec<(Vec<String>, Arc<SelectedOutputs>)>,
+    arenas: Arc<Arenas>,
 }
 
 /// Run options that select some outputs, and that another thread can use to terminate the run.
@@ -209,6 +214,13 @@ pub(crate) struct Batch<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct SharedWeights(Mutex<Option<PrepackedWeights>>);
 
+impl SharedWeights {
+    /// Leaves the weights to the sessions that use them, so that the last of these frees them.
+    pub(crate) fn forget(&self) {
+        *self.0.lock() = None;
+    }
+}
+
 impl Session {
     /// Loads the model's file for `provider`, to compute on `threads` threads. Blocks until it is loaded.
     pub(crate) fn load(
@@ -233,7 +245,13 @@ impl Session {
             .map_err(load_error)?;
         let image = spec.image().map(|image| image.input.name.clone());
         let numbers = spec.numbers().map(|numbers| numbers.port.name.clone()).collect();
-        Ok(Self { session, image, numbers, fixed_batch: spec.fixed_batch, selections: vec![] })
+        let arenas = Arc::new(Arenas::of(&session, provider).map_err(load_error)?);
+        Ok(Self { session, image, numbers, fixed_batch: spec.fixed_batch, selections: vec![], arenas })
+    }
+
+    /// The session's memory, which can be measured while another thread runs the session.
+    pub(crate) fn arenas(&self) -> &Arc<Arenas> {
+        &self.arenas
     }
 
     /// Runs the rows of `batch` and returns the named outputs, without computing others.
@@ -301,6 +319,45 @@ impl Session {
         self.selections
             .push((outputs.to_vec(), Arc::new(SelectedOutputs(RunOptions::new()?.with_outputs(selector)))));
         Ok(self.selections.len() - 1)
+    }
+}
+
+/// The memory that a session has taken for tensors: weights, except those that are prepacked, and the intermediate
+/// results of its runs, which it keeps for the next run.
+pub(crate) struct Arenas(Mutex<Vec<Allocator>>);
+
+impl Arenas {
+    fn of(session: &ort::session::Session, provider: Provider) -> ort::Result<Self> {
+        let mut devices = vec![(AllocationDevice::CPU, 0)];
+        if let Provider::Cuda(number) = provider {
+            devices.push((AllocationDevice::CUDA, number.cast_signed()));
+        }
+        let arena = |(device, number)| {
+            let place = MemoryInfo::new(device, number, AllocatorType::Device, MemoryType::Default)?;
+            Allocator::new(session, place)
+        };
+        Ok(Self(Mutex::new(devices.into_iter().map(arena).collect::<ort::Result<_>>()?)))
+    }
+
+    /// The bytes that are taken from the system or the device.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().iter().filter_map(allocated_bytes).sum()
+    }
+}
+
+/// The bytes that an allocator has taken; `None` if it does not count them.
+fn allocated_bytes(allocator: &Allocator) -> Option<u64> {
+    let api = ort::api();
+    let mut statistics = ptr::null_mut();
+    // SAFETY: the allocator is valid. After success `statistics` is too, until it is released, and so are the strings in
+    // it, which end with a NUL.
+    #[expect(unsafe_code, reason = "ort has no function for an allocator's statistics")]
+    unsafe {
+        ort::Error::result_from_status((api.AllocatorGetStats)(allocator.ptr(), &raw mut statistics)).ok()?;
+        let value = (api.GetKeyValue)(statistics, c"TotalAllocated".as_ptr());
+        let bytes = (!value.is_null()).then(|| CStr::from_ptr(value).to_str().ok()?.parse().ok()).flatten();
+        (api.ReleaseKeyValuePairs)(statistics);
+        bytes
     }
 }
 
@@ -402,6 +459,12 @@ fn with_provider(
 #[cfg(not(feature = "cuda"))]
 fn with_provider(builder: SessionBuilder, _: Provider, _: &ModelSpec) -> ort::Result<SessionBuilder> {
     Ok(builder)
+}
+
+impl std::fmt::Debug for Arenas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arenas").field("bytes", &self.bytes()).finish()
+    }
 }
 
 impl std::fmt::Debug for Session {
