@@ -4,6 +4,7 @@
 //! [`DataFusionError::External`]. `DataFusionError::Internal` is reserved for bugs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use datafusion::error::DataFusionError;
 
@@ -71,6 +72,14 @@ pub enum Error {
     /// ONNX Runtime is missing, unusable, or rejected a model or a batch.
     #[error("{0}")]
     Runtime(String),
+
+    /// A query that was ended by [`QueryHandle::cancel`](crate::QueryHandle::cancel).
+    #[error("the query was cancelled")]
+    Cancelled,
+
+    /// A query that ran longer than its time-out.
+    #[error("the query ran longer than its time-out of {0:?}")]
+    TimedOut(Duration),
 
     /// A file that could not be read or written.
     #[error("{}: {source}", path.display())]

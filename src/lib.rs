@@ -14,6 +14,8 @@ pub mod images;
 pub mod model;
 mod nearest;
 pub mod plan;
+mod progress;
+mod query;
 mod session;
 #[cfg(feature = "shell")]
 pub mod shell;
@@ -23,4 +25,6 @@ pub mod tasks;
 
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Result};
+pub use progress::{Count, Inference, QueryProgress, Stage};
+pub use query::{Query, QueryHandle};
 pub use session::SeequelExt;

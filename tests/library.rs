@@ -1,6 +1,7 @@
 //! Seequel as a library: the example, expressions, engines on an application's own session, running queries, models.
 
 mod models;
+mod query;
 
 use std::path::Path;
 use std::process::Command;

@@ -18,11 +18,11 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::decode_infer::{Context, Inputs, decode_infer};
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
+use super::query_cancellation::QueryCancellation;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
 use crate::model::input::Assignment;
-use crate::model::runtime::Cancellation;
 
 impl Models for ModelRegistry {
     fn default_model(&self, config: &ConfigOptions) -> String {
@@ -48,7 +48,7 @@ impl Models for ModelRegistry {
             metrics: &InferMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
             reservation: &MemoryConsumer::new("inference in an expression").register(&pool),
             memory: &WorkerMemory::default(),
-            cancellation: &Cancellation::default(),
+            cancellation: &QueryCancellation::part(config),
         };
         let inputs = Inputs {
             rows: inputs.first().map_or(0, |input| input.len()),

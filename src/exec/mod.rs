@@ -16,6 +16,7 @@ mod inference_plan;
 mod metrics;
 mod output_column;
 mod prediction;
+mod query_cancellation;
 mod running;
 mod worker;
 mod worker_memory;
@@ -23,3 +24,5 @@ mod worker_memory;
 pub use exchange::{InferExchangeExec, MorselRows};
 pub use infer::{InferExec, Morsels, PhysicalCall};
 pub use running::cancel_inference;
+
+pub(crate) use query_cancellation::QueryCancellation;

@@ -28,6 +28,7 @@ use super::failures::Predictions;
 use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
+use super::query_cancellation::QueryCancellation;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
 use crate::exec::exchange::Morsel;
@@ -80,7 +81,7 @@ impl Worker {
             metrics,
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
             memory: Arc::clone(&node.memory),
-            cancellation: Cancellation::default(),
+            cancellation: QueryCancellation::part(context.session_config().options()),
         })
     }
 

@@ -18,8 +18,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use parking_lot::Mutex;
 
-use super::stages::{Count, Inference, Stage, inference, skipped_files, stages};
 use super::terminal::NarrowTerminal;
+use crate::progress::{Count, Inference, QueryProgress, Stage};
 
 /// How often the lines are drawn.
 pub(crate) const REDRAW: Duration = Duration::from_millis(250);
@@ -58,7 +58,7 @@ enum Display {
 /// A query whose progress is shown.
 #[derive(Debug)]
 struct Watched {
-    plan: Arc<dyn ExecutionPlan>,
+    query: QueryProgress,
     meters: Vec<Meter>,
     /// The lines on the terminal.
     screen: ProgressBar,
@@ -69,7 +69,7 @@ struct Watched {
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     progress: &'a Progress,
-    plan: Arc<dyn ExecutionPlan>,
+    query: QueryProgress,
 }
 
 impl Progress {
@@ -91,10 +91,10 @@ impl Progress {
             Display::Nothing | Display::Log => ProgressDrawTarget::hidden(),
         };
         let screen = ProgressBar::with_draw_target(None, target).with_style(message_only());
-        let meters = stages(plan.as_ref()).into_keys().map(Meter::new).collect();
-        let watched = Watched { plan: Arc::clone(plan), meters, screen, logged: Instant::now() };
-        self.replace(Some(watched));
-        Watch { progress: self, plan: Arc::clone(plan) }
+        let query = QueryProgress::new(plan);
+        let meters = query.stages().into_keys().map(Meter::new).collect();
+        self.replace(Some(Watched { query: query.clone(), meters, screen, logged: Instant::now() }));
+        Watch { progress: self, query }
     }
 
     /// Whether lines on a terminal are replaced, so that other text must not come between them.
@@ -140,12 +140,12 @@ impl Progress {
 impl Watch<'_> {
     /// The query's inference so far, if it has any.
     pub(crate) fn inference(&self) -> Option<Inference> {
-        inference(self.plan.as_ref())
+        self.query.inference()
     }
 
     /// The files that the query skipped so far.
     pub(crate) fn skipped_files(&self) -> u64 {
-        skipped_files(self.plan.as_ref())
+        self.query.skipped_files()
     }
 }
 
@@ -153,7 +153,7 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         // A cancelled query may be dropped after the next one is already watched.
         let watched = self.progress.watched.lock();
-        if watched.as_ref().is_some_and(|watched| Arc::ptr_eq(&watched.plan, &self.plan)) {
+        if watched.as_ref().is_some_and(|watched| watched.query.is_same(&self.query)) {
             drop(watched);
             self.progress.stop();
         }
@@ -162,7 +162,7 @@ impl Drop for Watch<'_> {
 
 impl Watched {
     fn lines(&self) -> Vec<String> {
-        let counts = stages(self.plan.as_ref());
+        let counts = self.query.stages();
         self.meters
             .iter()
             .map(|meter| meter.line(counts.get(&meter.stage).copied().unwrap_or_default()))
@@ -207,7 +207,7 @@ impl Meter {
             state.set_pos(done);
             state.set_len(total.unwrap_or(u64::MAX));
         });
-        let mut line = format!("{:>8} {:>11}", self.stage.name(), HumanCount(done).to_string());
+        let mut line = format!("{:>8} {:>11}", self.stage.to_string(), HumanCount(done).to_string());
         let is_done = total.is_some_and(|total| done >= total);
         // Writing to a String can't fail.
         if let Some(total) = total.filter(|_| !is_done) {

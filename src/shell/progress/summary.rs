@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::stages::Inference;
+use crate::progress::Inference;
 
 /// Summary of a finished query.
 #[derive(Debug, Clone, Copy)]

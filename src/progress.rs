@@ -6,8 +6,12 @@
 //!      InferExchangeExec
 //!        ImagesExec ──────► listed, read          other scans ──► read
 //! ```
+//!
+//! The operators maintain these metrics anyway, so that progress costs a query nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use datafusion::common::stats::Precision;
 use datafusion::datasource::sink::DataSinkExec;
@@ -21,9 +25,62 @@ use datafusion::physical_plan::union::UnionExec;
 use crate::exec::InferExec;
 use crate::images::scan::ImagesExec;
 
-/// The stages of processing an image, in order.
+/// The progress of a query, in numbers. Cloning is cheap; clones show the same query, during its run and after it.
+///
+/// ```
+/// # use datafusion::physical_plan::ExecutionPlan;
+/// # use std::sync::Arc;
+/// use seequel::{QueryProgress, Stage};
+///
+/// /// The share of images that are inferred, 0 to 1, once their number is known.
+/// fn share(plan: &Arc<dyn ExecutionPlan>) -> Option<f64> {
+///     let inferred = *QueryProgress::new(plan).stages().get(&Stage::Inferred)?;
+///     Some(inferred.done as f64 / inferred.total? as f64)
+/// }
+/// ```
+///
+/// [`Query::progress`](crate::Query::progress) gives that of a running query.
+#[derive(Debug, Clone)]
+pub struct QueryProgress {
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+impl QueryProgress {
+    /// The progress of a plan, which must be the very plan that is executed.
+    #[must_use]
+    pub fn new(plan: &Arc<dyn ExecutionPlan>) -> Self {
+        Self { plan: Arc::clone(plan) }
+    }
+
+    /// The stages of the query in order, each summed over all operators. They are the same from the start to the end.
+    #[must_use]
+    pub fn stages(&self) -> BTreeMap<Stage, Count> {
+        stages(self.plan.as_ref())
+    }
+
+    /// The query's inference so far; `None` if it has none.
+    #[must_use]
+    pub fn inference(&self) -> Option<Inference> {
+        inference(self.plan.as_ref())
+    }
+
+    /// The files of its folders that the query skipped so far, because they are no images.
+    #[must_use]
+    pub fn skipped_files(&self) -> u64 {
+        skipped_files(self.plan.as_ref())
+    }
+
+    /// Whether both are of the same query.
+    #[cfg(feature = "shell")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan)
+    }
+}
+
+/// The stages of processing an image, in order. Its [`Display`](fmt::Display) is one lower-case word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+#[non_exhaustive]
+pub enum Stage {
     /// Files found at the location.
     Listed,
     /// Files opened, or rows of a table other than a folder of images.
@@ -36,24 +93,25 @@ pub(crate) enum Stage {
     Written,
 }
 
-impl Stage {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Listed => "listed",
             Self::Read => "read",
             Self::Decoded => "decoded",
             Self::Inferred => "inferred",
             Self::Written => "written",
-        }
+        })
     }
 }
 
 /// The progress of one stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) done: u64,
-    /// The final value of `done`, once it is known.
-    pub(crate) total: Option<u64>,
+pub struct Count {
+    /// What is done: files, rows or images, by stage.
+    pub done: u64,
+    /// The final value of `done`, once it is known: when the listing has ended, or from the row counts of Parquet files.
+    pub total: Option<u64>,
 }
 
 impl Count {
@@ -65,7 +123,7 @@ impl Count {
 }
 
 /// The stages of a running plan, each summed over all operators.
-pub(crate) fn stages(plan: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
+fn stages(plan: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
     let mut counts = BTreeMap::new();
     add_stages(plan, &mut counts);
     counts
@@ -109,13 +167,13 @@ fn is_constant(plan: &dyn ExecutionPlan) -> bool {
 
 /// The inference of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Inference {
+pub struct Inference {
     /// Decoded images, however many models use them.
-    pub(crate) images: u64,
+    pub images: u64,
     /// Rows that models without images ran on.
-    pub(crate) rows: u64,
+    pub rows: u64,
     /// Predictions that are errors.
-    pub(crate) failed_rows: u64,
+    pub failed_rows: u64,
 }
 
 /// The sum over all operators that infer; `None` if there are none.
@@ -185,8 +243,6 @@ fn metric(plan: &dyn ExecutionPlan, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use datafusion::physical_plan::collect;
     use datafusion::prelude::SessionContext;
 
