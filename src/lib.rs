@@ -10,6 +10,7 @@ pub mod config;
 mod engine;
 mod error;
 pub mod exec;
+pub mod functions;
 pub mod images;
 pub mod model;
 mod nearest;

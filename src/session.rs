@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableFunction;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 use seequel_udfs::{Inference, Models, plain_functions};
 
@@ -16,7 +16,9 @@ use crate::images::table::{ImagesTableFactory, ReadImages};
 use crate::images::webdataset::WebDatasetFactory;
 use crate::model::ModelRegistry;
 use crate::plan::extract::ExtractInference;
-use crate::plan::{FieldNames, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner};
+use crate::plan::{
+    BindInference, FieldNames, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner,
+};
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -31,8 +33,22 @@ pub trait SeequelExt {
     /// application with its own extension nodes must afterwards set a planner that has
     /// [`InferPlanner`](crate::plan::InferPlanner) among its extension planners.
     ///
-    /// Reading from buckets and web servers needs a [`StoreRegistry`](crate::stores::StoreRegistry) in the session's
-    /// runtime, or stores registered by the application.
+    /// What an [`Engine`](crate::Engine) has and this does not:
+    ///
+    /// - the statements about models: `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS`, `DESCRIBE MODEL`. Use the
+    ///   [`ModelRegistry`], whose [`create`](ModelRegistry::create) takes a
+    ///   [`CreateModel`](crate::model::CreateModel); models from the web it must [`fetch`](ModelRegistry::fetch) first;
+    /// - files by their quoted names, `FROM 'photos/*.jpg'`: use `read_images('photos/*.jpg')` or `CREATE EXTERNAL TABLE`;
+    /// - buckets and web servers by their URLs: put a [`StoreRegistry`](crate::stores::StoreRegistry) in the session's
+    ///   runtime, or register stores. OPTIONS of statements for stores, such as `aws.region`, are not applied;
+    /// - settings: `SHOW` and `information_schema` need `with_information_schema(true)`, positions in errors
+    ///   `sql_parser.collect_spans`;
+    /// - scripts of several statements.
+    ///
+    /// [`EngineBuilder::session_state`](crate::EngineBuilder::session_state) makes an engine of an existing session.
+    ///
+    /// The process must have [`DISABLE_TELEMETRY`](crate::model::runtime::DISABLE_TELEMETRY) in its environment, or ONNX
+    /// Runtime reports to its maker.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -57,6 +73,7 @@ impl SeequelExt for SessionStateBuilder {
         if options.extensions.get::<InferenceOptions>().is_none() {
             options.extensions.insert(InferenceOptions::default());
         }
+        let bind = Arc::new(BindInference::new(Arc::clone(&functions)));
         let functions = Inference::functions(&functions, options).into_iter().map(Arc::new);
         let scalar_functions = self.scalar_functions().get_or_insert_default();
         scalar_functions.extend(functions);
@@ -67,6 +84,7 @@ impl SeequelExt for SessionStateBuilder {
         // Before DataFusion's own, which plan every access.
         self.expr_planners().get_or_insert_default().insert(0, Arc::new(FieldNames));
         self.file_formats().get_or_insert_default().push(Arc::new(ImageFilesFactory));
+        self.analyzer().get_or_insert_with(Analyzer::new).add_function_rewrite(bind);
         let extract = Arc::new(ExtractInference::new(Arc::clone(models)));
         Arc::clone(&extract).insert_into(self.optimizer().get_or_insert_with(Optimizer::new));
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))

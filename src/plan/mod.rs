@@ -7,6 +7,7 @@
 //!
 //! Planning loads no model; it only needs a model's sizes.
 
+mod bind;
 pub(crate) mod extract;
 mod field_names;
 mod image_batches;
@@ -16,6 +17,7 @@ mod planner;
 mod prune;
 mod row_groups;
 
+pub use bind::BindInference;
 pub use extract::ExtractInference;
 pub use image_batches::ImageBatches;
 pub use lift::LiftInference;
@@ -24,4 +26,5 @@ pub use planner::{InferPlanner, SeequelQueryPlanner};
 pub use prune::PruneInference;
 pub use row_groups::RowGroups;
 
+pub(crate) use bind::unbound;
 pub(crate) use field_names::{FieldNames, UnknownField};

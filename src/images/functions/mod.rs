@@ -40,18 +40,24 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
-use image_function::ImageFunction;
+pub(crate) use convert::Convert;
+pub(crate) use crop::Crop;
+pub(crate) use image_function::ImageFunction;
+pub(crate) use image_info::ImageInfo;
+pub(crate) use phash::PerceptualHash;
+pub(crate) use resize::Resize;
+pub(crate) use thumbnail::Thumbnail;
 
 /// All functions of images that need no model.
 #[must_use]
 pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<convert::Convert>::default())),
-        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<crop::Crop>::default())),
-        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<draw_boxes::DrawBoxes>::default())),
-        Arc::new(ScalarUDF::new_from_impl(image_info::ImageInfo::default())),
-        Arc::new(ScalarUDF::new_from_impl(phash::PerceptualHash::default())),
-        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<resize::Resize>::default())),
-        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<thumbnail::Thumbnail>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<Convert>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<Crop>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<DrawBoxes>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageInfo::default())),
+        Arc::new(ScalarUDF::new_from_impl(PerceptualHash::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<Resize>::default())),
+        Arc::new(ScalarUDF::new_from_impl(ImageFunction::<Thumbnail>::default())),
     ]
 }

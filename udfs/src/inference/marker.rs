@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 
-use super::call::{Arguments, Call, ReadCall};
+use super::call::{Arguments, Call, ReadCall, Request};
 use super::classify::CLASSIFY;
 use super::classify_top_k::CLASSIFY_TOP_K;
 use super::detect::DETECT;
@@ -57,13 +57,41 @@ impl Inference {
     /// All functions over `models`, for a session with the settings `config`.
     #[must_use]
     pub fn functions(models: &Arc<dyn Models>, config: &ConfigOptions) -> Vec<ScalarUDF> {
-        let function = |function: &&'static Function| Self {
+        FUNCTIONS.iter().map(|function| Self::udf(function, models, config)).collect()
+    }
+
+    /// The function that makes such requests; the `k` of `request` is ignored.
+    #[must_use]
+    pub fn requesting(request: Request, models: &Arc<dyn Models>, config: &ConfigOptions) -> ScalarUDF {
+        let function = match request {
+            Request::Classify => &CLASSIFY,
+            Request::ClassifyTopK { .. } => &CLASSIFY_TOP_K,
+            Request::Embed => &EMBED,
+            Request::Detect => &DETECT,
+            Request::Predict => &PREDICT,
+        };
+        Self::udf(function, models, config)
+    }
+
+    fn udf(function: &'static Function, models: &Arc<dyn Models>, config: &ConfigOptions) -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self {
             function,
             models: Arc::clone(models),
             default_model: models.default_model(config),
             signature: listed_signature(Volatility::Volatile, vec![arguments(&(function.example)())]),
-        };
-        FUNCTIONS.iter().map(function).map(ScalarUDF::new_from_impl).collect()
+        })
+    }
+
+    /// The models that the function accesses.
+    #[must_use]
+    pub fn models(&self) -> &Arc<dyn Models> {
+        &self.models
+    }
+
+    /// The same function over `models`, for a session with the settings `config`.
+    #[must_use]
+    pub fn over(&self, models: &Arc<dyn Models>, config: &ConfigOptions) -> ScalarUDF {
+        Self::udf(self.function, models, config)
     }
 
     /// Reads a call with these arguments; also returns the arguments that are inputs of the model.
