@@ -1,4 +1,4 @@
-//! Seequel inside a DataFusion application: two ways in.
+//! Seequel inside a DataFusion application: two ways in. `docs/applications.md` has the rest.
 //!
 //! ```text
 //! cargo run --release --example embed -- .seequel
@@ -6,18 +6,21 @@
 //!
 //! The argument is Seequel's home, which `make setup` fills with ONNX Runtime, models and photos.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::util::pretty::print_batches;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::functions::core::expr_ext::FieldAccessor;
+use datafusion::functions::regex::expr_fn::regexp_replace;
+use datafusion::prelude::{Expr, SessionConfig, SessionContext, col, lit};
 use futures::TryStreamExt;
+use seequel::functions::classify_with;
 use seequel::model::runtime::DISABLE_TELEMETRY;
 use seequel::model::{CreateModel, ModelRegistry};
-use seequel::{Engine, SeequelExt};
+use seequel::{Engine, Query, SeequelExt, Stage};
 use tokio::runtime::Runtime;
 
 fn main() -> Result<()> {
@@ -50,37 +53,45 @@ async fn in_a_session_of_your_own(home: &Path) -> Result<()> {
     let ctx = SessionContext::new_with_state(state);
 
     // The models of the set-up are there; another is registered by the application.
-    models.create(&CreateModel {
-        name: "mine".to_owned(),
-        or_replace: false,
-        if_not_exists: false,
-        location: home.join("models/efficientnet_lite0/model.onnx").display().to_string(),
-        options: BTreeMap::from([("batch_size".to_owned(), "4".to_owned())]),
-    })?;
+    let model = home.join("models/efficientnet_lite0/model.onnx");
+    models.create(&CreateModel::new("mine", model.display().to_string()).with_option("batch_size", "4"))?;
+
+    // The functions are expressions too.
+    let photos = ctx.sql(&format!("SELECT * FROM read_images('{}/photos/[c-f]*')", home.display())).await?;
+    let label = classify_with(col("image"), "mine").field("label");
+    let labels = photos.select(vec![image_name(col("path")).alias("photo"), label.alias("label")])?;
 
     // Results arrive batch by batch, while later images are still being read.
-    let sql = format!(
-        "SELECT regexp_replace(path, '.*/', '') AS photo, classify(image, 'mine')['label'] AS label
-         FROM read_images('{}/photos/[c-f]*')",
-        home.display()
-    );
-    let mut batches = ctx.sql(&sql).await?.execute_stream().await?;
-    while let Some(batch) = batches.try_next().await? {
+    let mut query = Query::try_new(labels).await?.with_timeout(Duration::from_secs(600));
+    let progress = query.progress();
+    while let Some(batch) = query.try_next().await? {
         print_batches(&[batch])?;
+        let inferred = progress.stages().get(&Stage::Inferred).copied().unwrap_or_default();
+        println!("{} inferred so far", inferred.done);
     }
+    models.unload("mine")?;
     Ok(())
+}
+
+/// The part of a path after the last slash.
+fn image_name(path: Expr) -> Expr {
+    regexp_replace(path, lit(".*/"), lit(""), None)
 }
 
 /// For an application that wants all of Seequel's SQL, `CREATE MODEL` included.
 async fn as_an_engine(home: &Path) -> Result<()> {
     let engine = Engine::builder().home(home).build()?;
     let model = home.join("models/efficientnet_lite2/model.onnx");
-    let create = format!("CREATE MODEL second FROM '{}' OPTIONS (concurrency 1)", model.display());
-    engine.sql(&create).await.map_err(DataFusionError::from)?;
-    let sql = format!(
-        "SELECT classify(image, 'second')['label'] AS label, count(*) AS photos
+    let script = format!(
+        "CREATE MODEL second FROM '{}' OPTIONS (concurrency 1);
+         SELECT classify(image, 'second')['label'] AS label, count(*) AS photos
          FROM read_images('{}/photos/') GROUP BY label ORDER BY photos DESC, label LIMIT 3",
+        model.display(),
         home.display()
     );
-    engine.sql(&sql).await?.show().await
+    let mut results = engine.script(&script);
+    while let Some(result) = results.try_next().await? {
+        result.show().await?;
+    }
+    Ok(())
 }

@@ -1,18 +1,23 @@
 //! The engine: a DataFusion session with images, models and Seequel's statements.
 
+use std::any::Any;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::catalog::{DynamicFileCatalog, UrlTableFactory};
 use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::stream::{self, BoxStream, StreamExt};
+use seequel_udfs::Inference;
 
 use crate::images::table::UrlTables;
 use crate::model::ModelRegistry;
+use crate::sql::Script;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt, sql};
 
@@ -21,7 +26,9 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// SQL over images and models.
 ///
-/// Cloning is cheap; clones share tables, models and settings.
+/// Cloning is cheap; clones share tables, models and settings. The process must have
+/// [`DISABLE_TELEMETRY`](crate::model::runtime::DISABLE_TELEMETRY) in its environment, or ONNX Runtime reports to its
+/// maker.
 ///
 /// ```no_run
 /// # async fn example() -> seequel::Result<()> {
@@ -57,13 +64,53 @@ impl Engine {
         &self.models
     }
 
-    /// Plans one statement, Seequel's or DataFusion's; statements that define something are executed.
+    /// Plans one statement, Seequel's or DataFusion's; statements that define something are executed. Execute the
+    /// result yourself, or as a [`Query`](crate::Query) with progress, time-out and cancellation.
     ///
     /// # Errors
     /// Text that is not exactly one statement, an unknown name, or an unusable model or location.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
         let statement = sql::parse_statement(sql, &self.context.state().config_options().sql_parser)?;
         sql::plan(&self.context, &self.models, statement, |_| {}).await
+    }
+
+    /// Plans the statements of a text, separated by `;`, each when the stream is polled for it. Ends after the first
+    /// error.
+    ///
+    /// A statement sees what earlier ones defined or set. What an earlier `COPY` or `INSERT` writes it sees if that
+    /// result was executed before the next poll, as here:
+    ///
+    /// ```no_run
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example(engine: seequel::Engine) -> seequel::Result<()> {
+    /// let mut results = engine.script(
+    ///     "CREATE MODEL resnet FROM 'models/resnet50.onnx' OPTIONS (labels 'labels.txt');
+    ///      SET inference.default_model = 'resnet';
+    ///      COPY (SELECT path, classify(image) AS p FROM read_images('photos/')) TO 'results.parquet';
+    ///      SELECT p['label'], count(*) FROM 'results.parquet' GROUP BY p['label']",
+    /// );
+    /// while let Some(result) = results.try_next().await? {
+    ///     result.show().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Self::sql`]; positions in syntax errors are those of the whole text.
+    pub fn script<'a>(&'a self, sql: &'a str) -> BoxStream<'a, Result<DataFrame>> {
+        stream::try_unfold(Script::new(sql), move |mut script| async move {
+            let options = self.context.state_ref().read().config().options().sql_parser.clone();
+            match script.next_statement(&options)? {
+                Some(statement) => {
+                    let result = sql::plan(&self.context, &self.models, statement, |_| {}).await?;
+                    Ok(Some((result, script)))
+                }
+                None => Ok(None),
+            }
+        })
+        .boxed()
     }
 }
 
@@ -77,11 +124,33 @@ impl std::fmt::Debug for Engine {
 }
 
 /// Settings of an [`Engine`] that are fixed once it is built.
+///
+/// Engines of one process can share models, memory and tables:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # fn main() -> seequel::Result<()> {
+/// use datafusion::prelude::SessionContext;
+/// use seequel::Engine;
+/// use seequel::model::ModelRegistry;
+///
+/// let models = Arc::new(ModelRegistry::new(".seequel"));
+/// let ctx = SessionContext::new();
+/// // Has the tables, settings, functions and memory pool of `ctx`.
+/// let engine = Engine::builder().session_state(ctx.state()).models(Arc::clone(&models)).build()?;
+/// // Has a session of its own, and the memory pool and object stores of `ctx`.
+/// let other = Engine::builder().runtime_env(ctx.runtime_env()).models(models).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct EngineBuilder {
     home: Option<PathBuf>,
+    models: Option<Arc<ModelRegistry>>,
     memory_limit: Option<usize>,
     config: Option<SessionConfig>,
+    runtime_env: Option<Arc<RuntimeEnv>>,
+    session_state: Option<SessionState>,
 }
 
 impl EngineBuilder {
@@ -90,6 +159,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn home(mut self, home: impl AsRef<Path>) -> Self {
         self.home = Some(home.as_ref().to_owned());
+        self
+    }
+
+    /// Models that others use too, instead of those of a home folder.
+    #[must_use]
+    pub fn models(mut self, models: Arc<ModelRegistry>) -> Self {
+        self.models = Some(models);
         self
     }
 
@@ -107,25 +183,81 @@ impl EngineBuilder {
         self
     }
 
+    /// A memory pool, disk manager, caches and object stores that others use too. Buckets are opened by their URLs only
+    /// if its object stores are a [`StoreRegistry`]; else register them.
+    #[must_use]
+    pub fn runtime_env(mut self, runtime_env: Arc<RuntimeEnv>) -> Self {
+        self.runtime_env = Some(runtime_env);
+        self
+    }
+
+    /// A session to add Seequel to, with its settings, runtime environment, catalogs, functions and rules. Its query
+    /// planner is replaced, as by [`SeequelExt::with_seequel`]. The engine's session is another one, so that the
+    /// original does not see later settings; tables are shared.
+    #[must_use]
+    pub fn session_state(mut self, session_state: SessionState) -> Self {
+        self.session_state = Some(session_state);
+        self
+    }
+
     /// Builds the engine. Loads neither models nor ONNX Runtime.
     ///
     /// # Errors
-    /// A runtime environment that DataFusion rejects.
+    /// Settings that exclude each other, a session that has Seequel already, or a runtime environment that DataFusion
+    /// rejects.
     pub fn build(self) -> Result<Engine> {
-        // Resolved now, because the working directory may change later (`--data-path`).
-        let home = self.home.unwrap_or_else(default_home);
-        let models = Arc::new(ModelRegistry::new(std::path::absolute(&home).unwrap_or(home)));
-        let mut config = self.config.unwrap_or_default().with_information_schema(true);
+        self.check()?;
+        let models = self.models.unwrap_or_else(|| {
+            // Resolved now, because the working directory may change later (`--data-path`).
+            let home = self.home.unwrap_or_else(default_home);
+            Arc::new(ModelRegistry::new(std::path::absolute(&home).unwrap_or(home)))
+        });
+        let mut builder = match self.session_state {
+            Some(state) => SessionStateBuilder::new_from_existing(state),
+            None => SessionStateBuilder::new()
+                .with_config(self.config.unwrap_or_default())
+                .with_runtime_env(self.runtime_env.map_or_else(|| runtime(self.memory_limit), Ok)?)
+                .with_default_features(),
+        };
+        let options = builder.config().get_or_insert_default().options_mut();
+        options.catalog.information_schema = true;
         // Lets errors about names and types give their position in the statement.
-        config.options_mut().sql_parser.collect_spans = true;
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime(self.memory_limit)?)
-            .with_default_features()
-            .with_seequel(&models)
-            .build();
-        Ok(Engine { context: with_url_tables(state), models })
+        options.sql_parser.collect_spans = true;
+        Ok(Engine { context: with_url_tables(builder.with_seequel(&models).build()), models })
     }
+
+    fn check(&self) -> Result<()> {
+        let (has_runtime, has_state) = (self.runtime_env.is_some(), self.session_state.is_some());
+        let excluded = [
+            (self.models.is_some() && self.home.is_some(), "home", "models"),
+            (has_runtime && self.memory_limit.is_some(), "memory_limit", "runtime_env"),
+            (has_state && self.memory_limit.is_some(), "memory_limit", "session_state"),
+            (has_state && self.config.is_some(), "config", "session_state"),
+            (has_state && has_runtime, "runtime_env", "session_state"),
+        ];
+        if let Some((_, setting, owner)) = excluded.iter().find(|(is_excluded, ..)| *is_excluded) {
+            return Err(misconfigured(format!(
+                "EngineBuilder: {setting} can't be set together with {owner}, which brings its own"
+            )));
+        }
+        if self.session_state.as_ref().is_some_and(has_seequel) {
+            let reason =
+                "EngineBuilder: the session state has Seequel already; pass one without, and its models";
+            return Err(misconfigured(reason.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn has_seequel(state: &SessionState) -> bool {
+    state.scalar_functions().values().any(|function| {
+        let implementation: &dyn Any = function.inner().as_ref();
+        implementation.is::<Inference>()
+    })
+}
+
+fn misconfigured(reason: String) -> Error {
+    DataFusionError::Configuration(reason).into()
 }
 
 /// A session in which quoted names are files: `FROM 'results.parquet'`, `FROM 'photos/*.jpg'`.

@@ -24,6 +24,11 @@ pub mod sql;
 pub mod stores;
 pub mod tasks;
 
+/// The examples of a page are compiled with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/applications.md")]
+struct Applications;
+
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Result};
 pub use progress::{Count, Inference, QueryProgress, Stage};
