@@ -66,8 +66,7 @@ fn log_to_stderr(progress: &Progress) {
     let progress = progress.clone();
     let wanted = env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::model::fetch=info".to_owned());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(wanted);
-    let with_colours =
-        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let with_colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(with_colours)

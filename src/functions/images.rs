@@ -4,7 +4,9 @@
 
 use datafusion::logical_expr::{Expr, ScalarUDF, ScalarUDFImpl};
 
-use crate::images::functions::{Convert, Crop, ImageFunction, ImageInfo, PerceptualHash, Resize, Thumbnail};
+use crate::images::functions::{
+    Convert, Crop, DrawBoxes, ImageFunction, ImageInfo, PerceptualHash, Resize, Thumbnail,
+};
 
 /// The image as a file of another format: `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff`.
 ///
@@ -52,6 +54,30 @@ pub fn crop(image: Expr, edges: Expr) -> Expr {
 /// ```
 pub fn crop_edges(image: Expr, x0: Expr, y0: Expr, x1: Expr, y1: Expr) -> Expr {
     call(ImageFunction::<Crop>::default(), vec![image, x0, y0, x1, y1])
+}
+
+/// An image with boxes drawn on it: the list that `detect` returns, with labels and confidences.
+///
+/// ```
+/// use datafusion::prelude::col;
+/// use seequel::functions::{detect, draw_boxes};
+///
+/// let drawn = draw_boxes(col("image"), detect(col("image")));
+/// ```
+pub fn draw_boxes(image: Expr, boxes: Expr) -> Expr {
+    call(ImageFunction::<DrawBoxes>::default(), vec![image, boxes])
+}
+
+/// [`draw_boxes`] with a list of labels, one per box.
+///
+/// ```
+/// use datafusion::prelude::col;
+/// use seequel::functions::draw_boxes_with_labels;
+///
+/// let drawn = draw_boxes_with_labels(col("image"), col("boxes"), col("labels"));
+/// ```
+pub fn draw_boxes_with_labels(image: Expr, boxes: Expr, labels: Expr) -> Expr {
+    call(ImageFunction::<DrawBoxes>::default(), vec![image, boxes, labels])
 }
 
 /// The headers of an image file: `Struct<width, height, format, color, bits, orientation, frames, camera, taken, error>`.

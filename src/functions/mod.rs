@@ -28,7 +28,10 @@ mod images;
 mod inference;
 mod vectors;
 
-pub use images::{convert, convert_with_quality, crop, crop_edges, image_info, phash, resize, thumbnail};
+pub use images::{
+    convert, convert_with_quality, crop, crop_edges, draw_boxes, draw_boxes_with_labels, image_info, phash,
+    resize, thumbnail,
+};
 pub use inference::{
     classify, classify_top_k, classify_top_k_with, classify_with, detect, detect_with, embed, embed_with,
     predict,

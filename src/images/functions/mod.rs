@@ -42,6 +42,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 pub(crate) use convert::Convert;
 pub(crate) use crop::Crop;
+pub(crate) use draw_boxes::DrawBoxes;
 pub(crate) use image_function::ImageFunction;
 pub(crate) use image_info::ImageInfo;
 pub(crate) use phash::PerceptualHash;
