@@ -60,6 +60,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file or folder that COPY or INSERT can't write.
+    #[error("'{target}': {reason}")]
+    Target {
+        /// Location as the user wrote it.
+        target: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+
     /// A bucket, container or server that can't be used as configured.
     #[error("{store}: {reason}")]
     Store {

@@ -23,6 +23,7 @@ pub mod shell;
 pub mod sql;
 pub mod stores;
 pub mod tasks;
+pub mod write;
 
 /// The examples of a page are compiled with those of the documentation.
 #[cfg(doctest)]

@@ -19,6 +19,7 @@ use crate::plan::extract::ExtractInference;
 use crate::plan::{
     BindInference, FieldNames, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner,
 };
+use crate::write::AtomicWrites;
 
 /// Name of the table function over images.
 const READ_IMAGES: &str = "read_images";
@@ -26,8 +27,8 @@ const READ_IMAGES: &str = "read_images";
 /// Extends DataFusion's [`SessionStateBuilder`].
 pub trait SeequelExt {
     /// Adds images as tables, inference with `models` as functions, and the planning of both; also the functions of
-    /// images and vectors that need no model, of which `inner_product` replaces DataFusion's, and image files as a format
-    /// of `COPY`.
+    /// images and vectors that need no model, of which `inner_product` replaces DataFusion's; image files as a format of
+    /// `COPY`; and COPY and INSERT that write everything or nothing.
     ///
     /// Call it after `with_default_features`, which replaces earlier registrations. It sets the query planner: an
     /// application with its own extension nodes must afterwards set a planner that has
@@ -90,6 +91,7 @@ impl SeequelExt for SessionStateBuilder {
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
             .with_table_factory("WEBDATASET".to_owned(), Arc::new(WebDatasetFactory))
             .with_analyzer_rule(extract)
+            .with_analyzer_rule(Arc::new(AtomicWrites::default()))
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))
             .with_optimizer_rule(Arc::new(RowGroups::default()))

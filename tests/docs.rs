@@ -50,7 +50,10 @@ fn sql_of_every_page_runs() {
         assert!(!outcome.stdout.is_empty(), "{name} shows no result");
         ran.push(name);
     }
-    assert_eq!(ran, ["README.md", "functions.md", "images.md", "looking.md", "models.md", "settings.md"]);
+    assert_eq!(
+        ran,
+        ["README.md", "functions.md", "images.md", "looking.md", "models.md", "results.md", "settings.md"]
+    );
 }
 
 /// The rows of the tables of habits: the code of the first column, and of the last.

@@ -198,7 +198,4 @@ fn predictions_stay_structs_in_parquet_and_json() {
         let output = run_in(folder.path(), &["-q", "--format", "csv", "-c", &copy, &read_back]).stdout();
         assert_eq!(output, "count\n1\nlabel,class,model\nlion,291,efficientnet_lite0\n", "{file}");
     }
-    let copy = format!("COPY (SELECT classify(image) AS p FROM '{}') TO 'results.csv'", lion.display());
-    let error = run_in(folder.path(), &["-c", &copy]).error();
-    assert!(error.contains("not supported in CSV"), "{error}");
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, LargeStringBuilder, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::writer::{EncoderOptions, make_encoder};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 
 use super::encoder::Encoder;
+use crate::write::nested_as_json;
 
 /// One line per row. Structs, lists and maps, which these formats do not support, are written as JSON.
 pub(crate) struct DelimitedEncoder {
@@ -26,7 +25,7 @@ impl DelimitedEncoder {
     fn write(&mut self, batch: &RecordBatch, text: &mut Vec<u8>) -> Result<()> {
         let mut writer =
             WriterBuilder::new().with_header(!self.has_header).with_delimiter(self.delimiter).build(text);
-        writer.write(&with_nested_as_json(batch)?)?;
+        writer.write(&nested_as_json(batch)?)?;
         self.has_header = true;
         Ok(())
     }
@@ -44,38 +43,6 @@ impl Encoder for DelimitedEncoder {
         let empty = RecordBatch::new_empty(Arc::clone(&self.schema));
         self.write(&empty, text)
     }
-}
-
-fn with_nested_as_json(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if field.data_type().is_nested() {
-            fields.push(Arc::new(Field::new(field.name(), DataType::LargeUtf8, true)));
-            columns.push(json_texts(field, column)?);
-        } else {
-            fields.push(Arc::clone(field));
-            columns.push(Arc::clone(column));
-        }
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-}
-
-fn json_texts(field: &FieldRef, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let options = EncoderOptions::default();
-    let mut encoder = make_encoder(field, column, &options)?;
-    let mut texts = LargeStringBuilder::new();
-    let mut json = Vec::new();
-    for row in 0..column.len() {
-        if encoder.is_null(row) {
-            texts.append_null();
-            continue;
-        }
-        json.clear();
-        encoder.encode(row, &mut json);
-        texts.append_value(String::from_utf8_lossy(&json));
-    }
-    Ok(Arc::new(texts.finish()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,130 @@
+//! The format of COPY's files, with an [`AtomicSink`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::{GetExt, Statistics};
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::{FileFormat, FileFormatFactory};
+use datafusion::datasource::physical_plan::{FileOutputMode, FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::object_store::{ObjectMeta, ObjectStore};
+use datafusion::physical_expr::LexRequirement;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::columns::{unwritable, with_json_texts};
+use super::sink::AtomicSink;
+use super::target::{Kind, Mode, Target};
+
+/// Makes formats whose files appear when all are complete.
+#[derive(Debug)]
+pub(super) struct AtomicFormatFactory {
+    pub(super) inner: Arc<dyn FileFormatFactory>,
+    /// As given in OPTIONS.
+    pub(super) mode: Option<Mode>,
+}
+
+impl FileFormatFactory for AtomicFormatFactory {
+    fn create(
+        &self,
+        session: &dyn Session,
+        options: &HashMap<String, String>,
+    ) -> Result<Arc<dyn FileFormat>> {
+        let inner = self.inner.create(session, options)?;
+        Ok(Arc::new(AtomicFormat { inner, mode: self.mode }))
+    }
+
+    fn default(&self) -> Arc<dyn FileFormat> {
+        Arc::new(AtomicFormat { inner: self.inner.default(), mode: self.mode })
+    }
+}
+
+impl GetExt for AtomicFormatFactory {
+    fn get_ext(&self) -> String {
+        self.inner.get_ext()
+    }
+}
+
+#[derive(Debug)]
+struct AtomicFormat {
+    inner: Arc<dyn FileFormat>,
+    mode: Option<Mode>,
+}
+
+#[async_trait]
+impl FileFormat for AtomicFormat {
+    fn get_ext(&self) -> String {
+        self.inner.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.inner.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.inner.compression_type()
+    }
+
+    async fn infer_schema(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        files: &[ObjectMeta],
+    ) -> Result<SchemaRef> {
+        self.inner.infer_schema(session, store, files).await
+    }
+
+    async fn infer_stats(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<Statistics> {
+        self.inner.infer_stats(session, store, schema, file).await
+    }
+
+    async fn create_physical_plan(
+        &self,
+        session: &dyn Session,
+        config: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.inner.create_physical_plan(session, config).await
+    }
+
+    /// # Errors
+    /// [`crate::Error`] for a target or columns that can't be written; those of the format.
+    async fn create_writer_physical_plan(
+        &self,
+        input: Arc<dyn ExecutionPlan>,
+        session: &dyn Session,
+        mut config: FileSinkConfig,
+        order: Option<LexRequirement>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let format = self.inner.get_ext();
+        let target = Target::of_copy(&config, self.mode, format.clone())?;
+        if let Some((column, reason)) = unwritable(&format, &config.output_schema) {
+            return Err(target.refused(format!("{format} can't hold the column '{column}': {reason}")));
+        }
+        let has_nested = config.output_schema.fields().iter().any(|field| field.data_type().is_nested());
+        let nested = (format == "csv" && has_nested).then(|| {
+            let texts = Arc::new(with_json_texts(&config.output_schema));
+            std::mem::replace(&mut config.output_schema, texts)
+        });
+        // What is at the target may change the sink's own decision.
+        config.file_output_mode = match target.kind {
+            Kind::File => FileOutputMode::SingleFile,
+            Kind::Folder => FileOutputMode::Directory,
+        };
+        let writer = self.inner.create_writer_physical_plan(input, session, config, order).await?;
+        Ok(AtomicSink::around(writer, nested, target))
+    }
+
+    fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {
+        self.inner.file_source(schema)
+    }
+}

@@ -1,0 +1,31 @@
+//! Writing results: COPY and INSERT replace and add whole files, or leave everything as it was.
+//!
+//! ```text
+//!  COPY … TO 'out/' ─ AtomicWrites (analyzer) ─► format of the files, wrapped ─┐ physical planning
+//!  INSERT INTO t ──── rule.rs ─────────────────► table of the files, wrapped ──┤
+//!                                                                              ▼
+//!                                              DataSinkExec: AtomicSink around DataFusion's sink
+//!                                                1 check the target             target.rs, local.rs, remote.rs
+//!                                                2 write into a StagedStore     store.rs
+//!                                                3 move the files in            local.rs, remote.rs
+//! ```
+//!
+//! DataFusion's sinks write to the target as rows arrive, and complete their files when a row fails as well. Here they
+//! write to a store that keeps files apart until the sink has ended: in a hidden folder beside their place on a local
+//! disk, as unfinished uploads elsewhere. A dropped or failed statement removes them.
+//!
+//! Planning only reads: EXPLAIN COPY touches nothing.
+
+mod columns;
+mod format;
+mod insert;
+mod local;
+mod remote;
+mod rule;
+mod sink;
+mod store;
+mod target;
+mod upload;
+
+pub(crate) use columns::nested_as_json;
+pub use rule::AtomicWrites;
