@@ -39,6 +39,7 @@ pub trait SeequelExt {
     /// - the statements about models: `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS`, `DESCRIBE MODEL`. Use the
     ///   [`ModelRegistry`], whose [`create`](ModelRegistry::create) takes a
     ///   [`CreateModel`](crate::model::CreateModel); models from the web it must [`fetch`](ModelRegistry::fetch) first;
+    /// - fields of structs by dots and stars, `p.label` and `p.*`, and short names of columns: use `p['label'] AS label`;
     /// - files by their quoted names, `FROM 'photos/*.jpg'`: use `read_images('photos/*.jpg')` or `CREATE EXTERNAL TABLE`;
     /// - buckets and web servers by their URLs: put a [`StoreRegistry`](crate::stores::StoreRegistry) in the session's
     ///   runtime, or register stores. OPTIONS of statements for stores, such as `aws.region`, are not applied;
