@@ -108,7 +108,7 @@ fn images_have_thumbnails_labels_confidences_and_boxes() {
     assert_eq!(confidences, ["90.0 %", "25.0 %", "90.0 %", "25.0 %"]);
     // Boxes are in pixels of the original, within it.
     let drawn = classes(&tags, "boxes")[0];
-    assert_eq!(drawn.attribute("viewbox").or(drawn.attribute("viewBox")), Some("0 0 600 400"));
+    assert_eq!(drawn.attribute("viewbox"), Some("0 0 600 400"));
     let line = |tag: &Tag| ["x", "y", "width", "height"].map(|name| tag.attribute(name).unwrap().to_owned());
     let lines: Vec<_> = classes(&tags, "line").into_iter().map(line).collect();
     assert_eq!(lines[..2], [["0.0", "20.0", "600.0", "130.0"], ["10.0", "20.0", "190.0", "130.0"]]);

@@ -2,10 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::support::photos;
+use datafusion::object_store::memory::InMemory;
+use datafusion::object_store::{ObjectStore, ObjectStoreExt};
+use futures::TryStreamExt;
+use url::Url;
+
 use crate::support::process::{Outcome, run_in, seequel};
 use crate::support::s3::S3;
+use crate::support::{engine, photos};
 
 /// All files below a folder, relative to it and sorted.
 fn files(folder: &Path) -> Vec<String> {
@@ -164,7 +170,7 @@ fn statements_that_cannot_work_are_errors_before_anything_is_written() {
 #[test]
 fn files_are_written_to_buckets() {
     let mut server = S3::of_photos();
-    let sql = "COPY (SELECT path, thumbnail(image, 32) AS image FROM 's3://photos/{lion.jpg,coffee.png}')
+    let sql = "COPY (SELECT path, thumbnail(image, 32) AS image FROM read_images('s3://photos/{lion.jpg,coffee.png}'))
                TO 's3://photos/small/' STORED AS IMAGES;
                SELECT regexp_replace(path, '.*photos/', '') AS path, width FROM read_images('s3://photos/small/') ORDER BY path";
     assert_eq!(server.run(sql).stdout(), "count\n2\npath,width\nsmall/coffee.png,32\nsmall/lion.jpg,32\n");
@@ -185,4 +191,17 @@ fn a_table_is_copied_as_it_is() {
         let bytes = fs::read(folder.path().join("copy").join(&name)).unwrap();
         assert_eq!(bytes, fs::read(photos().join(&name)).unwrap(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn files_are_written_to_any_object_store() {
+    let engine = engine().await;
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    engine.context().register_object_store(&Url::parse("memory://bucket").unwrap(), Arc::clone(&store));
+    let sql = "COPY (SELECT path, image FROM images WHERE path LIKE '%/l%') TO 'memory://bucket/a b/' STORED AS IMAGES";
+    engine.sql(sql).await.unwrap().collect().await.unwrap();
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    assert_eq!(objects.iter().map(|object| object.location.as_ref()).collect::<Vec<_>>(), ["a b/lion.jpg"]);
+    let written = store.get(&objects[0].location).await.unwrap().bytes().await.unwrap();
+    assert_eq!(written, fs::read(photos().join("lion.jpg")).unwrap());
 }
