@@ -10,6 +10,7 @@
 //! Files in progress have no extension, so that no table takes them for data. The folder's name has the number of the
 //! process, in case that one is killed.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -178,7 +179,12 @@ impl LocalFiles {
     }
 
     fn fill_folder(&self, state: &mut State) -> Result<()> {
-        let old = match self.target.mode {
+        // Names of images come from the rows, so they may be those of files that stay.
+        let existing = state.files.iter().find(|file| file.place.exists());
+        if let (Mode::Append | Mode::Error, Some(file)) = (self.target.mode, existing) {
+            return Err(self.refused(format!("{} exists already", file.place.display())));
+        }
+        let mut old = match self.target.mode {
             Mode::Append => Vec::new(),
             Mode::Error => {
                 check(&self.target, &self.path)?;
@@ -195,6 +201,8 @@ impl LocalFiles {
             }
             moved.push(&file.place);
         }
+        let new: HashSet<&Path> = files.iter().map(|file| file.place.as_path()).collect();
+        old.retain(|file| !new.contains(file.as_path()));
         self.remove_files(&old)
     }
 

@@ -1,6 +1,7 @@
 //! Files of a statement in a remote store: uploads that are completed only at the end. An object appears when its
 //! upload is complete, so nothing is moved.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -148,7 +149,11 @@ impl RemoteFiles {
     }
 
     async fn replaced_files(&self, new: &[StorePath]) -> Result<Vec<StorePath>> {
-        let replaced = self.data_files().try_filter(|file| ready(self.target.replaces(file, new)));
+        // A new file has replaced the old one of its name.
+        let names: HashSet<&StorePath> = new.iter().collect();
+        let replaced = self
+            .data_files()
+            .try_filter(|file| ready(self.target.replaces(file, new) && !names.contains(file)));
         Ok(replaced.try_collect().await?)
     }
 

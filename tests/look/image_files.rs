@@ -62,6 +62,10 @@ fn thumbnails_are_written_one_a_row() {
     let again = format!("{again} OPTIONS ('mode' 'overwrite')");
     assert_eq!(copy(folder.path(), &again).stdout(), "count\n20\n");
     assert_eq!(files(&folder.path().join("thumbs")).len(), 20);
+    let more = again.replace("overwrite", "append");
+    let error = copy(folder.path(), &more).error();
+    assert!(error.contains("thumbs/") && error.contains("exists already"), "{error}");
+    assert_eq!(files(&folder.path().join("thumbs")).len(), 20);
 }
 
 #[test]
