@@ -52,7 +52,16 @@ fn sql_of_every_page_runs() {
     }
     assert_eq!(
         ran,
-        ["README.md", "functions.md", "images.md", "looking.md", "models.md", "results.md", "settings.md"]
+        [
+            "README.md",
+            "functions.md",
+            "images.md",
+            "looking.md",
+            "models.md",
+            "results.md",
+            "settings.md",
+            "shell.md"
+        ]
     );
 }
 

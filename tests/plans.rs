@@ -3,6 +3,7 @@
 //! A changed plan fails here. If the change is intended, `INSTA_UPDATE=always cargo test plans` updates the snapshot.
 
 use datafusion::arrow::array::AsArray;
+use datafusion::physical_plan::displayable;
 use seequel::Engine;
 
 use crate::support::{Run, engine, home, photos};
@@ -194,6 +195,16 @@ async fn parquet() {
     let plan = explain(&engine, &format!("SELECT classify(image)['label'] FROM '{file}'")).await;
     let plan = plan.replace(&file, "FILE").replace(file.trim_start_matches('/'), "FILE");
     assert_plan("parquet", &plan);
+}
+
+/// The statistics of a table of images come from its listing and the files' headers, in one aggregation.
+#[tokio::test]
+async fn summarize_reads_headers() {
+    let engine = sized_engine().await;
+    let plan = engine.sql("SUMMARIZE images").await.unwrap().create_physical_plan().await.unwrap();
+    let plan = displayable(plan.as_ref()).indent(false).to_string();
+    assert!(plan.contains("reads=headers") && !plan.contains("image@"), "{plan}");
+    assert_eq!(plan.matches("ImagesExec").count(), 1, "{plan}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod output;
 mod progress;
 mod prompt;
 mod terminal;
+mod width;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

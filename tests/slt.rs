@@ -38,7 +38,7 @@ macro_rules! slt {
 
 slt! {
     classify classify_top_k clauses detect embed ensembles image_functions images models predict struct_fields subqueries
-    vector_functions
+    summarize vector_functions
 }
 
 async fn run(file: &str) {

@@ -62,6 +62,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Automatic)]
     pub(crate) format: Format,
 
+    /// Text for NULL in tables, csv and tsv [default: none]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null: Option<String>,
+
     /// When the progress of a query is shown, on standard error; auto shows none with --quiet
     #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub(crate) progress: When,

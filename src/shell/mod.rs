@@ -33,8 +33,8 @@ use tokio::runtime::Handle;
 use crate::Engine;
 use crate::{Error, Result};
 use interrupt::interruptible;
-use print::Printer;
-use runner::{Runner, Stop};
+use print::{Expanded, Printer};
+use runner::{Runner, Stop, set_null};
 use source::Source;
 
 /// Exit status after Ctrl-C: 128 + the number of SIGINT.
@@ -75,7 +75,7 @@ async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(
     let sources = read_sources(args, interactive)?;
     let runner = Runner::new(
         start_engine(args, queries)?,
-        Printer { format: args.format, max_rows: args.maxrows, expanded: false },
+        Printer { format: args.format, max_rows: args.maxrows, expanded: Expanded::Off },
         args.quiet,
         progress,
     );
@@ -91,6 +91,9 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     if let Some(rows) = args.batch_size {
         let state = engine.context().state_ref();
         state.write().config_mut().options_mut().execution.batch_size = rows;
+    }
+    if let Some(text) = &args.null {
+        set_null(&engine, text.clone());
     }
     if let Some(path) = &args.data_path {
         env::set_current_dir(path).map_err(|source| Error::Io { path: path.clone(), source })?;

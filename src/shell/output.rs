@@ -1,10 +1,16 @@
 //! The destination of results: standard output, or the file of `\o`.
 
+use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use console::Term;
+
+use crate::shell::print::Format;
 use crate::shell::progress::Progress;
 use crate::{Error, Result};
 
@@ -13,7 +19,15 @@ use crate::{Error, Result};
 pub(crate) enum Output {
     /// Standard output, and the progress to clear before the first write if both may be on the same terminal.
     Standard(Option<Progress>),
-    File(Arc<File>),
+    File(Arc<ResultFile>),
+}
+
+/// A file for results, which replace its content when the first of them is written.
+#[derive(Debug)]
+pub(crate) struct ResultFile {
+    path: PathBuf,
+    file: File,
+    is_replaced: AtomicBool,
 }
 
 impl Output {
@@ -22,10 +36,40 @@ impl Output {
         Self::Standard(is_shared.then(|| progress.clone()))
     }
 
-    /// A new file, or an existing one truncated.
+    /// Opens a file, or creates it, so that a wrong name fails before any query runs.
     pub(crate) fn file(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
-        Ok(Self::File(Arc::new(file)))
+        let path = path.to_path_buf();
+        match File::options().write(true).create(true).truncate(false).open(&path) {
+            Ok(file) => {
+                Ok(Self::File(Arc::new(ResultFile { path, file, is_replaced: AtomicBool::new(false) })))
+            }
+            Err(source) => Err(Error::Io { path, source }),
+        }
+    }
+
+    /// The format that a file's name asks for.
+    pub(crate) fn format(&self) -> Option<Format> {
+        match self {
+            Self::Standard(_) => None,
+            Self::File(file) => Format::of_file(&file.path),
+        }
+    }
+
+    /// Width of the terminal in characters, `$COLUMNS` if that is set; `None` if this is no terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let Self::Standard(Some(_)) = self else { return None };
+        let chosen = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let width = chosen.or_else(|| Some(usize::from(Term::stdout().size_checked()?.1)));
+        width.filter(|width| *width > 0)
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standard(_) => f.write_str("standard output"),
+            Self::File(file) => file.path.display().fmt(f),
+        }
     }
 }
 
@@ -52,14 +96,24 @@ impl Write for Output {
                 }
                 io::stdout().write(text)
             }
-            Self::File(file) => file.as_ref().write(text),
+            Self::File(file) => file.write(text),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Standard(_) => io::stdout().flush(),
-            Self::File(file) => file.as_ref().flush(),
+            Self::File(file) => (&file.file).flush(),
         }
+    }
+}
+
+impl ResultFile {
+    fn write(&self, text: &[u8]) -> io::Result<usize> {
+        // Devices and pipes have no content to replace.
+        if !self.is_replaced.swap(true, Ordering::Relaxed) && self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        (&self.file).write(text)
     }
 }

@@ -15,7 +15,7 @@ use super::output::Output;
 use super::source::Source;
 use super::{catalog, look, report};
 use crate::shell::look::{SheetRequest, Target};
-use crate::shell::print::{PrintError, Printer, printer};
+use crate::shell::print::{Detail, Page, PrintError, Printer, printer};
 use crate::shell::progress::Progress;
 use crate::shell::prompt::command;
 use crate::shell::prompt::command::Command;
@@ -127,8 +127,7 @@ impl Runner {
     async fn execute(&self, statement: Statement) -> Result<(), PrintError> {
         let started = Instant::now();
         // A truncated plan or description would be of no use.
-        let all_rows = statement.is_introspection();
-        let Settings { printer, timing, mut output } = self.settings.lock().clone();
+        let (Settings { printer, timing, mut output }, page) = self.page(statement.is_introspection());
         let mut watch = None;
         let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
         let created = self.created_by(&statement);
@@ -138,10 +137,23 @@ impl Runner {
         }
         let inference = watch.as_ref().and_then(|watch| watch.inference());
         let skipped_files = watch.map_or(0, |watch| watch.skipped_files());
-        let mut summary = printer.print(results, all_rows, started, &self.progress, &mut output).await?;
+        let mut summary = printer.print(results, page, started, &self.progress, &mut output).await?;
         summary.inference = summary.inference.or(inference);
         summary.skipped_files += skipped_files;
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
+    }
+
+    /// The settings with the format of the output, and what fits there; `is_whole` shows all rows and whole values.
+    fn page(&self, is_whole: bool) -> (Settings, Page) {
+        let mut settings = self.settings.lock().clone();
+        let output = &settings.output;
+        settings.printer.format = output.format().unwrap_or(settings.printer.format);
+        let page = Page {
+            width: output.width(),
+            all_rows: is_whole || matches!(output, Output::File(_)),
+            detail: if is_whole { Detail::Whole } else { Detail::Short },
+        };
+        (settings, page)
     }
 
     /// The name of the model that `statement` creates.
@@ -164,8 +176,8 @@ impl Runner {
     /// Prints all rows of what a command lists.
     async fn list(&self, listed: DataFrame) -> Result<(), PrintError> {
         let started = Instant::now();
-        let Settings { printer, timing, mut output } = self.settings.lock().clone();
-        let summary = printer.print(listed, true, started, &self.progress, &mut output).await?;
+        let (Settings { printer, timing, mut output }, page) = self.page(true);
+        let summary = printer.print(listed, page, started, &self.progress, &mut output).await?;
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }
 
@@ -190,9 +202,9 @@ impl Runner {
             Command::Settings => say(&self.settings_text())?,
             Command::Expanded(switch) => {
                 let mut settings = self.settings.lock();
-                let expanded = switch.unwrap_or(!settings.printer.expanded);
+                let expanded = switch.unwrap_or_else(|| settings.printer.expanded.toggled());
                 settings.printer.expanded = expanded;
-                say(&format!("Expanded display is {}.\n", on_or_off(expanded)))?;
+                say(&format!("Expanded display is {expanded}.\n"))?;
             }
             Command::Timing(switch) => {
                 let mut settings = self.settings.lock();
@@ -201,6 +213,7 @@ impl Runner {
             }
             Command::Format(format) => self.settings.lock().printer.format = format,
             Command::MaxRows(max_rows) => self.settings.lock().printer.max_rows = max_rows,
+            Command::Null(text) => set_null(&self.engine, text),
             Command::Output(None) => self.settings.lock().output = Output::standard(&self.progress),
             Command::Output(Some(file)) => self.settings.lock().output = Output::file(&file)?,
         }
@@ -248,14 +261,21 @@ impl Runner {
     }
 
     fn settings_text(&self) -> String {
-        let Settings { printer: Printer { format, max_rows, expanded }, timing, .. } =
+        let Settings { printer: Printer { format, max_rows, expanded }, timing, output } =
             self.settings.lock().clone();
+        let null = self.engine.context().state_ref().read().config().options().format.null.clone();
+        let file_format = output.format().map(|format| format!(", as {format}")).unwrap_or_default();
         format!(
-            "format    {format}\nmaxrows   {max_rows}\nexpanded  {}\ntiming    {}\n",
-            on_or_off(expanded),
+            "format    {format}\nmaxrows   {max_rows}\nnull      '{null}'\nexpanded  {expanded}\n\
+             timing    {}\noutput    {output}{file_format}\n",
             on_or_off(timing)
         )
     }
+}
+
+/// Sets the text that is printed for NULL.
+pub(crate) fn set_null(engine: &Engine, text: String) {
+    engine.context().state_ref().write().config_mut().options_mut().format.null = text;
 }
 
 fn on_or_off(switch: bool) -> &'static str {

@@ -8,9 +8,11 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as DataFusionStatement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::statement::Statement;
-use super::{create_table, formats, locations, query};
+use super::{create_table, formats, locations, query, summarize};
 use crate::Result;
 use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
@@ -48,6 +50,11 @@ pub async fn plan(
         }
         Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
         Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
+        Statement::Summarize(query) => {
+            let query = DataFusionStatement::Statement(Box::new(SqlStatement::Query(query)));
+            let plan = engine_ctx.state().statement_to_plan(query).await?;
+            Ok(summarize::summarize(DataFrame::new(engine_ctx.state(), plan))?)
+        }
         Statement::DataFusion(statement) => {
             formats::check(engine_ctx, &statement)?;
             let plan = query::plan(&engine_ctx.state(), *statement).await?;

@@ -1,9 +1,9 @@
-//! SQL: statements about models, in addition to all of DataFusion's statements.
+//! SQL: statements about models and `SUMMARIZE`, in addition to all of DataFusion's statements.
 //!
 //! ```text
 //!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame
 //!                                               │                      │
-//!                                   DFParser ◄──┘ all but models       ├─► ModelRegistry, SessionContext
+//!                                   DFParser ◄──┘ all but ours         ├─► ModelRegistry, SessionContext
 //!                                                                      └─► query: fields of structs, headers
 //! ```
 
@@ -19,6 +19,7 @@ mod parser;
 mod query;
 mod script;
 mod statement;
+mod summarize;
 mod visit;
 mod wildcards;
 

@@ -1,7 +1,7 @@
-//! The grammar of statements about models; all others go to DataFusion's parser.
+//! The grammar of Seequel's statements; all others go to DataFusion's parser.
 //!
-//! `MODEL` and `MODELS` are not reserved: they have a meaning only in these statements, so that tables and columns may
-//! have these names.
+//! `MODEL`, `MODELS` and `SUMMARIZE` are not reserved: they have a meaning only in these statements, so that tables and
+//! columns may have these names.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +26,12 @@ pub(super) fn parse(
     dialect: &dyn Dialect,
     recursion_limit: usize,
 ) -> Result<Statement, DataFusionError> {
-    let tokens = star_in_brackets(tokens.into_iter().map(without_convert));
+    let mut tokens = star_in_brackets(tokens.into_iter().map(without_convert));
+    let summarizes = take_summarize(&mut tokens);
     let mut parser =
         DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
-    let statement = parse_any(&mut parser)?;
+    let statement =
+        if summarizes { Statement::Summarize(parser.parser.parse_query()?) } else { parse_any(&mut parser)? };
     let next = parser.parser.peek_token();
     if next != Token::SemiColon && next != Token::EOF {
         return Ok(parser.parser.expected("end of statement", next)?);
@@ -63,6 +65,32 @@ fn star_in_brackets(tokens: impl Iterator<Item = TokenWithSpan>) -> Vec<TokenWit
         }
     }
     result
+}
+
+/// Removes the word `SUMMARIZE` from the start, and makes a query of a table. Returns whether the word was there.
+fn take_summarize(tokens: &mut Vec<TokenWithSpan>) -> bool {
+    let mut words =
+        tokens.iter().enumerate().filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
+    let Some((start, TokenWithSpan { token: Token::Word(word), span })) = words.next() else {
+        return false;
+    };
+    if word.quote_style.is_some() || !word.value.eq_ignore_ascii_case("SUMMARIZE") {
+        return false;
+    }
+    let next = words.next().map(|(_, next)| &next.token);
+    let select_from = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+    let missing = match next {
+        Some(Token::LParen) => 0,
+        Some(Token::Word(word)) => match word.keyword {
+            Keyword::SELECT | Keyword::WITH | Keyword::VALUES => 0,
+            Keyword::FROM => 2,
+            _ => 3,
+        },
+        _ => 3,
+    };
+    let query_start = select_from.map(|token| TokenWithSpan::new(token, *span));
+    tokens.splice(start..=start, query_start.into_iter().take(missing));
+    true
 }
 
 fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {
@@ -266,8 +294,32 @@ mod tests {
             "SHOW TABLES",
             "SHOW models.option",
             "INSERT INTO models VALUES (1)",
+            "SELECT summarize FROM summarize",
         ] {
             assert!(matches!(statement(sql)?, Statement::DataFusion(_)), "{sql}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn summarize_takes_a_query_or_a_table() -> Result<()> {
+        for (sql, query) in [
+            ("SUMMARIZE SELECT a FROM t", "SELECT a FROM t"),
+            ("summarize with u as (select 1) select * from u;", "WITH u AS (SELECT 1) SELECT * FROM u"),
+            ("SUMMARIZE (SELECT 1) LIMIT 2", "(SELECT 1) LIMIT 2"),
+            ("-- all\nSUMMARIZE a.\"B\"", "SELECT * FROM a.\"B\""),
+            ("SUMMARIZE 'photos/*.jpg'", "SELECT * FROM 'photos/*.jpg'"),
+            (
+                "SUMMARIZE read_images('photos') WHERE size > 1",
+                "SELECT * FROM read_images('photos') WHERE size > 1",
+            ),
+            ("SUMMARIZE summarize", "SELECT * FROM summarize"),
+            ("SUMMARIZE FROM t", "SELECT * FROM t"),
+        ] {
+            match statement(sql)? {
+                Statement::Summarize(parsed) => assert_eq!(parsed.to_string(), query),
+                other => panic!("{sql}: {other}"),
+            }
         }
         Ok(())
     }
@@ -283,6 +335,7 @@ mod tests {
             "SHOW MODELS",
             "DESCRIBE MODEL \"A b\"",
             "DROP MODEL IF EXISTS a",
+            "SUMMARIZE a",
             "SELECT count(*) FROM model WHERE a = 'b;c'",
         ] {
             let first = statement(sql)?;
@@ -307,6 +360,8 @@ mod tests {
             ("SHOW MODELS LIKE 'a'", "end of statement, found: LIKE at Line: 1, Column: 13"),
             ("DESCRIBE MODEL a b", "end of statement, found: b at Line: 1, Column: 18"),
             ("DROP MODEL", "identifier, found: EOF"),
+            ("SUMMARIZE", "identifier, found: EOF"),
+            ("SUMMARIZE a b c", "end of statement, found: c at Line: 1, Column: 15"),
         ];
         for (sql, expected) in cases {
             let message = error(sql);

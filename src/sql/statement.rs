@@ -5,7 +5,7 @@ use std::fmt;
 
 use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 
 use crate::model::{CreateEnsemble, CreateModel};
 
@@ -30,6 +30,8 @@ pub enum Statement {
         /// Whether a missing model is no error.
         if_exists: bool,
     },
+    /// `SUMMARIZE table` or `SUMMARIZE query`
+    Summarize(Box<Query>),
     /// Everything that DataFusion parses.
     DataFusion(Box<DataFusionStatement>),
 }
@@ -39,7 +41,9 @@ impl Statement {
     pub fn is_introspection(&self) -> bool {
         match self {
             Self::ShowModels | Self::DescribeModel { .. } => true,
-            Self::CreateModel(_) | Self::CreateEnsemble(_) | Self::DropModel { .. } => false,
+            Self::CreateModel(_) | Self::CreateEnsemble(_) | Self::DropModel { .. } | Self::Summarize(_) => {
+                false
+            }
             Self::DataFusion(statement) => match statement.as_ref() {
                 DataFusionStatement::Explain(_) => true,
                 DataFusionStatement::Statement(statement) => matches!(
@@ -67,6 +71,7 @@ impl fmt::Display for Statement {
                 let if_exists = if *if_exists { "IF EXISTS " } else { "" };
                 write!(f, "DROP MODEL {if_exists}{}", quote_identifier(name))
             }
+            Self::Summarize(query) => write!(f, "SUMMARIZE {query}"),
             Self::DataFusion(statement) => statement.fmt(f),
         }
     }

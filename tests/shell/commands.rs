@@ -166,6 +166,44 @@ fn display_and_timing_can_be_switched() {
 }
 
 #[test]
+fn settings_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |commands: &str| run_in(folder.path(), &["-q", "-c", &format!("{commands}\n\\pset")]).stdout();
+    insta::assert_snapshot!(list(""), @r"
+    format    automatic
+    maxrows   40
+    null      ''
+    expanded  off
+    timing    off
+    output    standard output
+    ");
+    let changed = "\\pset format box\n\\pset maxrows 7\n\\pset null -\n\\pset expanded auto\n\\pset timing on\n\\o a.json";
+    insta::assert_snapshot!(list(changed), @r"
+    Expanded display is auto.
+    Timing is on.
+    format    box
+    maxrows   7
+    null      '-'
+    expanded  auto
+    timing    on
+    output    a.json, as json
+    ");
+}
+
+#[test]
+fn expanded_display_goes_on_off_and_automatic() {
+    let folder = tempfile::tempdir().unwrap();
+    let switch = |commands: &str| run_in(folder.path(), &["-q", "-c", commands]).stdout();
+    insta::assert_snapshot!(switch("\\x\n\\x\n\\x auto\n\\x\n\\x on"), @r"
+    Expanded display is on.
+    Expanded display is off.
+    Expanded display is auto.
+    Expanded display is off.
+    Expanded display is on.
+    ");
+}
+
+#[test]
 fn results_go_to_a_file_until_the_output_is_reset() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = start(folder.path(), &["--format", "csv"]);

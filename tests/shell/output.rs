@@ -1,5 +1,7 @@
 //! The format of results, on the screen and in files.
 
+use std::fs;
+
 use crate::support::photos;
 use crate::support::process::{run, run_in};
 
@@ -56,19 +58,231 @@ fn json_lines() {
     {"n":2,"text":"say \"hi\""}
     {"n":3,"p":{"label":"dog"}}
     "#);
+    assert_eq!(print("ndjson"), print("nd-json"));
+    assert_eq!(print("jsonl"), print("nd-json"));
+}
+
+#[test]
+fn a_table_with_lines() {
+    insta::assert_snapshot!(print("box"), @r#"
+    ┌───┬──────────┬──────────────┐
+    │ n │ text     │ p            │
+    ├───┼──────────┼──────────────┤
+    │ 1 │ a,b      │ {label: cat} │
+    │ 2 │ say "hi" │              │
+    │ 3 │          │ {label: dog} │
+    └───┴──────────┴──────────────┘
+    "#);
+}
+
+#[test]
+fn markdown() {
+    insta::assert_snapshot!(print("markdown"), @r#"
+    | n | text | p |
+    | ---: | --- | --- |
+    | 1 | a,b | {label: cat} |
+    | 2 | say "hi" |  |
+    | 3 |  | {label: dog} |
+    "#);
+    let escaped = "SELECT 'a|b' || chr(10) || '<c>' AS text, 1 AS \"x|y\"";
+    insta::assert_snapshot!(run(&["-q", "--format", "md", "-c", escaped]).stdout(), @r"
+    | text | x\|y |
+    | --- | ---: |
+    | a\|b<br>\<c> | 1 |
+    ");
+}
+
+#[test]
+fn html() {
+    insta::assert_snapshot!(print("html"), @r#"
+    <table>
+    <thead>
+    <tr><th>n</th><th>text</th><th>p</th></tr>
+    </thead>
+    <tbody>
+    <tr><td style="text-align: right">1</td><td>a,b</td><td>{label: cat}</td></tr>
+    <tr><td style="text-align: right">2</td><td>say &quot;hi&quot;</td><td></td></tr>
+    <tr><td style="text-align: right">3</td><td></td><td>{label: dog}</td></tr>
+    </tbody>
+    </table>
+    "#);
+    let sql = "SELECT '<script>' || chr(10) || '&' AS \"a<b\", image FROM 'photos/lion.jpg'";
+    insta::assert_snapshot!(run(&["-q", "--format", "html", "-c", sql]).stdout(), @r"
+    <table>
+    <thead>
+    <tr><th>a&lt;b</th><th>image</th></tr>
+    </thead>
+    <tbody>
+    <tr><td>&lt;script&gt;<br>&amp;</td><td>&lt;jpeg 256×256, 18 kB&gt;</td></tr>
+    </tbody>
+    </table>
+    ");
+}
+
+#[test]
+fn null_can_have_a_text() {
+    let print = |format: &str| run(&["-q", "--null", "n/a", "--format", format, "-c", VALUES]).stdout();
+    insta::assert_snapshot!(print("table"), @r#"
+    +---+----------+--------------+
+    | n | text     | p            |
+    +---+----------+--------------+
+    | 1 | a,b      | {label: cat} |
+    | 2 | say "hi" | n/a          |
+    | 3 | n/a      | {label: dog} |
+    +---+----------+--------------+
+    "#);
+    insta::assert_snapshot!(print("csv"), @r#"
+    n,text,p
+    1,"a,b","{""label"":""cat""}"
+    2,"say ""hi""",n/a
+    3,n/a,"{""label"":""dog""}"
+    "#);
+    insta::assert_snapshot!(print("markdown"), @r#"
+    | n | text | p |
+    | ---: | --- | --- |
+    | 1 | a,b | {label: cat} |
+    | 2 | say "hi" | n/a |
+    | 3 | n/a | {label: dog} |
+    "#);
+    let sql = "\\pset null (none)\nSELECT NULL AS a;\n\\pset null ''\nSELECT NULL AS a";
+    insta::assert_snapshot!(run(&["-q", "-c", sql]).stdout(), @r"
+    +--------+
+    | a      |
+    +--------+
+    | (none) |
+    +--------+
+    +---+
+    | a |
+    +---+
+    |   |
+    +---+
+    ");
+}
+
+/// Values that took megabytes in a table: lists of all kinds, maps, structs in lists, and text.
+#[test]
+fn long_values_are_shortened_in_tables_and_whole_in_data_formats() {
+    let sql = "SELECT list AS numbers,
+                      arrow_cast(list, 'LargeList(Int64)') AS large,
+                      make_array(list, list) AS nested,
+                      map(arrow_cast(list, 'List(Utf8)'), list) AS entries,
+                      structs,
+                      named_struct('list', list) AS inside,
+                      repeat('word ', 100000) AS text
+               FROM (SELECT array_agg(value ORDER BY value) AS list,
+                            array_agg(named_struct('name', repeat('x', 50), 'n', value) ORDER BY value) AS structs
+                     FROM generate_series(1, 20000))";
+    for display in ["\\x off", "\\x on"] {
+        let shown = run(&["-q", "-c", &format!("{display}\n{sql}")]).stdout();
+        assert!(shown.len() < 20_000, "{} bytes", shown.len());
+        for part in [
+            " | [1, 2, 3, 4, … (20000 numbers)]",
+            "[[1, 2, 3, 4, … (20000 numbers)], [1, 2, 3, 4, … (20000 numbers)]]",
+            "{1: 1, 2: 2, 3: 3, 4: 4, … (20000 entries)}",
+            ", n: 4}, … (20000 items)]",
+            "word wor",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
+    for format in ["csv", "tsv", "json", "nd-json"] {
+        let written = run(&["-q", "--format", format, "-c", sql]).stdout();
+        assert!(written.contains("19999,20000") && !written.contains('…'), "{format}");
+        assert!(written.contains(&"word ".repeat(100_000)), "{format}");
+    }
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let sql = "SELECT chr(27) || '[2J' || chr(9) || 'a' AS text";
+    insta::assert_snapshot!(run(&["-q", "-c", sql]).stdout(), @r"
+    +--------------+
+    | text         |
+    +--------------+
+    | \u{1b}[2J\ta |
+    +--------------+
+    ");
+}
+
+#[test]
+fn a_table_of_images_is_summarized() {
+    let sql = "SUMMARIZE FROM 'photos/*.jpg'";
+    let shown = run(&["-q", "--format", "csv", "-c", sql]).stdout();
+    let names = shown.lines().map(|line| line.split(',').next().unwrap()).collect::<Vec<_>>();
+    assert_eq!(
+        names,
+        ["column_name", "path", "image", "size", "modified", "etag", "width", "height", "format"]
+    );
+    assert!(shown.contains("\nimage,BinaryView,,,,,,,,,8,\n"), "{shown}");
+    assert!(shown.contains("\nformat,Utf8,jpeg,jpeg,1,,,,,,8,0.00\n"), "{shown}");
+}
+
+#[test]
+fn files_have_the_format_of_their_ending_and_all_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |file: &str| {
+        let sql = format!("\\o {file}\nSELECT value AS n FROM generate_series(1, 100); SELECT 'b' AS a");
+        assert_eq!(run_in(folder.path(), &["-q", "--format", "tsv", "-c", &sql]).stdout(), "");
+        fs::read_to_string(folder.path().join(file)).unwrap()
+    };
+    for (file, first_line, lines) in [
+        ("a.csv", "n", 103),
+        ("a.tsv", "n", 103),
+        ("a.unknown", "n", 103),
+        ("a.jsonl", "{\"n\":1}", 101),
+        ("a.ndjson", "{\"n\":1}", 101),
+        ("a.md", "| n |", 105),
+        ("a.html", "<table>", 115),
+        ("a.txt", "+-----+", 109),
+    ] {
+        let text = written(file);
+        assert_eq!((text.lines().next(), text.lines().count()), (Some(first_line), lines), "{text}");
+    }
+    assert!(written("a.json").ends_with("{\"n\":100}]\n[{\"a\":\"b\"}]\n"));
+}
+
+#[test]
+fn files_keep_their_content_until_a_result_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.csv");
+    fs::write(&file, "a long line of earlier results\n").unwrap();
+    let kept = || fs::read_to_string(&file).unwrap();
+    for sql in
+        ["SELECT nothing", "SELECT arrow_cast('x', 'Int64')", "CREATE TABLE t AS SELECT 1", "\\o\nSELECT 1"]
+    {
+        run_in(folder.path(), &["-q", "-c", &format!("\\o kept.csv\n{sql}")]);
+        assert_eq!(kept(), "a long line of earlier results\n", "{sql}");
+    }
+    assert_eq!(run_in(folder.path(), &["-q", "-c", "\\o kept.csv\nSELECT 1 AS a"]).stdout(), "");
+    assert_eq!(kept(), "a\n1\n");
+}
+
+#[test]
+fn results_can_not_be_sent_to_programs_or_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |command: &str| run_in(folder.path(), &["-c", command]).error();
+    insta::assert_snapshot!(error("\\o | less"), @r"
+    Error: \o writes to files only; to pipe results into a program, run seequel --quiet --command … | program
+     --> --command:1:1
+      |
+    1 | \o | less
+      | ^
+    ");
+    let missing = error("\\o no/where.csv");
+    assert!(missing.starts_with("Error: no/where.csv: No such file"), "{missing}");
 }
 
 #[test]
 fn a_classification_in_every_format() {
     let sql = "SELECT classify(NULL) AS nothing, classify(arrow_cast('x', 'Binary')) AS failed";
     let print = |format: &str| run(&["-q", "--format", format, "-c", sql]).stdout();
-    insta::assert_snapshot!(print("table"), @r#"
-    +---------+-------------------------------------------------------------------------------------------------------+
-    | nothing | failed                                                                                                |
-    +---------+-------------------------------------------------------------------------------------------------------+
+    insta::assert_snapshot!(print("table"), @r"
+    +---------+--------------------------------------------------------------------------------------------------------+
+    | nothing | failed                                                                                                 |
+    +---------+--------------------------------------------------------------------------------------------------------+
     |         | {model: efficientnet_lite0, error: not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF} |
-    +---------+-------------------------------------------------------------------------------------------------------+
-    "#);
+    +---------+--------------------------------------------------------------------------------------------------------+
+    ");
     insta::assert_snapshot!(print("csv"), @r#"
     nothing,failed
     ,"{""model"":""efficientnet_lite0"",""error"":""not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF""}"

@@ -32,9 +32,32 @@ pub(super) fn spawn_on(folder: &Path, arguments: &[&str], with_escapes: bool) ->
     spawn_command(seequel(folder, arguments), with_escapes)
 }
 
+/// `seequel ARGUMENTS` on a terminal of this many columns; `$COLUMNS` is `variable`.
+pub(super) fn spawn_sized(
+    folder: &Path,
+    arguments: &[&str],
+    columns: u16,
+    variable: Option<&str>,
+) -> PtySession {
+    let shell = seequel(folder, arguments);
+    let mut command = Command::new("sh");
+    command.args(["-c", "stty columns \"$0\" rows 24 && exec \"$@\"", &columns.to_string()]);
+    command.arg(shell.get_program()).args(shell.get_args()).current_dir(folder);
+    for (name, value) in shell.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(variable) = variable {
+        command.env("COLUMNS", variable);
+    }
+    spawn_command(command, false)
+}
+
 /// A program on such a terminal.
 pub(super) fn spawn_command(mut command: Command, with_escapes: bool) -> PtySession {
-    command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
+    command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").env_remove("NO_COLOR");
     let options = Options::new().timeout_ms(Some(PATIENCE_MS)).strip_ansi_escape_codes(!with_escapes);
     spawn_with_options(command, options).unwrap()
 }
@@ -54,6 +77,11 @@ pub(super) fn screen(output: &str) -> String {
 pub(super) fn enter(session: &mut PtySession, line: &str) -> String {
     session.send_line(line).unwrap();
     session.exp_string(PROMPT).unwrap()
+}
+
+/// The characters of an output, of which each byte is read as one.
+pub(super) fn decoded(output: &str) -> String {
+    String::from_utf8(output.chars().map(|byte| byte as u8).collect()).unwrap().replace('\r', "")
 }
 
 /// Types keys without Enter.

@@ -32,6 +32,7 @@ fn program(program: &str, folder: &Path, arguments: &[&str]) -> Command {
         .env("SEEQUEL_HOME", home())
         .env("HOME", folder)
         .env_remove("NO_COLOR")
+        .env_remove("COLUMNS")
         .env_remove("ORT_DYLIB_PATH")
         .env_remove("SEEQUEL_LOG");
     command

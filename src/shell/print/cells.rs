@@ -1,26 +1,52 @@
-//! Short forms of values that are unreadable in full in a table: images, embeddings, predictions.
+//! Short forms of values that are unreadable in full in a table: images, lists, predictions.
 
 use std::fmt::Write;
 
-use datafusion::arrow::array::{Array, ArrayAccessor, AsArray, FixedSizeListArray, StructArray};
-use datafusion::arrow::datatypes::{DataType, Field, Float32Type};
+use datafusion::arrow::array::{Array, ArrayAccessor, AsArray, LargeStringArray, StructArray};
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{
-    ArrayFormatter, ArrayFormatterFactory, DisplayIndex, FormatOptions, FormatResult,
+    ArrayFormatter, ArrayFormatterFactory, DisplayIndex, FormatOptions as ArrowFormatOptions, FormatResult,
 };
+use datafusion::config::FormatOptions;
+use datafusion::error::Result;
 
+use super::excerpt::{excerpt_of, text_of};
+use super::lists::{ListCells, formatter};
 use super::size;
 use crate::images::decode::Header;
 
 /// Maximum length of non-image bytes that are shown in full, in hexadecimal: that of a SHA-256 digest.
 const MAX_BYTES: usize = 32;
-/// Maximum length of a vector that is shown in full.
-const MAX_NUMBERS: usize = 8;
-/// Numbers shown of a longer vector.
-const FIRST_NUMBERS: usize = 4;
 
-/// Shows images by format and size, long vectors by their first numbers, and structs without NULL fields; also inside
-/// structs and lists.
+/// How much of a value a cell shows. Images are always shown by format and size, and structs without NULL fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// The first items of lists and the first characters of long texts.
+    Short,
+    Whole,
+}
+
+/// The values of a column as text.
+pub(crate) fn column_to_text(
+    options: &FormatOptions,
+    field: &Field,
+    column: &dyn Array,
+    detail: Detail,
+) -> Result<LargeStringArray> {
+    let options = ArrowFormatOptions::try_from(options)?;
+    let formatter = match detail {
+        Detail::Short => ShortCells::formatter(column, &options, field)?,
+        Detail::Whole => formatter(column, &options.with_formatter_factory(Some(&WholeCells)), field)?,
+    };
+    let texts = (0..column.len()).map(|row| match detail {
+        Detail::Short => excerpt_of(&formatter.value(row)),
+        Detail::Whole => text_of(&formatter.value(row)),
+    });
+    Ok(texts.collect::<Result<Vec<_>, ArrowError>>()?.into())
+}
+
+/// As [`WholeCells`], but shows long lists and maps by their first items and their length.
 #[derive(Debug)]
 pub(crate) struct ShortCells;
 
@@ -28,14 +54,10 @@ impl ShortCells {
     /// A formatter for the values of `array`.
     pub(crate) fn formatter<'a>(
         array: &'a dyn Array,
-        options: &FormatOptions<'a>,
+        options: &ArrowFormatOptions<'a>,
         field: &'a Field,
     ) -> Result<ArrayFormatter<'a>, ArrowError> {
-        let options = options.clone().with_formatter_factory(Some(&Self));
-        match Self.create_array_formatter(array, &options, Some(field))? {
-            Some(formatter) => Ok(formatter),
-            None => ArrayFormatter::try_new(array, &options),
-        }
+        formatter(array, &options.clone().with_formatter_factory(Some(&Self)), field)
     }
 }
 
@@ -43,7 +65,25 @@ impl ArrayFormatterFactory for ShortCells {
     fn create_array_formatter<'a>(
         &self,
         array: &'a dyn Array,
-        options: &FormatOptions<'a>,
+        options: &ArrowFormatOptions<'a>,
+        field: Option<&'a Field>,
+    ) -> Result<Option<ArrayFormatter<'a>>, ArrowError> {
+        match ListCells::try_new(array, options)? {
+            Some(cells) => Ok(Some(ArrayFormatter::new(Box::new(cells), options.safe()))),
+            None => WholeCells.create_array_formatter(array, options, field),
+        }
+    }
+}
+
+/// Shows images by format and size, and structs without NULL fields; also inside structs and lists.
+#[derive(Debug)]
+struct WholeCells;
+
+impl ArrayFormatterFactory for WholeCells {
+    fn create_array_formatter<'a>(
+        &self,
+        array: &'a dyn Array,
+        options: &ArrowFormatOptions<'a>,
         _field: Option<&'a Field>,
     ) -> Result<Option<ArrayFormatter<'a>>, ArrowError> {
         let null = options.null();
@@ -51,9 +91,6 @@ impl ArrayFormatterFactory for ShortCells {
             DataType::Binary => Box::new(BinaryCells { values: array.as_binary::<i32>(), null }),
             DataType::LargeBinary => Box::new(BinaryCells { values: array.as_binary::<i64>(), null }),
             DataType::BinaryView => Box::new(BinaryCells { values: array.as_binary_view(), null }),
-            DataType::FixedSizeList(item, _) if item.data_type() == &DataType::Float32 => {
-                Box::new(VectorCells { vectors: array.as_fixed_size_list(), null })
-            }
             DataType::Struct(_) => Box::new(StructCells::try_new(array.as_struct(), options)?),
             _ => return Ok(None),
         };
@@ -92,10 +129,12 @@ struct StructCells<'a> {
 }
 
 impl<'a> StructCells<'a> {
-    fn try_new(rows: &'a StructArray, options: &FormatOptions<'a>) -> Result<Self, ArrowError> {
-        let fields = rows.fields().iter().zip(rows.columns()).map(|(field, column)| {
-            Ok((field.name().as_str(), ShortCells::formatter(column, options, field)?))
-        });
+    fn try_new(rows: &'a StructArray, options: &ArrowFormatOptions<'a>) -> Result<Self, ArrowError> {
+        let fields = rows
+            .fields()
+            .iter()
+            .zip(rows.columns())
+            .map(|(field, column)| Ok((field.name().as_str(), formatter(column, options, field)?)));
         Ok(Self { rows, fields: fields.collect::<Result<_, ArrowError>>()?, null: options.null() })
     }
 }
@@ -109,40 +148,11 @@ impl DisplayIndex for StructCells<'_> {
         let mut separator = "";
         for ((name, value), column) in self.fields.iter().zip(self.rows.columns()) {
             if column.is_valid(row) {
-                write!(out, "{separator}{name}: {}", value.value(row).try_to_string()?)?;
+                write!(out, "{separator}{name}: {}", value.value(row))?;
                 separator = ", ";
             }
         }
         Ok(out.write_char('}')?)
-    }
-}
-
-struct VectorCells<'a> {
-    vectors: &'a FixedSizeListArray,
-    null: &'a str,
-}
-
-impl DisplayIndex for VectorCells<'_> {
-    fn write(&self, row: usize, out: &mut dyn Write) -> FormatResult {
-        if self.vectors.is_null(row) {
-            return Ok(out.write_str(self.null)?);
-        }
-        let vector = self.vectors.value(row);
-        let numbers = vector.as_primitive::<Float32Type>();
-        let is_long = numbers.len() > MAX_NUMBERS;
-        let shown = if is_long { FIRST_NUMBERS } else { numbers.len() };
-        out.write_char('[')?;
-        for (i, number) in numbers.iter().take(shown).enumerate() {
-            let separator = if i == 0 { "" } else { ", " };
-            match number {
-                Some(number) => write!(out, "{separator}{number:?}")?,
-                None => write!(out, "{separator}{}", self.null)?,
-            }
-        }
-        if is_long {
-            write!(out, ", … ({} numbers)", numbers.len())?;
-        }
-        Ok(out.write_char(']')?)
     }
 }
 
@@ -151,17 +161,21 @@ mod tests {
     use std::io::Cursor;
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{ArrayRef, BinaryViewArray, ListArray, StringArray};
+    use datafusion::arrow::array::{ArrayRef, BinaryViewArray, Int64Array, ListArray, StringArray};
     use datafusion::arrow::buffer::OffsetBuffer;
     use image::{DynamicImage, ImageFormat};
 
     use super::*;
 
-    fn cells(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
-        let options = FormatOptions::new().with_null("NULL");
+    fn cells_in(detail: Detail, array: &dyn Array) -> Result<Vec<String>> {
+        let options = FormatOptions { null: "NULL".to_string(), ..FormatOptions::default() };
         let field = Field::new("a", array.data_type().clone(), true);
-        let formatter = ShortCells::formatter(array, &options, &field)?;
-        (0..array.len()).map(|row| formatter.value(row).try_to_string()).collect()
+        let texts = column_to_text(&options, &field, array, detail)?;
+        Ok(texts.iter().flatten().map(str::to_owned).collect())
+    }
+
+    fn cells(array: &dyn Array) -> Result<Vec<String>> {
+        cells_in(Detail::Short, array)
     }
 
     fn structs(name: &str, values: ArrayRef) -> StructArray {
@@ -169,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn images_are_shown_by_format_and_size() -> Result<(), ArrowError> {
+    fn images_are_shown_by_format_and_size() -> Result<()> {
         let mut png = Cursor::new(Vec::new());
         DynamicImage::new_luma8(40, 30).write_to(&mut png, ImageFormat::Png).unwrap();
         let png = png.into_inner();
@@ -183,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn structs_are_shown_without_their_nulls() -> Result<(), ArrowError> {
+    fn structs_are_shown_without_their_nulls() -> Result<()> {
         let labels = structs("label", Arc::new(StringArray::from(vec![Some("cat"), None])));
         assert_eq!(cells(&labels)?, ["{label: cat}", "{}"]);
         let field = Arc::new(Field::new_list_field(labels.data_type().clone(), true));
@@ -193,13 +207,22 @@ mod tests {
     }
 
     #[test]
-    fn embeddings_are_shown_by_their_first_numbers_and_length() -> Result<(), ArrowError> {
-        let vectors = |length| {
-            let numbers = (0..length).map(|i| Some(i as f32 / 2.0)).collect::<Vec<_>>();
-            FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>([Some(numbers), None], length)
-        };
-        assert_eq!(cells(&vectors(3))?, ["[0.0, 0.5, 1.0]", "NULL"]);
-        assert_eq!(cells(&vectors(1280))?, ["[0.0, 0.5, 1.0, 1.5, … (1280 numbers)]", "NULL"]);
+    fn long_texts_and_lists_are_shown_in_part_or_whole() -> Result<()> {
+        let text = "a".repeat(5000);
+        let texts = StringArray::from(vec![text.as_str()]);
+        assert_eq!(cells(&texts)?, [format!("{}…", &text[..1000])]);
+        assert_eq!(cells_in(Detail::Whole, &texts)?, [text.as_str()]);
+
+        let names = structs("name", Arc::new(texts));
+        let field = Arc::new(Field::new_list_field(names.data_type().clone(), true));
+        let list = ListArray::new(field, OffsetBuffer::from_lengths([1]), Arc::new(names), None);
+        assert_eq!(cells(&list)?[0].chars().count(), 1001, "texts inside others count too");
+
+        let numbers = Arc::new(Int64Array::from_iter_values(0..100));
+        let field = Arc::new(Field::new_list_field(DataType::Int64, true));
+        let list = ListArray::new(field, OffsetBuffer::from_lengths([100]), numbers, None);
+        assert_eq!(cells(&list)?, ["[0, 1, 2, 3, … (100 numbers)]"]);
+        assert!(cells_in(Detail::Whole, &list)?[0].ends_with(", 98, 99]"));
         Ok(())
     }
 }

@@ -1,53 +1,33 @@
 //! Prints results as they arrive. Only the table keeps rows, and only those that it shows.
 //!
 //! ```text
-//!  batches ─► Encoder (table, expanded, delimited, json) ─► text of one batch ─► output
-//!  rows, time, metrics of the plan ──────────────────────────────────────────────► Summary
+//!  batches ─► Encoder (table, expanded, delimited, json, markup) ─► text of one batch ─► output
+//!  rows, time, metrics of the plan ──────────────────────────────────────────────────────► Summary
 //! ```
 
-use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::ValueEnum;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::json::writer::{JsonArray, LineDelimited};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use futures::TryStreamExt;
 
+use super::cells::Detail;
 use super::delimited::DelimitedEncoder;
 use super::encoder::{Encoder, Nothing};
-use super::expanded::ExpandedEncoder;
+use super::expanded::{AutoEncoder, Expanded, ExpandedEncoder};
+use super::format::Format;
 use super::json::JsonEncoder;
+use super::layout::Look;
+use super::markup::{Language, MarkupEncoder};
 use super::max_rows::MaxRows;
 use super::table::TableEncoder;
 use crate::Error;
 use crate::shell::progress::{Progress, Summary, inference, skipped_files};
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A table, or csv if the source has no end
-    Automatic,
-    /// For human eyes
-    Table,
-    /// Comma-separated values
-    Csv,
-    /// Tab-separated values
-    Tsv,
-    /// One array of objects
-    Json,
-    /// One object per line
-    NdJson,
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
-    }
-}
 
 /// Why a result was not printed completely.
 #[derive(Debug)]
@@ -72,7 +52,17 @@ pub(crate) struct Printer {
     pub(crate) format: Format,
     pub(crate) max_rows: MaxRows,
     /// Whether tables are printed with one line per value.
-    pub(crate) expanded: bool,
+    pub(crate) expanded: Expanded,
+}
+
+/// What fits where a result is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// Characters in a line; `None` for any number.
+    pub(crate) width: Option<usize>,
+    /// Whether tables have all rows, more than [`Printer::max_rows`] too.
+    pub(crate) all_rows: bool,
+    pub(crate) detail: Detail,
 }
 
 impl Printer {
@@ -80,7 +70,7 @@ impl Printer {
     pub(crate) async fn print(
         &self,
         results: DataFrame,
-        all_rows: bool,
+        page: Page,
         started: Instant,
         progress: &Progress,
         output: &mut impl Write,
@@ -88,7 +78,7 @@ impl Printer {
         let task = Arc::new(results.task_ctx());
         let plan = results.create_physical_plan().await?;
         let watch = progress.watch(&plan);
-        let mut encoder = self.encoder(all_rows, plan.as_ref(), &task);
+        let mut encoder = self.encoder(page, plan.as_ref(), &task);
         let mut batches = execute_stream(Arc::clone(&plan), task)?;
         let mut rows = 0;
         let mut text = Vec::new();
@@ -107,7 +97,7 @@ impl Printer {
 
     fn encoder(
         &self,
-        all_rows: bool,
+        page: Page,
         plan: &dyn ExecutionPlan,
         task: &Arc<TaskContext>,
     ) -> Box<dyn Encoder + Send> {
@@ -115,19 +105,36 @@ impl Printer {
         if schema.fields().is_empty() {
             return Box::new(Nothing);
         }
-        let max_rows = if all_rows { MaxRows::Unlimited } else { self.max_rows };
+        let null = &task.session_config().options().format.null;
         match self.format {
             Format::Automatic if plan.boundedness().is_unbounded() => {
-                Box::new(DelimitedEncoder::new(b',', schema))
+                Box::new(DelimitedEncoder::new(b',', null, schema))
             }
-            Format::Automatic | Format::Table if self.expanded => {
-                Box::new(ExpandedEncoder::new(max_rows, &schema, task))
-            }
-            Format::Automatic | Format::Table => Box::new(TableEncoder::new(max_rows, &schema, task)),
-            Format::Csv => Box::new(DelimitedEncoder::new(b',', schema)),
-            Format::Tsv => Box::new(DelimitedEncoder::new(b'\t', schema)),
+            Format::Automatic | Format::Table => self.table_encoder(Look::Ascii, page, &schema, task),
+            Format::Box => self.table_encoder(Look::Lines, page, &schema, task),
+            Format::Csv => Box::new(DelimitedEncoder::new(b',', null, schema)),
+            Format::Tsv => Box::new(DelimitedEncoder::new(b'\t', null, schema)),
             Format::Json => Box::new(JsonEncoder::<JsonArray>::new()),
             Format::NdJson => Box::new(JsonEncoder::<LineDelimited>::new()),
+            Format::Markdown => Box::new(MarkupEncoder::new(Language::Markdown, schema, task)),
+            Format::Html => Box::new(MarkupEncoder::new(Language::Html, schema, task)),
+        }
+    }
+
+    fn table_encoder(
+        &self,
+        look: Look,
+        Page { width, all_rows, detail }: Page,
+        schema: &Schema,
+        task: &TaskContext,
+    ) -> Box<dyn Encoder + Send> {
+        let max_rows = if all_rows { MaxRows::Unlimited } else { self.max_rows };
+        let table = || TableEncoder::new(look, width, detail, max_rows, schema, task);
+        let expanded = || ExpandedEncoder::new(detail, max_rows, schema, task);
+        match self.expanded {
+            Expanded::Off => Box::new(table()),
+            Expanded::On => Box::new(expanded()),
+            Expanded::Auto => Box::new(AutoEncoder::new(table(), expanded(), task)),
         }
     }
 }
@@ -152,8 +159,9 @@ mod tests {
 
     async fn print_to(sql: &str, format: Format, output: &mut impl Write) -> Result<Summary, PrintError> {
         let results = SessionContext::new().sql(sql).await?;
-        let printer = Printer { format, max_rows: MaxRows::Limited(2), expanded: false };
-        printer.print(results, false, Instant::now(), &Progress::new(When::Never), output).await
+        let printer = Printer { format, max_rows: MaxRows::Limited(2), expanded: Expanded::Off };
+        let page = Page { width: None, all_rows: false, detail: Detail::Short };
+        printer.print(results, page, Instant::now(), &Progress::new(When::Never), output).await
     }
 
     async fn print(sql: &str, format: Format) -> crate::Result<(String, usize)> {
@@ -172,6 +180,8 @@ mod tests {
         assert_eq!(print(sql, Format::Tsv).await?.0, "n\n1\n2\n3\n");
         assert_eq!(print(sql, Format::Json).await?.0, "[{\"n\":1},{\"n\":2},{\"n\":3}]\n");
         assert_eq!(print(sql, Format::NdJson).await?.0, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+        assert_eq!(print(sql, Format::Markdown).await?.0, "| n |\n| ---: |\n| 1 |\n| 2 |\n| 3 |\n");
+        assert_eq!(print(sql, Format::Html).await?.0.matches("<td").count(), 3);
         let (table, rows) = print(sql, Format::Automatic).await?;
         assert!(table.ends_with("… 1 more rows, --maxrows shows more\n"), "{table}");
         assert_eq!(rows, 3, "the summary counts all rows");

@@ -1,46 +1,48 @@
-//! The table format: the first rows of a result in full width, and a count of the others.
+//! The table formats: the first rows of a result, and a count of the others.
 
-use std::sync::Arc;
-
-use datafusion::arrow::array::{Array, ArrayRef, LargeStringArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::util::display::FormatOptions as ArrowFormatOptions;
-use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
+use datafusion::arrow::array::{Array, LargeStringArray, RecordBatch};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::config::FormatOptions;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use super::cells::ShortCells;
+use super::cells::{Detail, column_to_text};
 use super::encoder::Encoder;
+use super::layout::{self, Column, Look};
 use super::max_rows::MaxRows;
 
 /// Keeps the text of the rows to show, because the column widths depend on all of them, and nothing of the others.
-pub(crate) struct TableEncoder {
-    /// Text columns with the result's names.
-    schema: SchemaRef,
+pub(super) struct TableEncoder {
+    look: Look,
+    /// Width of the terminal.
+    width: Option<usize>,
+    detail: Detail,
     options: FormatOptions,
-    shown: Vec<RecordBatch>,
+    columns: Vec<Column>,
+    /// The text of each column, batch by batch.
+    shown: Vec<Vec<LargeStringArray>>,
     rows_to_show: usize,
     rows_left_out: usize,
     reservation: MemoryReservation,
 }
 
 impl TableEncoder {
-    pub(crate) fn new(max_rows: MaxRows, schema: &SchemaRef, task: &TaskContext) -> Self {
+    pub(super) fn new(
+        look: Look,
+        width: Option<usize>,
+        detail: Detail,
+        max_rows: MaxRows,
+        schema: &Schema,
+        task: &TaskContext,
+    ) -> Self {
         let options = task.session_config().options().format.clone();
-        let heading = |field: &Field| {
-            if options.types_info {
-                format!("{}\n{}", field.name(), field.data_type())
-            } else {
-                field.name().clone()
-            }
-        };
-        let columns =
-            schema.fields().iter().map(|field| Field::new(heading(field), DataType::LargeUtf8, true));
+        let columns = schema.fields().iter().map(|field| Column::new(field, options.types_info));
         Self {
-            schema: Arc::new(Schema::new(columns.collect::<Vec<_>>())),
+            look,
+            width,
+            detail,
+            columns: columns.collect(),
             options,
             shown: Vec::new(),
             rows_to_show: max_rows.count(),
@@ -49,26 +51,32 @@ impl TableEncoder {
         }
     }
 
-    fn to_text(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let columns = batch.schema_ref().fields().iter().zip(batch.columns());
-        let texts = columns
-            .map(|(field, column)| column_to_text(&self.options, field, column))
-            .collect::<Result<_>>()?;
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), texts)?)
+    /// Whether the rows do not fit into the terminal.
+    pub(super) fn is_too_wide(&self) -> bool {
+        !self.shown.is_empty() && layout::is_too_wide(&self.columns, self.width)
+    }
+
+    fn to_text(&mut self, batch: &RecordBatch) -> Result<Vec<LargeStringArray>> {
+        let fields = batch.schema_ref().fields().iter().zip(batch.columns());
+        let texts = fields.zip(&mut self.columns).map(|((field, values), column)| {
+            let texts = column_to_text(&self.options, field, values, self.detail)?;
+            texts.iter().flatten().for_each(|text| column.widen(text));
+            Ok(texts)
+        });
+        texts.collect()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
+        self.shown.iter().flat_map(|columns| {
+            let rows = columns.first().map_or(0, Array::len);
+            (0..rows).map(move |row| columns.iter().map(|texts| texts.value(row)).collect())
+        })
     }
 }
 
 /// The note below a result that is not shown completely.
-pub(crate) fn left_out(rows: usize) -> String {
+pub(super) fn left_out(rows: usize) -> String {
     format!("… {rows} more rows, --maxrows shows more\n")
-}
-
-/// The values of a column as text, as shown in a table.
-pub(crate) fn column_to_text(options: &FormatOptions, field: &Field, column: &dyn Array) -> Result<ArrayRef> {
-    let options = ArrowFormatOptions::try_from(options)?;
-    let formatter = ShortCells::formatter(column, &options, field)?;
-    let texts = (0..column.len()).map(|row| formatter.value(row).try_to_string());
-    Ok(Arc::new(LargeStringArray::from(texts.collect::<Result<Vec<_>, ArrowError>>()?)))
 }
 
 impl Encoder for TableEncoder {
@@ -78,7 +86,7 @@ impl Encoder for TableEncoder {
         self.rows_left_out += batch.num_rows() - rows;
         if rows > 0 {
             let texts = self.to_text(&batch.slice(0, rows))?;
-            self.reservation.try_grow(texts.get_array_memory_size())?;
+            self.reservation.try_grow(texts.iter().map(Array::get_array_memory_size).sum())?;
             self.shown.push(texts);
         }
         Ok(())
@@ -86,8 +94,8 @@ impl Encoder for TableEncoder {
 
     fn finish(&mut self, text: &mut Vec<u8>) -> Result<()> {
         if self.rows_left_out == 0 || !self.shown.is_empty() {
-            let table = pretty_format_batches_with_schema(Arc::clone(&self.schema), &self.shown)?;
-            text.extend_from_slice(format!("{table}\n").as_bytes());
+            let table = layout::draw(self.look, &self.columns, self.rows(), self.width, self.detail);
+            text.extend_from_slice(table.as_bytes());
         }
         if self.rows_left_out > 0 {
             text.extend_from_slice(left_out(self.rows_left_out).as_bytes());
@@ -98,7 +106,10 @@ impl Encoder for TableEncoder {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{Int64Array, StructArray};
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, Int64Array, StructArray};
+    use datafusion::arrow::datatypes::{DataType, Field};
 
     use super::*;
     use crate::shell::print::encoder::tests::{encode, sample};
@@ -113,7 +124,29 @@ mod tests {
 
     fn table(max_rows: MaxRows, batches: &[RecordBatch]) -> Result<String> {
         let schema = batches.first().map_or_else(|| sample().schema(), RecordBatch::schema);
-        encode(TableEncoder::new(max_rows, &schema, &TaskContext::default()), batches)
+        encode(encoder(Look::Ascii, max_rows, &schema), batches)
+    }
+
+    fn encoder(look: Look, max_rows: MaxRows, schema: &Schema) -> TableEncoder {
+        TableEncoder::new(look, None, Detail::Short, max_rows, schema, &TaskContext::default())
+    }
+
+    #[test]
+    fn the_table_with_lines_has_numbers_at_the_right() -> Result<()> {
+        let batch = RecordBatch::try_from_iter([
+            ("n", Arc::new(Int64Array::from(vec![Some(5), Some(1000), None])) as ArrayRef),
+            ("name", Arc::new(LargeStringArray::from(vec!["a", "b", "c"]))),
+        ])?;
+        insta::assert_snapshot!(encode(encoder(Look::Lines, MaxRows::Unlimited, &batch.schema()), &[batch])?, @r"
+        ┌──────┬──────┐
+        │    n │ name │
+        ├──────┼──────┤
+        │    5 │ a    │
+        │ 1000 │ b    │
+        │      │ c    │
+        └──────┴──────┘
+        ");
+        Ok(())
     }
 
     #[test]

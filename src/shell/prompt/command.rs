@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::other_shells;
 use crate::shell::look::{SheetRequest, Target};
-use crate::shell::print::{Format, MaxRows};
+use crate::shell::print::{Expanded, Format, MaxRows};
 
 /// A command.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,14 +19,16 @@ pub(crate) enum Command {
     Tables(Tables),
     /// `\f`: lists functions.
     Functions(Functions),
-    /// `\x`: expanded display on, off, or toggled.
-    Expanded(Option<bool>),
+    /// `\x`: expanded display on, off, automatic, or toggled.
+    Expanded(Option<Expanded>),
     /// `\timing`: the summary on, off, or toggled.
     Timing(Option<bool>),
     /// `\pset` alone: shows the settings.
     Settings,
     Format(Format),
     MaxRows(MaxRows),
+    /// `\pset null`: the text for NULL.
+    Null(String),
     /// `\i`: runs a file.
     Include(PathBuf),
     /// `\o`: writes results to a file, or to standard output again.
@@ -67,10 +69,12 @@ Statements end with ; and may take many lines.
   \f         Seequel's functions \f NAME    what a function does; \f * all functions
   \show PATH draw images, such as \show photos/; \show SELECT … those of a query, with predictions
   \contact-sheet FILE SELECT …  write a page of images and predictions, for a browser
-  \i FILE    run a file          \o FILE    write results to a file; \o alone to the screen again
-  \x         one line per value, on or off
+  \i FILE    run a file          \o FILE    write results to a file, in the format of its ending;
+                                          \o alone to the screen again
+  \x         one line per value, on or off; \x auto where a table would not fit
   \timing    the summary below each result, on or off
-  \pset      settings            \pset format csv, \pset maxrows 100
+  \pset      settings            \pset format csv, \pset maxrows 100, \pset null NULL
+  \format F  short for \pset format F: table, box, csv, tsv, json, nd-json, markdown, html
   \?, help   this help           \q, quit   leave, as Ctrl-D does
 Many commands of other shells work too: .tables, .schema NAME, .mode csv, .read FILE, \df.
 Tab completes names, the right arrow takes a suggestion, Ctrl-R searches the history.
@@ -79,12 +83,13 @@ Ctrl-C cancels the query that runs.
 ";
 
 /// All commands, for completion.
-pub(crate) const COMMANDS: [&str; 13] = [
+pub(crate) const COMMANDS: [&str; 14] = [
     "\\?",
     "\\contact-sheet",
     "\\d",
     "\\dt",
     "\\f",
+    "\\format",
     "\\i",
     "\\m",
     "\\o",
@@ -97,6 +102,9 @@ pub(crate) const COMMANDS: [&str; 13] = [
 
 /// The characters that a command starts with.
 pub(crate) const STARTS: [char; 2] = ['\\', '.'];
+
+const NO_PIPES: &str =
+    "\\o writes to files only; to pipe results into a program, run seequel --quiet --command … | program";
 
 /// Words at the prompt that need neither `;` nor backslash, and their commands.
 const BARE_COMMANDS: [(&str, &str); 3] = [("quit", "\\q"), ("exit", "\\q"), ("help", "\\?")];
@@ -123,13 +131,16 @@ impl Command {
             ("\\f", "") => Self::Functions(Functions::Own),
             ("\\f", "*") => Self::Functions(Functions::All),
             ("\\f", function) => Self::Functions(Functions::Named(function.to_string())),
-            ("\\x", switch) => Self::Expanded(parse_switch(line, switch)?),
+            ("\\x", "") => Self::Expanded(None),
+            ("\\x", switch) => Self::Expanded(Some(parse_expanded(line, switch)?)),
             ("\\timing", switch) => Self::Timing(parse_switch(line, switch)?),
             ("\\pset", "") => Self::Settings,
-            ("\\pset", setting) => parse_setting(setting)?,
+            ("\\pset", setting) => parse_setting(line, setting)?,
+            ("\\format", format) => parse_format(format)?,
             ("\\i", "") => return Err("\\i runs a file: \\i report.sql".to_string()),
             ("\\i", file) => Self::Include(file.into()),
             ("\\o", "") => Self::Output(None),
+            ("\\o", command) if command.starts_with('|') => return Err(NO_PIPES.to_string()),
             ("\\o", file) => Self::Output(Some(file.into())),
             ("\\show", "") => {
                 return Err(
@@ -172,24 +183,37 @@ fn parse_switch(line: &str, switch: &str) -> Result<Option<bool>, String> {
     }
 }
 
-fn parse_setting(setting: &str) -> Result<Command, String> {
+fn parse_expanded(line: &str, switch: &str) -> Result<Expanded, String> {
+    switch.parse().map_err(|reason| format!("{line}: {reason}"))
+}
+
+/// A setting and its value. A setting alone shows all, as it does in psql for one.
+fn parse_setting(line: &str, setting: &str) -> Result<Command, String> {
     let (name, value) = setting.split_once(char::is_whitespace).unwrap_or((setting, ""));
     let value = value.trim();
     match name.to_ascii_lowercase().as_str() {
-        "format" => match Format::from_str(value, true) {
-            Ok(format) => Ok(Command::Format(format)),
-            Err(_) => Err(format!("there is no format '{value}'; there are {}", formats().join(", "))),
-        },
+        name if value.is_empty() && SETTINGS.contains(&name) => Ok(Command::Settings),
+        "format" => parse_format(value),
         "maxrows" => match value.parse() {
             Ok(rows) => Ok(Command::MaxRows(rows)),
             Err(reason) => Err(format!("\\pset maxrows: {reason}")),
         },
+        "null" => Ok(Command::Null(unquoted(value).to_string())),
+        "expanded" => Ok(Command::Expanded(Some(parse_expanded(line, value)?))),
+        "timing" => Ok(Command::Timing(parse_switch(line, value)?)),
         _ => Err(format!("there is no setting '{name}'; there are {}", SETTINGS.join(", "))),
     }
 }
 
+fn parse_format(name: &str) -> Result<Command, String> {
+    match Format::from_str(name, true) {
+        Ok(format) => Ok(Command::Format(format)),
+        Err(_) => Err(format!("there is no format '{name}'; there are {}", formats().join(", "))),
+    }
+}
+
 /// Names of the settings of `\pset`.
-pub(crate) const SETTINGS: [&str; 2] = ["format", "maxrows"];
+pub(crate) const SETTINGS: [&str; 5] = ["format", "maxrows", "null", "expanded", "timing"];
 
 /// Names of the formats.
 pub(crate) fn formats() -> Vec<String> {
@@ -221,10 +245,18 @@ mod tests {
             ("\\f *", Ok(Command::Functions(Functions::All))),
             ("\\f it's", Ok(Command::Functions(Functions::Named("it's".to_string())))),
             ("\\x", Ok(Command::Expanded(None))),
+            ("\\x Auto", Ok(Command::Expanded(Some(Expanded::Auto)))),
             ("\\timing OFF", Ok(Command::Timing(Some(false)))),
             ("\\pset", Ok(Command::Settings)),
             ("\\pset format nd-json", Ok(Command::Format(Format::NdJson))),
             ("\\pset maxrows 7", Ok(Command::MaxRows(MaxRows::Limited(7)))),
+            ("\\format jsonl", Ok(Command::Format(Format::NdJson))),
+            ("\\pset null", Ok(Command::Settings)),
+            ("\\pset null (none)", Ok(Command::Null("(none)".to_string()))),
+            ("\\pset null ' '", Ok(Command::Null(" ".to_string()))),
+            ("\\pset null ''", Ok(Command::Null(String::new()))),
+            ("\\pset expanded on", Ok(Command::Expanded(Some(Expanded::On)))),
+            ("\\pset timing off", Ok(Command::Timing(Some(false)))),
             ("\\i a.sql", Ok(Command::Include("a.sql".into()))),
             ("\\o", Ok(Command::Output(None))),
             ("\\o 'my file.csv'", Ok(Command::Output(Some("my file.csv".into())))),
@@ -266,10 +298,16 @@ mod tests {
             ("\\y", "there is no command \\y;"),
             ("\\q now", "\\q takes no argument"),
             ("\\", "there is no command \\;"),
-            ("\\x maybe", "\\x maybe: write on, off or nothing"),
+            ("\\x maybe", "\\x maybe: write on, off, auto or nothing"),
+            ("\\pset expanded maybe", "\\pset expanded maybe: write on, off, auto or nothing"),
+            ("\\format", "there is no format ''; there are automatic, table, csv"),
+            ("\\o |less", "\\o writes to files only"),
             ("\\pset format xml", "there is no format 'xml'; there are automatic, table, csv"),
             ("\\pset maxrows few", "\\pset maxrows: write a number of rows, or unlimited"),
-            ("\\pset border 2", "there is no setting 'border'; there are format, maxrows"),
+            (
+                "\\pset border 2",
+                "there is no setting 'border'; there are format, maxrows, null, expanded, timing",
+            ),
             ("\\i", "\\i runs a file"),
             ("\\show", "\\show draws images"),
             ("\\contact-sheet a.html", "\\contact-sheet writes a page"),

@@ -134,8 +134,9 @@ fn complete_command(text: &str, names: &Names) -> Completion {
         "\\d" | "\\dt" => from(argument, names.tables.keys()),
         "\\m" => from(argument, &names.models),
         "\\f" => from(argument, names.functions.keys().chain(&names.table_functions)),
-        "\\x" | "\\timing" => from(argument, ["on", "off"]),
-        "\\pset format" => from(argument, command::formats()),
+        "\\x" => from(argument, ["on", "off", "auto"]),
+        "\\timing" => from(argument, ["on", "off"]),
+        "\\format" | "\\pset format" => from(argument, command::formats()),
         "\\pset" => match argument.split_once(' ') {
             None => from(argument, command::SETTINGS),
             Some(("format", format)) => {

@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 98] = [
+const KEYWORDS: [&str; 99] = [
     "ALL",
     "ANALYZE",
     "AND",
@@ -82,6 +82,7 @@ const KEYWORDS: [&str; 98] = [
     "SETS",
     "SHOW",
     "STORED",
+    "SUMMARIZE",
     "TABLE",
     "TABLES",
     "THEN",
