@@ -150,7 +150,7 @@ fn names_outside_the_shard_are_rejected() {
         evil.append(&header, &b"abc"[..]).unwrap();
         evil.into_inner().unwrap();
         let error = run(folder.path(), &(create("evil.tar") + "SELECT path FROM shards")).error();
-        let expected = format!("evil.tar': the member '{name}' has a name that leads out of the tar");
+        let expected = format!("evil.tar': the member '{name}' has a name outside the tar");
         assert!(error.contains(&expected), "{error}");
     }
 }
