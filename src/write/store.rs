@@ -24,7 +24,7 @@ use super::upload::{LocalUpload, run_blocking};
 #[derive(Debug)]
 enum Files {
     Local(Arc<LocalFiles>),
-    Remote(RemoteFiles),
+    Remote(Box<RemoteFiles>),
 }
 
 /// A store in which files are written for later; what it reads is another store's.
@@ -47,7 +47,7 @@ impl StagedStore {
                 let opened = SpawnedTask::spawn_blocking(move || LocalFiles::open(&target, path));
                 Files::Local(Arc::new(opened.join().await.map_err(join_error)??))
             }
-            None => Files::Remote(RemoteFiles::open(target, Arc::clone(&inner)).await?),
+            None => Files::Remote(Box::new(RemoteFiles::open(target, Arc::clone(&inner)).await?)),
         };
         Ok(Self { inner, files, first_error: Arc::default() })
     }
