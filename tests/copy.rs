@@ -2,6 +2,7 @@
 
 mod columns;
 mod failures;
+mod images;
 mod insert;
 mod library;
 mod modes;

@@ -71,6 +71,28 @@ impl Staged {
         }
         fs::rename(&self.now, &self.place)
     }
+
+    /// Keeps the file that this one replaces, if there is one, until all files are moved.
+    fn keep_old(&self) -> io::Result<()> {
+        if self.place.is_file() {
+            // Not all file systems have links.
+            fs::hard_link(&self.place, self.old())
+                .or_else(|_| fs::copy(&self.place, self.old()).map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// Puts back what was there before. The error to report is the first, so those here are not.
+    fn undo(&self) {
+        let _ = match self.old() {
+            old if old.exists() => fs::rename(old, &self.place),
+            _ => fs::remove_file(&self.place),
+        };
+    }
+
+    fn old(&self) -> PathBuf {
+        self.now.with_extension("old")
+    }
 }
 
 impl LocalFiles {
@@ -179,31 +201,29 @@ impl LocalFiles {
     }
 
     fn fill_folder(&self, state: &mut State) -> Result<()> {
-        // Names of images come from the rows, so they may be those of files that stay.
-        let existing = state.files.iter().find(|file| file.place.exists());
-        if let (Mode::Append | Mode::Error, Some(file)) = (self.target.mode, existing) {
-            return Err(self.refused(format!("{} exists already", file.place.display())));
-        }
-        let mut old = match self.target.mode {
-            Mode::Append => Vec::new(),
-            Mode::Error => {
+        let replaced = match self.target.mode {
+            Mode::Overwrite => self.replaced_files(state)?,
+            Mode::Append | Mode::Error => {
                 check(&self.target, &self.path)?;
+                if let Some(file) = state.files.iter().find(|file| file.place.exists()) {
+                    return Err(self.target.has(&file.place.display()));
+                }
                 Vec::new()
             }
-            Mode::Overwrite => self.replaced_files(state)?,
         };
         let State { files, created, .. } = state;
         let mut moved = Vec::with_capacity(files.len());
         for file in &*files {
-            if let Err(error) = file.move_in(!old.is_empty(), created) {
-                moved.into_iter().for_each(|place: &PathBuf| drop(fs::remove_file(place)));
+            let moved_in = file.keep_old().and_then(|()| file.move_in(!replaced.is_empty(), created));
+            if let Err(error) = moved_in {
+                moved.into_iter().for_each(Staged::undo);
                 return Err(self.refused(format!("{}: {error}", file.place.display())));
             }
-            moved.push(&file.place);
+            moved.push(file);
         }
-        let new: HashSet<&Path> = files.iter().map(|file| file.place.as_path()).collect();
-        old.retain(|file| !new.contains(file.as_path()));
-        self.remove_files(&old)
+        // Some file systems don't distinguish names by case.
+        let new: HashSet<_> = files.iter().map(|file| file.place.as_os_str().to_ascii_lowercase()).collect();
+        self.remove_files(replaced.iter().filter(|old| !new.contains(&old.as_os_str().to_ascii_lowercase())))
     }
 
     /// The files in the folder that the new ones replace.
@@ -221,7 +241,7 @@ impl LocalFiles {
         Ok(replaced)
     }
 
-    fn remove_files(&self, old: &[PathBuf]) -> Result<()> {
+    fn remove_files<'a>(&self, old: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
         for file in old {
             match fs::remove_file(file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {

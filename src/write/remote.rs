@@ -2,6 +2,7 @@
 //! upload is complete, so nothing is moved.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -105,13 +106,17 @@ impl RemoteFiles {
     /// Completes the uploads, and deletes the files that they replace.
     ///
     /// # Errors
-    /// Those of the store. If an upload can't be completed, the files completed before are deleted.
+    /// Those of the store. If an upload can't be completed, the files added before are deleted.
     pub(super) async fn commit(&self) -> Result<()> {
         self.check().await?;
         let uploads = std::mem::take(&mut *self.uploads.lock());
         let new: Vec<_> = uploads.iter().map(|upload| upload.location().clone()).collect();
-        let old = match (self.target.kind, self.target.mode) {
+        let replaced = match (self.target.kind, self.target.mode) {
             (Kind::Folder, Mode::Overwrite) => self.replaced_files(&new).await?,
+            (Kind::Folder, Mode::Append) => {
+                self.check_names(new.clone()).await?;
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         let completed = Mutex::new(Vec::new());
@@ -126,15 +131,35 @@ impl RemoteFiles {
             });
         if let Err(error) = completion.await {
             if self.target.kind == Kind::Folder {
+                let added = completed.into_inner().into_iter().filter(|file| !replaced.contains(file));
                 // The error to report is the first.
-                let _ = self.delete(completed.into_inner()).await;
+                let _ = self.delete(added.collect()).await;
             }
             return Err(error.into());
         }
+        let new: HashSet<_> = new.into_iter().collect();
+        let old = replaced.into_iter().filter(|file| !new.contains(file)).collect();
         self.delete(old).await.map_err(|error| {
             self.target
                 .refused(format!("the new files are in place, but not all old ones were deleted ({error})"))
         })
+    }
+
+    /// # Errors
+    /// If there are files of these names.
+    async fn check_names(&self, new: Vec<StorePath>) -> Result<()> {
+        let heads = stream::iter(new).map(|file| async move { self.store.head(&file).await });
+        let heads = heads.buffer_unordered(CONCURRENT_REQUESTS);
+        let found = heads.filter_map(|found| {
+            ready(match found {
+                Err(StoreError::NotFound { .. }) => None,
+                found => Some(found),
+            })
+        });
+        match pin!(found).try_next().await? {
+            Some(file) => Err(self.target.has(&file.location)),
+            None => Ok(()),
+        }
     }
 
     /// Tells the store that the uploads are not continued.
@@ -149,11 +174,7 @@ impl RemoteFiles {
     }
 
     async fn replaced_files(&self, new: &[StorePath]) -> Result<Vec<StorePath>> {
-        // A new file has replaced the old one of its name.
-        let names: HashSet<&StorePath> = new.iter().collect();
-        let replaced = self
-            .data_files()
-            .try_filter(|file| ready(self.target.replaces(file, new) && !names.contains(file)));
+        let replaced = self.data_files().try_filter(|file| ready(self.target.replaces(file, new)));
         Ok(replaced.try_collect().await?)
     }
 

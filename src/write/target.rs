@@ -115,6 +115,11 @@ impl Target {
         self.refused("the file exists; OPTIONS ('mode' 'overwrite') replaces it")
     }
 
+    /// The error for a folder that has a file of the name of a new one.
+    pub(super) fn has(&self, file: &dyn fmt::Display) -> DataFusionError {
+        self.refused(format!("{file} exists already; OPTIONS ('mode' 'overwrite') replaces it"))
+    }
+
     /// The error for a folder that holds files in mode `error`, of which at most [`MOST_COUNTED`] are counted.
     pub(super) fn holds(&self, files: usize) -> DataFusionError {
         let Self { extension, .. } = self;
