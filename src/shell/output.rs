@@ -57,7 +57,9 @@ impl Output {
 
     /// Width of the terminal in characters, `$COLUMNS` if that is set; `None` if this is no terminal.
     pub(crate) fn width(&self) -> Option<usize> {
-        let Self::Standard(Some(_)) = self else { return None };
+        if matches!(self, Self::File(_)) || !io::stdout().is_terminal() {
+            return None;
+        }
         let chosen = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let width = chosen.or_else(|| Some(usize::from(Term::stdout().size_checked()?.1)));
         width.filter(|width| *width > 0)

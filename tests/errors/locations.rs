@@ -35,7 +35,7 @@ fn warning(folder: &TempDir, location: &str) -> String {
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(0), "images\n0\n"), "{outcome:?}");
     let lines: Vec<_> = outcome.stderr.lines().collect();
     assert_eq!(lines.len(), 1, "{}", outcome.stderr);
-    lines[0].rsplit_once("\u{1b}[0m ").unwrap().1.to_owned()
+    lines[0].split_once(": ").unwrap().1.to_owned()
 }
 
 #[test]

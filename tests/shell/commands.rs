@@ -49,6 +49,7 @@ fn seequels_functions_are_listed_before_the_others() {
     cosine_similarity(a, b)
     crop(image, box)
     detect(image [, model])
+    draw_boxes(image, boxes [, labels])
     embed(image [, model])
     hamming_distance(a, b)
     image_info(image)

@@ -211,7 +211,7 @@ fn a_table_of_images_is_summarized() {
     let names = shown.lines().map(|line| line.split(',').next().unwrap()).collect::<Vec<_>>();
     assert_eq!(
         names,
-        ["column_name", "path", "image", "size", "modified", "etag", "width", "height", "format"]
+        ["column_name", "path", "name", "image", "size", "modified", "etag", "width", "height", "format"]
     );
     assert!(shown.contains("\nimage,BinaryView,,,,,,,,,8,\n"), "{shown}");
     assert!(shown.contains("\nformat,Utf8,jpeg,jpeg,1,,,,,,8,0.00\n"), "{shown}");

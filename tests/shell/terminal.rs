@@ -57,7 +57,7 @@ pub(super) fn spawn_sized(
 
 /// A program on such a terminal.
 pub(super) fn spawn_command(mut command: Command, with_escapes: bool) -> PtySession {
-    command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").env_remove("NO_COLOR");
+    command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor");
     let options = Options::new().timeout_ms(Some(PATIENCE_MS)).strip_ansi_escape_codes(!with_escapes);
     spawn_with_options(command, options).unwrap()
 }

@@ -35,7 +35,10 @@ fn options_of_copy_and_tables_configure_the_store() {
 fn unknown_options_are_rejected() {
     for (options, reason) in [
         ("'aws.regoin' 'x'", "s3://photos: unknown option 'aws.regoin'"),
-        ("'gcp.service_account' 'x'", "s3://photos: option 'gcp.service_account' does not apply to this location"),
+        (
+            "'gcp.service_account' 'x'",
+            "s3://photos: option 'gcp.service_account' does not apply to this location",
+        ),
         ("'region' 'x'", "unknown option 'region'; STORED AS IMAGES takes none"),
     ] {
         let sql =
