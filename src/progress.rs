@@ -110,7 +110,8 @@ impl fmt::Display for Stage {
 pub struct Count {
     /// What is done: files, rows or images, by stage.
     pub done: u64,
-    /// The final value of `done`, once it is known: when the listing has ended, or from the row counts of Parquet files.
+    /// The final value of `done`, once it is known: when the listing has ended, or from the row counts of Parquet
+    /// files.
     pub total: Option<u64>,
 }
 

@@ -39,8 +39,10 @@ pub trait SeequelExt {
     /// - the statements about models: `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS`, `DESCRIBE MODEL`. Use the
     ///   [`ModelRegistry`], whose [`create`](ModelRegistry::create) takes a
     ///   [`CreateModel`](crate::model::CreateModel); models from the web it must [`fetch`](ModelRegistry::fetch) first;
-    /// - fields of structs by dots and stars, `p.label` and `p.*`, and short names of columns: use `p['label'] AS label`;
-    /// - files by their quoted names, `FROM 'photos/*.jpg'`: use `read_images('photos/*.jpg')` or `CREATE EXTERNAL TABLE`;
+    /// - fields of structs by dots and stars, `p.label` and `p.*`, and short names of columns: use
+    ///   `p['label'] AS label`;
+    /// - files by their quoted names, `FROM 'photos/*.jpg'`: use `read_images('photos/*.jpg')` or
+    ///   `CREATE EXTERNAL TABLE`;
     /// - buckets and web servers by their URLs: put a [`StoreRegistry`](crate::stores::StoreRegistry) in the session's
     ///   runtime, or register stores. OPTIONS of statements for stores, such as `aws.region`, are not applied;
     /// - settings: `SHOW` and `information_schema` need `with_information_schema(true)`, positions in errors
@@ -49,8 +51,8 @@ pub trait SeequelExt {
     ///
     /// [`EngineBuilder::session_state`](crate::EngineBuilder::session_state) makes an engine of an existing session.
     ///
-    /// The process must have [`DISABLE_TELEMETRY`](crate::model::runtime::DISABLE_TELEMETRY) in its environment, or ONNX
-    /// Runtime reports to its maker.
+    /// The process must have [`DISABLE_TELEMETRY`](crate::model::runtime::DISABLE_TELEMETRY) in its environment, or
+    /// ONNX Runtime reports to its maker.
     ///
     /// ```
     /// # use std::sync::Arc;

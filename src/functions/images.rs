@@ -80,7 +80,8 @@ pub fn draw_boxes_with_labels(image: Expr, boxes: Expr, labels: Expr) -> Expr {
     call(ImageFunction::<DrawBoxes>::default(), vec![image, boxes, labels])
 }
 
-/// The headers of an image file: `Struct<width, height, format, color, bits, orientation, frames, camera, taken, error>`.
+/// The headers of an image file: `Struct<width, height, format, color, bits, orientation, frames, camera, taken,
+/// error>`.
 ///
 /// ```
 /// use datafusion::functions::core::expr_ext::FieldAccessor;

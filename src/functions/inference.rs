@@ -13,7 +13,8 @@ use crate::plan::unbound;
 /// Selects the function; the number of classes is among the arguments.
 const TOP_K: Request = Request::ClassifyTopK { k: 1 };
 
-/// The most probable class of an image, by the session's default model: `Struct<label, class, confidence, model, error>`.
+/// The most probable class of an image, by the session's default model: `Struct<label, class, confidence, model,
+/// error>`.
 ///
 /// ```
 /// use datafusion::functions::core::expr_ext::FieldAccessor;
@@ -63,8 +64,8 @@ pub fn classify_top_k_with(image: Expr, k: u32, model: &str) -> Expr {
     call(TOP_K, vec![image, lit(k), lit(model)])
 }
 
-/// The objects in an image, by the session's default model: `List<Struct<label, class, confidence, box>>`, surest first.
-/// `DataFrame::unnest_columns` makes them rows.
+/// The objects in an image, surest first, by the session's default model: `List<Struct<label, class, confidence,
+/// box>>`. `DataFrame::unnest_columns` makes them rows.
 ///
 /// ```
 /// use datafusion::prelude::col;

@@ -91,8 +91,8 @@ impl Model {
         self.loaded().len()
     }
 
-    /// The bytes that the loaded sessions have taken, in memory and on a GPU: for weights, except those that ONNX Runtime
-    /// has rearranged for its kernels, and for intermediate results.
+    /// The bytes that the loaded sessions have taken, in memory and on a GPU: for weights, except those that ONNX
+    /// Runtime has rearranged for its kernels, and for intermediate results.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.loaded().iter().map(|arenas| arenas.bytes()).sum()

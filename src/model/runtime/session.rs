@@ -349,8 +349,8 @@ impl Arenas {
 fn allocated_bytes(allocator: &Allocator) -> Option<u64> {
     let api = ort::api();
     let mut statistics = ptr::null_mut();
-    // SAFETY: the allocator is valid. After success `statistics` is too, until it is released, and so are the strings in
-    // it, which end with a NUL.
+    // SAFETY: the allocator is valid. After success `statistics` is too, until it is released, and so are the strings
+    // in it, which end with a NUL.
     #[expect(unsafe_code, reason = "ort has no function for an allocator's statistics")]
     unsafe {
         ort::Error::result_from_status((api.AllocatorGetStats)(allocator.ptr(), &raw mut statistics)).ok()?;
