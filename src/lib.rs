@@ -6,6 +6,15 @@
 //! There are two entry points. [`Engine`] runs all of Seequel's SQL, including `CREATE MODEL`. [`SeequelExt`] adds
 //! images and inference to an application's own DataFusion session.
 
+#![cfg_attr(
+    not(feature = "shell"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the shell uses parts of other modules that applications don't"
+    )
+)]
+
 pub mod config;
 mod engine;
 mod error;

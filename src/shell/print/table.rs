@@ -56,7 +56,7 @@ impl TableEncoder {
         !self.shown.is_empty() && layout::is_too_wide(&self.columns, self.width)
     }
 
-    fn to_text(&mut self, batch: &RecordBatch) -> Result<Vec<LargeStringArray>> {
+    fn shown_texts(&mut self, batch: &RecordBatch) -> Result<Vec<LargeStringArray>> {
         let fields = batch.schema_ref().fields().iter().zip(batch.columns());
         let texts = fields.zip(&mut self.columns).map(|((field, values), column)| {
             let texts = column_to_text(&self.options, field, values, self.detail)?;
@@ -85,7 +85,7 @@ impl Encoder for TableEncoder {
         self.rows_to_show -= rows;
         self.rows_left_out += batch.num_rows() - rows;
         if rows > 0 {
-            let texts = self.to_text(&batch.slice(0, rows))?;
+            let texts = self.shown_texts(&batch.slice(0, rows))?;
             self.reservation.try_grow(texts.iter().map(Array::get_array_memory_size).sum())?;
             self.shown.push(texts);
         }
