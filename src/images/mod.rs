@@ -16,7 +16,8 @@
 //! columns, and filters on them; `width`, `height` and `format` take a few KiB of each file; only `image` reads it all.
 //! The bytes stay encoded up to the operator that runs a model, which calls [`decode()`].
 //!
-//! [`files`] writes images, a file for each row. Images in tar files are another table, in [`webdataset`]. Object stores are in [`crate::stores`].
+//! `files` writes images, a file for each row. Images in tar files are another table, in [`webdataset`]. Object stores
+//! are in [`crate::stores`].
 
 pub(crate) mod boxes;
 pub mod decode;
