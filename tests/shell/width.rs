@@ -1,7 +1,7 @@
 //! Tables on terminals of different widths.
 
-use super::terminal::{decoded, end, spawn_sized};
-use crate::support::process::{Outcome, run, seequel};
+use super::terminal::{decoded, end, spawn_command, spawn_sized};
+use crate::support::process::{Outcome, run, seequel, system_shell};
 
 const WIDE: &str = "SELECT 'photos/animals/cats/tabby.jpg' AS path, 640 AS width, 480 AS height, 'jpeg' AS format, 'a tabby cat on a red sofa, looking out of the window' AS caption, 0.875 AS confidence";
 
@@ -53,6 +53,22 @@ fn columns_overrides_the_width_of_the_terminal_and_nothing_else() {
     let piped =
         Outcome::of(seequel(&std::env::temp_dir(), &["-q", "--no-rc", "-c", WIDE]).env("COLUMNS", "40"));
     assert_eq!(piped.stdout(), shown(200, None, WIDE));
+}
+
+/// The progress of the query is on a terminal, its result is not.
+#[test]
+fn tables_in_pipes_keep_their_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("COLUMNS=40 \"$0\" -q --progress auto -c \"{WIDE}\" | cat");
+    let mut session = spawn_command(system_shell(folder.path(), &line), false);
+    let piped = decoded(&session.exp_eof().unwrap());
+    end(session);
+    assert_eq!(piped, shown(200, None, WIDE));
+    let line = line.replace(" -q", "");
+    let mut session = spawn_command(system_shell(folder.path(), &line), false);
+    let piped = decoded(&session.exp_eof().unwrap());
+    end(session);
+    assert!(piped.contains("looking out of the window | 0.875"), "{piped}");
 }
 
 #[test]
