@@ -8,8 +8,6 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::statement::Statement;
 use super::{create_table, formats, locations, query, summarize};
@@ -50,9 +48,8 @@ pub async fn plan(
         }
         Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
         Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
-        Statement::Summarize(query) => {
-            let query = DataFusionStatement::Statement(Box::new(SqlStatement::Query(query)));
-            let plan = engine_ctx.state().statement_to_plan(query).await?;
+        Statement::Summarize(statement) => {
+            let plan = query::plan(&engine_ctx.state(), *statement).await?;
             Ok(summarize::summarize(DataFrame::new(engine_ctx.state(), plan))?)
         }
         Statement::DataFusion(statement) => {

@@ -17,7 +17,7 @@ use crate::images::listing::expand_home;
 pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
     match statement {
         Statement::CreateModel(create) => expand_one(&mut create.location),
-        Statement::DataFusion(statement) => {
+        Statement::DataFusion(statement) | Statement::Summarize(statement) => {
             expand_in(statement);
             let _ = visit_mut(statement, &mut Folders { ctx, subqueries: HashSet::new() });
         }

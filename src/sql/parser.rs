@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use datafusion::error::DataFusionError;
-use datafusion::sql::parser::{DFParser, DFParserBuilder};
+use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};
 use datafusion::sql::planner::IdentNormalizer;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -30,8 +31,7 @@ pub(super) fn parse(
     let summarizes = take_summarize(&mut tokens);
     let mut parser =
         DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
-    let statement =
-        if summarizes { Statement::Summarize(parser.parser.parse_query()?) } else { parse_any(&mut parser)? };
+    let statement = if summarizes { parse_summarized(&mut parser.parser)? } else { parse_any(&mut parser)? };
     let next = parser.parser.peek_token();
     if next != Token::SemiColon && next != Token::EOF {
         return Ok(parser.parser.expected("end of statement", next)?);
@@ -91,6 +91,11 @@ fn take_summarize(tokens: &mut Vec<TokenWithSpan>) -> bool {
     let query_start = select_from.map(|token| TokenWithSpan::new(token, *span));
     tokens.splice(start..=start, query_start.into_iter().take(missing));
     true
+}
+
+fn parse_summarized(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    let query = SqlStatement::Query(parser.parse_query()?);
+    Ok(Statement::Summarize(Box::new(DataFusionStatement::Statement(Box::new(query)))))
 }
 
 fn parse_any(parser: &mut DFParser<'_>) -> Result<Statement, DataFusionError> {

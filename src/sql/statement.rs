@@ -5,7 +5,7 @@ use std::fmt;
 
 use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::model::{CreateEnsemble, CreateModel};
 
@@ -31,7 +31,7 @@ pub enum Statement {
         if_exists: bool,
     },
     /// `SUMMARIZE table` or `SUMMARIZE query`
-    Summarize(Box<Query>),
+    Summarize(Box<DataFusionStatement>),
     /// Everything that DataFusion parses.
     DataFusion(Box<DataFusionStatement>),
 }

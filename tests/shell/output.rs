@@ -215,6 +215,8 @@ fn a_table_of_images_is_summarized() {
     );
     assert!(shown.contains("\nimage,BinaryView,,,,,,,,,8,\n"), "{shown}");
     assert!(shown.contains("\nformat,Utf8,jpeg,jpeg,1,,,,,,8,0.00\n"), "{shown}");
+    let folder = run(&["-q", "--format", "csv", "-c", "SUMMARIZE 'photos'"]).stdout();
+    assert!(folder.contains("\nformat,Utf8,jpeg,png,2,,,,,,20,0.00\n"), "{folder}");
 }
 
 #[test]
