@@ -73,7 +73,7 @@ const INSTEAD: [(&[&str], &str); 13] = [
 const FORMATS: [(&str, &str); 6] = [
     ("aligned", "table"),
     ("column", "table"),
-    ("duckbox", "table"),
+    ("duckbox", "box"),
     ("jsonlines", "nd-json"),
     ("ndjson", "nd-json"),
     ("tabs", "tsv"),
