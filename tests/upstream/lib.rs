@@ -54,9 +54,16 @@ mod tests {
         failed.retain(|record, _| again.contains_key(record));
         assert!(failed.is_empty(), "pass in DataFusion and fail with Seequel: {failed:#?}");
 
-        let incomplete: BTreeSet<_> = plain.keys().map(|record| source::file_of(record)).collect();
         let explained = listed.iter().filter(|(_, reason)| !reason.is_empty()).map(|(file, _)| *file);
-        assert_eq!(incomplete, explained.collect(), "fail in DataFusion: {plain:#?}");
+        let explained: BTreeSet<_> = explained.collect();
+        let mut incomplete: BTreeSet<_> = plain.keys().map(|record| source::file_of(record)).collect();
+        // For the same reason: records with little memory fail at random on a busy machine.
+        let doubtful = incomplete.difference(&explained).map(PathBuf::from).collect::<Vec<_>>();
+        let again = run(Session::Plain, &doubtful);
+        incomplete.retain(|file| {
+            explained.contains(file) || again.keys().any(|record| source::file_of(record) == *file)
+        });
+        assert_eq!(incomplete, explained, "fail in DataFusion: {plain:#?}");
     }
 
     /// The entries of a list, each with the text after it.
