@@ -24,6 +24,7 @@ pub mod decode;
 pub(crate) mod files;
 pub(crate) mod functions;
 pub(crate) mod listing;
+pub(crate) mod metadata;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod scan;

@@ -8,8 +8,8 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectNamePart, Query, TableFactor, VisitorMut};
 
+use super::columns::visit_mut;
 use super::statement::Statement;
-use super::visit::visit_mut;
 use crate::images::listing::expand_home;
 
 /// Replaces `~` by the user's home folder in each location that the statement itself holds, and completes the names of

@@ -4,15 +4,14 @@
 //!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame
 //!                                               │                      │
 //!                                   DFParser ◄──┘ all but ours         ├─► ModelRegistry, SessionContext
-//!                                                                      └─► query: fields of structs, headers
+//!                                                                      └─► query, columns: fields of structs, headers
 //! ```
 
+mod columns;
 mod create_table;
 mod execute;
 mod explain;
-mod fields;
 mod formats;
-mod headers;
 mod locations;
 mod options;
 mod parser;
@@ -20,8 +19,6 @@ mod query;
 mod script;
 mod statement;
 mod summarize;
-mod visit;
-mod wildcards;
 
 pub use execute::plan;
 pub(crate) use explain::Explanation;

@@ -1,7 +1,7 @@
 //! Plans statements of DataFusion's, queries above all, with what Seequel adds to them.
 //!
 //! ```text
-//!  statement ─ fields.rs, wildcards.rs ─► plan ─ headers.rs ─► plan with short column names
+//!  statement ─ columns/fields.rs, wildcards.rs ─► plan ─ headers.rs ─► plan with short column names
 //! ```
 
 use datafusion::error::Result;
@@ -10,8 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::IdentNormalizer;
 
-use super::fields;
-use super::headers::Headers;
+use super::columns::{self, Headers};
 
 /// Plans `statement`.
 ///
@@ -20,7 +19,7 @@ use super::headers::Headers;
 pub(super) async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let normalizer = IdentNormalizer::new(state.config_options().sql_parser.enable_ident_normalization);
     let headers = Headers::of(&statement, &normalizer);
-    let plan = fields::plan(state, statement, &normalizer).await?;
+    let plan = columns::plan(state, statement, &normalizer).await?;
     match headers {
         Some(headers) => headers.apply(plan),
         None => Ok(plan),

@@ -12,11 +12,11 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
 };
 
-use super::metadata::Metadata;
 use super::parameters;
 use super::parameters::Parameter;
 use super::rows::Call;
 use crate::images::decode::ImageError;
+use crate::images::metadata::Metadata;
 
 const SIGNATURE: &str = "image_info(image)";
 const PARAMETERS: &[Parameter] = &[];

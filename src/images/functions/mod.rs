@@ -1,7 +1,7 @@
 //! SQL functions of images that need no model: one per file, each a [`ScalarUDFImpl`].
 //!
 //! ```text
-//!  image ─┬─ metadata.rs, exif_data.rs ───────────────────────────────► image_info
+//!  image ─┬─ images/metadata ──────────────────────────────────► image_info
 //!         └─ decode, no larger than needed ─► RGB ─┬─ crop, scale ─► encode ─► resize, crop, thumbnail, convert
 //!                                                  ├─ boxes drawn ─► encode ─► draw_boxes
 //!                                                  └─ hash.rs ─────────────► phash
@@ -24,11 +24,9 @@ mod crop;
 mod documentation;
 mod draw_boxes;
 pub(crate) mod encode;
-mod exif_data;
 mod hash;
 mod image_function;
 mod image_info;
-mod metadata;
 mod parameters;
 mod phash;
 mod pixels;

@@ -1,15 +1,28 @@
 //! Running models: the ONNX Runtime library, providers, sessions, and the size of the session pool.
 //!
-//! `session.rs` is the only file that uses `ort`.
+//! ```text
+//!  library.rs ─ Runtime ─┐
+//!  provider.rs ──────────┼─► session.rs ─ Session ─► pool.rs ─► model.rs ─ Model
+//!  values.rs, memory.rs ─┘                             sizing.rs ─┘
+//! ```
+//!
+//! The only folder that uses `ort`.
+
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the only folder that uses ort")]
 
 mod cancellation;
+mod library;
+mod memory;
 mod model;
 mod pool;
+mod provider;
 mod session;
 mod sizing;
+mod values;
 
+pub use library::{DISABLE_TELEMETRY, Runtime};
 pub use model::Model;
-pub use session::{DISABLE_TELEMETRY, Provider, Runtime};
+pub use provider::Provider;
 pub use sizing::Sizing;
 
 pub(crate) use cancellation::{Cancellation, WeakCancellation};

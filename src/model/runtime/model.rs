@@ -8,8 +8,11 @@ use std::sync::{Arc, OnceLock};
 use datafusion::physical_plan::metrics::Time;
 
 use super::cancellation::Cancellation;
+use super::library::Runtime;
+use super::memory::Arenas;
 use super::pool::Pool;
-use super::session::{Arenas, Batch, Provider, Runtime, Session, SharedWeights};
+use super::provider::Provider;
+use super::session::{Batch, Session, SharedWeights};
 use super::sizing::Sizing;
 use crate::model::spec::{Device, ModelSpec, Precision};
 use crate::model::tensor::BatchOutput;

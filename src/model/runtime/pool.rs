@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::session::{Arenas, Session};
+use super::memory::Arenas;
+use super::session::Session;
 use crate::Result;
 
 /// How often a thread that waits for a seat checks whether its query was cancelled.

@@ -2,7 +2,7 @@
 
 use std::thread::available_parallelism;
 
-use super::session::Provider;
+use super::provider::Provider;
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::fixed_length;
 use crate::model::spec::ModelSpec;

@@ -7,28 +7,21 @@
 //!                                              picture.rs: decoded, no larger than needed, several at a time
 //!                            ┌──────────────────────┴───────────────────────┐
 //!                            ▼                                              ▼
-//!  show.rs ─ grid.rs: rows of pictures with captions            sheet.rs ─ card.rs: HTML, html.rs: escaping
-//!               │ graphics.rs: what the terminal can draw          page.rs: sheet.html, sheet.css, sheet.js
+//!  terminal/                                                 page/
+//!  show.rs ─ grid.rs: rows of pictures with captions          sheet.rs ─ card.rs: HTML, html.rs: escaping
+//!               │ graphics.rs: what the terminal can draw        template.rs: sheet.html, sheet.css, sheet.js
 //!               └ blocks.rs, inline.rs, sixel.rs
 //! ```
 //!
 //! Rows are drawn or written as they arrive; nothing but the pictures in progress is kept.
 
-mod blocks;
-mod card;
 mod columns;
-mod graphics;
-mod grid;
-mod html;
-mod inline;
 mod page;
 mod picture;
 mod rows;
-mod sheet;
-mod show;
-mod sixel;
 mod target;
+mod terminal;
 
-pub(crate) use sheet::{SheetRequest, write_sheet};
-pub(crate) use show::show;
+pub(crate) use page::{SheetRequest, write_sheet};
 pub(crate) use target::Target;
+pub(crate) use terminal::show;

@@ -31,7 +31,7 @@ use super::visit::{normalized, relations};
 
 /// The headers of a query's first and last columns; `None` for those that keep the name of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Headers {
+pub(in crate::sql) struct Headers {
     first: Vec<Option<String>>,
     /// Behind the wildcards.
     last: Vec<Option<String>>,
@@ -39,7 +39,7 @@ pub(super) struct Headers {
 
 impl Headers {
     /// The headers of a query, of COPY, or of CREATE TABLE … AS; `None` for other statements.
-    pub(super) fn of(statement: &Statement, normalizer: &IdentNormalizer) -> Option<Self> {
+    pub(in crate::sql) fn of(statement: &Statement, normalizer: &IdentNormalizer) -> Option<Self> {
         let select = first_select(query(statement)?)?;
         let names = relations(&select.from, normalizer);
         let header = |item: &SelectItem| match item {
@@ -59,7 +59,7 @@ impl Headers {
     ///
     /// # Errors
     /// None in practice: the projection has only columns of the plan.
-    pub(super) fn apply(self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(in crate::sql) fn apply(self, plan: LogicalPlan) -> Result<LogicalPlan> {
         match plan {
             LogicalPlan::Copy(copy) => {
                 let input = Arc::new(self.rename(copy.input.as_ref().clone(), &copy.partition_by)?);

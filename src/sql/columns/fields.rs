@@ -38,7 +38,7 @@ use crate::plan::UnknownField;
 ///
 /// # Errors
 /// Those of DataFusion; an unknown field has its position.
-pub(super) async fn plan(
+pub(in crate::sql) async fn plan(
     state: &SessionState,
     mut statement: Statement,
     normalizer: &IdentNormalizer,

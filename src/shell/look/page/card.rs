@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::html::escaped;
-use super::picture::Picture;
-use super::rows::{Prediction, Row};
 use crate::images::decode::{Format, RgbImage};
 use crate::images::functions::encode::{Encoding, encode};
+use crate::shell::look::picture::Picture;
+use crate::shell::look::rows::{Prediction, Row};
 
 /// Longest side of a thumbnail in pixels.
 const SIDE: u32 = 256;

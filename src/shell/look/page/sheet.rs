@@ -11,12 +11,12 @@ use futures::{StreamExt, TryStreamExt};
 use tempfile::NamedTempFile;
 
 use super::card::card;
-use super::columns::Columns;
-use super::page;
-use super::picture::for_each_row;
-use super::rows::rows;
-use super::target::Target;
+use super::template;
 use crate::config::InferenceOptions;
+use crate::shell::look::columns::Columns;
+use crate::shell::look::picture::for_each_row;
+use crate::shell::look::rows::rows;
+use crate::shell::look::target::Target;
 use crate::shell::progress::Progress;
 use crate::{Engine, Error, Result};
 
@@ -85,7 +85,7 @@ pub(crate) async fn write_sheet(
     let task = Arc::new(query.task_ctx());
     let plan = query.create_physical_plan().await?;
     let mut part = Part::create(file)?;
-    part.write(&page::head(&title(file), &target.sql()))?;
+    part.write(&template::head(&title(file), &target.sql()))?;
 
     let watch = progress.watch(&plan);
     let mut rows = pin!(rows(execute_stream(plan, task)?, columns));
@@ -99,7 +99,7 @@ pub(crate) async fn write_sheet(
     }
     let has_more = rows.try_next().await?.is_some();
     drop(watch);
-    part.write(&page::foot(has_more.then_some(*limit)))?;
+    part.write(&template::foot(has_more.then_some(*limit)))?;
     part.finish()?;
     let remark = match has_more {
         true => format!(", the first of more; --limit {} or more shows them", limit.saturating_mul(2)),

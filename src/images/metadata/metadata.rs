@@ -174,8 +174,8 @@ mod tests {
     use exif::Tag;
     use image::DynamicImage;
 
-    use super::super::exif_data::tests::with_exif;
     use super::*;
+    use crate::images::metadata::exif_data::tests::with_exif;
     use crate::images::samples;
 
     #[test]

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 /// Visits the syntax tree of a statement.
-pub(super) fn visit<V: Visitor>(statement: &Statement, visitor: &mut V) -> ControlFlow<V::Break> {
+pub(in crate::sql) fn visit<V: Visitor>(statement: &Statement, visitor: &mut V) -> ControlFlow<V::Break> {
     match statement {
         Statement::Statement(statement) => statement.visit(visitor),
         Statement::CopyTo(copy) => match &copy.source {
@@ -24,7 +24,10 @@ pub(super) fn visit<V: Visitor>(statement: &Statement, visitor: &mut V) -> Contr
 }
 
 /// As [`visit`], to change the tree.
-pub(super) fn visit_mut<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFlow<V::Break> {
+pub(in crate::sql) fn visit_mut<V: VisitorMut>(
+    statement: &mut Statement,
+    visitor: &mut V,
+) -> ControlFlow<V::Break> {
     match statement {
         Statement::Statement(statement) => statement.visit(visitor),
         Statement::CopyTo(copy) => match &mut copy.source {
@@ -37,23 +40,23 @@ pub(super) fn visit_mut<V: VisitorMut>(statement: &mut Statement, visitor: &mut 
 }
 
 /// The name that an identifier stands for.
-pub(super) fn normalized(ident: &Ident, normalizer: &IdentNormalizer) -> String {
+pub(in crate::sql) fn normalized(ident: &Ident, normalizer: &IdentNormalizer) -> String {
     normalizer.normalize(ident.clone())
 }
 
 /// The parts of a name that are identifiers.
-pub(super) fn idents(name: &ObjectName) -> impl Iterator<Item = &Ident> {
+pub(in crate::sql) fn idents(name: &ObjectName) -> impl Iterator<Item = &Ident> {
     name.0.iter().filter_map(ObjectNamePart::as_ident)
 }
 
 /// `['name']`, with the position of `ident`.
-pub(super) fn field(name: String, ident: &Ident) -> AccessExpr {
+pub(in crate::sql) fn field(name: String, ident: &Ident) -> AccessExpr {
     let value = ValueWithSpan { value: Value::SingleQuotedString(name), span: ident.span };
     AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) })
 }
 
 /// All names of relations in a statement, with the parts of qualified ones: none of them is that of a column only.
-pub(super) fn all_relations(statement: &Statement, normalizer: &IdentNormalizer) -> HashSet<String> {
+pub(in crate::sql) fn all_relations(statement: &Statement, normalizer: &IdentNormalizer) -> HashSet<String> {
     let mut relations = Relations { normalizer, names: HashSet::new() };
     let _ = visit(statement, &mut relations);
     relations.names
@@ -94,7 +97,7 @@ impl Visitor for Relations<'_> {
 }
 
 /// The names that qualify columns of a FROM clause.
-pub(super) fn relations(from: &[TableWithJoins], normalizer: &IdentNormalizer) -> HashSet<String> {
+pub(in crate::sql) fn relations(from: &[TableWithJoins], normalizer: &IdentNormalizer) -> HashSet<String> {
     let mut names = HashSet::new();
     for table in from {
         add_relations(table, normalizer, &mut names);

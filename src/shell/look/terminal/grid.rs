@@ -12,8 +12,8 @@ use image::imageops::overlay;
 use image::{DynamicImage, RgbaImage};
 
 use super::graphics::{Graphics, Terminal};
-use super::picture::Picture;
 use super::{blocks, inline, sixel};
+use crate::shell::look::picture::Picture;
 
 /// Characters between tiles.
 const GAP: u32 = 2;
@@ -149,7 +149,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use super::*;
-    use crate::shell::look::graphics::Colours;
+    use crate::shell::look::terminal::graphics::Colours;
 
     fn terminal(graphics: Graphics, cell: (u32, u32)) -> Terminal {
         Terminal { graphics, columns: 80, lines: 24, cell }

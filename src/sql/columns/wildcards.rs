@@ -28,7 +28,7 @@ const PROBED: &str = "__struct";
 
 /// Expands each `p.*` whose `p` is no relation of its FROM clause, the innermost first. Returns whether all could be
 /// expanded: each is a struct, and has no options but EXCLUDE and EXCEPT.
-pub(super) async fn expand(
+pub(in crate::sql) async fn expand(
     state: &SessionState,
     statement: &mut Statement,
     normalizer: &IdentNormalizer,

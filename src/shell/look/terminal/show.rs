@@ -9,14 +9,14 @@ use datafusion::common::exec_datafusion_err;
 use datafusion::physical_plan::execute_stream;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::columns::Columns;
 use super::graphics::{Terminal, graphics};
 use super::grid::{Grid, Tile};
-use super::picture::{Picture, for_each_row};
-use super::rows::{Row, rows};
-use super::target::Target;
 use crate::Engine;
 use crate::config::InferenceOptions;
+use crate::shell::look::columns::Columns;
+use crate::shell::look::picture::{Picture, for_each_row};
+use crate::shell::look::rows::{Row, rows};
+use crate::shell::look::target::Target;
 use crate::shell::print::{PrintError, printer};
 use crate::shell::progress::Progress;
 

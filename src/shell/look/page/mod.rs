@@ -1,0 +1,8 @@
+//! `\contact-sheet`: images and their predictions as one HTML file.
+
+mod card;
+mod html;
+mod sheet;
+mod template;
+
+pub(crate) use sheet::{SheetRequest, write_sheet};
