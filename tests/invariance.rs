@@ -32,20 +32,17 @@ async fn run(engine: &Engine, statement: &str) {
     engine.sql(statement).await.unwrap().collect().await.unwrap();
 }
 
-/// An engine with a table `photos` of the set-up's photos, and further ones large enough for scaled decoding.
+/// An engine with a table `photos` of the set-up's photos in four sizes, some large enough for scaled decoding.
 async fn photos() -> (Engine, tempfile::TempDir) {
     let engine = engine().await;
     let folder = tempfile::tempdir().unwrap();
-    for photo in std::fs::read_dir(home().join("photos")).unwrap() {
-        let photo = photo.unwrap().path();
-        let Ok(image) = image::open(&photo) else { continue };
-        for (number, side) in [300, 512, 590, 1100].into_iter().enumerate() {
-            let name = format!("{}-{number}.jpg", photo.file_stem().unwrap().to_string_lossy());
-            let sized = image.resize_to_fill(side, side, image::imageops::FilterType::Triangle).to_rgb8();
-            sized.save(folder.path().join(name)).unwrap();
-        }
-    }
     let location = folder.path().display();
+    for side in [300, 512, 590, 1100] {
+        let sized = format!("convert(resize(image, {side}, {side}), 'jpeg') AS image");
+        let names = format!("{side} || '-' || regexp_replace(path, '.*/|[.][a-z]+$', '', 'g') || '.jpg'");
+        let copy = format!("COPY (SELECT {names} AS name, {sized} FROM images) TO '{location}/'");
+        run(&engine, &format!("{copy} STORED AS IMAGES OPTIONS (mode 'append')")).await;
+    }
     run(&engine, &format!("CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION '{location}/'")).await;
     (engine, folder)
 }

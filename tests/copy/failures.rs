@@ -103,10 +103,10 @@ fn a_disk_that_is_full_leaves_everything_as_it_was() {
     }
 }
 
-/// Rows without an end in sight, which are computed slowly and written fast.
+/// Rows without an end in sight: few, which are computed slowly, and large ones, so that a first file is soon written.
 const QUERIES: [&str; 2] = [
     "SELECT path, classify(image, 'efficientnet_lite2') AS p FROM read_images('.')",
-    "SELECT value FROM generate_series(1, 100000000000)",
+    "SELECT repeat('x', 100000) AS x FROM generate_series(1, 100000000000)",
 ];
 
 /// Starts a COPY, and returns once its hidden folder contains `file`.

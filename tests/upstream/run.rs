@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use datafusion_sqllogictest::{
@@ -32,12 +33,18 @@ pub(crate) fn run(session: Session, files: &[PathBuf]) -> BTreeMap<String, Strin
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     runtime.block_on(async {
-        let failures = stream::iter(files).map(|file| async move { run_file(file, session).await.unwrap() });
+        let failures = stream::iter(files.to_vec()).map(|file| async move {
+            // A task of its own, so that files are planned in parallel too.
+            SpawnedTask::spawn(async move { run_file(&file, session).await }).await.unwrap().unwrap()
+        });
         failures.buffer_unordered(threads).flat_map(stream::iter).collect().await
     })
 }
 
-async fn run_file(file: &Path, session: Session) -> Result<Vec<(String, String)>, Box<dyn Error>> {
+async fn run_file(
+    file: &Path,
+    session: Session,
+) -> Result<Vec<(String, String)>, Box<dyn Error + Send + Sync>> {
     let Some(context) = TestContext::try_new_for_test_file(file).await else {
         return Ok(vec![(format!("{}:0", file.display()), "DataFusion's driver leaves it out".to_owned())]);
     };

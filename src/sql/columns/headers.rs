@@ -23,11 +23,12 @@ use datafusion::logical_expr::{
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::planner::IdentNormalizer;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, Visit,
-    VisitMut, Visitor, VisitorMut,
+    Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, Visitor,
+    VisitorMut,
 };
 
 use super::visit::{normalized, relations};
+use super::walk::{walk, walk_mut};
 
 /// The headers of a query's first and last columns; `None` for those that keep the name of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +155,7 @@ fn first_select(query: &Query) -> Option<&Select> {
 fn is_several(item: &SelectItem) -> bool {
     match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-            expr.visit(&mut Unnest).is_break()
+            walk(expr, &mut Unnest).is_break()
         }
         _ => true,
     }
@@ -188,7 +189,7 @@ fn header(expr: &Expr, relations: &HashSet<String>, normalizer: &IdentNormalizer
         Expr::Subquery(query) => return header_of_subquery(query, normalizer),
         expr => expr.clone(),
     };
-    let _ = VisitMut::visit(&mut expr, &mut Plain { relations, normalizer });
+    let _ = walk_mut(&mut expr, &mut Plain { relations, normalizer });
     match expr {
         Expr::Identifier(_) => None,
         expr => Some(expr.to_string()),

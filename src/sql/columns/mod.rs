@@ -4,11 +4,12 @@
 //!  statement ─ fields.rs, wildcards.rs ─► plan ─ headers.rs ─► plan with short column names
 //! ```
 //!
-//! `visit.rs` finds the queries and relations that they rewrite.
+//! `visit.rs` finds the queries and relations that they rewrite, `walk.rs` visits them.
 
 mod fields;
 mod headers;
 mod visit;
+mod walk;
 mod wildcards;
 
 pub(super) use fields::plan;

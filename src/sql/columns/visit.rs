@@ -7,15 +7,17 @@ use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::planner::IdentNormalizer;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Subscript, TableAlias, TableFactor,
-    TableWithJoins, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+    TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut,
 };
 
+use super::walk::{walk, walk_mut};
+
 /// Visits the syntax tree of a statement.
-pub(in crate::sql) fn visit<V: Visitor>(statement: &Statement, visitor: &mut V) -> ControlFlow<V::Break> {
+pub(in crate::sql) fn visit(statement: &Statement, visitor: &mut dyn Visitor<Break = ()>) -> ControlFlow<()> {
     match statement {
-        Statement::Statement(statement) => statement.visit(visitor),
+        Statement::Statement(statement) => walk(statement.as_ref(), visitor),
         Statement::CopyTo(copy) => match &copy.source {
-            CopyToSource::Query(query) => query.visit(visitor),
+            CopyToSource::Query(query) => walk(query.as_ref(), visitor),
             CopyToSource::Relation(_) => ControlFlow::Continue(()),
         },
         Statement::Explain(explain) => visit(&explain.statement, visitor),
@@ -24,14 +26,14 @@ pub(in crate::sql) fn visit<V: Visitor>(statement: &Statement, visitor: &mut V) 
 }
 
 /// As [`visit`], to change the tree.
-pub(in crate::sql) fn visit_mut<V: VisitorMut>(
+pub(in crate::sql) fn visit_mut(
     statement: &mut Statement,
-    visitor: &mut V,
-) -> ControlFlow<V::Break> {
+    visitor: &mut dyn VisitorMut<Break = ()>,
+) -> ControlFlow<()> {
     match statement {
-        Statement::Statement(statement) => statement.visit(visitor),
+        Statement::Statement(statement) => walk_mut(statement.as_mut(), visitor),
         Statement::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => query.visit(visitor),
+            CopyToSource::Query(query) => walk_mut(query.as_mut(), visitor),
             CopyToSource::Relation(_) => ControlFlow::Continue(()),
         },
         Statement::Explain(explain) => visit_mut(&mut explain.statement, visitor),

@@ -15,13 +15,14 @@ use datafusion::sql::planner::IdentNormalizer;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, ExceptSelectItem, ExcludeSelectItem, Expr, Ident, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement as SqlStatement, Subscript, Value, ValueWithSpan,
-    Visit, Visitor, VisitorMut, WildcardAdditionalOptions, With,
+    Visitor, VisitorMut, WildcardAdditionalOptions, With,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::visit::{idents, normalized, relations, visit, visit_mut};
+use super::walk::walk;
 
 /// A name that no other column has, for the struct whose type is queried.
 const PROBED: &str = "__struct";
@@ -169,7 +170,7 @@ impl Finder<'_> {
     fn expanded(&self, with: &With) -> With {
         let is_expanded = |query: &Query| {
             let mut finder = Finder { normalizer: self.normalizer, scopes: Vec::new(), found: None };
-            query.visit(&mut finder).is_continue()
+            walk(query, &mut finder).is_continue()
         };
         let tables = with.cte_tables.iter().take_while(|table| is_expanded(&table.query));
         With { cte_tables: tables.cloned().collect(), ..with.clone() }
