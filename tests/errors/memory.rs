@@ -3,7 +3,6 @@
 use std::fs::File;
 
 use datafusion::parquet::file::reader::{FileReader, SerializedFileReader};
-use image::imageops::FilterType::Nearest;
 
 use crate::support::process::run_in;
 use crate::support::{folder_of, photos};
@@ -12,10 +11,12 @@ use crate::support::{folder_of, photos};
 #[test]
 fn huge_photos_among_small_ones_fit_into_256_megabytes() {
     let folder = folder_of(40);
-    let lion = image::open(photos().join("lion.jpg")).unwrap();
-    let huge = lion.resize_to_fill(6000, 4000, Nearest);
-    for name in ["0010_huge.png", "0020_huge.jpg"] {
-        huge.save(folder.path().join(name)).unwrap();
+    for (name, format) in [("0010_huge.png", "png"), ("0020_huge.jpg", "jpeg")] {
+        let huge = format!(
+            "COPY (SELECT '{name}' AS name, convert(resize(image, 6000, 4000), '{format}') AS image FROM '0000.jpg')
+             TO './' STORED AS IMAGES OPTIONS (mode 'append')"
+        );
+        run_in(folder.path(), &["-q", "-c", &huge]).stdout();
     }
     let sql = "SELECT p['label'] AS label, p['error'] AS error, count(*) AS photos, max(width) AS widest
                FROM (SELECT classify(image) AS p, width FROM read_images('.')) GROUP BY 1, 2";
@@ -24,6 +25,19 @@ fn huge_photos_among_small_ones_fit_into_256_megabytes() {
     label,error,photos,widest
     lion,,42,6000
     ");
+}
+
+/// 60 maps of 4 MiB each are written as they are computed.
+#[test]
+fn large_outputs_are_not_collected() {
+    let folder = folder_of(60);
+    let sql = format!(
+        "CREATE MODEL map FROM '{}/tests/data/models/map.onnx' OPTIONS (task 'depth-estimation');
+         COPY (SELECT path, predict('map', image) AS map FROM read_images('.')) TO 'maps.parquet'",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let arguments = ["--memory-limit", "128MB", "-q", "--format", "csv", "-c", &sql];
+    assert_eq!(run_in(folder.path(), &arguments).stdout(), "count\n60\n");
 }
 
 /// The writer and the reader hold a row group in memory until it is complete.
