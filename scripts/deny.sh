@@ -12,7 +12,7 @@ if ! "$cargo" deny --version >/dev/null 2>&1; then
     exit 0
 fi
 "$cargo" deny --offline --log-level error check licenses sources bans
-if "$cargo" deny fetch db >/dev/null 2>&1 || ls "${CARGO_HOME:-$HOME/.cargo}"/advisory-dbs/* >/dev/null 2>&1; then
+if "$cargo" deny fetch db >/dev/null 2>&1 || ls -d "${CARGO_HOME:-$HOME/.cargo}"/advisory-dbs/*/ >/dev/null 2>&1; then
     "$cargo" deny --offline --log-level error check advisories
 else
     echo "deny: advisories skipped, their database can't be fetched"

@@ -33,7 +33,7 @@ fn large_outputs_are_not_collected() {
     let folder = folder_of(60);
     let sql = format!(
         "CREATE MODEL map FROM '{}/tests/data/models/map.onnx' OPTIONS (task 'depth-estimation');
-         COPY (SELECT path, predict('map', image) AS map FROM read_images('.')) TO 'maps.parquet'",
+         COPY (SELECT path, predict('map', image) AS map FROM read_images('.')) TO 'maps.arrow'",
         env!("CARGO_MANIFEST_DIR")
     );
     let arguments = ["--memory-limit", "128MB", "-q", "--format", "csv", "-c", &sql];
