@@ -25,6 +25,7 @@ pub mod model;
 mod nearest;
 pub mod plan;
 mod progress;
+mod quantize;
 mod query;
 mod session;
 #[cfg(feature = "shell")]
@@ -42,5 +43,6 @@ struct Applications;
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Result};
 pub use progress::{Count, Inference, QueryProgress, Stage};
+pub use quantize::CreateQuantized;
 pub use query::{Query, QueryHandle};
 pub use session::SeequelExt;

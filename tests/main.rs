@@ -14,6 +14,7 @@ mod invariance;
 mod library;
 mod look;
 mod plans;
+mod quantize;
 mod queries;
 mod reference;
 mod runs;

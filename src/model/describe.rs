@@ -14,6 +14,7 @@ use crate::model::onnx::Port;
 use crate::model::runtime::Model;
 use crate::model::settings::Source;
 use crate::model::spec::ModelSpec;
+use crate::quantize::Record;
 
 impl ModelRegistry {
     /// `SHOW MODELS`: one row per model, with the error of a model that fails to load.
@@ -84,12 +85,14 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     ];
     let spec = model.spec();
     let port = |name: &str, port: &Port| (name.to_owned(), port.to_string(), Source::Graph.to_string());
+    let record = Record::beside(&spec.file).map(|record| record.lines()).unwrap_or_default();
+    let record = record.into_iter().map(|(what, value)| (what.to_owned(), value, "quantization".to_owned()));
     let inputs = spec.graph_inputs.iter().map(|input| port("graph input", input));
     let outputs = spec.graph_outputs.iter().map(|output| port("graph output", output));
     let settings = spec.settings.iter();
     let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.origin()));
     let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
-    Ok(inputs.chain(outputs).chain(settings).chain(here).collect())
+    Ok(inputs.chain(outputs).chain(settings).chain(record).chain(here).collect())
 }
 
 fn describe_ensemble(ensemble: &Ensemble) -> Vec<Line> {

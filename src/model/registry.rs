@@ -151,6 +151,22 @@ impl ModelRegistry {
         })
     }
 
+    /// Whether `CREATE MODEL name` would register a model, before work is done for it.
+    ///
+    /// # Errors
+    /// A name that is taken, or that of an ensemble's member.
+    pub(crate) fn takes(&self, name: &str, or_replace: bool, if_not_exists: bool) -> Result<bool> {
+        match check_name(&self.entries.read(), name, or_replace) {
+            Err(_) if if_not_exists => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    /// The folder of an installed model of that name.
+    pub(crate) fn folder_of(&self, name: &str) -> PathBuf {
+        self.home.join(MODELS).join(name)
+    }
+
     /// Registers the result of `make`, unless the name is taken or is that of an ensemble's member.
     fn register(
         &self,
@@ -159,21 +175,12 @@ impl ModelRegistry {
         if_not_exists: bool,
         make: impl FnOnce() -> Result<Predictor>,
     ) -> Result<()> {
-        let check = |entries: &BTreeMap<String, Entry>| {
-            let reason = "there is one of that name; CREATE OR REPLACE MODEL replaces it".to_owned();
-            match entries.contains_key(name) {
-                true if !or_replace => Err(Error::Model { model: name.to_owned(), reason }),
-                true => check_unused(entries, name),
-                false => Ok(()),
-            }
-        };
-        match check(&self.entries.read()) {
-            Err(_) if if_not_exists => return Ok(()),
-            result => result?,
+        if !self.takes(name, or_replace, if_not_exists)? {
+            return Ok(());
         }
         let predictor = make()?;
         let mut entries = self.entries.write();
-        match check(&entries) {
+        match check_name(&entries, name, or_replace) {
             Err(_) if if_not_exists => return Ok(()),
             result => result?,
         }
@@ -246,6 +253,16 @@ impl ModelRegistry {
     /// The home, or its folder of installed models, if it does not exist.
     fn missing_folder(&self) -> Option<PathBuf> {
         [self.home.clone(), self.home.join(MODELS)].into_iter().find(|folder| !folder.exists())
+    }
+}
+
+/// Returns an error if a model of that name can't be registered.
+fn check_name(entries: &BTreeMap<String, Entry>, name: &str, or_replace: bool) -> Result<()> {
+    let reason = "there is one of that name; CREATE OR REPLACE MODEL replaces it".to_owned();
+    match entries.contains_key(name) {
+        true if !or_replace => Err(Error::Model { model: name.to_owned(), reason }),
+        true => check_unused(entries, name),
+        false => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::output::Output;
 use super::source::Source;
 use super::{catalog, look, report};
+use crate::quantize::Record;
 use crate::shell::look::{SheetRequest, Target};
 use crate::shell::print::{Detail, Page, PrintError, Printer, printer};
 use crate::shell::progress::Progress;
@@ -133,7 +134,7 @@ impl Runner {
         let created = self.created_by(&statement);
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
         if let Some(model) = created {
-            self.remark_assumptions(&model);
+            self.remark(&model);
         }
         let inference = watch.as_ref().and_then(|watch| watch.inference());
         let skipped_files = watch.map_or(0, |watch| watch.skipped_files());
@@ -158,18 +159,25 @@ impl Runner {
 
     /// The name of the model that `statement` creates.
     fn created_by(&self, statement: &Statement) -> Option<String> {
-        let Statement::CreateModel(create) = statement else { return None };
-        let is_kept = create.if_not_exists && self.engine.models().names().contains(&create.name);
-        (!is_kept).then(|| create.name.clone())
+        let (name, if_not_exists) = match statement {
+            Statement::CreateModel(create) => (&create.name, create.if_not_exists),
+            Statement::CreateQuantized(create) => (&create.name, create.if_not_exists),
+            _ => return None,
+        };
+        let is_kept = if_not_exists && self.engine.models().names().contains(name);
+        (!is_kept).then(|| name.clone())
     }
 
-    /// Says on standard error what a new model assumes: standard output may be a pipe of results.
-    fn remark_assumptions(&self, name: &str) {
+    /// Says on standard error what a new model assumes, or how a quantized one compares with its original: standard
+    /// output may be a pipe of results.
+    fn remark(&self, name: &str) {
         let Ok(model) = self.engine.models().get(name) else { return };
-        if let Some(assumptions) = model.spec().assumptions().filter(|_| !self.quiet) {
-            let name = quote_identifier(name);
+        let spec = model.spec();
+        let quantized = Record::beside(&spec.file).map(|record| format!("quantized: {}", record.summary()));
+        let remark = quantized.or_else(|| Some(format!("assumed: {}", spec.assumptions()?)));
+        if let Some(remark) = remark.filter(|_| !self.quiet) {
             // If standard error is closed, the remark is lost.
-            let _ = writeln!(io::stderr(), "assumed: {assumptions}; DESCRIBE MODEL {name} shows all");
+            let _ = writeln!(io::stderr(), "{remark}; DESCRIBE MODEL {} shows all", quote_identifier(name));
         }
     }
 

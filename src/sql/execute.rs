@@ -10,7 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
 use super::statement::Statement;
-use super::{create_table, formats, locations, query, summarize};
+use super::{create_quantized, create_table, formats, locations, query, summarize};
 use crate::Result;
 use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
@@ -41,6 +41,10 @@ pub async fn plan(
             run_blocking(move || models.create_ensemble(&create)).await?;
             empty(engine_ctx)
         }
+        Statement::CreateQuantized(create) => {
+            create_quantized::run(engine_ctx, models, create, observe).await?;
+            empty(engine_ctx)
+        }
         Statement::DropModel { name, if_exists } => {
             let models = Arc::clone(models);
             run_blocking(move || models.remove(&name, if_exists)).await?;
@@ -62,7 +66,7 @@ pub async fn plan(
     }
 }
 
-async fn run_blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+pub(super) async fn run_blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
     SpawnedTask::spawn_blocking(work)
         .join()
         .await

@@ -11,13 +11,16 @@ use datafusion::sql::sqlparser::ast::{Ident, ObjectNamePart, Query, TableFactor,
 use super::columns::visit_mut;
 use super::statement::Statement;
 use crate::images::listing::expand_home;
+use crate::quantize::CreateQuantized;
 
 /// Replaces `~` by the user's home folder in each location that the statement itself holds, and completes the names of
 /// folders in its queries. Other locations in queries are resolved by the tables that read them.
 pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
     match statement {
         Statement::CreateModel(create) => expand_one(&mut create.location),
-        Statement::DataFusion(statement) | Statement::Summarize(statement) => {
+        Statement::DataFusion(statement)
+        | Statement::Summarize(statement)
+        | Statement::CreateQuantized(CreateQuantized { query: statement, .. }) => {
             expand_in(statement);
             let _ = visit_mut(statement, &mut Folders { ctx, subqueries: HashSet::new() });
         }

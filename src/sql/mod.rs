@@ -8,6 +8,7 @@
 //! ```
 
 mod columns;
+mod create_quantized;
 mod create_table;
 mod execute;
 mod explain;

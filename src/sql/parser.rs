@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use super::options;
 use super::statement::Statement;
 use crate::model::{CreateEnsemble, CreateModel};
+use crate::quantize::CreateQuantized;
 
 /// Parses the tokens of one statement, with or without its `;`.
 ///
@@ -151,6 +152,12 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     }
     let name = parse_name(parser)?;
     if parser.parse_keyword(Keyword::AS) {
+        if is_word(parser, 0, "QUANTIZED") {
+            let (source, query) = parse_quantized(parser)?;
+            let options = parse_options(parser)?;
+            let create = CreateQuantized { name, or_replace, if_not_exists, source, query, options };
+            return Ok(Statement::CreateQuantized(create));
+        }
         let members = parse_members(parser)?;
         let options = parse_options(parser)?;
         let create = CreateEnsemble { name, or_replace, if_not_exists, members, options };
@@ -165,7 +172,7 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
 /// `ENSEMBLE OF (name, …)`
 fn parse_members(parser: &mut Parser<'_>) -> Result<Vec<String>, ParserError> {
     if !is_word(parser, 0, "ENSEMBLE") {
-        return parser.expected("ENSEMBLE", parser.peek_token());
+        return parser.expected("ENSEMBLE or QUANTIZED", parser.peek_token());
     }
     parser.advance_token(); // ENSEMBLE
     parser.expect_keyword(Keyword::OF)?;
@@ -173,6 +180,17 @@ fn parse_members(parser: &mut Parser<'_>) -> Result<Vec<String>, ParserError> {
     let members = parser.parse_comma_separated(parse_name)?;
     parser.expect_token(&Token::RParen)?;
     Ok(members)
+}
+
+/// `QUANTIZED name USING (query)`
+fn parse_quantized(parser: &mut Parser<'_>) -> Result<(String, Box<DataFusionStatement>), ParserError> {
+    parser.advance_token(); // QUANTIZED
+    let source = parse_name(parser)?;
+    parser.expect_keyword(Keyword::USING)?;
+    parser.expect_token(&Token::LParen)?;
+    let query = SqlStatement::Query(parser.parse_query()?);
+    parser.expect_token(&Token::RParen)?;
+    Ok((source, Box::new(DataFusionStatement::Statement(Box::new(query)))))
 }
 
 fn parse_options(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>, ParserError> {

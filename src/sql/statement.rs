@@ -8,6 +8,7 @@ use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::model::{CreateEnsemble, CreateModel};
+use crate::quantize::CreateQuantized;
 
 /// One statement. Its [`Display`](fmt::Display) is SQL that parses to the same statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Statement {
     CreateModel(CreateModel),
     /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name AS ENSEMBLE OF (name, …) [OPTIONS (key value, …)]`
     CreateEnsemble(CreateEnsemble),
+    /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name AS QUANTIZED name USING (query) [OPTIONS (key value, …)]`
+    CreateQuantized(CreateQuantized),
     /// `SHOW MODELS`
     ShowModels,
     /// `DESCRIBE MODEL name`
@@ -41,9 +44,11 @@ impl Statement {
     pub fn is_introspection(&self) -> bool {
         match self {
             Self::ShowModels | Self::DescribeModel { .. } => true,
-            Self::CreateModel(_) | Self::CreateEnsemble(_) | Self::DropModel { .. } | Self::Summarize(_) => {
-                false
-            }
+            Self::CreateModel(_)
+            | Self::CreateEnsemble(_)
+            | Self::CreateQuantized(_)
+            | Self::DropModel { .. }
+            | Self::Summarize(_) => false,
             Self::DataFusion(statement) => match statement.as_ref() {
                 DataFusionStatement::Explain(_) => true,
                 DataFusionStatement::Statement(statement) => matches!(
@@ -65,6 +70,7 @@ impl fmt::Display for Statement {
         match self {
             Self::CreateModel(create) => fmt_create_model(create, f),
             Self::CreateEnsemble(create) => fmt_create_ensemble(create, f),
+            Self::CreateQuantized(create) => fmt_create_quantized(create, f),
             Self::ShowModels => f.write_str("SHOW MODELS"),
             Self::DescribeModel { name } => write!(f, "DESCRIBE MODEL {}", quote_identifier(name)),
             Self::DropModel { name, if_exists } => {
@@ -89,6 +95,13 @@ fn fmt_create_ensemble(create: &CreateEnsemble, f: &mut fmt::Formatter<'_>) -> f
     fmt_create(*or_replace, *if_not_exists, name, f)?;
     let members: Vec<_> = members.iter().map(|member| quote_identifier(member)).collect();
     write!(f, " AS ENSEMBLE OF ({})", members.join(", "))?;
+    fmt_options(options, f)
+}
+
+fn fmt_create_quantized(create: &CreateQuantized, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let CreateQuantized { name, or_replace, if_not_exists, source, query, options } = create;
+    fmt_create(*or_replace, *if_not_exists, name, f)?;
+    write!(f, " AS QUANTIZED {} USING ({query})", quote_identifier(source))?;
     fmt_options(options, f)
 }
 

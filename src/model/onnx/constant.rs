@@ -27,7 +27,7 @@ impl Constant {
 
     /// The value of a node `Constant`, from its attributes.
     pub(crate) fn of_node(attributes: &[Bytes]) -> Option<Self> {
-        let AttributeProto { name, f, i, t, floats, ints } = decoded(attributes.first()?)?;
+        let AttributeProto { name, f, i, t, floats, ints, r#type: _ } = decoded(attributes.first()?)?;
         match name.as_str() {
             "value" => Self::of_tensor(&t?),
             "value_float" => Some(Self { dims: vec![], numbers: vec![f.into()] }),
@@ -53,6 +53,11 @@ impl Constant {
         let numbers = numbers(tensor)?;
         (numbers.len() == count).then_some(Self { dims, numbers })
     }
+}
+
+/// The numbers of an encoded tensor, if it is small.
+pub(crate) fn small_constant(encoded: &Bytes) -> Option<Constant> {
+    Constant::of_initializer(encoded)
 }
 
 /// The attribute `name` of a node, if it has one that is small.

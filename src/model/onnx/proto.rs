@@ -62,11 +62,19 @@ pub(crate) struct AttributeProto {
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(crate) ints: Vec<i64>,
+    /// A value of `AttributeProto.AttributeType`, which says which of the fields holds the value.
+    #[prost(int32, tag = "20")]
+    pub(crate) r#type: i32,
 }
 
 /// A tensor without its numbers.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TensorOutline {
+    #[prost(int64, repeated, tag = "1")]
+    pub(crate) dims: Vec<i64>,
+    /// A value of `TensorProto.DataType`.
+    #[prost(int32, tag = "2")]
+    pub(crate) data_type: i32,
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     /// Location of the numbers if they are not in this file: keys `location`, `offset`, `length`.

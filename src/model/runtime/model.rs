@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +13,7 @@ use super::library::Runtime;
 use super::memory::Arenas;
 use super::pool::Pool;
 use super::provider::Provider;
-use super::session::{Batch, Session, SharedWeights};
+use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
 use crate::model::spec::{Device, ModelSpec, Precision};
 use crate::model::tensor::BatchOutput;
@@ -71,6 +72,20 @@ impl Model {
     #[must_use]
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
+    }
+
+    /// The same model from another file with the same inputs and outputs, to be tried out. It has a pool of its own.
+    pub(crate) fn with_file(&self, file: PathBuf) -> Self {
+        Self::new(ModelSpec { file, ..self.spec.clone() }, self.runtime.clone())
+    }
+
+    /// Writes the graph as ONNX Runtime simplifies it for any provider: constants folded, normalisations merged into
+    /// convolutions, nodes without effect removed. It still has ONNX's own operators.
+    ///
+    /// # Errors
+    /// A graph that can't be loaded, a file that can't be written.
+    pub(crate) fn simplify(&self, to: &Path) -> Result<()> {
+        simplify(&self.runtime, &self.spec, to)
     }
 
     /// Rows inferred since the model was registered, over all queries of the process.

@@ -1,8 +1,9 @@
 //! Sessions: loading a model's graph, and running batches.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use ort::session::builder::{PrepackedWeights, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use parking_lot::Mutex;
 
@@ -57,6 +58,19 @@ impl SharedWeights {
     pub(crate) fn forget(&self) {
         *self.0.lock() = None;
     }
+}
+
+/// Writes a model's graph to `to` as ONNX Runtime simplifies it.
+pub(super) fn simplify(runtime: &Runtime, spec: &ModelSpec, to: &Path) -> Result<()> {
+    SessionBuilder::new(&runtime.environment()?)
+        .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::Level1)?))
+        .and_then(|builder| Ok(builder.with_optimized_model_path(to)?))
+        .and_then(|mut builder| builder.commit_from_file(&spec.file))
+        .map(|_| ())
+        .map_err(|error| Error::Model {
+            model: spec.name.clone(),
+            reason: format!("ONNX Runtime can't simplify {}: {error}", spec.file.display()),
+        })
 }
 
 impl Session {

@@ -12,10 +12,10 @@ pub struct UnknownKeyword {
 
 /// Declares an enum with a keyword per variant, and implements `Display` and `FromStr` (in any case).
 macro_rules! keywords {
-    ($(#[$about:meta])* pub enum $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$about:meta])* $vis:vis enum $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$meaning])* $variant,)+ }
+        $vis enum $name { $($(#[$meaning])* $variant,)+ }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -21,6 +21,7 @@ use super::keywords::keywords_from;
 use super::names::Names;
 use super::other_shells;
 use crate::model::{ENSEMBLE_OPTIONS, MODEL_OPTIONS};
+use crate::quantize::QUANTIZE_OPTIONS;
 use crate::shell::prompt::command::{self, COMMANDS, STARTS};
 
 /// Timeout for file completion; slower folders, such as huge or remote ones, give no candidates.
@@ -95,8 +96,14 @@ fn is_option(cursor: &Cursor) -> bool {
 fn options(cursor: &Cursor, names: &Names) -> Vec<String> {
     let starts = cursor.starts();
     if starts.first().is_some_and(|word| word == "CREATE") && starts.iter().any(|word| word == "MODEL") {
-        let is_ensemble = starts.iter().any(|word| word == "ENSEMBLE");
-        let keys: &[&str] = if is_ensemble { &ENSEMBLE_OPTIONS } else { &MODEL_OPTIONS };
+        let is = |kind: &str| starts.iter().any(|word| word == kind);
+        let keys: &[&str] = if is("ENSEMBLE") {
+            &ENSEMBLE_OPTIONS
+        } else if is("QUANTIZED") {
+            &QUANTIZE_OPTIONS
+        } else {
+            &MODEL_OPTIONS
+        };
         return keys.iter().map(|key| (*key).to_owned()).collect();
     }
     let target = cursor.word_after(&["TO"]);
@@ -264,6 +271,7 @@ mod tests {
             ("CREATE MODEL m FROM 'a.onnx' OPTIONS (res", 38, &["rescale", "resize"]),
             ("CREATE MODEL m FROM 'a.onnx' OPTIONS (task 'x', 'la", 49, &["layout", "labels"]),
             ("CREATE MODEL m AS ENSEMBLE OF (a, b) OPTIONS (", 46, &["combine", "weights"]),
+            ("CREATE MODEL m AS QUANTIZED a USING (SELECT 1) OPTIONS (cal", 56, &["calibration"]),
             ("COPY images TO 'a.csv' OPTIONS (h", 32, &["has_header"]),
             ("COPY images TO 'a' STORED AS PARQUET OPTIONS (", 46, &["compression"]),
             ("SELECT prediction['la", 19, &["label']"]),

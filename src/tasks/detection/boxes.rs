@@ -198,7 +198,7 @@ fn suppressed(mut candidates: Vec<Detection>, iou: f32) -> Vec<Detection> {
 }
 
 /// Intersection over union, 0 to 1.
-fn overlap(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+pub(crate) fn overlap(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     let area = |[x0, y0, x1, y1]: [f32; 4]| (x1 - x0).max(0.0) * (y1 - y0).max(0.0);
     let intersection = area([a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])]);
     let union = area(*a) + area(*b) - intersection;

@@ -6,4 +6,4 @@ mod table;
 
 pub use layout::{AnchorHead, Detector, Layout};
 
-pub(crate) use boxes::{Detection, detections};
+pub(crate) use boxes::{Detection, detections, overlap};

@@ -1,0 +1,162 @@
+//! Numbers as integers: `real = scale × (integer − zero)`.
+
+/// Numbers that a tensor takes, as seen in calibration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+}
+
+/// How activations of one tensor become unsigned 8-bit integers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Activation {
+    pub(super) scale: f32,
+    pub(super) zero: u8,
+}
+
+impl Activation {
+    /// Spreads a range, extended to zero, over 0 to 255. Zero itself is exact, since convolutions pad with it.
+    ///
+    /// `None` for a range that is not finite.
+    pub(super) fn of(range: Range) -> Option<Self> {
+        let (low, high) = (range.low.min(0.0), range.high.max(0.0));
+        if !(low.is_finite() && high.is_finite()) {
+            return None;
+        }
+        let scale = ((f64::from(high) - f64::from(low)) / 255.0) as f32;
+        if scale < f32::MIN_POSITIVE {
+            return Some(Self { scale: 1.0, zero: 0 });
+        }
+        Some(Self { scale, zero: (-low / scale).round().clamp(0.0, 255.0) as u8 })
+    }
+}
+
+/// Weights as signed 8-bit integers, with a scale for each channel or one for all.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Weights {
+    pub(super) integers: Vec<i8>,
+    pub(super) scales: Vec<f32>,
+    pub(super) dims: Vec<i64>,
+    /// The dimension of the channels.
+    pub(super) axis: usize,
+}
+
+/// How finely weights are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Steps {
+    /// A scale for each channel instead of one for all.
+    pub(super) per_channel: bool,
+    /// The largest integer: 127, or 63 on processors whose 8-bit products may overflow in sums of two.
+    pub(super) largest: i8,
+}
+
+impl Weights {
+    /// Rounds `numbers` of shape `dims`, whose channels are along `axis`. `bias` is in units of `input` × scale, so each
+    /// scale is large enough for its number of the bias to be a 32-bit integer.
+    ///
+    /// `None` if the shape does not fit or a number is not finite.
+    pub(super) fn of(
+        numbers: &[f32],
+        dims: &[i64],
+        axis: usize,
+        bias: Option<(&[f32], Activation)>,
+        steps: Steps,
+    ) -> Option<Self> {
+        let lengths: Vec<usize> =
+            dims.iter().map(|length| usize::try_from(*length).ok()).collect::<Option<_>>()?;
+        let channels = *lengths.get(axis)?;
+        let inner: usize = lengths.get(axis + 1..)?.iter().product();
+        if channels == 0 || inner == 0 || numbers.len() != lengths.iter().product::<usize>() {
+            return None;
+        }
+        let channel = |position: usize| (position / inner) % channels;
+        let mut largest = vec![0.0_f32; channels];
+        for (position, number) in numbers.iter().enumerate() {
+            if !number.is_finite() {
+                return None;
+            }
+            let largest = &mut largest[channel(position)];
+            *largest = largest.max(number.abs());
+        }
+        if !steps.per_channel {
+            largest = vec![largest.iter().copied().fold(0.0, f32::max); channels];
+        }
+        let mut scales: Vec<f32> = largest.iter().map(|number| number / f32::from(steps.largest)).collect();
+        if let Some((bias, input)) = bias {
+            if bias.len() != channels {
+                return None;
+            }
+            for (scale, bias) in scales.iter_mut().zip(bias) {
+                *scale = scale.max(bias.abs() / (input.scale * (1 << 30) as f32));
+            }
+        }
+        if !steps.per_channel {
+            scales = vec![scales.iter().copied().fold(0.0, f32::max); channels];
+        }
+        for scale in &mut scales {
+            if *scale < f32::MIN_POSITIVE {
+                *scale = 1.0;
+            }
+        }
+        let integer = |(position, number): (usize, &f32)| (number / scales[channel(position)]).round() as i8;
+        let integers = numbers.iter().enumerate().map(integer).collect();
+        Some(Self { integers, scales, dims: dims.to_vec(), axis })
+    }
+
+    /// A bias in units of `input` × the scale of its channel.
+    pub(super) fn bias(&self, bias: &[f32], input: Activation) -> Vec<i32> {
+        bias.iter()
+            .zip(&self.scales)
+            .map(|(number, scale)| {
+                (f64::from(*number) / (f64::from(input.scale) * f64::from(*scale))).round() as i32
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: Steps = Steps { per_channel: true, largest: 127 };
+
+    #[test]
+    fn zero_is_exact_and_the_ends_of_the_range_are_those_of_the_integers() {
+        let of = |low, high| Activation::of(Range { low, high });
+        assert_eq!(of(0.0, 6.0), Some(Activation { scale: 6.0 / 255.0, zero: 0 }));
+        assert_eq!(of(-1.0, 1.0), Some(Activation { scale: 2.0 / 255.0, zero: 127 }));
+        assert_eq!(of(2.0, 4.0), Some(Activation { scale: 4.0 / 255.0, zero: 0 }));
+        assert_eq!(of(-5.0, -1.0).map(|activation| activation.zero), Some(255));
+        assert_eq!(of(0.0, 0.0), Some(Activation { scale: 1.0, zero: 0 }));
+        assert_eq!(of(0.0, f32::INFINITY), None);
+        assert_eq!(of(f32::NAN, f32::NAN).map(|activation| activation.zero), Some(0));
+    }
+
+    #[test]
+    fn each_channel_has_the_scale_of_its_largest_weight() {
+        let numbers = [1.27, -0.5, 0.127, 0.0];
+        let rows = Weights::of(&numbers, &[2, 2], 0, None, STEPS);
+        assert_eq!(rows.map(|weights| weights.integers), Some(vec![127, -50, 127, 0]));
+        let columns = Weights::of(&numbers, &[2, 2], 1, None, STEPS);
+        assert_eq!(columns.map(|weights| weights.integers), Some(vec![127, -127, 13, 0]));
+        let one = Weights::of(&numbers, &[2, 2], 0, None, Steps { per_channel: false, largest: 63 });
+        assert_eq!(one.map(|weights| weights.integers), Some(vec![63, -25, 6, 0]));
+    }
+
+    #[test]
+    fn a_bias_is_an_integer_even_beside_weights_that_are_nearly_zero() {
+        let input = Activation { scale: 0.1, zero: 0 };
+        let bias = [2.0, 3.0];
+        let weights = Weights::of(&[1.27, 1e-30], &[2, 1], 0, Some((&bias, input)), STEPS);
+        let bias = weights.map(|weights| weights.bias(&bias, input)).unwrap_or_default();
+        assert_eq!(bias[0], 2000);
+        assert!((bias[1] - (1 << 30)).abs() < 100, "{bias:?}");
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        assert_eq!(Weights::of(&[1.0; 3], &[2, 2], 0, None, STEPS), None);
+        assert_eq!(Weights::of(&[1.0; 4], &[2, 2], 2, None, STEPS), None);
+        assert_eq!(Weights::of(&[f32::NAN; 4], &[2, 2], 0, None, STEPS), None);
+    }
+}

@@ -1,0 +1,37 @@
+//! `CREATE MODEL … AS QUANTIZED`: a twin of a model that computes on 8-bit integers, calibrated and judged on real images.
+//!
+//! ```text
+//!  source ─ simplify (ONNX Runtime) ─► Document ─ select ─► tensors to quantize
+//!                                          │                      │
+//!  USING (query) ─► Samples ─┬─ first half ┼── calibrate ─► ranges of these tensors
+//!                            │             ▼                      │
+//!                            │         rewrite ◄──────────────────┘
+//!                            │             │ Q, DQ, integer weights
+//!                            └─ other half ┴─► agreement ─ too low? leave the most harmful nodes in float32, again
+//!                                              │
+//!                                              ▼
+//!                            home/models/<name>/{model.onnx, seequel.json, quantized.json}
+//! ```
+//!
+//! The folder is that of an installed model, so that the twin is there in later sessions too.
+
+mod agreement;
+mod calibrate;
+mod create;
+mod histogram;
+mod integers;
+mod options;
+mod record;
+mod rewrite;
+mod samples;
+mod select;
+mod settings;
+mod speed;
+mod statement;
+
+pub use statement::CreateQuantized;
+
+pub(crate) use create::quantize;
+pub(crate) use options::QUANTIZE_OPTIONS;
+pub(crate) use record::Record;
+pub(crate) use samples::Samples;

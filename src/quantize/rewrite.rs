@@ -1,0 +1,235 @@
+//! Rewrites a graph so that the selected nodes compute on integers.
+//!
+//! ```text
+//!  before   x ──────────────────────► Conv ─► c ─► Clip ─► y ─────────────► …
+//!                      weight, bias ──┘
+//!
+//!  after    x ─ Q ─ DQ ─────────────► Conv ──────────────► y ─ Q ─ DQ ────► …
+//!        int8 weight, int32 bias ─ DQ ┘
+//! ```
+//!
+//! Q and DQ are ONNX's `QuantizeLinear` and `DequantizeLinear`; a provider fuses them with the nodes between them.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::integers::{Activation, Range, Steps, Weights};
+use super::select::{Kind, Nodes, Selection, data_inputs};
+use crate::model::onnx::{Document, DocumentGraph, DocumentNode, TensorProto, floats};
+
+/// Values of `TensorProto.DataType`.
+const FLOAT: i32 = 1;
+const UINT8: i32 = 2;
+const INT8: i32 = 3;
+const INT32: i32 = 6;
+
+/// Prefix of the names of new tensors.
+const PREFIX: &str = "seequel_int8";
+
+/// Rewrites the nodes of `selection`, where `ranges` have all their tensors. Weights outside the file are read from
+/// `folder`.
+///
+/// # Errors
+/// A reason: weights that can't be read.
+pub(super) fn rewrite(
+    document: &Document,
+    folder: &Path,
+    selection: &Selection,
+    ranges: &HashMap<String, Range>,
+    steps: Steps,
+) -> Result<Document, String> {
+    let graph = document.graph().ok_or("it has no graph")?;
+    let nodes = Nodes::of(graph);
+    let mut writer = Writer {
+        nodes: &nodes,
+        folder,
+        activations: activations(selection, ranges),
+        steps,
+        written: Vec::with_capacity(graph.nodes.len() * 3),
+        initializers: vec![],
+        inside: HashSet::new(),
+        done: HashSet::new(),
+    };
+    let produced: HashSet<&str> =
+        graph.nodes.iter().flat_map(|node| &node.outputs).map(String::as_str).collect();
+    for tensor in selection.tensors.iter().filter(|tensor| !produced.contains(tensor.as_str())) {
+        writer.convert(tensor);
+    }
+    for (position, node) in graph.nodes.iter().enumerate() {
+        if selection.absorbed.contains(&position) && selection.renamed_by(node, &writer.inside) {
+            continue;
+        }
+        writer.write(node, selection.nodes.get(&position).copied(), selection)?;
+    }
+    let Writer { written, initializers, .. } = writer;
+    let mut document = document.clone();
+    let graph = document.graph_mut();
+    graph.nodes = written;
+    initializers.iter().for_each(|tensor| graph.add_initializer(tensor));
+    graph.remove_unused();
+    Ok(document)
+}
+
+/// The conversion of each tensor, where its range is finite.
+fn activations(selection: &Selection, ranges: &HashMap<String, Range>) -> HashMap<String, Activation> {
+    let mut activations = HashMap::new();
+    for tensor in &selection.tensors {
+        let same = selection.same_scale.get(tensor).and_then(|source| activations.get(source)).copied();
+        let own = || ranges.get(tensor).copied().and_then(Activation::of);
+        if let Some(activation) = same.or_else(own) {
+            activations.insert(tensor.clone(), activation);
+        }
+    }
+    activations
+}
+
+struct Writer<'a> {
+    nodes: &'a Nodes<'a>,
+    folder: &'a Path,
+    activations: HashMap<String, Activation>,
+    steps: Steps,
+    written: Vec<DocumentNode>,
+    initializers: Vec<TensorProto>,
+    /// Outputs of nodes that compute on integers.
+    inside: HashSet<String>,
+    /// Tensors whose conversion is written.
+    done: HashSet<String>,
+}
+
+impl Writer<'_> {
+    /// Writes a node, on integers if it has a kind and all of its tensors can be converted.
+    fn write(
+        &mut self,
+        node: &DocumentNode,
+        kind: Option<Kind>,
+        selection: &Selection,
+    ) -> Result<(), String> {
+        let mut node = node.clone();
+        let is_integer = match kind {
+            Some(kind) if self.can_convert(&node, kind, selection) => match kind {
+                Kind::Weighted => self.convert_weights(&mut node)?,
+                Kind::Weightless | Kind::Rearranging => true,
+            },
+            _ => false,
+        };
+        let data = kind.map_or(0, |kind| data_inputs(&node, kind).len());
+        for (position, input) in node.inputs.iter_mut().enumerate() {
+            let from_integers = self.inside.contains(input.as_str());
+            if from_integers || is_integer && position < data && self.done.contains(input.as_str()) {
+                *input = dequantized(input);
+            }
+        }
+        if is_integer {
+            if let Some(activated) = selection.renamed.get(&node.outputs[0]) {
+                node.outputs[0].clone_from(activated);
+            }
+        }
+        let outputs = node.outputs.clone();
+        self.written.push(node);
+        for output in outputs {
+            if selection.tensors.contains(&output) && self.activations.contains_key(&output) {
+                self.convert(&output);
+                if is_integer {
+                    self.inside.insert(output);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn can_convert(&self, node: &DocumentNode, kind: Kind, selection: &Selection) -> bool {
+        let output = &node.outputs[0];
+        let output = selection.renamed.get(output).unwrap_or(output);
+        data_inputs(node, kind).iter().all(|input| self.activations.contains_key(input))
+            && (self.nodes.outputs.contains(output) || self.activations.contains_key(output))
+    }
+
+    /// Converts `tensor` to integers and back.
+    fn convert(&mut self, tensor: &str) {
+        let Some(activation) = self.activations.get(tensor).copied() else { return };
+        if !self.done.insert(tensor.to_owned()) {
+            return;
+        }
+        let name = |part: &str| format!("{PREFIX}/{tensor}/{part}");
+        let (scale, zero, integers) = (name("scale"), name("zero"), name("integers"));
+        self.add(&scale, &[], FLOAT, activation.scale.to_le_bytes().to_vec());
+        self.add(&zero, &[], UINT8, vec![activation.zero]);
+        self.written.push(DocumentNode::new("QuantizeLinear", &[tensor, &scale, &zero], &integers));
+        let back = dequantized(tensor);
+        self.written.push(DocumentNode::new("DequantizeLinear", &[&integers, &scale, &zero], &back));
+    }
+
+    /// Replaces the weight and bias of `node` by integers; returns whether its numbers allow that.
+    fn convert_weights(&mut self, node: &mut DocumentNode) -> Result<bool, String> {
+        let Some(input) = self.activations.get(&node.inputs[0]).copied() else { return Ok(false) };
+        let (weight, dims) = self.numbers(&node.inputs[1])?;
+        let bias = node.inputs.get(2).filter(|bias| !bias.is_empty());
+        let bias = bias.map(|bias| self.numbers(bias)).transpose()?.map(|(bias, _)| bias);
+        let axis = if node.is("Conv") || node.is("Gemm") && node.int("transB", 0) == 1 { 0 } else { 1 };
+        let with_bias = bias.as_deref().map(|bias| (bias, input));
+        let Some(weights) = Weights::of(&weight, &dims, axis, with_bias, self.steps) else {
+            return Ok(false);
+        };
+        let output = node.outputs[0].clone();
+        let name = |part: &str| format!("{PREFIX}/{output}/{part}");
+        let integers: Vec<u8> = weights.integers.iter().map(|integer| integer.cast_unsigned()).collect();
+        let shape: Vec<i64> = weights.dims.clone();
+        let back = (name("weight"), name("weight_integers"));
+        self.add(&back.1, &shape, INT8, integers);
+        self.dequantize(&back, INT8, &weights.scales, weights.axis);
+        node.inputs[1] = back.0;
+        if let Some(bias) = &bias {
+            let integers = weights.bias(bias, input).into_iter().flat_map(i32::to_le_bytes).collect();
+            let scales: Vec<f32> = weights.scales.iter().map(|scale| scale * input.scale).collect();
+            let back = (name("bias"), name("bias_integers"));
+            self.add(&back.1, &[bias.len() as i64], INT32, integers);
+            self.dequantize(&back, INT32, &scales, 0);
+            node.inputs[2] = back.0;
+        }
+        Ok(true)
+    }
+
+    /// Writes the node that turns constant integers into numbers: `to` and `from` are their names.
+    fn dequantize(&mut self, (to, from): &(String, String), data_type: i32, scales: &[f32], axis: usize) {
+        let (scale, zero) = (format!("{from}/scale"), format!("{from}/zero"));
+        let scales = if self.steps.per_channel { scales } else { &scales[..1] };
+        let dims: &[i64] = if self.steps.per_channel { &[scales.len() as i64] } else { &[] };
+        self.add(&scale, dims, FLOAT, scales.iter().flat_map(|scale| scale.to_le_bytes()).collect());
+        let bytes = if data_type == INT8 { 1 } else { 4 };
+        self.add(&zero, dims, data_type, vec![0; scales.len() * bytes]);
+        let mut node = DocumentNode::new("DequantizeLinear", &[from, &scale, &zero], to);
+        if self.steps.per_channel {
+            node = node.with_int("axis", axis as i64);
+        }
+        self.written.push(node);
+    }
+
+    fn numbers(&self, name: &str) -> Result<(Vec<f32>, Vec<i64>), String> {
+        let encoded = self.nodes.initializers.get(name).ok_or_else(|| format!("'{name}' is no weight"))?;
+        floats(encoded, self.folder).map_err(|reason| format!("the weight '{name}': {reason}"))
+    }
+
+    fn add(&mut self, name: &str, dims: &[i64], data_type: i32, raw: Vec<u8>) {
+        let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), raw.into());
+        self.initializers.push(TensorProto { name, dims, data_type, raw_data, ..TensorProto::default() });
+    }
+}
+
+fn dequantized(tensor: &str) -> String {
+    format!("{PREFIX}/{tensor}/numbers")
+}
+
+impl Selection {
+    /// Whether the node before an absorbed one, which computes its output, is on integers.
+    fn renamed_by(&self, absorbed: &DocumentNode, inside: &HashSet<String>) -> bool {
+        absorbed.outputs.first().is_some_and(|output| inside.contains(output))
+    }
+}
+
+/// The names of the weighted nodes that `selection` has.
+pub(super) fn weighted(graph: &DocumentGraph, selection: &Selection) -> Vec<String> {
+    let weighted = selection.nodes.iter().filter(|(_, kind)| **kind == Kind::Weighted);
+    let mut positions: Vec<_> = weighted.map(|(position, _)| *position).collect();
+    positions.sort_unstable();
+    positions.into_iter().map(|position| graph.nodes[position].outputs[0].clone()).collect()
+}

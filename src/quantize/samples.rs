@@ -1,0 +1,139 @@
+//! Images to calibrate on and to compare predictions on, and the runs of a model on them.
+//!
+//! ```text
+//!  encoded image ─ decode ─ preprocess ─► tensor ─ Model::run ─► outputs ─► what the caller keeps of them
+//! ```
+//!
+//! Images stay encoded between runs: a hundred photos take some ten megabytes, their tensors ten times that.
+
+use std::thread;
+
+use datafusion::physical_plan::metrics::Time;
+
+use crate::images::decode::{Limits, decode, decoder_scale};
+use crate::model::Model;
+use crate::model::runtime::{Batch, Cancellation, RunTimes};
+use crate::model::tensor::{BatchOutput, Placement, Preprocessor, Tensor};
+use crate::{Error, Result};
+
+/// Encoded images.
+#[derive(Debug, Clone)]
+pub(crate) struct Samples {
+    pub(crate) images: Vec<Vec<u8>>,
+    /// Maximum pixels of an image.
+    pub(crate) max_pixels: u64,
+}
+
+/// Runs models on images until it is cancelled.
+#[derive(Debug)]
+pub(super) struct Runner<'a> {
+    pub(super) cancellation: &'a Cancellation,
+}
+
+impl Samples {
+    /// Splits the images: every second one is kept aside. Images that can't be decoded are left out.
+    pub(super) fn split(self) -> (Self, Self) {
+        let limits = Limits::pixels(self.max_pixels);
+        let good = self.images.into_iter().filter(|image| decode(image, &limits, |_, _| 0.125).is_ok());
+        let mut halves = (vec![], vec![]);
+        for (number, image) in good.enumerate() {
+            if number % 2 == 0 { halves.0.push(image) } else { halves.1.push(image) }
+        }
+        let max_pixels = self.max_pixels;
+        (Self { images: halves.0, max_pixels }, Self { images: halves.1, max_pixels })
+    }
+
+    /// At most the first `most`.
+    pub(super) fn first(&self, most: usize) -> Self {
+        let images = self.images.iter().take(most).cloned().collect();
+        Self { images, max_pixels: self.max_pixels }
+    }
+}
+
+impl Runner<'_> {
+    /// Runs `model` on each image by itself, several at once, and returns what `read` makes of the named outputs.
+    ///
+    /// # Errors
+    /// A model that can't be loaded or run, an error of `read`, cancellation.
+    pub(super) fn map<T: Send>(
+        &self,
+        model: &Model,
+        samples: &Samples,
+        outputs: &[String],
+        read: impl Fn(&[BatchOutput], &Placement) -> Result<T, String> + Sync,
+    ) -> Result<Vec<T>> {
+        let workers = model.sizing()?.sessions.min(samples.images.len()).max(1);
+        let work = |first: usize| {
+            let mut input = ImageInput::new(model)?;
+            let own = samples.images.iter().enumerate().skip(first).step_by(workers);
+            let run = |(number, image): (usize, &Vec<u8>)| {
+                let placement = input.write(image, samples.max_pixels)?;
+                let outputs = self.run(model, &input, outputs)?;
+                read(&outputs, &placement).map(|value| (number, value)).map_err(|reason| error(model, reason))
+            };
+            own.map(run).collect::<Result<Vec<_>>>()
+        };
+        let mut all = thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|first| scope.spawn(move || work(first))).collect();
+            let joined = workers.into_iter().map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| Err(error(model, "a thread that ran it panicked".to_owned())))
+            });
+            joined.collect::<Result<Vec<_>>>()
+        })?
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
+        all.sort_by_key(|(number, _)| *number);
+        Ok(all.into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// Runs `model` once on an image that is already written.
+    pub(super) fn run(
+        &self,
+        model: &Model,
+        input: &ImageInput,
+        outputs: &[String],
+    ) -> Result<Vec<BatchOutput>> {
+        let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
+        let batch = Batch { rows: 1, images: Some((&input.tensor, 0)), numbers: vec![] };
+        model.run(&batch, outputs, &times, self.cancellation)?.map_err(|reason| error(model, reason))
+    }
+}
+
+/// The tensor of a model for one image.
+pub(super) struct ImageInput<'a> {
+    model: &'a Model,
+    preprocessor: Preprocessor,
+    tensor: Tensor,
+    slots: usize,
+}
+
+impl<'a> ImageInput<'a> {
+    pub(super) fn new(model: &'a Model) -> Result<Self> {
+        let spec = model.spec();
+        let image = spec.image().ok_or_else(|| error(model, "it takes no image".to_owned()))?;
+        let slots = spec.fixed_batch.unwrap_or(1);
+        let (preprocessor, tensor) = (Preprocessor::new(image), Tensor::new(&image.input, slots));
+        Ok(Self { model, preprocessor, tensor, slots })
+    }
+
+    /// Decodes an image as queries do, and writes it into the tensor; into all slots where the batch is fixed.
+    pub(super) fn write(&mut self, image: &[u8], max_pixels: u64) -> Result<Placement> {
+        let spec = self.model.spec();
+        let scale = |width, height| decoder_scale(spec.least_scale(width, height));
+        let decoded = decode(image, &Limits::pixels(max_pixels), scale);
+        let decoded = decoded.map_err(|reason| error(self.model, reason.to_string()))?;
+        for slot in 0..self.slots {
+            let written = self.preprocessor.write(&decoded, &mut self.tensor, slot);
+            written.map_err(|reason| error(self.model, reason))?;
+        }
+        let image = spec.image().ok_or_else(|| error(self.model, "it takes no image".to_owned()))?;
+        Ok(Placement::new(image, &decoded))
+    }
+}
+
+fn error(model: &Model, reason: String) -> Error {
+    Error::Model { model: model.spec().name.clone(), reason }
+}

@@ -1,0 +1,118 @@
+//! `CREATE MODEL … AS QUANTIZED`: collects the images of its query, quantizes on a blocking thread, registers the twin.
+
+use std::sync::Arc;
+
+use datafusion::dataframe::DataFrame;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use seequel_udfs::{ImageArray, check_image_type};
+
+use super::execute::run_blocking;
+use super::query;
+use crate::config::InferenceOptions;
+use crate::model::runtime::Cancellation;
+use crate::model::{CreateModel, ModelRegistry};
+use crate::quantize::{CreateQuantized, Samples, quantize};
+use crate::{Error, Result};
+
+/// Most bytes of encoded images: a thousand photos of a camera.
+const MOST_BYTES: usize = 4 << 30;
+
+/// Runs the statement. `observe` gets the plan of its query before it runs.
+///
+/// # Errors
+/// Errors of the query and of quantization; a name that is taken or can't be a folder's.
+pub(super) async fn run(
+    ctx: &SessionContext,
+    models: &Arc<ModelRegistry>,
+    create: CreateQuantized,
+    observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
+) -> Result<()> {
+    let CreateQuantized { name, or_replace, if_not_exists, source, .. } = &create;
+    if !models.takes(name, *or_replace, *if_not_exists)? {
+        return Ok(());
+    }
+    let error = |reason: &str| Error::Model { model: name.clone(), reason: reason.to_owned() };
+    let target = models.folder_of(name);
+    if !is_folder_name(name) {
+        return Err(error(
+            "a quantized model is kept in a folder of its name; use letters, digits, '_', '-' and '.'",
+        ));
+    }
+    let original = models.get(source)?;
+    if original.spec().file.starts_with(std::path::absolute(&target).unwrap_or_default()) {
+        return Err(error("a quantized model can't replace its original"));
+    }
+    if target.exists() && !target.join("quantized.json").exists() {
+        return Err(error(&format!(
+            "'{}' exists and is no quantized model; use another name",
+            target.display()
+        )));
+    }
+    let samples = collect(ctx, &create, observe).await?;
+    let (models, cancellation) = (Arc::clone(models), CancelOnDrop::default());
+    let cancelled = cancellation.0.clone();
+    run_blocking(move || {
+        quantize(&create, &original, samples, &target, &cancelled)?;
+        let location = target.display().to_string();
+        models.create(&CreateModel::new(&create.name, location).with_or_replace(create.or_replace))
+    })
+    .await
+}
+
+/// Ends the runs of models when the statement is dropped.
+#[derive(Default)]
+struct CancelOnDrop(Cancellation);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// The images of the statement's query.
+async fn collect(
+    ctx: &SessionContext,
+    create: &CreateQuantized,
+    observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
+) -> Result<Samples> {
+    let error = |reason: String| Error::Model { model: create.name.clone(), reason };
+    let plan = query::plan(&ctx.state(), create.query.as_ref().clone()).await?;
+    let is_image = |field: &&Arc<_>| {
+        let field: &datafusion::arrow::datatypes::Field = field;
+        check_image_type("USING", field.data_type()).is_ok()
+    };
+    let fields = plan.schema().fields();
+    let Some(column) = fields.iter().position(|field| is_image(&field)) else {
+        return Err(error(
+            "the query of USING has no column of images; SELECT image FROM images LIMIT 100".to_owned(),
+        ));
+    };
+    let query = DataFrame::new(ctx.state(), plan);
+    let (task, plan) = (Arc::new(query.task_ctx()), query.create_physical_plan().await?);
+    observe(&plan);
+    let max_pixels = InferenceOptions::of(ctx.state().config_options()).max_image_pixels;
+    let (mut images, mut bytes) = (vec![], 0);
+    let mut batches = execute_stream(plan, task)?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        let column = ImageArray::try_new(batch.column(column))?;
+        for image in (0..batch.num_rows()).filter_map(|row| column.get(row)) {
+            bytes += image.len();
+            if bytes > MOST_BYTES {
+                return Err(error(format!(
+                    "the query of USING gives more than {} GiB of images; add LIMIT 100",
+                    MOST_BYTES >> 30
+                )));
+            }
+            images.push(image.to_vec());
+        }
+    }
+    Ok(Samples { images, max_pixels })
+}
+
+fn is_folder_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.chars().all(is_allowed) && !name.starts_with('.')
+}

@@ -1,0 +1,185 @@
+//! `CREATE MODEL … AS QUANTIZED` with real models and photos, in a home of its own.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::home;
+use crate::support::process::{Outcome, seequel};
+
+/// A home with the set-up's library and these models, as links: twins are written there, and nowhere else.
+fn home_with(models: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("models")).unwrap();
+    symlink(home().join("lib"), folder.path().join("lib")).unwrap();
+    for model in models {
+        let found = ["models", "tests"].map(|place| home().join(place).join(model));
+        let model_folder = found.iter().find(|folder| folder.is_dir()).unwrap();
+        symlink(model_folder, folder.path().join("models").join(model)).unwrap();
+    }
+    folder
+}
+
+fn run(home: &Path, sql: &str) -> Outcome {
+    Outcome::of(seequel(home, &["--format", "csv", "-q", "-c", sql]).env("SEEQUEL_HOME", home))
+}
+
+/// Crops of the set-up's photos: `count` of them.
+fn images(count: usize) -> String {
+    format!(
+        "SELECT crop(image, x, y, x + 250, y + 250) AS image
+         FROM read_images('{}'), (VALUES (0, 0), (20, 40), (60, 10)) AS corners (x, y) LIMIT {count}",
+        home().join("photos").display()
+    )
+}
+
+/// The value of a line of `DESCRIBE MODEL`.
+fn described(home: &Path, model: &str, setting: &str) -> String {
+    let description = run(home, &format!("DESCRIBE MODEL {model}")).stdout();
+    let line = description.lines().find(|line| line.starts_with(&format!("{setting},")));
+    line.unwrap_or_else(|| panic!("no '{setting}' in\n{description}")).split_once(',').unwrap().1.to_owned()
+}
+
+/// The number at the start of a described value, which may be quoted.
+fn number(value: &str) -> f64 {
+    let number: String =
+        value.trim_start_matches('"').chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    number.parse().unwrap_or_else(|_| panic!("no number in '{value}'"))
+}
+
+#[test]
+fn a_quantized_classifier_agrees_with_its_original_and_stays_installed() {
+    let home = home_with(&["efficientnet_lite0"]);
+    let path = home.path();
+    let create = format!("CREATE MODEL twin AS QUANTIZED efficientnet_lite0 USING ({})", images(40));
+    run(path, &format!("{create} OPTIONS (min_agreement 0.9)")).stdout();
+
+    // In another process: the twin is installed, with the settings of its original.
+    assert!(number(&described(path, "twin", "agreement")) >= 90.0);
+    assert_eq!(
+        described(path, "twin", "mean"),
+        described(path, "efficientnet_lite0", "mean").replace("OPTIONS", "seequel.json")
+    );
+    let (size, all) = (described(path, "twin", "size"), described(path, "twin", "integer nodes"));
+    assert!(number(&size) < 10.0 && size.contains("18.5 MB"), "{size}");
+    assert!(number(&all) >= 30.0 && all.contains("of 50"), "{all}");
+
+    let photos = super::support::photos();
+    let compared = format!(
+        "SELECT sum(CASE WHEN a['label'] = b['label'] THEN 1 ELSE 0 END) AS same, count(*) AS photos,
+                median(cosine_similarity(x, y)) > 0.98 AS alike
+         FROM (SELECT classify(image, 'efficientnet_lite0') AS a, classify(image, 'twin') AS b,
+                      embed(image, 'efficientnet_lite0') AS x, embed(image, 'twin') AS y
+               FROM read_images('{}'))",
+        photos.display()
+    );
+    let compared = run(path, &compared).stdout();
+    let row: Vec<_> = compared.lines().nth(1).unwrap().split(',').collect();
+    assert!(number(row[0]) >= 18.0 && row[1] == "20" && row[2] == "true", "{compared}");
+
+    let error = run(path, &create).error();
+    assert!(error.contains("there is one of that name; CREATE OR REPLACE MODEL replaces it"), "{error}");
+    run(path, &create.replace("CREATE MODEL", "CREATE MODEL IF NOT EXISTS")).stdout();
+}
+
+#[test]
+fn boxes_of_a_quantized_detector_match_those_of_its_original() {
+    let home = home_with(&["yolov3_tiny"]);
+    let photos = super::support::home().join("tests/photos");
+    let create = format!(
+        "CREATE MODEL twin AS QUANTIZED yolov3_tiny USING (SELECT image FROM read_images('{}'), generate_series(1, 10) LIMIT 20)
+         OPTIONS (min_agreement 0.9, calibration 'percentile', keep 'twin.onnx')",
+        photos.display()
+    );
+    run(home.path(), &create).stdout();
+    assert!(number(&described(home.path(), "twin", "agreement")) >= 90.0);
+    assert!(home.path().join("twin.onnx").is_file());
+    let found = run(
+        home.path(),
+        &format!(
+            "SELECT count(*) FROM (SELECT unnest(detect(image, 'twin')) FROM read_images('{}'))",
+            photos.display()
+        ),
+    );
+    assert!(number(found.stdout().lines().nth(1).unwrap()) > 0.0);
+}
+
+#[test]
+fn nodes_are_left_in_float32_until_the_twin_agrees() {
+    let home = home_with(&["yolov3_tiny"]);
+    let create = |name: &str, options: &str| {
+        let query = images(60);
+        let create =
+            format!("CREATE MODEL {name} AS QUANTIZED yolov3_tiny USING ({query}) OPTIONS ({options})");
+        run(home.path(), &create).stdout();
+        described(home.path(), name, "integer nodes")
+    };
+    let any = create("any", "min_agreement 0");
+    assert!(any.starts_with("11 of 11"), "{any}");
+    let best = create("best", "min_agreement 0.94");
+    assert!(number(&best) < 11.0, "{best}");
+    assert!(number(&described(home.path(), "best", "agreement")) >= 94.0);
+    let excluded = create("excluded", "min_agreement 0, exclude 'conv_1', per_channel 'false'");
+    assert!(excluded.starts_with("10 of 11"), "{excluded}");
+}
+
+#[test]
+fn what_can_not_be_quantized_is_said() {
+    let home = home_with(&["efficientnet_lite0"]);
+    let numbers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/iris.onnx");
+    let create = |source: &str, images: &str, options: &str| {
+        let sql = format!("CREATE MODEL twin AS QUANTIZED {source} USING ({images}) {options}");
+        run(home.path(), &sql).error()
+    };
+    let photos = images(20);
+    let twin = format!(
+        "CREATE MODEL twin AS QUANTIZED efficientnet_lite0 USING ({photos}) OPTIONS (min_agreement 0);
+         CREATE MODEL again AS QUANTIZED twin USING ({photos})"
+    );
+    let mut errors = vec![
+        create("lite0", &photos, ""),
+        create("efficientnet_lite0", "SELECT 1 AS one", ""),
+        create("efficientnet_lite0", &images(5), ""),
+        create("efficientnet_lite0", &photos, "OPTIONS (exclude 'stem', min_agreement 0)"),
+        create("efficientnet_lite0", &photos, "OPTIONS (labels 'labels.txt')"),
+        create("efficientnet_lite0", &photos, "OPTIONS (calibration 'none')"),
+        run(home.path(), &format!("CREATE MODEL \"a/b\" AS QUANTIZED efficientnet_lite0 USING ({photos})"))
+            .error(),
+        run(
+            home.path(),
+            &format!(
+                "CREATE OR REPLACE MODEL efficientnet_lite0 AS QUANTIZED efficientnet_lite0 USING ({photos})"
+            ),
+        )
+        .error(),
+        run(
+            home.path(),
+            &format!(
+                "CREATE MODEL iris FROM '{numbers}'; CREATE MODEL twin AS QUANTIZED iris USING ({photos})"
+            ),
+        )
+        .error(),
+    ];
+    errors.push(run(home.path(), &twin).error());
+    let first_lines = errors.iter().map(|error| error.lines().next().unwrap_or_default().to_owned());
+    insta::assert_snapshot!(first_lines.collect::<Vec<_>>().join("\n"), @r"
+    Error: there is no model 'lite0'; the models are 'efficientnet_lite0'; CREATE MODEL adds more
+    Error: model 'twin': the query of USING has no column of images; SELECT image FROM images LIMIT 100
+    Error: model 'twin': the query gives 5 images that can be decoded; at least 10 are needed, and 100 are better
+    Error: model 'twin': option 'exclude': there is no node 'stem' in the simplified graph
+    Error: model 'twin': option 'labels': a quantized model has the options calibration, exclude, keep, min_agreement, per_channel, and all others from its original
+    Error: model 'twin': option 'calibration': 'none' is not one of minmax, percentile, entropy
+    Error: model 'a/b': a quantized model is kept in a folder of its name; use letters, digits, '_', '-' and '.'
+    Error: model 'efficientnet_lite0': a quantized model can't replace its original
+    Error: model 'twin': 'iris' takes numbers; calibration runs models that take an image and nothing else
+    Error: model 'again': 'twin' is quantized already: it has a node QuantizeLinear
+    ");
+    // Nothing is left of what failed.
+    let left = std::fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut left: Vec<_> = left.filter(|name| name != ".cache").collect();
+    left.sort();
+    assert_eq!(left, ["lib", "models"]);
+}
