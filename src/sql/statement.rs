@@ -18,6 +18,8 @@ pub enum Statement {
     CreateEnsemble(CreateEnsemble),
     /// `SHOW MODELS`
     ShowModels,
+    /// `SHOW DEVICES`
+    ShowDevices,
     /// `DESCRIBE MODEL name`
     DescribeModel {
         /// The model.
@@ -40,7 +42,7 @@ impl Statement {
     /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
     pub fn is_introspection(&self) -> bool {
         match self {
-            Self::ShowModels | Self::DescribeModel { .. } => true,
+            Self::ShowModels | Self::ShowDevices | Self::DescribeModel { .. } => true,
             Self::CreateModel(_) | Self::CreateEnsemble(_) | Self::DropModel { .. } | Self::Summarize(_) => {
                 false
             }
@@ -66,6 +68,7 @@ impl fmt::Display for Statement {
             Self::CreateModel(create) => fmt_create_model(create, f),
             Self::CreateEnsemble(create) => fmt_create_ensemble(create, f),
             Self::ShowModels => f.write_str("SHOW MODELS"),
+            Self::ShowDevices => f.write_str("SHOW DEVICES"),
             Self::DescribeModel { name } => write!(f, "DESCRIBE MODEL {}", quote_identifier(name)),
             Self::DropModel { name, if_exists } => {
                 let if_exists = if *if_exists { "IF EXISTS " } else { "" };

@@ -47,7 +47,7 @@ impl ModelSpec {
             settings.leave_out(&["embedding"]);
         }
         let detector = Detector::resolve(&mut settings, &graph, &task, &output, image)?;
-        let resources = Resources::resolve(&mut settings, fixed_batch)?;
+        let resources = Resources::resolve(&mut settings, fixed_batch, graph.is_quantized())?;
         Ok(Self {
             name: name.to_string(),
             file,
