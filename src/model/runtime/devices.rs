@@ -87,7 +87,12 @@ mod tests {
     use crate::model::runtime::Provider;
 
     #[test]
-    fn a_provider_without_hardware_needs_some() {
+    fn every_provider_is_in_a_build() {
+        assert!(KINDS.iter().all(|kind| builds::NAMES.contains(&kind.runtime())));
+    }
+
+    #[test]
+    fn the_processor_is_always_usable() {
         let devices = usable(Provider::CPU.kind(), Some(Path::new("lib/libonnxruntime.so")));
         assert_eq!(devices.len(), 1);
         assert_eq!((devices[0].device.as_str(), &devices[0].missing), ("cpu", &None));

@@ -142,7 +142,7 @@ impl Runtime {
         let library = self.library()?;
         let mut opened = OPENED.lock();
         if let Some(opened) = opened.as_ref() {
-            self.check_same(opened, library.as_deref())?;
+            self.check_same(opened.library.as_deref(), library.as_deref())?;
             return Ok(opened.clone());
         }
         if std::env::var_os(DISABLE_TELEMETRY).is_none() {
@@ -159,12 +159,11 @@ impl Runtime {
         Ok(opened.insert(Opened { environment, library }).clone())
     }
 
-    /// Returns an error if this runtime was chosen by name and another one is open.
-    fn check_same(&self, opened: &Opened, library: Option<&Path>) -> Result<()> {
+    /// Returns an error if this runtime was chosen by name and another library is open.
+    fn check_same(&self, opened: Option<&Path>, library: Option<&Path>) -> Result<()> {
         match &self.choice {
-            Some(name) if opened.library.as_deref() != library => {
-                let open =
-                    opened.library.as_deref().map_or_else(|| "the system's".into(), Path::to_string_lossy);
+            Some(name) if opened != library => {
+                let open = opened.map_or_else(|| "the system's".into(), Path::to_string_lossy);
                 Err(Error::Runtime(format!(
                     "a process opens one ONNX Runtime, and this one has opened {open}: the runtime '{name}' needs \
                      another process"
@@ -237,4 +236,22 @@ fn unusable(file: &Path, reason: &str) -> Error {
          folder, or set {LIBRARY_PATH} to the path of another",
         file.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_one_runtime() {
+        let (lib, other) =
+            (Path::new("/home/lib/libonnxruntime.so"), Path::new("/home/runtimes/webgpu/lib.so"));
+        let home = Path::new("/home");
+        let unnamed = Runtime { home: home.to_owned(), choice: None };
+        assert!(unnamed.check_same(Some(lib), Some(other)).is_ok());
+        let webgpu = Runtime::named(home, "webgpu");
+        assert!(webgpu.check_same(Some(other), Some(other)).is_ok());
+        let error = webgpu.check_same(Some(lib), Some(other)).unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"a process opens one ONNX Runtime, and this one has opened /home/lib/libonnxruntime.so: the runtime 'webgpu' needs another process");
+    }
 }

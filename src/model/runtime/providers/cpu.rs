@@ -2,8 +2,8 @@
 
 use ort::session::builder::SessionBuilder;
 
+use super::kind::{Hardware, Kind, Request};
 use super::processor;
-use super::{Hardware, Kind, Request};
 
 #[derive(Debug)]
 pub(super) struct Cpu;

@@ -9,10 +9,13 @@ use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ArenaExtendStrategy, CUD
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
-use super::{Hardware, Kind, Request};
+use super::kind::{Hardware, Kind, Request};
 
 /// Where the driver describes its devices, in a folder for each.
 const DEVICES: &str = "/proc/driver/nvidia/gpus";
+
+/// More than any machine has.
+pub(super) const LAST_NUMBER: u32 = 255;
 
 /// One computes while the next batch is copied in.
 pub(super) const SESSIONS: usize = 2;
@@ -33,8 +36,8 @@ impl Kind for Cuda {
         "cuda"
     }
 
-    fn is_numbered(&self) -> bool {
-        true
+    fn last_number(&self) -> Option<u32> {
+        Some(LAST_NUMBER)
     }
 
     fn is_offered(&self) -> ort::Result<bool> {

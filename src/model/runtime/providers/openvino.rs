@@ -4,8 +4,8 @@ use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, OpenV
 use ort::session::builder::SessionBuilder;
 use serde_json::{Map, Value, json};
 
+use super::kind::{Hardware, Kind, Request};
 use super::processor;
-use super::{Hardware, Kind, Request};
 use crate::model::spec::Precision;
 
 /// The provider option with OpenVINO's own settings, for each device.

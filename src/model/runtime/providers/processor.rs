@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Hardware;
+use super::kind::Hardware;
 
 /// Its name, and the memory of the machine.
 pub(super) fn hardware() -> Hardware {

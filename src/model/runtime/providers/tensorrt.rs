@@ -6,7 +6,8 @@ use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, Tenso
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
-use super::{Hardware, Kind, Request, cuda};
+use super::cuda;
+use super::kind::{Hardware, Kind, Request};
 use crate::model::spec::Precision;
 
 #[derive(Debug)]
@@ -25,8 +26,8 @@ impl Kind for TensorRt {
         "cuda"
     }
 
-    fn is_numbered(&self) -> bool {
-        true
+    fn last_number(&self) -> Option<u32> {
+        Some(cuda::LAST_NUMBER)
     }
 
     fn is_offered(&self) -> ort::Result<bool> {

@@ -8,7 +8,7 @@ use itertools::Itertools;
 use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, WebGPU};
 use ort::session::builder::SessionBuilder;
 
-use super::{Hardware, Kind, Request};
+use super::kind::{Hardware, Kind, Request};
 
 /// Environment variables that list Vulkan's drivers, by their files.
 const DRIVER_FILES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
@@ -33,8 +33,9 @@ impl Kind for WebGpu {
         "webgpu"
     }
 
-    fn is_numbered(&self) -> bool {
-        true
+    /// The provider takes the adapter that WebGPU prefers. Other numbers are of devices that an application hands over.
+    fn last_number(&self) -> Option<u32> {
+        Some(0)
     }
 
     fn is_offered(&self) -> ort::Result<bool> {
@@ -44,14 +45,10 @@ impl Kind for WebGpu {
     fn register(
         &self,
         builder: SessionBuilder,
-        number: u32,
+        _: u32,
         request: &Request<'_>,
     ) -> ort::Result<SessionBuilder> {
         let mut provider = WebGPU::default();
-        // 0 is the default, the adapter that WebGPU prefers.
-        if number > 0 {
-            provider = provider.with_device_id(number.cast_signed());
-        }
         for (key, value) in request.options {
             provider = provider.with_arbitrary_config(key, value);
         }
