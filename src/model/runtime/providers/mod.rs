@@ -43,20 +43,19 @@ impl Provider {
         Self { kind: &cuda::Cuda, number }
     }
 
+    /// What the option `device` may name: `auto`, and the first device of each provider.
+    pub(crate) fn devices() -> impl Iterator<Item = String> {
+        std::iter::once("auto".to_owned()).chain(KINDS.into_iter().map(|kind| spelling(kind, 0)))
+    }
+
     /// The device that the option `device` names.
     ///
     /// # Errors
     /// The reason why there is none of this name or number.
     pub(super) fn named(name: &str, number: Option<u32>) -> Result<Self, String> {
         let Some(kind) = KINDS.into_iter().find(|kind| kind.name() == name) else {
-            let all = KINDS.iter().map(|kind| {
-                if kind.last_number().is_some() {
-                    format!("{}:0", kind.name())
-                } else {
-                    kind.name().to_owned()
-                }
-            });
-            return Err(format!("'{name}' is no device; the devices are auto, {}", all.format(", ")));
+            let all = Self::devices().format(", ").to_string();
+            return Err(format!("'{name}' is no device; the devices are {all}"));
         };
         match (number, kind.last_number()) {
             (Some(_), None) => Err(format!("'{name}' takes no number")),
