@@ -12,8 +12,8 @@ help:  ## Lists the recipes.
 system:  ## Checks for the tools that a build needs, and installs them where it may.
 	@sh scripts/system.sh
 
-setup: system  ## Fetches ONNX Runtime, two models and photos into .seequel (SEEQUEL_HOME moves it).
-	@$(PYTHON) scripts/setup.py
+setup: system  ## Fetches ONNX Runtime, two models and photos into .seequel (SEEQUEL_HOME); RUNTIME=openvino|webgpu|cuda.
+	@$(PYTHON) scripts/setup.py $(addprefix --runtime=,$(RUNTIME))
 
 demo: setup  ## Classifies the photos into results.parquet, with the development build that the tests share.
 	$(CARGO) build --locked

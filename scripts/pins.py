@@ -79,6 +79,55 @@ ONNXRUNTIME = {
     ),
 }
 
+# Builds of ONNX Runtime with other execution providers, for x86_64; the first member is the library that is opened, the
+# others are found beside it.
+RUNTIMES = {
+    "openvino": Package(
+        "onnxruntime-openvino",
+        "1.24.1",
+        "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+        in_folder(
+            "onnxruntime/capi",
+            {
+                "libonnxruntime.so.1.24.1": "2d963a419b96018b79dfe63bb50120ddcb724149912a8a6d8ac747a557c089f4",
+                "libonnxruntime_providers_openvino.so": "bf0159d2681d76e7de03fbd302a9204e5490f30816bd41826d57acf7a8dff363",
+                "libonnxruntime_providers_shared.so": "5e02c1ff90e7d71365264dbb6767c00f04a8b57a96cddbc0085c61fa1393250d",
+                "libopenvino.so.2541": "ac9634b715a242a61644c77bc38f17508fe73f517e418027e2410f4bee004943",
+                "libopenvino_auto_plugin.so": "1bf94263f5412bc8b392a93a0d37cbbf3ecdeed148eed2612d94503045e14a1f",
+                "libopenvino_hetero_plugin.so": "5bc208c13f7e13a46fff84c568759237e26ce0dd8dd7c761ba2fc72df02c99c5",
+                "libopenvino_intel_cpu_plugin.so": "034df890550ae9199fe5f8608c0df8fd0fe355f303bad56bea10bae14c14c3cb",
+                "libopenvino_intel_gpu_plugin.so": "5575d03f4a168b257461b83089bc2d0ae7a41ebc1b5ab6b591d26f09c4a3635e",
+                "libopenvino_intel_npu_plugin.so": "5fad291a5cce9b0b5a7d73317ffcb811f6f93f029ce23eb679e9b6b3da88a1ae",
+                "libopenvino_onnx_frontend.so.2541": "f426710881d8c1a01d5ed6d7eaa076d923b19983d3ab3a18bb19d25dba7d8923",
+                "libtbb.so.12": "6781dc6aa8b2ca237d0164258e70266a44667756c02a9a039782ec1d1a67b653",
+            },
+        ),
+    ),
+    "webgpu": Package(
+        "onnxruntime-webgpu",
+        "1.27.0",
+        "142eb8bdb803c58117bf64164d201f43180bc87229cac14b590aa4ea79e0f70b",
+        in_folder(
+            "onnxruntime/capi",
+            {"libonnxruntime.so.1.27.0": "882f54a76dde1b6c7e66ed353f29bf167c2a2d4e77875b093205074b31d2c7f4"},
+        ),
+    ),
+    "cuda": Package(
+        "onnxruntime-gpu",
+        "1.31.1",
+        "e26c475fe361b2015f45b4b824bd13f0bb20204e59b62814e6f0acd5f3d491a6",
+        in_folder(
+            "onnxruntime/capi",
+            {
+                "libonnxruntime.so.1.31.1": "5104254339ecadae808da771bd0b63b240f0dbd466514234905e54372435c303",
+                "libonnxruntime_providers_cuda.so": "d5290158115fa5569a3fe8f1f4037ee9b0e86658a96e52f852bbb7039aa88137",
+                "libonnxruntime_providers_shared.so": "086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d",
+                "libonnxruntime_providers_tensorrt.so": "1882ee49fdb0e6fc2d272b00cfaf9a3310bf8580a34385c0eec4d82014ea172e",
+            },
+        ),
+    ),
+}
+
 MODELS = [
     Model(
         variant="lite0",

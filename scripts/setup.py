@@ -35,6 +35,8 @@ what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
   models/     efficientnet_lite0 and efficientnet_lite2, each with model.onnx, labels.txt and seequel.json
   photos/     real photographs, nothing else
   python/     onnx and numpy, which converted the models and may be deleted
+and with --runtime, a build of ONNX Runtime with another execution provider:
+  runtimes/   openvino (160 MB), webgpu (32 MB) or cuda (315 MB), which `seequel --runtime NAME` opens instead of lib/
 and with --tests, for the tests alone:
   tests/      yolov3_tiny, a detector like the models above, and photos/ with what it detects
   test-python/  moto, an S3 server
@@ -60,9 +62,17 @@ def main() -> int:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, epilog=LAYOUT, formatter_class=formatter)
     parser.add_argument("--tests", action="store_true", help="fetch what only the tests need, too")
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        choices=["cpu", *pins.RUNTIMES],
+        default=[],
+        help="fetch this build of ONNX Runtime, too; cpu is always fetched",
+    )
     options = parser.parse_args()
     try:
-        set_up(steps() + (test_steps() if options.tests else []))
+        runtimes = [runtime_step(name) for name in options.runtime if name != "cpu"]
+        set_up(steps() + runtimes + (test_steps() if options.tests else []))
     except SetupError as error:
         print(f"\nsetup: {error}", file=sys.stderr)
         return 1
@@ -78,7 +88,7 @@ def main() -> int:
 def steps() -> list[Step]:
     """The steps of every set-up."""
     photos = (photos_step(package, HOME / "photos") for package in pins.PHOTOS)
-    return [runtime_step(), *map(classifier_step, pins.MODELS), *photos]
+    return [library_step(onnxruntime(), HOME / "lib"), *map(classifier_step, pins.MODELS), *photos]
 
 
 def test_steps() -> list[Step]:
@@ -113,14 +123,26 @@ def perform(step: Step, lock: int) -> None:
     print(f"ok, {time.monotonic() - start:.1f} s")
 
 
-def runtime_step() -> Step:
-    """ONNX Runtime's shared library, also under the name without a version."""
+def onnxruntime() -> pins.Package:
+    """The wheel of ONNX Runtime for this machine."""
     wheel = pins.ONNXRUNTIME.get(platform.machine())
     if wheel is None or sys.platform != "linux":
         machine = f"{sys.platform} on {platform.machine()}"
         raise SetupError(f"ONNX Runtime is pinned for Linux on x86_64 and aarch64, not for {machine}")
-    (library,) = wheel.members
-    folder = HOME / "lib"
+    return wheel
+
+
+def runtime_step(name: str) -> Step:
+    """A build of ONNX Runtime with another execution provider, in a folder of its own."""
+    if platform.machine() != "x86_64" or sys.platform != "linux":
+        machine = f"{sys.platform} on {platform.machine()}"
+        raise SetupError(f"the runtime {name} is pinned for Linux on x86_64, not for {machine}")
+    return library_step(pins.RUNTIMES[name], HOME / "runtimes" / name)
+
+
+def library_step(wheel: pins.Package, folder: Path) -> Step:
+    """ONNX Runtime's shared library, also under the name without a version, and the libraries it needs beside it."""
+    library = wheel.members[0]
 
     def make(lock: int) -> None:
         fetch.extract(wheel, folder, lock)
@@ -128,8 +150,8 @@ def runtime_step() -> Step:
         link.symlink_to(library.name)
         home.place(link, folder / link.name)
 
-    outputs = {folder / library.name: library.sha256, folder / "libonnxruntime.so": library.sha256}
-    return Step(str(wheel), outputs, make)
+    outputs = {folder / member.name: member.sha256 for member in wheel.members}
+    return Step(str(wheel), outputs | {folder / "libonnxruntime.so": library.sha256}, make)
 
 
 def classifier_step(model: pins.Model) -> Step:

@@ -17,6 +17,7 @@ use seequel_udfs::Inference;
 
 use crate::images::table::UrlTables;
 use crate::model::ModelRegistry;
+use crate::model::runtime::Runtime;
 use crate::sql::Script;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt, sql};
@@ -147,6 +148,7 @@ impl std::fmt::Debug for Engine {
 pub struct EngineBuilder {
     home: Option<PathBuf>,
     models: Option<Arc<ModelRegistry>>,
+    onnx_runtime: Option<String>,
     memory_limit: Option<usize>,
     config: Option<SessionConfig>,
     runtime_env: Option<Arc<RuntimeEnv>>,
@@ -166,6 +168,15 @@ impl EngineBuilder {
     #[must_use]
     pub fn models(mut self, models: Arc<ModelRegistry>) -> Self {
         self.models = Some(models);
+        self
+    }
+
+    /// The build of ONNX Runtime, by name: `cpu` in the home's `lib/`, or `openvino`, `webgpu` or `cuda` in its
+    /// `runtimes/`. A process opens one. Default: the one that `SEEQUEL_RUNTIME` names, the library that
+    /// `ORT_DYLIB_PATH` names, or `cpu`.
+    #[must_use]
+    pub fn runtime(mut self, name: impl Into<String>) -> Self {
+        self.onnx_runtime = Some(name.into());
         self
     }
 
@@ -203,15 +214,14 @@ impl EngineBuilder {
     /// Builds the engine. Loads neither models nor ONNX Runtime.
     ///
     /// # Errors
-    /// Settings that exclude each other, a session that has Seequel already, or a runtime environment that DataFusion
-    /// rejects.
+    /// Settings that exclude each other, a session that has Seequel already, an ONNX Runtime that is chosen by name and
+    /// is not installed, or a runtime environment that DataFusion rejects.
     pub fn build(self) -> Result<Engine> {
         self.check()?;
-        let models = self.models.unwrap_or_else(|| {
-            // Resolved now, because the working directory may change later (`--data-path`).
-            let home = self.home.unwrap_or_else(default_home);
-            Arc::new(ModelRegistry::new(std::path::absolute(&home).unwrap_or(home)))
-        });
+        let models = match self.models {
+            Some(models) => models,
+            None => Arc::new(models_of(self.home, self.onnx_runtime.as_deref())?),
+        };
         let mut builder = match self.session_state {
             Some(state) => SessionStateBuilder::new_from_existing(state),
             None => SessionStateBuilder::new()
@@ -230,6 +240,7 @@ impl EngineBuilder {
         let (has_runtime, has_state) = (self.runtime_env.is_some(), self.session_state.is_some());
         let excluded = [
             (self.models.is_some() && self.home.is_some(), "home", "models"),
+            (self.models.is_some() && self.onnx_runtime.is_some(), "runtime", "models"),
             (has_runtime && self.memory_limit.is_some(), "memory_limit", "runtime_env"),
             (has_state && self.memory_limit.is_some(), "memory_limit", "session_state"),
             (has_state && self.config.is_some(), "config", "session_state"),
@@ -247,6 +258,16 @@ impl EngineBuilder {
         }
         Ok(())
     }
+}
+
+/// The models of a home, and the ONNX Runtime for them.
+fn models_of(home: Option<PathBuf>, runtime: Option<&str>) -> Result<ModelRegistry> {
+    // Resolved now, because the working directory may change later (`--data-path`).
+    let home = home.unwrap_or_else(default_home);
+    let home = std::path::absolute(&home).unwrap_or(home);
+    let runtime = runtime.map_or_else(|| Runtime::new(&home), |name| Runtime::named(&home, name));
+    runtime.check()?;
+    Ok(ModelRegistry::with_runtime(home, runtime))
 }
 
 fn has_seequel(state: &SessionState) -> bool {

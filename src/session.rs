@@ -36,8 +36,8 @@ pub trait SeequelExt {
     ///
     /// What an [`Engine`](crate::Engine) has and this does not:
     ///
-    /// - the statements about models: `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS`, `DESCRIBE MODEL`. Use the
-    ///   [`ModelRegistry`], whose [`create`](ModelRegistry::create) takes a
+    /// - the statements about models: `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS`, `DESCRIBE MODEL`, and
+    ///   `SHOW DEVICES`. Use the [`ModelRegistry`], whose [`create`](ModelRegistry::create) takes a
     ///   [`CreateModel`](crate::model::CreateModel); models from the web it must [`fetch`](ModelRegistry::fetch) first;
     /// - fields of structs by dots and stars, `p.label` and `p.*`, and short names of columns: use
     ///   `p['label'] AS label`;

@@ -54,6 +54,7 @@ fn sql_of_every_page_runs() {
         ran,
         [
             "README.md",
+            "devices.md",
             "functions.md",
             "images.md",
             "looking.md",

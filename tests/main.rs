@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 mod copy;
+mod devices;
 mod docs;
 mod dropping;
 mod errors;

@@ -78,6 +78,7 @@ fn schema_and_create_model_accept_and_reject_the_same_files() {
         json!({"input_size": 224, "layout": "NCHW", "resize": "letterbox", "padding": 0}),
         json!({"concurrency": "1..4", "num_cpus": 2, "num_gpus": 0.5, "batch_size": "auto"}),
         json!({"provider_options": {"num_streams": 1}, "interpolation": "hamming"}),
+        json!({"device": "cpu", "precision": "auto", "provider_options": {"load_config": {"CPU": {}}}}),
     ];
     let refused = [
         json!({"lables": "labels.txt"}),
@@ -89,6 +90,7 @@ fn schema_and_create_model_accept_and_reject_the_same_files() {
         json!({"num_gpus": 2}),
         json!({"batch_size": 0}),
         json!({"provider_options": ["num_streams"]}),
+        json!({"precision": "int4"}),
     ];
     for settings in taken {
         create(&settings).stdout();

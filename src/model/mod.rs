@@ -31,6 +31,7 @@ pub mod spec;
 pub mod tensor;
 
 mod describe;
+mod devices;
 mod ensemble;
 mod fetch;
 #[cfg(test)]

@@ -48,8 +48,21 @@ impl ModelRegistry {
     #[must_use]
     pub fn new(home: impl AsRef<Path>) -> Self {
         let home = home.as_ref();
+        Self::with_runtime(home, Runtime::new(home))
+    }
+
+    /// A registry of the models in `home/models`, run by `runtime`.
+    #[must_use]
+    pub fn with_runtime(home: impl AsRef<Path>, runtime: Runtime) -> Self {
+        let home = home.as_ref();
         let entries = RwLock::new(found_in(&home.join(MODELS)));
-        Self { home: home.to_owned(), runtime: Runtime::new(home), entries }
+        Self { home: home.to_owned(), runtime, entries }
+    }
+
+    /// The ONNX Runtime that runs the models.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// The model of that name, exact or in lower case, as SQL folds names.

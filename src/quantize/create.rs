@@ -96,7 +96,7 @@ pub(crate) fn quantize(
 fn check_source(source: &Model) -> Result<(), String> {
     let spec = source.spec();
     let name = &spec.name;
-    if source.provider().is_ok_and(|provider| provider != Provider::Cpu) {
+    if source.provider().is_ok_and(|provider| provider != Provider::CPU) {
         return Err(format!("'{name}' runs on another device than the CPU, where integers are measured"));
     }
     if spec.image().is_none() || spec.numbers().next().is_some() {
@@ -300,7 +300,7 @@ impl<'a> Attempt<'a> {
 
     fn rewritten(&self, ranges: &HashMap<String, Range>, excluded: &BTreeSet<String>) -> Result<Document> {
         let steps = Steps { per_channel: self.options.per_channel, largest: largest_weight() };
-        let folder = self.source.spec().file.parent().unwrap_or(Path::new("."));
+        let folder = self.source.spec().file.parent().unwrap_or_else(|| Path::new("."));
         let rewritten = rewrite(&self.document, folder, &self.selection(excluded)?, ranges, steps);
         rewritten.map_err(|reason| self.error(reason))
     }

@@ -119,10 +119,8 @@ impl Writer<'_> {
                 *input = dequantized(input);
             }
         }
-        if is_integer {
-            if let Some(activated) = selection.renamed.get(&node.outputs[0]) {
-                node.outputs[0].clone_from(activated);
-            }
+        if is_integer && let Some(activated) = selection.renamed.get(&node.outputs[0]) {
+            node.outputs[0].clone_from(activated);
         }
         let outputs = node.outputs.clone();
         self.written.push(node);
@@ -232,4 +230,85 @@ pub(super) fn weighted(graph: &DocumentGraph, selection: &Selection) -> Vec<Stri
     let mut positions: Vec<_> = weighted.map(|(position, _)| *position).collect();
     positions.sort_unstable();
     positions.into_iter().map(|position| graph.nodes[position].outputs[0].clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::Onnx;
+
+    /// Two convolutions, the first with an activation, and a pooling that is the result.
+    fn document() -> Document {
+        let onnx = Onnx::new()
+            .input("x", "float32", "batch,1,4,4")
+            .constant("w", &[1, 1, 1, 1], &[1.27])
+            .constant("b", &[1], &[0.5])
+            .constant("low", &[], &[0.0])
+            .constant("high", &[], &[6.0])
+            .node("Conv", &["x", "w", "b"], "c")
+            .node("Clip", &["c", "low", "high"], "y")
+            .node("Conv", &["y", "w"], "z")
+            .node("GlobalAveragePool", &["z"], "out")
+            .output("out", "float32", "batch,1,1,1");
+        Document::read(onnx.bytes()).unwrap()
+    }
+
+    /// The nodes after rewriting, without the new names' prefix.
+    fn rewritten(excluded: &[&str], ranges: &[(&str, f32, f32)]) -> String {
+        let document = document();
+        let excluded: BTreeSet<_> = excluded.iter().map(|name| (*name).to_owned()).collect();
+        let selection = Selection::new(&Nodes::of(document.graph().unwrap()), &excluded);
+        let ranges =
+            ranges.iter().map(|(name, low, high)| ((*name).to_owned(), Range { low: *low, high: *high }));
+        let steps = Steps { per_channel: true, largest: 127 };
+        let rewritten = rewrite(&document, Path::new("."), &selection, &ranges.collect(), steps).unwrap();
+        let nodes = rewritten.graph().unwrap().nodes.iter();
+        let lines =
+            nodes.map(|node| format!("{} = {}({})", node.outputs[0], node.operator, node.inputs.join(", ")));
+        lines.collect::<Vec<_>>().join("\n").replace(&format!("{PREFIX}/"), "")
+    }
+
+    const RANGES: [(&str, f32, f32); 3] = [("x", -1.0, 1.0), ("y", 0.0, 6.0), ("z", 0.0, 9.0)];
+
+    #[test]
+    fn convolutions_are_between_conversions_and_activations_are_absorbed() {
+        insta::assert_snapshot!(rewritten(&[], &RANGES), @r"
+        x/integers = QuantizeLinear(x, x/scale, x/zero)
+        x/numbers = DequantizeLinear(x/integers, x/scale, x/zero)
+        c/weight = DequantizeLinear(c/weight_integers, c/weight_integers/scale, c/weight_integers/zero)
+        c/bias = DequantizeLinear(c/bias_integers, c/bias_integers/scale, c/bias_integers/zero)
+        y = Conv(x/numbers, c/weight, c/bias)
+        y/integers = QuantizeLinear(y, y/scale, y/zero)
+        y/numbers = DequantizeLinear(y/integers, y/scale, y/zero)
+        z/weight = DequantizeLinear(z/weight_integers, z/weight_integers/scale, z/weight_integers/zero)
+        z = Conv(y/numbers, z/weight)
+        z/integers = QuantizeLinear(z, z/scale, z/zero)
+        z/numbers = DequantizeLinear(z/integers, z/scale, z/zero)
+        out = GlobalAveragePool(z/numbers)
+        ");
+    }
+
+    #[test]
+    fn excluded_nodes_keep_their_weights_and_activations() {
+        insta::assert_snapshot!(rewritten(&["c"], &RANGES), @r"
+        c = Conv(x, w, b)
+        y = Clip(c, low, high)
+        y/integers = QuantizeLinear(y, y/scale, y/zero)
+        y/numbers = DequantizeLinear(y/integers, y/scale, y/zero)
+        z/weight = DequantizeLinear(z/weight_integers, z/weight_integers/scale, z/weight_integers/zero)
+        z = Conv(y/numbers, z/weight)
+        z/integers = QuantizeLinear(z, z/scale, z/zero)
+        z/numbers = DequantizeLinear(z/integers, z/scale, z/zero)
+        out = GlobalAveragePool(z/numbers)
+        ");
+    }
+
+    #[test]
+    fn a_node_whose_range_is_not_finite_stays_in_float32() {
+        let ranges = [RANGES[0], ("y", 0.0, f32::INFINITY), RANGES[2]];
+        let nodes = rewritten(&[], &ranges);
+        assert!(nodes.contains("c = Conv(x, w, b)\ny = Clip(c, low, high)\nz = Conv(y, w)"), "{nodes}");
+    }
 }

@@ -28,7 +28,8 @@ pub(super) fn speed_ratio(
         runner.run(model, &input, &outputs)?;
         Ok::<_, crate::Error>(start.elapsed().as_secs_f64())
     };
-    (seconds(original)?, seconds(twin)?);
+    seconds(original)?;
+    seconds(twin)?;
     let ratios = (0..PAIRS).map(|_| Ok(seconds(original)? / seconds(twin)?)).collect::<Result<Vec<_>>>()?;
     Ok(median(ratios))
 }

@@ -86,6 +86,11 @@ pub struct Args {
     #[arg(long, value_name = "ROWS", default_value = "40")]
     pub(crate) maxrows: MaxRows,
 
+    /// ONNX Runtime to open: cpu, openvino, webgpu or cuda; `make setup RUNTIME=NAME` installs one
+    /// [default: $SEEQUEL_RUNTIME, or cpu]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) runtime: Option<String>,
+
     /// Rows that operators pass on at a time [default: DataFusion's]
     #[arg(short, long, value_name = "ROWS")]
     pub(crate) batch_size: Option<ConfigNonZeroUsize>,

@@ -87,7 +87,11 @@ async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(
 /// Starts the engine, and changes to the folder that relative paths in SQL start from.
 fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     let _entered = queries.enter();
-    let engine = Engine::builder().memory_limit(args.memory_limit).build()?;
+    let builder = Engine::builder().memory_limit(args.memory_limit);
+    let engine = match &args.runtime {
+        Some(name) => builder.runtime(name).build()?,
+        None => builder.build()?,
+    };
     if let Some(rows) = args.batch_size {
         let state = engine.context().state_ref();
         state.write().config_mut().options_mut().execution.batch_size = rows;

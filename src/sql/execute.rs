@@ -51,6 +51,12 @@ pub async fn plan(
             empty(engine_ctx)
         }
         Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
+        Statement::ShowDevices => {
+            let models = Arc::clone(models);
+            // Opens the library.
+            let devices = run_blocking(move || models.show_devices()).await?;
+            Ok(engine_ctx.read_batch(devices)?)
+        }
         Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
         Statement::Summarize(statement) => {
             let plan = query::plan(&engine_ctx.state(), *statement).await?;
@@ -66,7 +72,9 @@ pub async fn plan(
     }
 }
 
-pub(super) async fn run_blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+pub(super) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     SpawnedTask::spawn_blocking(work)
         .join()
         .await

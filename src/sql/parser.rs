@@ -1,6 +1,6 @@
 //! The grammar of Seequel's statements; all others go to DataFusion's parser.
 //!
-//! `MODEL`, `MODELS` and `SUMMARIZE` are not reserved: they have a meaning only in these statements, so that tables and
+//! `MODEL`, `MODELS`, `DEVICES` and `SUMMARIZE` are not reserved: they have a meaning only in these statements, so that tables and
 //! columns may have these names.
 
 use std::collections::BTreeMap;
@@ -118,6 +118,7 @@ fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
     match keyword(0) {
         Keyword::CREATE if is_word(parser, if or_replace { 3 } else { 1 }, "MODEL") => Some(parse_create),
         Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(parse_show),
+        Keyword::SHOW if is_word(parser, 1, "DEVICES") && !is_period(parser, 2) => Some(parse_show_devices),
         // `DESCRIBE model` and `DESCRIBE model.part` are about tables with these names.
         Keyword::DESCRIBE | Keyword::DESC
             if is_word(parser, 1, "MODEL") && !is_end(parser, 2) && !is_period(parser, 2) =>
@@ -201,6 +202,12 @@ fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // SHOW
     parser.advance_token(); // MODELS
     Ok(Statement::ShowModels)
+}
+
+fn parse_show_devices(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // DEVICES
+    Ok(Statement::ShowDevices)
 }
 
 fn parse_describe(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
@@ -295,6 +302,7 @@ mod tests {
     #[test]
     fn show_describe_and_drop_models() -> Result<()> {
         assert_eq!(statement("show Models")?, Statement::ShowModels);
+        assert_eq!(statement("SHOW devices;")?, Statement::ShowDevices);
         let describe = Statement::DescribeModel { name: "resnet".to_string() };
         assert_eq!(statement("DESCRIBE MODEL ResNet")?, describe);
         assert_eq!(statement("desc model resnet")?, describe);
@@ -316,6 +324,7 @@ mod tests {
             "DESCRIBE model.models",
             "SHOW TABLES",
             "SHOW models.option",
+            "SHOW devices.option",
             "INSERT INTO models VALUES (1)",
             "SELECT summarize FROM summarize",
         ] {
@@ -355,7 +364,9 @@ mod tests {
             "CREATE MODEL IF NOT EXISTS \"select\" FROM 's3://bucket/a.onnx'",
             "CREATE MODEL both AS ENSEMBLE OF (a, \"Big B\") OPTIONS (combine 'weights', weights '0.7,0.3')",
             "CREATE OR REPLACE MODEL both AS ENSEMBLE OF (a, b)",
+            "CREATE MODEL IF NOT EXISTS t AS QUANTIZED \"A\" USING (SELECT image FROM i LIMIT 9) OPTIONS (keep 't.onnx')",
             "SHOW MODELS",
+            "SHOW DEVICES",
             "DESCRIBE MODEL \"A b\"",
             "DROP MODEL IF EXISTS a",
             "SUMMARIZE a",
@@ -376,10 +387,13 @@ mod tests {
             ("CREATE MODEL a.b FROM 'c'", "FROM, found: . at Line: 1, Column: 15"),
             ("CREATE MODEL a FROM 'c' WITH d", "end of statement, found: WITH at Line: 1, Column: 25"),
             ("CREATE OR REPLACE MODEL IF NOT EXISTS a FROM 'b'", "at Line: 1, Column: 32"),
-            ("CREATE MODEL a AS SELECT 1", "ENSEMBLE, found: SELECT at Line: 1, Column: 19"),
+            ("CREATE MODEL a AS SELECT 1", "ENSEMBLE or QUANTIZED, found: SELECT at Line: 1, Column: 19"),
+            ("CREATE MODEL a AS QUANTIZED b", "USING, found: EOF"),
+            ("CREATE MODEL a AS QUANTIZED b USING c", "(, found: c at Line: 1, Column: 37"),
             ("CREATE MODEL a AS ENSEMBLE (b)", "OF, found: ( at Line: 1, Column: 28"),
             ("CREATE MODEL a AS ENSEMBLE OF ()", "identifier, found: ) at Line: 1, Column: 32"),
             ("CREATE MODEL a AS ENSEMBLE OF (b c)", "), found: c at Line: 1, Column: 34"),
+            ("SHOW DEVICES LIKE 'a'", "end of statement, found: LIKE at Line: 1, Column: 14"),
             ("SHOW MODELS LIKE 'a'", "end of statement, found: LIKE at Line: 1, Column: 13"),
             ("DESCRIBE MODEL a b", "end of statement, found: b at Line: 1, Column: 18"),
             ("DROP MODEL", "identifier, found: EOF"),

@@ -21,6 +21,8 @@ pub enum Statement {
     CreateQuantized(CreateQuantized),
     /// `SHOW MODELS`
     ShowModels,
+    /// `SHOW DEVICES`
+    ShowDevices,
     /// `DESCRIBE MODEL name`
     DescribeModel {
         /// The model.
@@ -43,7 +45,7 @@ impl Statement {
     /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
     pub fn is_introspection(&self) -> bool {
         match self {
-            Self::ShowModels | Self::DescribeModel { .. } => true,
+            Self::ShowModels | Self::ShowDevices | Self::DescribeModel { .. } => true,
             Self::CreateModel(_)
             | Self::CreateEnsemble(_)
             | Self::CreateQuantized(_)
@@ -72,6 +74,7 @@ impl fmt::Display for Statement {
             Self::CreateEnsemble(create) => fmt_create_ensemble(create, f),
             Self::CreateQuantized(create) => fmt_create_quantized(create, f),
             Self::ShowModels => f.write_str("SHOW MODELS"),
+            Self::ShowDevices => f.write_str("SHOW DEVICES"),
             Self::DescribeModel { name } => write!(f, "DESCRIBE MODEL {}", quote_identifier(name)),
             Self::DropModel { name, if_exists } => {
                 let if_exists = if *if_exists { "IF EXISTS " } else { "" };

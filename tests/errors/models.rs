@@ -160,7 +160,14 @@ fn head_that_detect_would_misread() {
 /// The set-up's ONNX Runtime has no GPU provider.
 #[test]
 fn unavailable_device() {
-    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cuda:0')"), @"Error: model 'm': option 'device': 'cuda:0' is not available; the installed ONNX Runtime offers cpu");
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cuda:0')"), @"Error: model 'm': option 'device': 'cuda:0' is not available; the loaded ONNX Runtime offers cpu. The runtime cuda has it: `make setup RUNTIME=cuda` in Seequel's folder installs it, then start with `--runtime cuda` or SEEQUEL_RUNTIME=cuda");
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'gpu')"), @"Error: model 'm': option 'device': 'gpu' is no device; the devices are auto, cpu, openvino, webgpu:0, cuda:0, tensorrt:0");
+}
+
+#[test]
+fn precision_that_the_device_lacks() {
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (device 'cpu', precision 'bf16')"), @"Error: model 'm': option 'precision': 'bf16' is not supported by cpu, which computes in f32; openvino computes in bf16 too");
+    insta::assert_snapshot!(create(LITE0, "OPTIONS (precision 'int8')"), @"Error: model 'm': option 'precision': 'int8' needs a quantized graph, and this one computes in floating point; CREATE MODEL … AS QUANTIZED makes one of it");
 }
 
 #[test]

@@ -81,3 +81,62 @@ fn models_are_created_and_described_without_the_library() {
     assert!(shown.contains("input_size,224x224,seequel.json"), "{shown}");
     assert!(shown.contains("\nm,image-classification,224x224,1000,cpu,"), "{shown}");
 }
+
+/// Runs a statement that needs the library, with `SEEQUEL_RUNTIME` as the build; returns the error.
+fn error_with_runtime(home: &Path, runtime: &str, library: Option<&Path>) -> String {
+    let mut command = seequel(home, &["-q", "-c", "SHOW DEVICES"]);
+    command.env("SEEQUEL_HOME", home).env("SEEQUEL_RUNTIME", runtime);
+    if let Some(library) = library {
+        command.env("ORT_DYLIB_PATH", library);
+    }
+    Outcome::of(&mut command).error_line()
+}
+
+#[test]
+fn runtime_that_is_unknown_or_not_installed() {
+    let home = home_without_a_library();
+    assert_eq!(
+        error_with_runtime(home.path(), "rocm", None),
+        "Error: there is no runtime 'rocm'; the runtimes are cpu, openvino, webgpu, cuda"
+    );
+    let folder = home.path().join("runtimes/openvino");
+    let missing = format!(
+        "Error: the runtime 'openvino' is not installed: there is no {}. `make setup RUNTIME=openvino` in Seequel's \
+         folder installs it",
+        folder.join("libonnxruntime.so").display()
+    );
+    assert_eq!(error_with_runtime(home.path(), "openvino", None), missing);
+    let mut command = seequel(home.path(), &["--runtime", "openvino", "-c", "SELECT 1"]);
+    assert_eq!(Outcome::of(command.env("SEEQUEL_HOME", home.path())).error_line(), missing);
+}
+
+#[test]
+fn runtime_and_library_that_contradict_each_other() {
+    let home = home_without_a_library();
+    let folder = home.path().join("runtimes/webgpu");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("libonnxruntime.so"), "cut off").unwrap();
+    let error = error_with_runtime(home.path(), "webgpu", Some(Path::new("/nowhere/libonnxruntime.so")));
+    assert_eq!(
+        error,
+        "Error: ORT_DYLIB_PATH names /nowhere/libonnxruntime.so, and --runtime or SEEQUEL_RUNTIME the runtime \
+         'webgpu': leave one of them out"
+    );
+    let error = error_with_runtime(home.path(), "webgpu", Some(&folder.join("libonnxruntime.so")));
+    assert!(
+        error.contains("runtimes/webgpu/libonnxruntime.so' is not a usable ONNX Runtime library: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn devices_are_listed_without_the_library() {
+    let home = home_without_a_library();
+    let sql = "SHOW DEVICES";
+    let mut command = seequel(home.path(), &["-q", "--format", "csv", "-c", sql]);
+    let shown = Outcome::of(command.env("SEEQUEL_HOME", home.path())).stdout();
+    assert!(shown.starts_with("device,provider,name,memory_bytes,version,missing,library\n"), "{shown}");
+    assert!(shown.contains("\ncpu,CPUExecutionProvider,,,,make setup,\n"), "{shown}");
+    let cuda = "\ncuda:0,CUDAExecutionProvider,,,,make setup RUNTIME=cuda; seequel --runtime cuda,\n";
+    assert!(shown.contains(cuda), "{shown}");
+}

@@ -64,6 +64,12 @@ fn settings_that_exclude_each_other_are_an_error() {
     let error = |builder: seequel::EngineBuilder| builder.build().map(|_| ()).unwrap_err().to_string();
     let builder = Engine::builder().home(home()).models(Arc::clone(&models));
     assert!(error(builder).contains("home can't be set together with models"));
+    let builder = Engine::builder().runtime("cpu").models(Arc::clone(&models));
+    assert!(error(builder).contains("runtime can't be set together with models"));
+    let builder = Engine::builder().home(home()).runtime("nope");
+    assert!(
+        error(builder).contains("there is no runtime 'nope'; the runtimes are cpu, openvino, webgpu, cuda")
+    );
     let builder = Engine::builder().memory_limit(Some(1)).runtime_env(Arc::clone(&runtime));
     assert!(error(builder).contains("memory_limit can't be set together with runtime_env"));
     for builder in [

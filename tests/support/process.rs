@@ -34,6 +34,7 @@ fn program(program: &str, folder: &Path, arguments: &[&str]) -> Command {
         .env_remove("NO_COLOR")
         .env_remove("COLUMNS")
         .env_remove("ORT_DYLIB_PATH")
+        .env_remove("SEEQUEL_RUNTIME")
         .env_remove("SEEQUEL_LOG");
     command
 }

@@ -100,6 +100,16 @@ impl Graph {
         })
     }
 
+    /// Whether a node computes with quantized numbers, or quantizes them.
+    #[must_use]
+    pub fn is_quantized(&self) -> bool {
+        self.nodes.iter().any(|node| {
+            let operator = node.operator.rsplit("::").next().unwrap_or(&node.operator);
+            matches!(operator, "QuantizeLinear" | "DequantizeLinear" | "ConvInteger" | "MatMulInteger")
+                || operator.starts_with("QLinear")
+        })
+    }
+
     /// Returns the operator that computes `output`, skipping changes of shape and type; `None` if it is an input.
     #[must_use]
     pub fn ends_in(&self, output: &str) -> Option<&str> {

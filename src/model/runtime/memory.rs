@@ -7,7 +7,7 @@ use ort::AsPointer;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use parking_lot::Mutex;
 
-use super::provider::Provider;
+use super::providers::Provider;
 
 /// The memory that a session has taken for tensors: weights, except those that are prepacked, and the intermediate
 /// results of its runs, which it keeps for the next run.
@@ -16,9 +16,7 @@ pub(crate) struct Arenas(Mutex<Vec<Allocator>>);
 impl Arenas {
     pub(super) fn of(session: &ort::session::Session, provider: Provider) -> ort::Result<Self> {
         let mut devices = vec![(AllocationDevice::CPU, 0)];
-        if let Provider::Cuda(number) = provider {
-            devices.push((AllocationDevice::CUDA, number.cast_signed()));
-        }
+        devices.extend(provider.memory());
         let arena = |(device, number)| {
             let place = MemoryInfo::new(device, number, AllocatorType::Device, MemoryType::Default)?;
             Allocator::new(session, place)

@@ -1,28 +1,31 @@
 //! Running models: the ONNX Runtime library, providers, sessions, and the size of the session pool.
 //!
 //! ```text
-//!  library.rs ─ Runtime ─┐
-//!  provider.rs ──────────┼─► session.rs ─ Session ─► pool.rs ─► model.rs ─ Model
-//!  values.rs, memory.rs ─┘                             sizing.rs ─┘
+//!  builds.rs ─► library.rs ─ Runtime ─┐
+//!  providers/ ─ Provider ─────────────┼─► session.rs ─ Session ─► pool.rs ─► model.rs ─ Model
+//!  values.rs, memory.rs ──────────────┘                             sizing.rs ─┘
 //! ```
 //!
 //! The only folder that uses `ort`.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the only folder that uses ort")]
 
+mod builds;
 mod cancellation;
+mod devices;
 mod library;
 mod memory;
 mod model;
 mod pool;
-mod provider;
+mod providers;
 mod session;
 mod sizing;
 mod values;
 
+pub use devices::Device;
 pub use library::{DISABLE_TELEMETRY, Runtime};
 pub use model::Model;
-pub use provider::Provider;
+pub use providers::Provider;
 pub use sizing::Sizing;
 
 pub(crate) use cancellation::{Cancellation, WeakCancellation};

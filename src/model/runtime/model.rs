@@ -12,10 +12,10 @@ use super::cancellation::Cancellation;
 use super::library::Runtime;
 use super::memory::Arenas;
 use super::pool::Pool;
-use super::provider::Provider;
+use super::providers::Provider;
 use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
-use crate::model::spec::{Device, ModelSpec, Precision};
+use crate::model::spec::{Device, ModelSpec};
 use crate::model::tensor::BatchOutput;
 use crate::{Error, Result};
 
@@ -178,32 +178,32 @@ impl Model {
 
     fn choose_provider(&self) -> Result<Provider> {
         let resources = &self.spec.resources;
-        if resources.precision != Precision::F32 {
-            let given = resources.precision;
-            return Err(
-                self.error("precision", format!("'{given}' is not supported: the provider computes in f32"))
-            );
+        let provider = match &resources.device {
+            Device::Auto => self.fastest_provider()?,
+            Device::Named { name, number } => self.named_provider(name, *number)?,
+        };
+        provider.check_precision(resources).map_err(|reason| self.error("precision", reason))?;
+        Ok(provider)
+    }
+
+    /// Only what was measured to be fastest: a GPU that CUDA can use, or else the CPU provider.
+    fn fastest_provider(&self) -> Result<Provider> {
+        let cuda = Provider::cuda(0);
+        Ok(if Runtime::sees_gpu() && self.may_use(cuda)? { cuda } else { Provider::CPU })
+    }
+
+    fn named_provider(&self, name: &str, number: Option<u32>) -> Result<Provider> {
+        let provider = Provider::named(name, number).map_err(|reason| self.error("device", reason))?;
+        if provider == Provider::CPU || self.may_use(provider)? {
+            return Ok(provider);
         }
-        // Without a runtime, devices can't be checked and nothing can run, so accept any.
-        let has_cuda = || Ok::<_, Error>(!self.runtime.is_installed() || self.runtime.has_cuda()?);
-        match resources.device {
-            Device::Cpu => Ok(Provider::Cpu),
-            Device::Auto if Runtime::sees_gpu() && has_cuda()? => Ok(Provider::Cuda(0)),
-            Device::Auto => Ok(Provider::Cpu),
-            Device::Cuda(number) if has_cuda()? => Ok(Provider::Cuda(number)),
-            Device::Cuda(_) | Device::Other(_) => {
-                let offers = if self.runtime.is_installed() && self.runtime.has_cuda()? {
-                    "cpu, cuda:0, …"
-                } else {
-                    "cpu"
-                };
-                let given = &resources.device;
-                Err(self.error(
-                    "device",
-                    format!("'{given}' is not available; the installed ONNX Runtime offers {offers}"),
-                ))
-            }
-        }
+        let reason = self.runtime.lacks(provider.kind())?;
+        Err(self.error("device", format!("'{provider}' {reason}")))
+    }
+
+    /// Whether the library has the provider. Without a library nothing can run, so that any may be named.
+    fn may_use(&self, provider: Provider) -> Result<bool> {
+        Ok(!self.runtime.is_installed()? || self.runtime.offers(provider.kind())?)
     }
 
     fn error(&self, option: &str, reason: String) -> Error {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::cancellation::Cancellation;
 use super::library::Runtime;
 use super::memory::Arenas;
-use super::provider::{Provider, with_provider};
+use super::providers::Provider;
 use super::values::{batch_output, image_input, numbers_input};
 use crate::model::spec::ModelSpec;
 use crate::model::tensor::{BatchOutput, Numbers, Tensor};
@@ -92,7 +92,7 @@ impl Session {
             .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
             .and_then(|builder| Ok(builder.with_intra_op_spinning(threads > 1)?))
             .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
-            .and_then(|builder| with_provider(builder, provider, spec))
+            .and_then(|builder| provider.register(builder, &spec.resources, threads))
             .and_then(|mut builder| builder.commit_from_file(&spec.file))
             .map_err(load_error)?;
         let image = spec.image().map(|image| image.input.name.clone());

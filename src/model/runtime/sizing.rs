@@ -2,7 +2,7 @@
 
 use std::thread::available_parallelism;
 
-use super::provider::Provider;
+use super::providers::Provider;
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::fixed_length;
 use crate::model::spec::ModelSpec;
@@ -22,9 +22,6 @@ const NUMBERS_BATCH_ROWS: usize = 1024;
 /// Default count of input and output numbers per run of a model without an image: one megabyte of float32, which also
 /// limits the size of intermediate results.
 const NUMBERS_PER_RUN: usize = 1 << 18;
-
-/// Default sessions on a GPU: one computes while the next batch is copied in.
-const GPU_SESSIONS: usize = 2;
 
 /// The resources of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +50,18 @@ impl Sizing {
         let cores = available_parallelism().map_or(1, usize::from);
         let resources = &spec.resources;
         let threads = resources.num_cpus.unwrap_or(1);
-        let on_gpu = matches!(provider, Provider::Cuda(_));
-        let (auto_batch, auto_sessions) = if on_gpu {
-            // A share of 0.5 means two sessions per device.
-            let sessions = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
-            (GPU_BATCH_ROWS, sessions.unwrap_or(GPU_SESSIONS))
-        } else {
-            let weights = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
-            (cpu_batch_rows(weights), (cores / threads).max(1))
+        let device_sessions = provider.kind().device_sessions();
+        let on_gpu = device_sessions.is_some();
+        let (auto_batch, auto_sessions) = match device_sessions {
+            Some(device_sessions) => {
+                // A share of 0.5 means two sessions per device.
+                let sessions = resources.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
+                (GPU_BATCH_ROWS, sessions.unwrap_or(device_sessions))
+            }
+            None => {
+                let weights = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
+                (cpu_batch_rows(weights), (cores / threads).max(1))
+            }
         };
         let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
         let auto_batch =
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn cpu_gets_one_session_per_core_and_single_images() {
         let cores = available_parallelism().unwrap().get();
-        let auto = sizing(&[], Provider::Cpu);
+        let auto = sizing(&[], Provider::CPU);
         assert_eq!(
             auto,
             Sizing { batch_rows: 1, least_rows: 1, sessions: cores, threads: 1, workers: cores }
@@ -122,7 +123,7 @@ mod tests {
         let batch = |input: &str, output: &str| {
             let onnx = Onnx::new().input("x", "float32", input).node("Gemm", &["x"], "y");
             let folder = Folder::with(&onnx.output("y", "float32", output)).unwrap();
-            Sizing::new(&folder.resolve(&[]).unwrap(), Provider::Cpu).batch_rows
+            Sizing::new(&folder.resolve(&[]).unwrap(), Provider::CPU).batch_rows
         };
         assert_eq!(batch("b,4", "b,3"), 1024);
         assert_eq!(batch("b,512", "b,511"), 256);
@@ -133,18 +134,18 @@ mod tests {
     #[test]
     fn options_override_the_defaults() {
         let options = [("batch_size", "6"), ("concurrency", "1..3"), ("num_cpus", "2")];
-        let given = sizing(&options, Provider::Cpu);
+        let given = sizing(&options, Provider::CPU);
         assert_eq!(given, Sizing { batch_rows: 6, least_rows: 1, sessions: 3, threads: 2, workers: 6 });
     }
 
     #[test]
     fn gpu_gets_full_batches_and_one_worker_per_core() {
         let cores = available_parallelism().unwrap().get();
-        let auto = sizing(&[], Provider::Cuda(0));
+        let auto = sizing(&[], Provider::cuda(0));
         assert_eq!(
             (auto.batch_rows, auto.least_rows, auto.sessions, auto.workers),
             (32, 32, 2, cores.max(2))
         );
-        assert_eq!(sizing(&[("num_gpus", "0.25")], Provider::Cuda(0)).sessions, 4);
+        assert_eq!(sizing(&[("num_gpus", "0.25")], Provider::cuda(0)).sessions, 4);
     }
 }

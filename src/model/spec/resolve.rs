@@ -47,7 +47,7 @@ impl ModelSpec {
             settings.leave_out(&["embedding"]);
         }
         let detector = Detector::resolve(&mut settings, &graph, &task, &output, image)?;
-        let resources = Resources::resolve(&mut settings, fixed_batch)?;
+        let resources = Resources::resolve(&mut settings, fixed_batch, graph.is_quantized())?;
         Ok(Self {
             name: name.to_string(),
             file,
@@ -143,6 +143,7 @@ mod tests {
     use super::*;
     use crate::model::input::Layout;
     use crate::model::onnx::Element;
+    use crate::model::spec::Precision;
     use crate::model::{Folder, Onnx};
     use crate::tasks::Activation;
 
@@ -303,6 +304,20 @@ mod tests {
         model 'm': option 'labels': the list has 1 label but output 'logits' has 2 classes; if one of them is the background, set background to 'first' or 'last'
         model 'm': option 'task': 'image-clasification' is no task; did you mean 'image-classification'?
         ");
+        Ok(())
+    }
+
+    #[test]
+    fn int8_needs_a_quantized_graph() -> TestResult {
+        let precision = [("precision", "int8")];
+        let graph = |operator| {
+            let onnx = Onnx::new().input("x", "float32", "b,4").node(operator, &["x"], "y");
+            Folder::with(&onnx.output("y", "float32", "b,3"))
+        };
+        assert!(graph("Gemm")?.error(&precision).contains("CREATE MODEL … AS QUANTIZED"));
+        for operator in ["DequantizeLinear", "QLinearMatMul", "MatMulInteger"] {
+            assert_eq!(graph(operator)?.resolve(&precision)?.resources.precision, Precision::Int8);
+        }
         Ok(())
     }
 }

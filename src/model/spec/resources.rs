@@ -39,45 +39,48 @@ pub struct Resources {
 pub enum Device {
     /// The fastest available device.
     Auto,
-    /// The CPU.
-    Cpu,
-    /// An NVIDIA device, by number.
-    Cuda(u32),
-    /// Another execution provider, in lower case, such as `openvino` or `tensorrt:0`.
-    Other(String),
+    /// A device of an execution provider, such as `cpu`, `openvino` or `cuda:1`.
+    Named {
+        /// The provider, in lower case.
+        name: String,
+        /// Which of its devices, if that is given.
+        number: Option<u32>,
+    },
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.pad("auto"),
-            Self::Cpu => f.pad("cpu"),
-            Self::Cuda(number) => f.pad(&format!("cuda:{number}")),
-            Self::Other(provider) => f.pad(provider),
+            Self::Named { name, number: None } => f.pad(name),
+            Self::Named { name, number: Some(number) } => f.pad(&format!("{name}:{number}")),
         }
     }
 }
 
 /// Text that is not a valid device name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a device such as auto, cpu, cuda:0, tensorrt:0 or openvino")]
+#[error("'{0}' is not a device such as auto, cpu, openvino, webgpu:0 or cuda:0")]
 pub struct UnknownDevice(String);
 
-/// Accepts any provider name, since only the loaded library knows which are available.
+/// Accepts any provider's name: `model/runtime` knows them all.
 impl FromStr for Device {
     type Err = UnknownDevice;
 
     fn from_str(text: &str) -> Result<Self, UnknownDevice> {
-        let name = text.to_ascii_lowercase();
+        let lower = text.to_ascii_lowercase();
         let unknown = || UnknownDevice(text.to_string());
-        let (provider, device) = name.split_once(':').unwrap_or((&name, "0"));
-        match provider {
-            "auto" | "cpu" if name.contains(':') => Err(unknown()),
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => device.parse().map(Self::Cuda).map_err(|_| unknown()),
-            _ if is_name(provider) && is_name(device) => Ok(Self::Other(name)),
-            _ => Err(unknown()),
+        if lower == "auto" {
+            return Ok(Self::Auto);
+        }
+        let (name, number) = match lower.split_once(':') {
+            None => (lower.as_str(), None),
+            Some((name, number)) => (name, Some(number.parse().map_err(|_| unknown())?)),
+        };
+        if is_name(name) && name != "auto" {
+            Ok(Self::Named { name: name.to_string(), number })
+        } else {
+            Err(unknown())
         }
     }
 }
@@ -90,18 +93,27 @@ fn is_name(text: &str) -> bool {
 keywords! {
     /// Precision a provider may compute in, independent of the types of the model's tensors.
     pub enum Precision {
+        /// The fastest whose predictions are those of the graph: single precision.
+        Auto = "auto",
         /// IEEE 754 single precision.
         F32 = "f32",
         /// The upper half of single precision.
         Bf16 = "bf16",
         /// IEEE 754 half precision.
         F16 = "f16",
+        /// Integers of 8 bits, in a quantized graph.
+        Int8 = "int8",
     }
 }
 
 impl Resources {
-    /// Resolves the resource options; `fixed_batch` is the only batch size that the graph accepts, if fixed.
-    pub(crate) fn resolve(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result<Self> {
+    /// Resolves the resource options; `fixed_batch` is the only batch size that the graph accepts, if fixed, and
+    /// `is_quantized` whether it computes in integers.
+    pub(crate) fn resolve(
+        settings: &mut Settings<'_>,
+        fixed_batch: Option<usize>,
+        is_quantized: bool,
+    ) -> Result<Self> {
         Ok(Self {
             device: settings.resolve("device", keyword, Device::Auto)?,
             batch_size: batch_size(settings, fixed_batch)?,
@@ -111,7 +123,7 @@ impl Resources {
                 .map(Into::into),
             num_cpus: settings.resolve("num_cpus", |value| auto(value, threads), Auto(None))?.0,
             num_gpus: settings.resolve("num_gpus", |value| auto(value, share), Auto(None))?.0,
-            precision: settings.resolve("precision", keyword, Precision::F32)?,
+            precision: precision(settings, is_quantized)?,
             provider_options: settings
                 .resolve("provider_options", provider_options, ProviderOptions::default())?
                 .0,
@@ -132,6 +144,16 @@ fn batch_size(settings: &mut Settings<'_>, fixed_batch: Option<usize>) -> Result
         }
         (size, _) => Ok(size),
     }
+}
+
+fn precision(settings: &mut Settings<'_>, is_quantized: bool) -> Result<Precision> {
+    let precision = settings.resolve("precision", keyword, Precision::F32)?;
+    if precision == Precision::Int8 && !is_quantized {
+        let reason = "'int8' needs a quantized graph, and this one computes in floating point; \
+                      CREATE MODEL … AS QUANTIZED makes one of it";
+        return Err(settings.option_error("precision", reason));
+    }
+    Ok(precision)
 }
 
 /// A value, or `auto`.
@@ -197,8 +219,18 @@ fn provider_options(value: &Value) -> Result<ProviderOptions, String> {
     let Value::Object(object) = parsed.as_ref().unwrap_or(value) else {
         return Err(format!("{value} is not a JSON object such as {{\"num_streams\": 1}}"));
     };
-    let pairs = object.iter().map(|(key, value)| Ok((key.clone(), text(value)?)));
-    Ok(ProviderOptions(pairs.collect::<Result<_, String>>()?))
+    let pairs = object.iter().map(|(key, value)| Ok((key.clone(), provider_option(value)?)));
+    let options = ProviderOptions(pairs.collect::<Result<_, String>>()?);
+    // ONNX Runtime takes strings that end with one.
+    if options.0.iter().any(|(key, value)| key.contains('\0') || value.contains('\0')) {
+        return Err("a provider's option can't contain a NUL".to_string());
+    }
+    Ok(options)
+}
+
+/// Objects are passed as their JSON, such as OpenVINO's `load_config`.
+fn provider_option(value: &Value) -> Result<String, String> {
+    if value.is_object() { Ok(value.to_string()) } else { text(value) }
 }
 
 #[cfg(test)]
@@ -207,7 +239,8 @@ mod tests {
     use crate::model::options;
 
     fn resolve(pairs: &[(&str, &str)], fixed_batch: Option<usize>) -> Result<Resources, String> {
-        let resolved = options(pairs).and_then(|mut settings| Resources::resolve(&mut settings, fixed_batch));
+        let resolved =
+            options(pairs).and_then(|mut settings| Resources::resolve(&mut settings, fixed_batch, false));
         resolved.map_err(|error| error.to_string())
     }
 
@@ -236,14 +269,18 @@ mod tests {
                 ("num_cpus", "2"),
                 ("num_gpus", "0.5"),
                 ("precision", "BF16"),
-                ("provider_options", r#"{"num_streams": 1, "cache": "/c"}"#),
+                (
+                    "provider_options",
+                    r#"{"num_streams": 1, "cache": "/c", "load_config": {"CPU": {"A": "1"}}}"#,
+                ),
             ],
             Some(8),
         )?;
         let provider_options =
-            [("num_streams", "1"), ("cache", "/c")].map(|(k, v)| (k.to_string(), v.to_string()));
+            [("num_streams", "1"), ("cache", "/c"), ("load_config", r#"{"CPU":{"A":"1"}}"#)]
+                .map(|(k, v)| (k.to_string(), v.to_string()));
         let expected = Resources {
-            device: Device::Cuda(1),
+            device: Device::Named { name: "cuda".to_string(), number: Some(1) },
             batch_size: Some(8),
             concurrency: Some((1, 4)),
             num_cpus: Some(2),
@@ -257,10 +294,12 @@ mod tests {
 
     #[test]
     fn device_is_auto_cpu_or_any_provider() {
-        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
-        assert_eq!("OpenVINO".parse(), Ok(Device::Other("openvino".to_string())));
-        assert_eq!("tensorrt:0".parse(), Ok(Device::Other("tensorrt:0".to_string())));
-        for text in ["", "cpu:1", "auto:0", "cuda:x", "cuda:-1", "tensorrt:", "a b"] {
+        let named = |name: &str, number| Ok(Device::Named { name: name.to_string(), number });
+        assert_eq!("Auto".parse(), Ok(Device::Auto));
+        assert_eq!("cuda".parse(), named("cuda", None));
+        assert_eq!("OpenVINO".parse(), named("openvino", None));
+        assert_eq!("tensorrt:0".parse(), named("tensorrt", Some(0)));
+        for text in ["", "auto:0", "cuda:x", "cuda:-1", "tensorrt:", "a b", ":0"] {
             assert_eq!(text.parse::<Device>(), Err(UnknownDevice(text.to_string())));
         }
     }
@@ -275,6 +314,7 @@ mod tests {
             error("num_cpus", "many"),
             error("num_gpus", "2"),
             error("precision", "int8"),
+            error("precision", "int4"),
             error("device", "gpu 0"),
             error("provider_options", "num_streams=1"),
         ];
@@ -284,8 +324,9 @@ mod tests {
         model 'm': option 'concurrency': '4..1' is not a number of sessions from 1 to 1024, such as 2, or a range such as 1..4
         model 'm': option 'num_cpus': 'many' is not a whole number from 1 to 1024
         model 'm': option 'num_gpus': 2 is not above 0 and at most 1
-        model 'm': option 'precision': 'int8' is not one of f32, bf16, f16
-        model 'm': option 'device': 'gpu 0' is not a device such as auto, cpu, cuda:0, tensorrt:0 or openvino
+        model 'm': option 'precision': 'int8' needs a quantized graph, and this one computes in floating point; CREATE MODEL … AS QUANTIZED makes one of it
+        model 'm': option 'precision': 'int4' is not one of auto, f32, bf16, f16, int8
+        model 'm': option 'device': 'gpu 0' is not a device such as auto, cpu, openvino, webgpu:0 or cuda:0
         model 'm': option 'provider_options': "num_streams=1" is not a JSON object such as {"num_streams": 1}
         "#);
     }

@@ -20,6 +20,7 @@ use super::cursor::Cursor;
 use super::keywords::keywords_from;
 use super::names::Names;
 use super::other_shells;
+use crate::model::runtime::Provider;
 use crate::model::{ENSEMBLE_OPTIONS, MODEL_OPTIONS};
 use crate::quantize::QUANTIZE_OPTIONS;
 use crate::shell::prompt::command::{self, COMMANDS, STARTS};
@@ -158,7 +159,7 @@ fn complete_command(text: &str, names: &Names) -> Completion {
     Completion { start, candidates }
 }
 
-/// In quotes: the model of a call or setting, an option, a field in brackets; files everywhere else.
+/// In quotes: the model of a call or setting, an option, a device, a field in brackets; files everywhere else.
 fn complete_quoted(text: &str, start: usize, behind: &str, names: &Names) -> Completion {
     let (before, quoted) = text.split_at(start);
     // An odd quote closes the string that is being typed.
@@ -170,6 +171,8 @@ fn complete_quoted(text: &str, start: usize, behind: &str, names: &Names) -> Com
         from(quoted, &names.models)
     } else if is_option(&cursor) {
         from(quoted, options(&cursor, names))
+    } else if cursor.follows(&["device"]) {
+        from(quoted, Provider::devices())
     } else if cursor.follows(&["["]) {
         let end = if is_closed { "" } else { "']" };
         from(quoted, cursor.fields(names)).into_iter().map(|field| field + end).collect()
@@ -270,6 +273,8 @@ mod tests {
             ("CREATE MODEL both AS ENSEMBLE OF (resnet, ", 42, &["efficientnet", "resnet"]),
             ("CREATE MODEL m FROM 'a.onnx' OPTIONS (res", 38, &["rescale", "resize"]),
             ("CREATE MODEL m FROM 'a.onnx' OPTIONS (task 'x', 'la", 49, &["layout", "labels"]),
+            ("CREATE MODEL m FROM 'a.onnx' OPTIONS (device 'c", 46, &["cpu", "cuda:0"]),
+            ("SHOW DEV", 5, &["DEVICES"]),
             ("CREATE MODEL m AS ENSEMBLE OF (a, b) OPTIONS (", 46, &["combine", "weights"]),
             ("CREATE MODEL m AS QUANTIZED a USING (SELECT 1) OPTIONS (cal", 56, &["calibration"]),
             ("COPY images TO 'a.csv' OPTIONS (h", 32, &["has_header"]),

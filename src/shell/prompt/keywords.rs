@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 99] = [
+const KEYWORDS: [&str; 100] = [
     "ALL",
     "ANALYZE",
     "AND",
@@ -20,6 +20,7 @@ const KEYWORDS: [&str; 99] = [
     "DELETE",
     "DESC",
     "DESCRIBE",
+    "DEVICES",
     "DISTINCT",
     "DROP",
     "ELSE",

@@ -1,0 +1,111 @@
+//! `device 'cuda:0'`: NVIDIA's GPUs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use itertools::Itertools;
+use ort::ep::cuda::ConvAlgorithmSearch;
+use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ArenaExtendStrategy, CUDA, ExecutionProvider};
+use ort::memory::AllocationDevice;
+use ort::session::builder::SessionBuilder;
+
+use super::kind::{Hardware, Kind, Request};
+
+/// Where the driver describes its devices, in a folder for each.
+const DEVICES: &str = "/proc/driver/nvidia/gpus";
+
+/// More than any machine has.
+pub(super) const LAST_NUMBER: u32 = 255;
+
+/// One computes while the next batch is copied in.
+pub(super) const SESSIONS: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Cuda;
+
+impl Kind for Cuda {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn registered_name(&self) -> &'static str {
+        CUDA::NAME
+    }
+
+    fn runtime(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn last_number(&self) -> Option<u32> {
+        Some(LAST_NUMBER)
+    }
+
+    fn is_offered(&self) -> ort::Result<bool> {
+        CUDA::is_available()
+    }
+
+    fn register(
+        &self,
+        builder: SessionBuilder,
+        number: u32,
+        request: &Request<'_>,
+    ) -> ort::Result<SessionBuilder> {
+        let mut provider = with_defaults(number);
+        for (key, value) in request.options {
+            provider = provider.with_arbitrary_config(key, value);
+        }
+        Ok(builder.with_execution_providers([provider.build().error_on_failure()])?)
+    }
+
+    fn devices(&self) -> Vec<Hardware> {
+        devices(Path::new(DEVICES))
+    }
+
+    fn device_sessions(&self) -> Option<usize> {
+        Some(SESSIONS)
+    }
+
+    fn memory(&self) -> Option<AllocationDevice<'static>> {
+        Some(AllocationDevice::CUDA)
+    }
+}
+
+pub(super) fn with_defaults(number: u32) -> CUDA {
+    CUDA::default()
+        .with_device_id(number.cast_signed())
+        // The exhaustive search, ort's default, takes seconds for each new batch size.
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+}
+
+/// The driver's devices, in the order of their addresses; CUDA may number them by speed instead.
+pub(super) fn devices(folder: &Path) -> Vec<Hardware> {
+    let folders = fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders: Vec<PathBuf> = folders.map(|entry| entry.path()).sorted().collect();
+    folders.iter().map(|folder| Hardware { name: model(folder), memory_bytes: None }).collect()
+}
+
+fn model(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join("information")).ok()?;
+    let model = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
+    Some(model.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_those_of_the_driver() {
+        let folder = tempfile::tempdir().unwrap();
+        for (address, text) in
+            [("0000:3b:00.0", "Model: \t\t NVIDIA B\nIRQ: 1\n"), ("0000:01:00.0", "IRQ: 2\n")]
+        {
+            fs::create_dir(folder.path().join(address)).unwrap();
+            fs::write(folder.path().join(address).join("information"), text).unwrap();
+        }
+        let names = devices(folder.path()).into_iter().map(|device| device.name).collect_vec();
+        assert_eq!(names, [None, Some("NVIDIA B".to_owned())]);
+        assert_eq!(devices(&folder.path().join("missing")), []);
+    }
+}

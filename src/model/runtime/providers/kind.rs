@@ -1,0 +1,73 @@
+//! What every provider has to say about itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ort::memory::AllocationDevice;
+use ort::session::builder::SessionBuilder;
+
+use crate::model::spec::Precision;
+
+/// What Seequel knows about a provider.
+pub(in crate::model::runtime) trait Kind: fmt::Debug + Sync {
+    /// Its name in the option `device`.
+    fn name(&self) -> &'static str;
+
+    /// Its name in ONNX Runtime.
+    fn registered_name(&self) -> &'static str;
+
+    /// The runtime that has it, as `--runtime` names it.
+    fn runtime(&self) -> &'static str;
+
+    /// Whether the opened library was built with it. The library must be open.
+    fn is_offered(&self) -> ort::Result<bool>;
+
+    /// Lets the session compute on device `number`, with the defaults of this provider under the user's options.
+    fn register(
+        &self,
+        builder: SessionBuilder,
+        number: u32,
+        request: &Request<'_>,
+    ) -> ort::Result<SessionBuilder>;
+
+    /// The devices that it could use on this machine, by number.
+    fn devices(&self) -> Vec<Hardware>;
+
+    /// Why it can't compute in a precision other than f32, as the end of a sentence that starts with the precision.
+    fn refuses(&self, _: Precision) -> Option<String> {
+        let name = self.name();
+        Some(format!("is not supported by {name}, which computes in f32; openvino computes in bf16 too"))
+    }
+
+    /// The highest number that `device` may have, as in `cuda:1`; `None` if it has none.
+    fn last_number(&self) -> Option<u32> {
+        None
+    }
+
+    /// Sessions that keep one device busy, if it is not a CPU, which needs one for each core.
+    fn device_sessions(&self) -> Option<usize> {
+        None
+    }
+
+    /// Its memory, if that is not the machine's and ONNX Runtime counts it.
+    fn memory(&self) -> Option<AllocationDevice<'static>> {
+        None
+    }
+}
+
+/// What a session asks of its provider.
+#[derive(Debug)]
+pub(in crate::model::runtime) struct Request<'a> {
+    /// Threads of the session.
+    pub(in crate::model::runtime) threads: usize,
+    pub(in crate::model::runtime) precision: Precision,
+    /// The option `provider_options`.
+    pub(in crate::model::runtime) options: &'a BTreeMap<String, String>,
+}
+
+/// A device of this machine.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::model::runtime) struct Hardware {
+    pub(in crate::model::runtime) name: Option<String>,
+    pub(in crate::model::runtime) memory_bytes: Option<u64>,
+}

@@ -1,0 +1,149 @@
+//! Execution providers: where a session computes.
+//!
+//! Each has a file with all that is particular to it. A new one is such a file and its line in [`KINDS`].
+
+mod cpu;
+mod cuda;
+mod kind;
+mod openvino;
+mod processor;
+mod tensorrt;
+mod webgpu;
+
+use std::fmt;
+
+use itertools::Itertools;
+use ort::memory::AllocationDevice;
+use ort::session::builder::SessionBuilder;
+
+use crate::model::spec::{Precision, Resources};
+
+pub(super) use kind::{Hardware, Kind};
+
+use kind::Request;
+
+/// All providers, in the order of `SHOW DEVICES`.
+pub(super) static KINDS: [&dyn Kind; 5] =
+    [&cpu::Cpu, &openvino::OpenVino, &webgpu::WebGpu, &cuda::Cuda, &tensorrt::TensorRt];
+
+/// Where a session computes, with `auto` resolved: a provider and the number of one of its devices.
+#[derive(Debug, Clone, Copy)]
+pub struct Provider {
+    kind: &'static dyn Kind,
+    number: u32,
+}
+
+impl Provider {
+    /// The CPU provider, which every build of ONNX Runtime has.
+    pub const CPU: Self = Self { kind: &cpu::Cpu, number: 0 };
+
+    /// The CUDA device with this number.
+    #[must_use]
+    pub fn cuda(number: u32) -> Self {
+        Self { kind: &cuda::Cuda, number }
+    }
+
+    /// What the option `device` may name: `auto`, and the first device of each provider.
+    pub(crate) fn devices() -> impl Iterator<Item = String> {
+        std::iter::once("auto".to_owned()).chain(KINDS.into_iter().map(|kind| spelling(kind, 0)))
+    }
+
+    /// The device that the option `device` names.
+    ///
+    /// # Errors
+    /// The reason why there is none of this name or number.
+    pub(super) fn named(name: &str, number: Option<u32>) -> Result<Self, String> {
+        let Some(kind) = KINDS.into_iter().find(|kind| kind.name() == name) else {
+            let all = Self::devices().format(", ").to_string();
+            return Err(format!("'{name}' is no device; the devices are {all}"));
+        };
+        match (number, kind.last_number()) {
+            (Some(_), None) => Err(format!("'{name}' takes no number")),
+            (Some(number), Some(0)) if number > 0 => {
+                Err(format!("'{name}:{number}': {name} has one device, its number 0"))
+            }
+            (Some(number), Some(last)) if number > last => {
+                Err(format!("'{name}:{number}': the highest is {last}"))
+            }
+            _ => Ok(Self { kind, number: number.unwrap_or(0) }),
+        }
+    }
+
+    pub(super) fn kind(self) -> &'static dyn Kind {
+        self.kind
+    }
+
+    /// Checks that the provider can compute in the precision of `resources`.
+    ///
+    /// # Errors
+    /// The reason why it can't.
+    pub(super) fn check_precision(self, resources: &Resources) -> Result<(), String> {
+        match resources.precision {
+            // A quantized graph, which int8 requires, has its precision in itself.
+            Precision::Auto | Precision::F32 | Precision::Int8 => Ok(()),
+            precision => match self.kind.refuses(precision) {
+                Some(reason) => Err(format!("'{precision}' {reason}")),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Lets the session that `builder` makes compute here.
+    pub(super) fn register(
+        self,
+        builder: SessionBuilder,
+        resources: &Resources,
+        threads: usize,
+    ) -> ort::Result<SessionBuilder> {
+        let request =
+            Request { threads, precision: resources.precision, options: &resources.provider_options };
+        self.kind.register(builder, self.number, &request)
+    }
+
+    /// The provider's own memory, if ONNX Runtime counts it: the kind and the number of the device.
+    pub(super) fn memory(self) -> Option<(AllocationDevice<'static>, i32)> {
+        Some((self.kind.memory()?, self.number.cast_signed()))
+    }
+}
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind.name(), self.number) == (other.kind.name(), other.number)
+    }
+}
+
+impl Eq for Provider {}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&spelling(self.kind, self.number))
+    }
+}
+
+/// The option `device` for device `number` of a provider.
+pub(super) fn spelling(kind: &dyn Kind, number: u32) -> String {
+    if kind.last_number().is_some() { format!("{}:{number}", kind.name()) } else { kind.name().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_providers_with_or_without_a_number() {
+        let named = |name, number| Provider::named(name, number).map(|provider| provider.to_string());
+        assert_eq!(named("cpu", None), Ok("cpu".to_owned()));
+        assert_eq!(named("openvino", None), Ok("openvino".to_owned()));
+        assert_eq!(named("cuda", None), Ok("cuda:0".to_owned()));
+        assert_eq!(named("cuda", Some(1)), Ok("cuda:1".to_owned()));
+        assert_eq!(named("webgpu", Some(0)), Ok("webgpu:0".to_owned()));
+        assert_eq!(
+            named("webgpu", Some(1)),
+            Err("'webgpu:1': webgpu has one device, its number 0".to_owned())
+        );
+        assert_eq!(named("cuda", Some(u32::MAX)), Err("'cuda:4294967295': the highest is 255".to_owned()));
+        assert_eq!(named("cpu", Some(1)), Err("'cpu' takes no number".to_owned()));
+        let all = "'gpu' is no device; the devices are auto, cpu, openvino, webgpu:0, cuda:0, tensorrt:0";
+        assert_eq!(named("gpu", None), Err(all.to_owned()));
+    }
+}
