@@ -1,5 +1,6 @@
 //! `CREATE MODEL … AS QUANTIZED` with real models and photos, in a home of its own.
 
+use std::collections::HashSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -46,6 +47,14 @@ fn number(value: &str) -> f64 {
     let number: String =
         value.trim_start_matches('"').chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     number.parse().unwrap_or_else(|_| panic!("no number in '{value}'"))
+}
+
+/// The number of weights in an ONNX file that are integers, by their names.
+fn integer_weights(file: &Path) -> usize {
+    let bytes = std::fs::read(file).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    let names = text.split("seequel_int8/").filter_map(|name| name.split_once("/weight_integers"));
+    names.map(|(node, _)| node).filter(|node| node.len() < 64).collect::<HashSet<_>>().len()
 }
 
 #[test]
@@ -113,7 +122,11 @@ fn nodes_are_left_in_float32_until_the_twin_agrees() {
         let create =
             format!("CREATE MODEL {name} AS QUANTIZED yolov3_tiny USING ({query}) OPTIONS ({options})");
         run(home.path(), &create).stdout();
-        described(home.path(), name, "integer nodes")
+        let nodes = described(home.path(), name, "integer nodes");
+        // The file that is kept is the one that was judged.
+        let file = home.path().join("models").join(name).join("model.onnx");
+        assert_eq!(number(&nodes), integer_weights(&file) as f64, "{nodes}");
+        nodes
     };
     let any = create("any", "min_agreement 0");
     assert!(any.starts_with("11 of 11"), "{any}");

@@ -16,6 +16,7 @@
 //! The folder is that of an installed model, so that the twin is there in later sessions too.
 
 mod agreement;
+mod attempt;
 mod calibrate;
 mod create;
 mod histogram;

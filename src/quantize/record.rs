@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::agreement::Agreement;
+use super::attempt::Twin;
 use super::options::QuantizeOptions;
 use crate::model::ModelSpec;
 use crate::model::settings::{MAX_SIDE_BYTES, read_bounded};
@@ -18,18 +18,20 @@ pub(crate) struct Record(Value);
 
 /// What was measured.
 #[derive(Debug)]
-pub(super) struct Figures {
-    pub(super) agreement: Agreement,
+pub(super) struct Figures<'a> {
+    pub(super) twin: &'a Twin,
+    /// Images that ranges were found on, and those that predictions were compared on.
     pub(super) images: [usize; 2],
+    /// Of the original's file, and of the twin's.
     pub(super) bytes: [u64; 2],
+    /// Throughput in multiples of the original's.
     pub(super) speed_ratio: f64,
-    pub(super) integer_nodes: [usize; 2],
-    pub(super) left_out: Vec<String>,
 }
 
 impl Record {
-    pub(super) fn new(source: &ModelSpec, options: &QuantizeOptions, figures: &Figures) -> Self {
-        let Figures { agreement, images, bytes, speed_ratio, integer_nodes, left_out } = figures;
+    pub(super) fn new(source: &ModelSpec, options: &QuantizeOptions, figures: &Figures<'_>) -> Self {
+        let Figures { twin, images, bytes, speed_ratio } = figures;
+        let Twin { model: _, agreement, integer_nodes, left_out } = twin;
         Self(json!({
             "source": source.name,
             "source_sha256": source.sha256,

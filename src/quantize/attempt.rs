@@ -1,0 +1,256 @@
+//! Attempts to quantize one model, until it agrees with its original.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::agreement::{Agreement, Prediction, outputs};
+use super::calibrate;
+use super::integers::{Range, Steps};
+use super::options::{Calibration, QuantizeOptions};
+use super::rewrite::{rewrite, weighted};
+use super::samples::{Runner, Samples};
+use super::select::{Nodes, Selection};
+use crate::model::Model;
+use crate::model::onnx::{Document, DocumentGraph};
+use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
+use crate::{Error, Result};
+
+/// Images that the harm of a single node is measured on.
+const HARM_IMAGES: usize = 8;
+
+/// First version of ONNX's operators whose `DequantizeLinear` takes a scale for each channel, and the first with Q and
+/// DQ at all.
+const OPSETS: (i64, i64) = (13, 10);
+
+/// A quantized model, and how it compares with its original.
+#[derive(Debug)]
+pub(super) struct Twin {
+    pub(super) model: Model,
+    pub(super) agreement: Agreement,
+    /// Nodes with weights that compute on integers, and all that could.
+    pub(super) integer_nodes: [usize; 2],
+    /// Outputs of the nodes that stay in float32 because integers cost agreement.
+    pub(super) left_out: Vec<String>,
+}
+
+/// One model, quantized in one way or another.
+pub(super) struct Attempt<'a> {
+    name: &'a str,
+    source: &'a Model,
+    options: &'a QuantizeOptions,
+    folder: &'a Path,
+    runner: Runner<'a>,
+    /// The original, simplified: constants folded, normalisations merged into convolutions.
+    document: Document,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        source: &'a Model,
+        options: &'a QuantizeOptions,
+        folder: &'a Path,
+        runner: Runner<'a>,
+    ) -> Result<Self> {
+        let simplified = folder.join("simplified.onnx");
+        source.simplify(&simplified)?;
+        let error = |reason| Error::Model { model: name.to_owned(), reason };
+        let bytes = read_bounded(&simplified, MAX_MODEL_BYTES).map_err(error)?;
+        let document = Document::read(bytes).map_err(error)?;
+        let attempt = Self { name, source, options, folder, runner, document };
+        attempt.check_graph().map_err(error)?;
+        Ok(attempt)
+    }
+
+    fn check_graph(&self) -> Result<(), String> {
+        let (graph, source) = (self.graph()?, &self.source.spec().name);
+        let is_quantized = |operator: &str| {
+            operator.starts_with("QLinear")
+                || operator.starts_with("Quantize")
+                || operator.ends_with("Integer")
+        };
+        if let Some(node) = graph.nodes.iter().find(|node| is_quantized(&node.operator)) {
+            return Err(format!("'{source}' is quantized already: it has a node {}", node.operator));
+        }
+        if graph.has_subgraphs() {
+            return Err(format!("'{source}' has loops or branches, which can't be calibrated"));
+        }
+        let opset = self.document.opset();
+        let needed = if self.options.per_channel { OPSETS.0 } else { OPSETS.1 };
+        if opset < needed {
+            let hint = if opset < OPSETS.1 { "" } else { ", or per_channel 'false'" };
+            return Err(format!("'{source}' uses ONNX opset {opset}; {needed} is needed{hint}"));
+        }
+        let nodes = Nodes::of(graph);
+        if weighted(graph, &Selection::new(&nodes, &BTreeSet::new())).is_empty() {
+            return Err(format!("'{source}' has no Conv, Gemm or MatMul with constant weights of float32"));
+        }
+        let is_name = |name: &&String| {
+            graph.nodes.iter().any(|node| node.name == **name || node.outputs.contains(name))
+        };
+        match self.options.exclude.iter().find(|name| !is_name(name)) {
+            Some(name) => Err(format!("option 'exclude': there is no node '{name}' in the simplified graph")),
+            None => Ok(()),
+        }
+    }
+
+    fn graph(&self) -> Result<&DocumentGraph, String> {
+        self.document.graph().ok_or_else(|| "it has no graph".to_owned())
+    }
+
+    fn error(&self, reason: String) -> Error {
+        Error::Model { model: self.name.to_owned(), reason }
+    }
+
+    /// The selection of all nodes except `excluded`.
+    fn selection(&self, excluded: &BTreeSet<String>) -> Result<Selection> {
+        let graph = self.graph().map_err(|reason| self.error(reason))?;
+        Ok(Selection::new(&Nodes::of(graph), excluded))
+    }
+
+    /// The outputs of the nodes with weights that compute on integers, except `excluded`.
+    fn weighted(&self, excluded: &BTreeSet<String>) -> Result<Vec<String>> {
+        let graph = self.graph().map_err(|reason| self.error(reason))?;
+        Ok(weighted(graph, &self.selection(excluded)?))
+    }
+
+    /// Finds the range of each tensor that may be quantized.
+    pub(super) fn ranges(&self, samples: &Samples) -> Result<HashMap<String, Range>> {
+        let tensors = self.selection(&self.options.exclude)?.tensors;
+        let mut document = self.document.clone();
+        let output = calibrate::add_extremes(&mut document, &tensors, self.source.spec().fixed_batch);
+        let model = self.variant("extremes", &document)?;
+        let read = |outputs: &[_], _: &_| match outputs {
+            [output] => calibrate::extremes(output),
+            _ => Err("it gave no ranges".to_owned()),
+        };
+        let extremes = self.runner.map(&model, samples, &[output], read)?;
+        let ranges = calibrate::covering(&extremes, &tensors);
+        if self.options.calibration == Calibration::MinMax {
+            return Ok(ranges);
+        }
+        let of: Vec<Range> = tensors.iter().filter_map(|tensor| ranges.get(tensor).copied()).collect();
+        let mut document = self.document.clone();
+        let outputs = calibrate::tensor_outputs(&document, &tensors);
+        calibrate::add_tensors(&mut document, &tensors);
+        let model = self.variant("tensors", &document)?;
+        let images =
+            self.runner.map(&model, samples, &outputs, |outputs, _| calibrate::count(outputs, &of))?;
+        Ok(calibrate::narrowed(images, &tensors, self.options.calibration))
+    }
+
+    /// Quantizes as many nodes as agreement allows.
+    pub(super) fn search(&self, ranges: &HashMap<String, Range>, aside: &Samples) -> Result<Twin> {
+        let originals = self.predictions(self.source, aside)?;
+        let all = self.attempt(ranges, &[], aside, &originals)?;
+        if all.agreement.share >= self.options.min_agreement {
+            return Ok(all);
+        }
+        let harmful = self.by_harm(ranges, aside)?;
+        // As few as possible: doubled until it is enough, then halved the distance to the last that was not.
+        let (mut too_few, mut best, mut enough) = (0, all.agreement.share, None::<Twin>);
+        loop {
+            let count = match &enough {
+                None => (too_few * 2).clamp(1, harmful.len().saturating_sub(1)),
+                Some(enough) => too_few.midpoint(enough.left_out.len()),
+            };
+            if count == too_few {
+                break;
+            }
+            let next = self.attempt(ranges, &harmful[..count], aside, &originals)?;
+            if next.agreement.share < self.options.min_agreement {
+                (too_few, best) = (count, best.max(next.agreement.share));
+            } else {
+                enough = Some(next);
+            }
+        }
+        enough.ok_or_else(|| self.disagrees(best, aside.images.len()))
+    }
+
+    fn disagrees(&self, share: f64, images: usize) -> Error {
+        let (share, asked) = (share * 100.0, self.options.min_agreement * 100.0);
+        self.error(format!(
+            "it agrees with '{}' on {share:.1} % of {images} images at best, however many nodes stay in float32; \
+             min_agreement asks for {asked:.1} %",
+            self.source.spec().name
+        ))
+    }
+
+    /// Quantizes all nodes but `left_out`, and compares the result.
+    fn attempt(
+        &self,
+        ranges: &HashMap<String, Range>,
+        left_out: &[String],
+        aside: &Samples,
+        originals: &[Prediction],
+    ) -> Result<Twin> {
+        let excluded = self.options.exclude.iter().chain(left_out).cloned().collect();
+        // Each attempt has a file of its own, since the best one is not always the last.
+        let name = format!("twin-{}", left_out.len());
+        let model = self.variant(&name, &self.rewritten(ranges, &excluded)?)?;
+        let predictions = self.predictions(&model, aside)?;
+        let agreement = Agreement::between(&self.source.spec().task, originals, &predictions);
+        tracing::debug!("{}: {} nodes left out, agreement {:.4}", self.name, left_out.len(), agreement.share);
+        let integer_nodes = [self.weighted(&excluded)?.len(), self.weighted(&BTreeSet::new())?.len()];
+        Ok(Twin { model, agreement, integer_nodes, left_out: left_out.to_vec() })
+    }
+
+    /// The outputs of all weighted nodes, the one first whose integers alone change the predictions most.
+    fn by_harm(&self, ranges: &HashMap<String, Range>, aside: &Samples) -> Result<Vec<String>> {
+        let few = aside.first(HARM_IMAGES);
+        let all = self.weighted(&self.options.exclude)?;
+        let names = outputs(self.source.spec());
+        let numbers = |model: &Model| {
+            self.runner.map(model, &few, &names, |outputs, _| {
+                let floats = outputs.iter().filter_map(|output| output.floats(0));
+                Ok(floats.flatten().copied().collect::<Vec<f32>>())
+            })
+        };
+        let originals = numbers(self.source)?;
+        let harm = |name: &String| {
+            let excluded =
+                all.iter().filter(|other| *other != name).chain(&self.options.exclude).cloned().collect();
+            let alone = self.variant("alone", &self.rewritten(ranges, &excluded)?)?;
+            let changed = numbers(&alone)?;
+            let squares = originals.iter().flatten().zip(changed.iter().flatten());
+            Ok((squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>(), name.clone()))
+        };
+        let mut harms = all.iter().map(harm).collect::<Result<Vec<_>>>()?;
+        harms.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Ok(harms.into_iter().map(|(_, name)| name).collect())
+    }
+
+    fn rewritten(&self, ranges: &HashMap<String, Range>, excluded: &BTreeSet<String>) -> Result<Document> {
+        let steps = Steps { per_channel: self.options.per_channel, largest: largest_weight() };
+        let folder = self.source.spec().file.parent().unwrap_or_else(|| Path::new("."));
+        let rewritten = rewrite(&self.document, folder, &self.selection(excluded)?, ranges, steps);
+        rewritten.map_err(|reason| self.error(reason))
+    }
+
+    fn predictions(&self, model: &Model, samples: &Samples) -> Result<Vec<Prediction>> {
+        let spec = self.source.spec();
+        let read = |outputs: &[_], placement: &_| Prediction::read(spec, outputs, placement);
+        self.runner.map(model, samples, &outputs(spec), read)
+    }
+
+    /// The source with another graph, written into a folder of that name.
+    fn variant(&self, name: &str, document: &Document) -> Result<Model> {
+        let folder: PathBuf = self.folder.join(name);
+        let describe = |reason| self.error(format!("'{}' can't be written: {reason}", folder.display()));
+        fs::create_dir_all(&folder).map_err(describe)?;
+        let file = folder.join("model.onnx");
+        fs::write(&file, document.bytes()).map_err(describe)?;
+        Ok(self.source.with_file(file))
+    }
+}
+
+/// The largest integer for a weight. Without VNNI, x86 processors add pairs of products of 8-bit integers in 16 bits,
+/// which overflow; with 7 bits for weights they do not (ONNX Runtime's documentation of `reduce_range`).
+fn largest_weight() -> i8 {
+    #[cfg(target_arch = "x86_64")]
+    if !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni") {
+        return 63;
+    }
+    127
+}
