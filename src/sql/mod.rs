@@ -14,6 +14,7 @@ mod execute;
 mod explain;
 mod formats;
 mod locations;
+mod model_statements;
 mod options;
 mod parser;
 mod query;

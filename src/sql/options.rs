@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Word};
 
-use super::parser::{error_at, parse_name};
+use super::model_statements::{error_at, parse_name};
 
 /// `(key value, …)`; a trailing comma is allowed, as in `CREATE EXTERNAL TABLE`.
 pub(super) fn parse(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>, ParserError> {
