@@ -1,6 +1,7 @@
 //! A bound on the bytes being read, reserved in the session's memory pool.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -12,6 +13,8 @@ use tokio::sync::Notify;
 pub(crate) struct ByteBudget {
     limit: usize,
     reservation: MemoryReservation,
+    /// Bytes that are still taken from the pool: unlike the reservation's size, it shrinks after the pool has them back.
+    in_flight: AtomicUsize,
     released: Notify,
 }
 
@@ -19,7 +22,7 @@ impl ByteBudget {
     /// A budget of `limit` bytes, reserved in `pool` as they are used.
     pub(crate) fn new(limit: usize, pool: &Arc<dyn MemoryPool>) -> Self {
         let reservation = MemoryConsumer::new("ImagesExec").register(pool);
-        Self { limit, reservation, released: Notify::new() }
+        Self { limit, reservation, in_flight: AtomicUsize::new(0), released: Notify::new() }
     }
 
     /// Waits until another `bytes` may be in flight. Must be called by one task at a time.
@@ -28,10 +31,11 @@ impl ByteBudget {
     /// If the memory pool refuses them while nothing is in flight.
     pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Result<Permit> {
         loop {
-            let in_flight = self.reservation.size();
+            let in_flight = self.in_flight.load(Ordering::Acquire);
             if in_flight == 0 || in_flight.saturating_add(bytes) <= self.limit {
                 match self.reservation.try_grow(bytes) {
                     Ok(()) => {
+                        self.in_flight.fetch_add(bytes, Ordering::AcqRel);
                         return Ok(Permit { bytes, budget: Arc::clone(self) });
                     }
                     Err(error) if in_flight == 0 => return Err(error),
@@ -53,6 +57,7 @@ pub(crate) struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.budget.reservation.shrink(self.bytes);
+        self.budget.in_flight.fetch_sub(self.bytes, Ordering::AcqRel);
         self.budget.released.notify_one();
     }
 }
