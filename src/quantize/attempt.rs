@@ -8,11 +8,11 @@ use super::agreement::{Agreement, Prediction, outputs};
 use super::calibrate;
 use super::integers::{Range, Steps};
 use super::options::{Calibration, QuantizeOptions};
-use super::rewrite::{rewrite, weighted};
+use super::rewrite::rewrite;
 use super::samples::{Runner, Samples};
 use super::select::{Nodes, Selection};
 use crate::model::Model;
-use crate::model::onnx::{Document, DocumentGraph};
+use crate::model::onnx::{Document, is_quantized};
 use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
 use crate::{Error, Result};
 
@@ -64,12 +64,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn check_graph(&self) -> Result<(), String> {
-        let (graph, source) = (self.graph()?, &self.source.spec().name);
-        let is_quantized = |operator: &str| {
-            operator.starts_with("QLinear")
-                || operator.starts_with("Quantize")
-                || operator.ends_with("Integer")
-        };
+        let (graph, source) = (&self.document.graph, &self.source.spec().name);
         if let Some(node) = graph.nodes.iter().find(|node| is_quantized(&node.operator)) {
             return Err(format!("'{source}' is quantized already: it has a node {}", node.operator));
         }
@@ -82,8 +77,7 @@ impl<'a> Attempt<'a> {
             let hint = if opset < OPSETS.1 { "" } else { ", or per_channel 'false'" };
             return Err(format!("'{source}' uses ONNX opset {opset}; {needed} is needed{hint}"));
         }
-        let nodes = Nodes::of(graph);
-        if weighted(graph, &Selection::new(&nodes, &BTreeSet::new())).is_empty() {
+        if self.weighted(&BTreeSet::new()).is_empty() {
             return Err(format!("'{source}' has no Conv, Gemm or MatMul with constant weights of float32"));
         }
         let is_name = |name: &&String| {
@@ -95,29 +89,23 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn graph(&self) -> Result<&DocumentGraph, String> {
-        self.document.graph().ok_or_else(|| "it has no graph".to_owned())
-    }
-
     fn error(&self, reason: String) -> Error {
         Error::Model { model: self.name.to_owned(), reason }
     }
 
     /// The selection of all nodes except `excluded`.
-    fn selection(&self, excluded: &BTreeSet<String>) -> Result<Selection> {
-        let graph = self.graph().map_err(|reason| self.error(reason))?;
-        Ok(Selection::new(&Nodes::of(graph), excluded))
+    fn selection(&self, excluded: &BTreeSet<String>) -> Selection {
+        Selection::new(&Nodes::of(&self.document.graph), excluded)
     }
 
     /// The outputs of the nodes with weights that compute on integers, except `excluded`.
-    fn weighted(&self, excluded: &BTreeSet<String>) -> Result<Vec<String>> {
-        let graph = self.graph().map_err(|reason| self.error(reason))?;
-        Ok(weighted(graph, &self.selection(excluded)?))
+    fn weighted(&self, excluded: &BTreeSet<String>) -> Vec<String> {
+        self.selection(excluded).weighted(&self.document.graph)
     }
 
     /// Finds the range of each tensor that may be quantized.
     pub(super) fn ranges(&self, samples: &Samples) -> Result<HashMap<String, Range>> {
-        let tensors = self.selection(&self.options.exclude)?.tensors;
+        let tensors = self.selection(&self.options.exclude).tensors;
         let mut document = self.document.clone();
         let output = calibrate::add_extremes(&mut document, &tensors, self.source.spec().fixed_batch);
         let model = self.variant("extremes", &document)?;
@@ -126,18 +114,16 @@ impl<'a> Attempt<'a> {
             _ => Err("it gave no ranges".to_owned()),
         };
         let extremes = self.runner.map(&model, samples, &[output], read)?;
-        let ranges = calibrate::covering(&extremes, &tensors);
-        if self.options.calibration == Calibration::MinMax {
-            return Ok(ranges);
+        let mut ranges = calibrate::covering(&extremes, tensors.len());
+        if self.options.calibration != Calibration::MinMax {
+            let mut document = self.document.clone();
+            let outputs = calibrate::add_tensors(&mut document, &tensors);
+            let model = self.variant("tensors", &document)?;
+            let count = |outputs: &[_], _: &_| calibrate::count(outputs, &ranges);
+            let images = self.runner.map(&model, samples, &outputs, count)?;
+            ranges = calibrate::narrowed(images, self.options.calibration);
         }
-        let of: Vec<Range> = tensors.iter().filter_map(|tensor| ranges.get(tensor).copied()).collect();
-        let mut document = self.document.clone();
-        let outputs = calibrate::tensor_outputs(&document, &tensors);
-        calibrate::add_tensors(&mut document, &tensors);
-        let model = self.variant("tensors", &document)?;
-        let images =
-            self.runner.map(&model, samples, &outputs, |outputs, _| calibrate::count(outputs, &of))?;
-        Ok(calibrate::narrowed(images, &tensors, self.options.calibration))
+        Ok(tensors.into_iter().zip(ranges).collect())
     }
 
     /// Quantizes as many nodes as agreement allows.
@@ -148,13 +134,10 @@ impl<'a> Attempt<'a> {
             return Ok(all);
         }
         let harmful = self.by_harm(ranges, aside)?;
-        // As few as possible: doubled until it is enough, then halved the distance to the last that was not.
         let (mut too_few, mut best, mut enough) = (0, all.agreement.share, None::<Twin>);
         loop {
-            let count = match &enough {
-                None => (too_few * 2).clamp(1, harmful.len().saturating_sub(1)),
-                Some(enough) => too_few.midpoint(enough.left_out.len()),
-            };
+            let count =
+                next_count(too_few, enough.as_ref().map(|enough| enough.left_out.len()), harmful.len());
             if count == too_few {
                 break;
             }
@@ -192,14 +175,14 @@ impl<'a> Attempt<'a> {
         let predictions = self.predictions(&model, aside)?;
         let agreement = Agreement::between(&self.source.spec().task, originals, &predictions);
         tracing::debug!("{}: {} nodes left out, agreement {:.4}", self.name, left_out.len(), agreement.share);
-        let integer_nodes = [self.weighted(&excluded)?.len(), self.weighted(&BTreeSet::new())?.len()];
+        let integer_nodes = [self.weighted(&excluded).len(), self.weighted(&BTreeSet::new()).len()];
         Ok(Twin { model, agreement, integer_nodes, left_out: left_out.to_vec() })
     }
 
     /// The outputs of all weighted nodes, the one first whose integers alone change the predictions most.
     fn by_harm(&self, ranges: &HashMap<String, Range>, aside: &Samples) -> Result<Vec<String>> {
         let few = aside.first(HARM_IMAGES);
-        let all = self.weighted(&self.options.exclude)?;
+        let all = self.weighted(&self.options.exclude);
         let names = outputs(self.source.spec());
         let numbers = |model: &Model| {
             self.runner.map(model, &few, &names, |outputs, _| {
@@ -224,7 +207,7 @@ impl<'a> Attempt<'a> {
     fn rewritten(&self, ranges: &HashMap<String, Range>, excluded: &BTreeSet<String>) -> Result<Document> {
         let steps = Steps { per_channel: self.options.per_channel, largest: largest_weight() };
         let folder = self.source.spec().file.parent().unwrap_or_else(|| Path::new("."));
-        let rewritten = rewrite(&self.document, folder, &self.selection(excluded)?, ranges, steps);
+        let rewritten = rewrite(&self.document, folder, &self.selection(excluded), ranges, steps);
         rewritten.map_err(|reason| self.error(reason))
     }
 
@@ -245,6 +228,15 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// How many of `all` nodes to leave out next, as few as possible: doubled until it is enough, then halved the distance
+/// to the last that was not. `too_few` if there is no other number to try; one node at least stays on integers.
+fn next_count(too_few: usize, enough: Option<usize>, all: usize) -> usize {
+    match enough {
+        None => (too_few * 2).max(1).min(all.saturating_sub(1)),
+        Some(enough) => too_few.midpoint(enough),
+    }
+}
+
 /// The largest integer for a weight. Without VNNI, x86 processors add pairs of products of 8-bit integers in 16 bits,
 /// which overflow; with 7 bits for weights they do not (ONNX Runtime's documentation of `reduce_range`).
 fn largest_weight() -> i8 {
@@ -253,4 +245,31 @@ fn largest_weight() -> i8 {
         return 63;
     }
     127
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers tried if `enough` nodes have to be left out of `all`.
+    fn tried(enough: usize, all: usize) -> Vec<usize> {
+        let (mut too_few, mut best, mut tried) = (0, None, vec![]);
+        loop {
+            let count = next_count(too_few, best, all);
+            if count == too_few {
+                return tried;
+            }
+            tried.push(count);
+            if count < enough { too_few = count } else { best = Some(count) }
+        }
+    }
+
+    #[test]
+    fn few_nodes_are_left_out_and_never_all() {
+        assert_eq!(tried(6, 50), [1, 2, 4, 8, 6, 5]);
+        assert_eq!(tried(1, 50), [1]);
+        assert_eq!(tried(50, 11), [1, 2, 4, 8, 10]);
+        assert!(tried(1, 1).is_empty());
+        assert!(tried(1, 0).is_empty());
+    }
 }

@@ -5,19 +5,14 @@
 //!        ─ + the tensors themselves as outputs ─────────────────────────── run again ───► histograms ─► percentiles
 //! ```
 
-use std::collections::{HashMap, HashSet};
-
 use super::histogram::Histogram;
 use super::integers::Range;
 use super::options::Calibration;
-use crate::model::onnx::{Document, DocumentNode, TensorProto};
+use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type};
 use crate::model::tensor::BatchOutput;
 
 /// Names of the tensors that are added to a graph.
 const PREFIX: &str = "seequel_ranges";
-
-/// `TensorProto.DataType` of int64.
-const INT64: i32 = 7;
 
 /// Adds an output with the lowest and the highest number of each tensor: `[batch, 2 × tensors]`.
 ///
@@ -27,12 +22,18 @@ pub(super) fn add_extremes(
     tensors: &[String],
     fixed_batch: Option<usize>,
 ) -> String {
-    let graph = document.graph_mut();
+    let graph = &mut document.graph;
     let name = |part: &str| format!("{PREFIX}/{part}");
     let shape = |name: String, dims: &[i64]| {
         let raw_data: Vec<u8> = dims.iter().flat_map(|length| length.to_le_bytes()).collect();
         let dims = vec![dims.len() as i64];
-        TensorProto { name, dims, data_type: INT64, raw_data: raw_data.into(), ..TensorProto::default() }
+        TensorProto {
+            name,
+            dims,
+            data_type: data_type::INT64,
+            raw_data: raw_data.into(),
+            ..TensorProto::default()
+        }
     };
     graph.add_initializer(&shape(name("one"), &[1]));
     let mut ends = Vec::with_capacity(tensors.len() * 2);
@@ -61,8 +62,8 @@ pub(super) fn extremes(output: &BatchOutput) -> Result<Vec<Range>, String> {
     Ok(numbers.as_chunks().0.iter().map(|[low, high]| Range { low: *low, high: *high }).collect())
 }
 
-/// The range that covers those of all images.
-pub(super) fn covering(images: &[Vec<Range>], tensors: &[String]) -> HashMap<String, Range> {
+/// For each of `tensors` tensors, the range that covers those of all images.
+pub(super) fn covering(images: &[Vec<Range>], tensors: usize) -> Vec<Range> {
     let of = |number: usize| {
         let ranges = images.iter().filter_map(|image| image.get(number));
         let start = Range { low: f32::INFINITY, high: f32::NEG_INFINITY };
@@ -72,36 +73,27 @@ pub(super) fn covering(images: &[Vec<Range>], tensors: &[String]) -> HashMap<Str
             false => Range { low: all.low.min(range.low), high: all.high.max(range.high) },
         })
     };
-    tensors.iter().enumerate().map(|(number, tensor)| (tensor.clone(), of(number))).collect()
+    (0..tensors).map(of).collect()
 }
 
-/// Adds the tensors themselves as outputs, where they are none yet.
-pub(super) fn add_tensors(document: &mut Document, tensors: &[String]) {
-    let graph = document.graph_mut();
-    let outputs = graph.output_names();
-    let inputs: HashSet<String> = graph.input_names().into_iter().collect();
-    for tensor in tensors {
+/// Adds the tensors themselves as outputs, where they are none yet. Returns the names of the outputs.
+pub(super) fn add_tensors(document: &mut Document, tensors: &[String]) -> Vec<String> {
+    let graph = &mut document.graph;
+    let (inputs, outputs) = (graph.input_names(), graph.output_names());
+    let mut add = |tensor: &String| {
         if inputs.contains(tensor) {
             // An input can't be an output.
-            graph.nodes.push(DocumentNode::new("Identity", &[tensor], &as_output(tensor)));
-            graph.add_output(&as_output(tensor));
-        } else if !outputs.contains(tensor) {
+            let output = format!("{PREFIX}/{tensor}/output");
+            graph.nodes.push(DocumentNode::new("Identity", &[tensor], &output));
+            graph.add_output(&output);
+            return output;
+        }
+        if !outputs.contains(tensor) {
             graph.add_output(tensor);
         }
-    }
-}
-
-/// The name of an output with the numbers of an input.
-fn as_output(input: &str) -> String {
-    format!("{PREFIX}/{input}/output")
-}
-
-/// The names of the outputs that have the numbers of `tensors` after [`add_tensors`].
-pub(super) fn tensor_outputs(document: &Document, tensors: &[String]) -> Vec<String> {
-    let inputs: HashSet<String> =
-        document.graph().map(|graph| graph.input_names().into_iter().collect()).unwrap_or_default();
-    let name = |tensor: &String| if inputs.contains(tensor) { as_output(tensor) } else { tensor.clone() };
-    tensors.iter().map(name).collect()
+        tensor.clone()
+    };
+    tensors.iter().map(&mut add).collect()
 }
 
 /// Counts the numbers of each output of an image.
@@ -115,13 +107,9 @@ pub(super) fn count(outputs: &[BatchOutput], ranges: &[Range]) -> Result<Vec<His
 }
 
 /// Narrows each range by the histogram of its tensor.
-pub(super) fn narrowed(
-    images: Vec<Vec<Histogram>>,
-    tensors: &[String],
-    calibration: Calibration,
-) -> HashMap<String, Range> {
+pub(super) fn narrowed(images: Vec<Vec<Histogram>>, calibration: Calibration) -> Vec<Range> {
     let mut images = images.into_iter();
-    let Some(mut all) = images.next() else { return HashMap::new() };
+    let Some(mut all) = images.next() else { return vec![] };
     for image in images {
         all.iter_mut().zip(&image).for_each(|(all, image)| all.merge(image));
     }
@@ -129,5 +117,5 @@ pub(super) fn narrowed(
         Calibration::Entropy => histogram.least_divergence(),
         _ => histogram.percentiles(),
     };
-    tensors.iter().cloned().zip(all.iter().map(range)).collect()
+    all.iter().map(range).collect()
 }

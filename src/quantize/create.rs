@@ -17,6 +17,17 @@ use crate::{Error, Result};
 /// Fewest images: with fewer, half of them say nothing of ranges, and the others nothing of agreement.
 const LEAST_IMAGES: usize = 10;
 
+/// Checks a statement before its query runs; `source` is the model to quantize.
+///
+/// # Errors
+/// An option that is unknown or malformed, a model that can't be quantized.
+pub(crate) fn check(statement: &CreateQuantized, source: &Model) -> Result<QuantizeOptions> {
+    let options = QuantizeOptions::of(&statement.name, &statement.options)?;
+    check_source(source)
+        .map_err(|reason| Error::Model { model: statement.name.clone(), reason })
+        .map(|()| options)
+}
+
 /// Quantizes `source` and writes it into the folder `target`, which is replaced as a whole.
 ///
 /// Blocks for as long as the model runs on the images several times over.
@@ -25,15 +36,14 @@ const LEAST_IMAGES: usize = 10;
 /// A graph that can't be quantized, with the reason; too few images; less agreement than asked for; a folder that can't
 /// be written; cancellation.
 pub(crate) fn quantize(
-    statement: &CreateQuantized,
+    name: &str,
+    options: &QuantizeOptions,
     source: &Model,
     samples: Samples,
     target: &Path,
     cancellation: &Cancellation,
 ) -> Result<()> {
-    let options = QuantizeOptions::of(&statement.name, &statement.options)?;
-    let error = |reason| Error::Model { model: statement.name.clone(), reason };
-    check_source(source).map_err(&error)?;
+    let error = |reason| Error::Model { model: name.to_owned(), reason };
     let (calibration, aside) = samples.split();
     let count = calibration.images.len() + aside.images.len();
     if count < LEAST_IMAGES {
@@ -47,7 +57,7 @@ pub(crate) fn quantize(
     fs::create_dir_all(parent).map_err(describe)?;
     let home = parent.parent().unwrap_or(parent);
     let folder = tempfile::Builder::new().prefix(".quantize-").tempdir_in(home).map_err(describe)?;
-    let attempt = Attempt::new(&statement.name, source, &options, folder.path(), Runner { cancellation })?;
+    let attempt = Attempt::new(name, source, options, folder.path(), Runner { cancellation })?;
     let ranges = attempt.ranges(&calibration)?;
     let twin = attempt.search(&ranges, &aside)?;
     let file = twin.model.spec().file.clone();
@@ -60,7 +70,7 @@ pub(crate) fn quantize(
     };
     let texts = [
         ("seequel.json", serde_json::to_vec_pretty(&settings_of(source.spec()))),
-        (RECORD, serde_json::to_vec_pretty(Record::new(source.spec(), &options, &figures).json())),
+        (RECORD, serde_json::to_vec_pretty(Record::new(source.spec(), options, &figures).json())),
     ];
     for (name, text) in texts {
         let text = text.map_err(|reason| error(reason.to_string()))?;

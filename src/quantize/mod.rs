@@ -32,7 +32,7 @@ mod statement;
 
 pub use statement::CreateQuantized;
 
-pub(crate) use create::quantize;
+pub(crate) use create::{check, quantize};
 pub(crate) use options::QUANTIZE_OPTIONS;
 pub(crate) use record::Record;
 pub(crate) use samples::Samples;

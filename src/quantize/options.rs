@@ -25,7 +25,7 @@ keywords! {
 
 /// How to quantize.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct QuantizeOptions {
+pub(crate) struct QuantizeOptions {
     pub(super) calibration: Calibration,
     /// Names of nodes, or of their outputs, that stay in float32.
     pub(super) exclude: BTreeSet<String>,

@@ -55,6 +55,11 @@ impl Record {
         &self.0
     }
 
+    /// Whether Seequel wrote a quantized model into `folder`.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(RECORD).exists()
+    }
+
     /// The record beside a model's file, if the model was quantized by Seequel.
     pub(crate) fn beside(file: &Path) -> Option<Self> {
         let bytes = read_bounded(&file.with_file_name(RECORD), MAX_SIDE_BYTES).ok()?;

@@ -15,13 +15,7 @@ use std::path::Path;
 
 use super::integers::{Activation, Range, Steps, Weights};
 use super::select::{Kind, Nodes, Selection, data_inputs};
-use crate::model::onnx::{Document, DocumentGraph, DocumentNode, TensorProto, floats};
-
-/// Values of `TensorProto.DataType`.
-const FLOAT: i32 = 1;
-const UINT8: i32 = 2;
-const INT8: i32 = 3;
-const INT32: i32 = 6;
+use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type, floats};
 
 /// Prefix of the names of new tensors.
 const PREFIX: &str = "seequel_int8";
@@ -38,7 +32,7 @@ pub(super) fn rewrite(
     ranges: &HashMap<String, Range>,
     steps: Steps,
 ) -> Result<Document, String> {
-    let graph = document.graph().ok_or("it has no graph")?;
+    let graph = &document.graph;
     let nodes = Nodes::of(graph);
     let mut writer = Writer {
         nodes: &nodes,
@@ -56,14 +50,15 @@ pub(super) fn rewrite(
         writer.convert(tensor);
     }
     for (position, node) in graph.nodes.iter().enumerate() {
-        if selection.absorbed.contains(&position) && selection.renamed_by(node, &writer.inside) {
+        // The node before computes its output already, if it is on integers.
+        if selection.absorbed.contains(&position) && writer.inside.contains(&node.outputs[0]) {
             continue;
         }
         writer.write(node, selection.nodes.get(&position).copied(), selection)?;
     }
     let Writer { written, initializers, .. } = writer;
     let mut document = document.clone();
-    let graph = document.graph_mut();
+    let graph = &mut document.graph;
     graph.nodes = written;
     initializers.iter().for_each(|tensor| graph.add_initializer(tensor));
     graph.remove_unused();
@@ -150,8 +145,8 @@ impl Writer<'_> {
         }
         let name = |part: &str| format!("{PREFIX}/{tensor}/{part}");
         let (scale, zero, integers) = (name("scale"), name("zero"), name("integers"));
-        self.add(&scale, &[], FLOAT, activation.scale.to_le_bytes().to_vec());
-        self.add(&zero, &[], UINT8, vec![activation.zero]);
+        self.add(&scale, &[], data_type::FLOAT, activation.scale.to_le_bytes().to_vec());
+        self.add(&zero, &[], data_type::UINT8, vec![activation.zero]);
         self.written.push(DocumentNode::new("QuantizeLinear", &[tensor, &scale, &zero], &integers));
         let back = dequantized(tensor);
         self.written.push(DocumentNode::new("DequantizeLinear", &[&integers, &scale, &zero], &back));
@@ -173,28 +168,33 @@ impl Writer<'_> {
         let integers: Vec<u8> = weights.integers.iter().map(|integer| integer.cast_unsigned()).collect();
         let shape: Vec<i64> = weights.dims.clone();
         let back = (name("weight"), name("weight_integers"));
-        self.add(&back.1, &shape, INT8, integers);
-        self.dequantize(&back, INT8, &weights.scales, weights.axis);
+        self.add(&back.1, &shape, data_type::INT8, integers);
+        self.dequantize(&back, data_type::INT8, &weights.scales, weights.axis);
         node.inputs[1] = back.0;
         if let Some(bias) = &bias {
             let integers = weights.bias(bias, input).into_iter().flat_map(i32::to_le_bytes).collect();
             let scales: Vec<f32> = weights.scales.iter().map(|scale| scale * input.scale).collect();
             let back = (name("bias"), name("bias_integers"));
-            self.add(&back.1, &[bias.len() as i64], INT32, integers);
-            self.dequantize(&back, INT32, &scales, 0);
+            self.add(&back.1, &[bias.len() as i64], data_type::INT32, integers);
+            self.dequantize(&back, data_type::INT32, &scales, 0);
             node.inputs[2] = back.0;
         }
         Ok(true)
     }
 
     /// Writes the node that turns constant integers into numbers: `to` and `from` are their names.
-    fn dequantize(&mut self, (to, from): &(String, String), data_type: i32, scales: &[f32], axis: usize) {
+    fn dequantize(&mut self, (to, from): &(String, String), element: i32, scales: &[f32], axis: usize) {
         let (scale, zero) = (format!("{from}/scale"), format!("{from}/zero"));
         let scales = if self.steps.per_channel { scales } else { &scales[..1] };
         let dims: &[i64] = if self.steps.per_channel { &[scales.len() as i64] } else { &[] };
-        self.add(&scale, dims, FLOAT, scales.iter().flat_map(|scale| scale.to_le_bytes()).collect());
-        let bytes = if data_type == INT8 { 1 } else { 4 };
-        self.add(&zero, dims, data_type, vec![0; scales.len() * bytes]);
+        self.add(
+            &scale,
+            dims,
+            data_type::FLOAT,
+            scales.iter().flat_map(|scale| scale.to_le_bytes()).collect(),
+        );
+        let bytes = if element == data_type::INT8 { 1 } else { 4 };
+        self.add(&zero, dims, element, vec![0; scales.len() * bytes]);
         let mut node = DocumentNode::new("DequantizeLinear", &[from, &scale, &zero], to);
         if self.steps.per_channel {
             node = node.with_int("axis", axis as i64);
@@ -207,29 +207,20 @@ impl Writer<'_> {
         floats(encoded, self.folder).map_err(|reason| format!("the weight '{name}': {reason}"))
     }
 
-    fn add(&mut self, name: &str, dims: &[i64], data_type: i32, raw: Vec<u8>) {
+    fn add(&mut self, name: &str, dims: &[i64], element: i32, raw: Vec<u8>) {
         let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), raw.into());
-        self.initializers.push(TensorProto { name, dims, data_type, raw_data, ..TensorProto::default() });
+        self.initializers.push(TensorProto {
+            name,
+            dims,
+            data_type: element,
+            raw_data,
+            ..TensorProto::default()
+        });
     }
 }
 
 fn dequantized(tensor: &str) -> String {
     format!("{PREFIX}/{tensor}/numbers")
-}
-
-impl Selection {
-    /// Whether the node before an absorbed one, which computes its output, is on integers.
-    fn renamed_by(&self, absorbed: &DocumentNode, inside: &HashSet<String>) -> bool {
-        absorbed.outputs.first().is_some_and(|output| inside.contains(output))
-    }
-}
-
-/// The names of the weighted nodes that `selection` has.
-pub(super) fn weighted(graph: &DocumentGraph, selection: &Selection) -> Vec<String> {
-    let weighted = selection.nodes.iter().filter(|(_, kind)| **kind == Kind::Weighted);
-    let mut positions: Vec<_> = weighted.map(|(position, _)| *position).collect();
-    positions.sort_unstable();
-    positions.into_iter().map(|position| graph.nodes[position].outputs[0].clone()).collect()
 }
 
 #[cfg(test)]
@@ -259,12 +250,12 @@ mod tests {
     fn rewritten(excluded: &[&str], ranges: &[(&str, f32, f32)]) -> String {
         let document = document();
         let excluded: BTreeSet<_> = excluded.iter().map(|name| (*name).to_owned()).collect();
-        let selection = Selection::new(&Nodes::of(document.graph().unwrap()), &excluded);
+        let selection = Selection::new(&Nodes::of(&document.graph), &excluded);
         let ranges =
             ranges.iter().map(|(name, low, high)| ((*name).to_owned(), Range { low: *low, high: *high }));
         let steps = Steps { per_channel: true, largest: 127 };
         let rewritten = rewrite(&document, Path::new("."), &selection, &ranges.collect(), steps).unwrap();
-        let nodes = rewritten.graph().unwrap().nodes.iter();
+        let nodes = rewritten.graph.nodes.iter();
         let lines =
             nodes.map(|node| format!("{} = {}({})", node.outputs[0], node.operator, node.inputs.join(", ")));
         lines.collect::<Vec<_>>().join("\n").replace(&format!("{PREFIX}/"), "")

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use prost::Message;
 
-use crate::model::onnx::{DocumentGraph, DocumentNode, TensorOutline, small_constant};
+use crate::model::onnx::{Constant, DocumentGraph, DocumentNode, TensorOutline, data_type};
 
 /// Nodes whose output has the values of its first input, rearranged.
 const REARRANGING: [&str; 6] = ["MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"];
@@ -74,7 +74,7 @@ impl<'a> Nodes<'a> {
     /// The dimensions of a weight of float32.
     pub(super) fn weight_dims(&self, name: &str) -> Option<Vec<i64>> {
         let outline = TensorOutline::decode(self.initializers.get(name)?.clone()).ok()?;
-        (outline.data_type == 1).then_some(outline.dims)
+        (outline.data_type == data_type::FLOAT).then_some(outline.dims)
     }
 
     fn is_constant(&self, name: &str) -> bool {
@@ -117,7 +117,7 @@ impl<'a> Nodes<'a> {
     fn clips_around_zero(&self, node: &DocumentNode) -> bool {
         let bound = |input: usize, attribute: &str, default: f64| match node.inputs.get(input) {
             Some(name) if !name.is_empty() => {
-                let constant = self.initializers.get(name).and_then(small_constant);
+                let constant = self.initializers.get(name).and_then(Constant::of_initializer);
                 constant.and_then(|constant| constant.numbers.first().copied())
             }
             _ => Some(f64::from(node.float(attribute, default as f32))),
@@ -150,6 +150,14 @@ impl Selection {
             }
         }
         selection
+    }
+
+    /// The outputs of its nodes with weights, in the order of the graph.
+    pub(super) fn weighted(&self, graph: &DocumentGraph) -> Vec<String> {
+        let weighted = self.nodes.iter().filter(|(_, kind)| **kind == Kind::Weighted);
+        let mut positions: Vec<_> = weighted.map(|(position, _)| *position).collect();
+        positions.sort_unstable();
+        positions.into_iter().map(|position| graph.nodes[position].outputs[0].clone()).collect()
     }
 
     fn add(&mut self, nodes: &Nodes<'_>, position: usize, kind: Kind, on_integers: &mut BTreeSet<String>) {

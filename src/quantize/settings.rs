@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::ModelSpec;
+use crate::model::settings::HEAD;
 use crate::tasks::detection::Layout;
 
 /// Settings that stay out unless someone chose them: they depend on the machine rather than on the model.
@@ -10,7 +11,7 @@ const OF_MACHINE: [&str; 6] =
     ["device", "batch_size", "concurrency", "num_cpus", "num_gpus", "provider_options"];
 
 /// Settings with a short form in `DESCRIBE MODEL` that can't be read back, or that don't hold for the new file.
-const WRITTEN_APART: [&str; 6] = ["labels", "background", "anchors", "head", "sha256", "precision"];
+const WRITTEN_APART: [&str; 6] = ["labels", "background", "anchors", HEAD, "sha256", "precision"];
 
 /// Every setting of `spec` with its value. All are written, defaults too: what the original's graph shows, such as a
 /// normalisation, may no longer be recognised in the new one.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::agreement::median;
+use super::agreement::{median, outputs};
 use super::samples::{ImageInput, Runner, Samples};
 use crate::Result;
 use crate::model::Model;
@@ -20,7 +20,7 @@ pub(super) fn speed_ratio(
     cancellation: &Cancellation,
 ) -> Result<f64> {
     let runner = Runner { cancellation };
-    let (mut input, outputs) = (ImageInput::new(original)?, super::agreement::outputs(original.spec()));
+    let (mut input, outputs) = (ImageInput::new(original)?, outputs(original.spec()));
     let Some(image) = samples.images.first() else { return Ok(1.0) };
     input.write(image, samples.max_pixels)?;
     let seconds = |model: &Model| {

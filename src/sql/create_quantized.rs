@@ -13,7 +13,7 @@ use super::query;
 use crate::config::InferenceOptions;
 use crate::model::runtime::Cancellation;
 use crate::model::{CreateModel, ModelRegistry};
-use crate::quantize::{CreateQuantized, Samples, quantize};
+use crate::quantize::{self, CreateQuantized, Record, Samples};
 use crate::{Error, Result};
 
 /// Most bytes of encoded images: a thousand photos of a camera.
@@ -44,17 +44,18 @@ pub(super) async fn run(
     if original.spec().file.starts_with(std::path::absolute(&target).unwrap_or_default()) {
         return Err(error("a quantized model can't replace its original"));
     }
-    if target.exists() && !target.join("quantized.json").exists() {
+    if target.exists() && !Record::is_in(&target) {
         return Err(error(&format!(
             "'{}' exists and is no quantized model; use another name",
             target.display()
         )));
     }
+    let options = quantize::check(&create, &original)?;
     let samples = collect(ctx, &create, observe).await?;
     let (models, cancellation) = (Arc::clone(models), CancelOnDrop::default());
     let cancelled = cancellation.0.clone();
     run_blocking(move || {
-        quantize(&create, &original, samples, &target, &cancelled)?;
+        quantize::quantize(&create.name, &options, &original, samples, &target, &cancelled)?;
         let location = target.display().to_string();
         models.create(&CreateModel::new(&create.name, location).with_or_replace(create.or_replace))
     })
@@ -79,12 +80,8 @@ async fn collect(
 ) -> Result<Samples> {
     let error = |reason: String| Error::Model { model: create.name.clone(), reason };
     let plan = query::plan(&ctx.state(), create.query.as_ref().clone()).await?;
-    let is_image = |field: &&Arc<_>| {
-        let field: &datafusion::arrow::datatypes::Field = field;
-        check_image_type("USING", field.data_type()).is_ok()
-    };
-    let fields = plan.schema().fields();
-    let Some(column) = fields.iter().position(|field| is_image(&field)) else {
+    let mut fields = plan.schema().fields().iter();
+    let Some(column) = fields.position(|field| check_image_type("USING", field.data_type()).is_ok()) else {
         return Err(error(
             "the query of USING has no column of images; SELECT image FROM images LIMIT 100".to_owned(),
         ));

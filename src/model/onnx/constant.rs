@@ -55,11 +55,6 @@ impl Constant {
     }
 }
 
-/// The numbers of an encoded tensor, if it is small.
-pub(crate) fn small_constant(encoded: &Bytes) -> Option<Constant> {
-    Constant::of_initializer(encoded)
-}
-
 /// The attribute `name` of a node, if it has one that is small.
 pub(crate) fn attribute(attributes: &[Bytes], name: &str) -> Option<AttributeProto> {
     attributes.iter().filter_map(decoded::<AttributeProto>).find(|attribute| attribute.name == name)

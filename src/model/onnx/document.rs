@@ -3,17 +3,16 @@
 //! Unlike the outline in [`Graph`](super::Graph), it has every field of the file. What Seequel does not change stays
 //! encoded, as a slice of the file's bytes. Field numbers are those of `onnx.proto`, IR versions 3 to 13.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use prost::Message;
 
 use super::constant::attribute;
-use super::proto::{AttributeProto, DimensionProto, TensorProto, TensorShapeProto};
-use super::proto::{TensorTypeProto, TypeProto, ValueInfoProto};
-
-/// `TensorProto.DataType` of float32.
-const FLOAT32: i32 = 1;
+use super::proto::{
+    AttributeProto, DimensionProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto, data_type,
+};
 
 /// An ONNX file.
 #[derive(Clone, PartialEq, Message)]
@@ -30,8 +29,8 @@ pub(crate) struct Document {
     model_version: i64,
     #[prost(string, tag = "6")]
     doc_string: String,
-    #[prost(message, optional, tag = "7")]
-    graph: Option<DocumentGraph>,
+    #[prost(message, required, tag = "7")]
+    pub(crate) graph: DocumentGraph,
     #[prost(message, repeated, tag = "8")]
     opset_import: Vec<OperatorSet>,
     #[prost(bytes = "bytes", repeated, tag = "14")]
@@ -126,23 +125,15 @@ impl Document {
     /// The reason why they are not an ONNX file, as the end of a sentence.
     pub(crate) fn read(bytes: impl Into<Bytes>) -> Result<Self, String> {
         let document = Self::decode(bytes.into()).map_err(|error| error.to_string())?;
-        document.graph.as_ref().map(|_| ()).ok_or("it has no graph")?;
+        if document.graph.nodes.is_empty() {
+            return Err("its graph computes nothing".to_owned());
+        }
         Ok(document)
     }
 
     /// The file's bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.encode_to_vec()
-    }
-
-    /// The graph.
-    pub(crate) fn graph(&self) -> Option<&DocumentGraph> {
-        self.graph.as_ref()
-    }
-
-    /// The graph, to be changed.
-    pub(crate) fn graph_mut(&mut self) -> &mut DocumentGraph {
-        self.graph.get_or_insert_default()
     }
 
     /// Version of ONNX's own operators.
@@ -153,20 +144,20 @@ impl Document {
 }
 
 impl DocumentGraph {
-    /// Names of the outputs, in their order.
+    /// Names of the outputs.
     pub(crate) fn output_names(&self) -> BTreeSet<String> {
         self.outputs.iter().filter_map(port_name).collect()
     }
 
     /// Names of the inputs that every run takes.
-    pub(crate) fn input_names(&self) -> Vec<String> {
+    pub(crate) fn input_names(&self) -> BTreeSet<String> {
         let weights = self.initializers();
         self.inputs.iter().filter_map(port_name).filter(|name| !weights.contains_key(name)).collect()
     }
 
     /// Adds an output of float32 whose shape is not stated.
     pub(crate) fn add_output(&mut self, name: &str) {
-        let tensor_type = TensorTypeProto { elem_type: FLOAT32, shape: None };
+        let tensor_type = TensorTypeProto { elem_type: data_type::FLOAT, shape: None };
         self.outputs.push(port(name, tensor_type));
     }
 
@@ -174,7 +165,7 @@ impl DocumentGraph {
     pub(crate) fn add_output_of(&mut self, name: &str, dims: &[i64]) {
         let dim = |length: &i64| DimensionProto { dim_value: *length, dim_param: String::new() };
         let shape = Some(TensorShapeProto { dim: dims.iter().map(dim).collect() });
-        self.outputs.push(port(name, TensorTypeProto { elem_type: FLOAT32, shape }));
+        self.outputs.push(port(name, TensorTypeProto { elem_type: data_type::FLOAT, shape }));
     }
 
     /// Encoded tensors of the file by name.
@@ -193,6 +184,9 @@ impl DocumentGraph {
 
     /// Removes the tensors that no node takes and no output is, and the notes about tensors that may have changed.
     pub(crate) fn remove_unused(&mut self) {
+        // Older files list weights among the inputs, which would have to be fed once the weights are gone.
+        let fed = self.input_names();
+        self.inputs.retain(|encoded| port_name(encoded).is_some_and(|name| fed.contains(&name)));
         let mut used: BTreeSet<&str> =
             self.nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
         let outputs = self.output_names();
@@ -200,10 +194,6 @@ impl DocumentGraph {
         self.initializers.retain(|encoded| {
             TensorName::decode(encoded.clone()).is_ok_and(|tensor| used.contains(tensor.name.as_str()))
         });
-        // Older files list weights among the inputs.
-        let fed: BTreeMap<_, _> = self.initializers().into_keys().map(|name| (name, ())).collect();
-        let weights = |encoded: &Bytes| port_name(encoded).is_some_and(|name| fed.contains_key(&name));
-        self.inputs.retain(|encoded| !weights(encoded));
         self.value_info.clear();
         self.quantization_annotation.clear();
     }
@@ -258,4 +248,32 @@ fn port(name: &str, tensor_type: TensorTypeProto) -> Bytes {
 
 fn port_name(encoded: &Bytes) -> Option<String> {
     Some(PortName::decode(encoded.clone()).ok()?.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Onnx;
+
+    #[test]
+    fn a_weight_that_is_no_longer_used_is_no_input_either() -> Result<(), String> {
+        let onnx = Onnx::new()
+            .input("x", "float32", "1")
+            .input("w", "float32", "1")
+            .constant("w", &[1], &[2.0])
+            .node("Mul", &["x", "w"], "y")
+            .output("y", "float32", "1");
+        let mut document = Document::read(onnx.bytes())?;
+        assert_eq!(document.graph.input_names(), BTreeSet::from(["x".to_owned()]));
+        document.graph.nodes = vec![DocumentNode::new("Identity", &["x"], "y")];
+        document.graph.remove_unused();
+        assert!(document.graph.initializers().is_empty());
+        assert_eq!(document.graph.input_names(), BTreeSet::from(["x".to_owned()]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_without_nodes_is_refused() {
+        assert!(Document::read(Onnx::new().bytes()).is_err());
+    }
 }

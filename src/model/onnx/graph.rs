@@ -103,11 +103,8 @@ impl Graph {
     /// Whether a node computes with quantized numbers, or quantizes them.
     #[must_use]
     pub fn is_quantized(&self) -> bool {
-        self.nodes.iter().any(|node| {
-            let operator = node.operator.rsplit("::").next().unwrap_or(&node.operator);
-            matches!(operator, "QuantizeLinear" | "DequantizeLinear" | "ConvInteger" | "MatMulInteger")
-                || operator.starts_with("QLinear")
-        })
+        let operators = self.nodes.iter().map(|node| node.operator.as_str());
+        operators.map(|operator| operator.rsplit("::").next().unwrap_or(operator)).any(is_quantized)
     }
 
     /// Returns the operator that computes `output`, skipping changes of shape and type; `None` if it is an input.
@@ -159,6 +156,12 @@ impl Graph {
     fn producer(&self, tensor: &str) -> Option<&Node> {
         self.nodes.get(*self.producers.get(tensor)?)
     }
+}
+
+/// Whether an operator, named without its domain, computes with quantized numbers, or quantizes them.
+pub(crate) fn is_quantized(operator: &str) -> bool {
+    matches!(operator, "QuantizeLinear" | "DequantizeLinear" | "ConvInteger" | "MatMulInteger")
+        || operator.starts_with("QLinear")
 }
 
 impl From<NodeProto> for Node {

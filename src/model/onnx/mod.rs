@@ -13,13 +13,14 @@ pub use graph::Graph;
 pub use port::{Dim, Element, Port};
 
 pub(crate) use affine::Affine;
-pub(crate) use constant::small_constant;
+pub(crate) use constant::Constant;
 pub(crate) use document::{Document, DocumentGraph, DocumentNode};
+pub(crate) use graph::is_quantized;
 pub(crate) use port::{fixed_length, listed};
 #[cfg(test)]
 pub(crate) use proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-pub(crate) use proto::{TensorOutline, TensorProto};
+pub(crate) use proto::{TensorOutline, TensorProto, data_type};
 pub(crate) use weights::floats;

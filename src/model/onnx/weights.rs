@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use bytes::Bytes;
 use prost::Message;
 
-use super::proto::TensorProto;
+use super::proto::{TensorProto, data_type};
 
 /// The numbers of an encoded tensor of float32 and its dimensions. Numbers outside the file are read from `folder`, that
 /// of the model.
@@ -20,7 +20,7 @@ pub(crate) fn floats(encoded: &Bytes, folder: &Path) -> Result<(Vec<f32>, Vec<i6
     let counts = tensor.dims.iter().map(|length| usize::try_from(*length).ok());
     let count = counts.into_iter().try_fold(1_usize, |product, length| product.checked_mul(length?));
     let count = count.ok_or("its dimensions make no sense")?;
-    if tensor.data_type != 1 {
+    if tensor.data_type != data_type::FLOAT {
         return Err("it is not of float32".to_owned());
     }
     let numbers = if !tensor.external_data.is_empty() {

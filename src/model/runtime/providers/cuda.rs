@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use itertools::Itertools;
 use ort::ep::cuda::ConvAlgorithmSearch;
-use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ArenaExtendStrategy, CUDA, ExecutionProvider};
+use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProvider};
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
@@ -50,10 +50,7 @@ impl Kind for Cuda {
         number: u32,
         request: &Request<'_>,
     ) -> ort::Result<SessionBuilder> {
-        let mut provider = with_defaults(number);
-        for (key, value) in request.options {
-            provider = provider.with_arbitrary_config(key, value);
-        }
+        let provider = request.configure(with_defaults(number));
         Ok(builder.with_execution_providers([provider.build().error_on_failure()])?)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ort::ep::ArbitrarilyConfigurableExecutionProvider;
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
@@ -63,6 +64,15 @@ pub(in crate::model::runtime) struct Request<'a> {
     pub(in crate::model::runtime) precision: Precision,
     /// The option `provider_options`.
     pub(in crate::model::runtime) options: &'a BTreeMap<String, String>,
+}
+
+impl Request<'_> {
+    /// Sets the user's options, over those that `provider` has.
+    pub(super) fn configure<P: ArbitrarilyConfigurableExecutionProvider>(&self, provider: P) -> P {
+        self.options
+            .iter()
+            .fold(provider, |provider, (key, value)| provider.with_arbitrary_config(key, value))
+    }
 }
 
 /// A device of this machine.

@@ -42,10 +42,7 @@ impl Kind for OpenVino {
     ) -> ort::Result<SessionBuilder> {
         let device = request.options.get(DEVICE_TYPE).map_or("CPU", String::as_str);
         let settings = settings(device, request);
-        let mut provider = OpenVINO::default().with_device_type(device);
-        for (key, value) in request.options {
-            provider = provider.with_arbitrary_config(key, value);
-        }
+        let mut provider = request.configure(OpenVINO::default().with_device_type(device));
         if let Some(settings) = settings {
             provider = provider.with_arbitrary_config(SETTINGS, settings);
         }

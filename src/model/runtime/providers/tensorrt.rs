@@ -40,16 +40,14 @@ impl Kind for TensorRt {
         number: u32,
         request: &Request<'_>,
     ) -> ort::Result<SessionBuilder> {
-        let mut provider = TensorRT::default().with_device_id(number.cast_signed());
-        provider = match request.precision {
+        let provider = TensorRT::default().with_device_id(number.cast_signed());
+        let provider = match request.precision {
             Precision::Auto | Precision::F32 => provider,
             Precision::Bf16 => provider.with_arbitrary_config("trt_bf16_enable", 1),
             Precision::F16 => provider.with_arbitrary_config("trt_fp16_enable", 1),
             Precision::Int8 => provider.with_arbitrary_config("trt_int8_enable", 1),
         };
-        for (key, value) in request.options {
-            provider = provider.with_arbitrary_config(key, value);
-        }
+        let provider = request.configure(provider);
         let providers =
             [provider.build().error_on_failure(), cuda::with_defaults(number).build().error_on_failure()];
         Ok(builder.with_execution_providers(providers)?)

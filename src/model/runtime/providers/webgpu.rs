@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use itertools::Itertools;
-use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, WebGPU};
+use ort::ep::{ExecutionProvider, WebGPU};
 use ort::session::builder::SessionBuilder;
 
 use super::kind::{Hardware, Kind, Request};
@@ -48,10 +48,7 @@ impl Kind for WebGpu {
         _: u32,
         request: &Request<'_>,
     ) -> ort::Result<SessionBuilder> {
-        let mut provider = WebGPU::default();
-        for (key, value) in request.options {
-            provider = provider.with_arbitrary_config(key, value);
-        }
+        let provider = request.configure(WebGPU::default());
         Ok(builder.with_execution_providers([provider.build().error_on_failure()])?)
     }
 
