@@ -12,7 +12,7 @@ use super::rewrite::rewrite;
 use super::samples::{Runner, Samples};
 use super::select::{Nodes, Selection};
 use crate::model::Model;
-use crate::model::onnx::{Document, is_quantized};
+use crate::model::onnx::{Document, DocumentNode, is_quantized};
 use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
 use crate::{Error, Result};
 
@@ -65,7 +65,9 @@ impl<'a> Attempt<'a> {
 
     fn check_graph(&self) -> Result<(), String> {
         let (graph, source) = (&self.document.graph, &self.source.spec().name);
-        if let Some(node) = graph.nodes.iter().find(|node| is_quantized(&node.operator)) {
+        // A file may keep its weights as integers and yet compute in float32.
+        let computes = |node: &&DocumentNode| is_quantized(&node.operator) && !node.is("DequantizeLinear");
+        if let Some(node) = graph.nodes.iter().find(computes) {
             return Err(format!("'{source}' is quantized already: it has a node {}", node.operator));
         }
         if graph.has_subgraphs() {
