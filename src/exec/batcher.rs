@@ -1,10 +1,11 @@
 //! Batches the rows of a morsel for one model: fills its tensors row by row and runs it whenever they are full.
 
 use datafusion::error::Result;
+use seequel_pixels::Target;
 
 use super::decode_infer::Context;
 use super::inference_plan::ModelPlan;
-use super::prediction::Prediction;
+use super::predictions::Prediction;
 use crate::images::decode::RgbImage;
 use crate::model::runtime::{Batch, Model};
 use crate::model::tensor::{BatchOutput, Numbers, Placement, Preprocessor, RowNumbers, Tensor};
@@ -80,23 +81,59 @@ impl<'a> Batcher<'a> {
     /// Adds `row`, with `image` if the model takes one, and runs the model if the tensors are then full. The prediction
     /// for a row without numbers is NULL.
     pub(crate) fn push(&mut self, row: usize, image: Option<&RgbImage>) -> Result<()> {
-        let numbers =
-            match self.given.iter().map(|given| given.row(row)).collect::<Result<Option<Vec<_>>, _>>() {
-                Ok(Some(numbers)) => numbers,
-                Ok(None) => return Ok(()),
-                Err(reason) => {
-                    self.fail(row, &reason);
-                    return Ok(());
-                }
-            };
-        if !self.filled.takes(&numbers) {
+        let Some(numbers) = self.numbers(row)? else { return Ok(()) };
+        match self.write(image) {
+            Ok(placement) => self.add(Slot { row, placement }, numbers),
+            Err(reason) => {
+                self.fail(row, &reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds `row`, whose image was written to `slot`, one of the [`Self::free_slots`], as [`Self::push`] does.
+    pub(crate) fn push_written(&mut self, row: usize, slot: usize, placement: Placement) -> Result<()> {
+        let Some(numbers) = self.numbers(row)? else { return Ok(()) };
+        let next = self.filled();
+        if let Some(image) = self.buffers.image.as_mut().filter(|_| slot != next) {
+            image.tensor.copy_image(slot, next);
+        }
+        self.add(Slot { row, placement: Some(placement) }, numbers)
+    }
+
+    /// The slots that rows have filled since the model ran.
+    pub(crate) fn filled(&self) -> usize {
+        self.filled.rows.len()
+    }
+
+    /// The slots that are free.
+    pub(crate) fn room(&self) -> usize {
+        self.buffers.slots - self.filled()
+    }
+
+    /// The free slots of the image tensor, in order, to write images into from several threads.
+    pub(crate) fn free_slots(&mut self) -> Vec<Target<'_>> {
+        let filled = self.filled();
+        self.buffers.image.as_mut().map_or_else(Vec::new, |image| image.tensor.targets(filled))
+    }
+
+    /// The numbers of `row`, for which the waiting rows have made way if they differ in shape; `None` if there is nothing
+    /// to predict.
+    fn numbers(&mut self, row: usize) -> Result<Option<Vec<Numbers>>> {
+        let numbers = self.given.iter().map(|given| given.row(row)).collect::<Result<Option<Vec<_>>, _>>();
+        let numbers = numbers.unwrap_or_else(|reason| {
+            self.fail(row, &reason);
+            None
+        });
+        if numbers.as_ref().is_some_and(|numbers| !self.filled.takes(numbers)) {
             self.run()?;
         }
-        match self.write(image) {
-            Ok(placement) => self.filled.push(Slot { row, placement }, numbers),
-            Err(reason) => self.fail(row, &reason),
-        }
-        if self.filled.rows.len() == self.buffers.slots { self.run() } else { Ok(()) }
+        Ok(numbers)
+    }
+
+    fn add(&mut self, slot: Slot, numbers: Vec<Numbers>) -> Result<()> {
+        self.filled.push(slot, numbers);
+        if self.room() == 0 { self.run() } else { Ok(()) }
     }
 
     /// Writes `image` into the next slot; returns its placement.

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
+use rayon::ThreadPool;
 use seequel_udfs::ImageArray;
 
 use super::batcher::{BatchBuffers, Batcher};
+use super::decode_row::decode_row;
 use super::failures::Predictions;
 use super::inference_plan::{InferencePlan, ModelPlan};
 use super::metrics::InferMetrics;
 use super::running::Running;
-use super::worker_memory::WorkerMemory;
-use crate::images::decode::{Limits, decode, decoder_scale};
+use super::side_by_side::decode_side_by_side;
+use super::worker_memory::{Held, WorkerMemory};
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::Port;
 use crate::model::runtime::{Cancellation, Model};
@@ -34,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub(crate) reservation: &'a MemoryReservation,
     pub(crate) memory: &'a WorkerMemory<Vec<BatchBuffers>>,
     pub(crate) cancellation: &'a Cancellation,
+    /// Threads that decode a morsel's images; `None` if the caller's own does.
+    pub(crate) decoders: Option<&'a ThreadPool>,
 }
 
 /// The input columns of the models, all of the same length.
@@ -62,7 +66,6 @@ pub(crate) fn decode_infer(
 ) -> Result<Vec<Predictions>> {
     let _running = Running::begin(context.cancellation);
     let rows = inputs.rows;
-    let metrics = context.metrics;
     let plans = plan.models();
     let (held, kept) = context.memory.hold(
         key,
@@ -82,86 +85,48 @@ pub(crate) fn decode_infer(
         .zip(&mut buffers)
         .map(|(plan, buffers)| Ok(Batcher::new(plan, rows, inputs.numbers_of(plan)?, buffers, context)));
     let mut batchers = batchers.collect::<Result<Vec<_>>>()?;
-    let check = || context.cancellation.check();
-    let admit = |bytes: u64| held.add_pixels(usize::try_from(bytes).unwrap_or(usize::MAX), check).is_ok();
-    let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
-    for row in 0..rows {
-        check()?;
-        let Some(images) = &inputs.images else {
-            batchers.iter_mut().try_for_each(|batcher| batcher.push(row, None))?;
-            continue;
-        };
-        let Some(bytes) = images.get(row) else {
-            if let Some(reason) = images.reason(row) {
-                batchers.iter_mut().for_each(|batcher| batcher.fail(row, reason));
-            }
-            continue;
-        };
-        let mut scales = Scales::new(plans);
-        let mut is_decoded = false;
-        while !scales.is_done {
-            let timer = metrics.decode_time.timer();
-            let decoded = decode(bytes, &limits, |width, height| scales.next(width, height));
-            timer.done();
-            metrics.decodes.add(1);
-            is_decoded |= decoded.is_ok();
-            for model in scales.take() {
-                match &decoded {
-                    Ok(image) => batchers[model].push(row, Some(image))?,
-                    Err(reason) => batchers[model].fail(row, &reason.to_string()),
-                }
-            }
-            drop(decoded);
-            held.drop_pixels();
+    match (&inputs.images, context.decoders) {
+        (None, _) => (0..rows).try_for_each(|row| {
+            context.cancellation.check()?;
+            batchers.iter_mut().try_for_each(|batcher| batcher.push(row, None))
+        })?,
+        (Some(images), None) => decode_one_by_one(images, rows, plans, &mut batchers, &held, context)?,
+        (Some(images), Some(decoders)) => {
+            decode_side_by_side(images, rows, plans, &mut batchers, &held, context, decoders)?;
         }
-        metrics.decoded_images.add(usize::from(is_decoded));
     }
     let predictions = batchers.into_iter().map(Batcher::finish).collect::<Result<_>>()?;
     held.keep(buffers);
     plan.predictions(&predictions)
 }
 
-/// The scales at which the models need one image, largest first.
-///
-/// A model always gets the same pixels as if it ran alone: other calls of a query must not change its predictions.
-struct Scales<'a> {
-    plans: &'a [ModelPlan],
-    /// One per model, once the decoder has asked for a scale; a decoder with a single scale never asks.
-    of_models: Vec<f64>,
-    /// The scale of the last decode that asked for one.
-    current: f64,
-    /// Whether the current decode has asked for a scale.
-    has_asked: bool,
-    is_done: bool,
-}
-
-impl<'a> Scales<'a> {
-    fn new(plans: &'a [ModelPlan]) -> Self {
-        Self { plans, of_models: vec![], current: f64::INFINITY, has_asked: false, is_done: false }
+/// Decodes row by row on this thread, so that an image's tensor is still in the core's cache when its model runs.
+fn decode_one_by_one(
+    images: &ImageArray<'_>,
+    rows: usize,
+    plans: &[ModelPlan],
+    batchers: &mut [Batcher<'_>],
+    held: &Held<'_, Vec<BatchBuffers>>,
+    context: &Context<'_>,
+) -> Result<()> {
+    let pixels = held.pixels();
+    for row in 0..rows {
+        context.cancellation.check()?;
+        let Some(bytes) = images.get(row) else {
+            if let Some(reason) = images.reason(row) {
+                batchers.iter_mut().for_each(|batcher| batcher.fail(row, reason));
+            }
+            continue;
+        };
+        decode_row(bytes, plans, &pixels, context, |model, image| match image {
+            Ok(image) => batchers[model].push(row, Some(image)),
+            Err(reason) => {
+                batchers[model].fail(row, &reason.to_string());
+                Ok(())
+            }
+        })?;
     }
-
-    /// The scale to decode an image of `width` × `height` pixels at next.
-    fn next(&mut self, width: u32, height: u32) -> f64 {
-        let scale = |plan: &ModelPlan| decoder_scale(plan.model.spec().least_scale(width, height));
-        self.of_models = self.plans.iter().map(scale).collect();
-        let smaller = self.of_models.iter().copied().filter(|scale| *scale < self.current);
-        self.current = smaller.fold(0.0, f64::max);
-        self.has_asked = true;
-        self.current
-    }
-
-    /// The models that need the image just decoded: all remaining ones if the decoder did not ask for a scale.
-    fn take(&mut self) -> Vec<usize> {
-        let has_asked = std::mem::take(&mut self.has_asked);
-        let is_smaller = |model: &usize| self.of_models.get(*model).is_none_or(|scale| *scale < self.current);
-        let (left, others): (Vec<_>, Vec<_>) = (0..self.plans.len()).partition(is_smaller);
-        self.is_done = left.is_empty() || !has_asked;
-        if has_asked {
-            others.into_iter().filter(|model| self.of_models[*model] == self.current).collect()
-        } else {
-            left
-        }
-    }
+    Ok(())
 }
 
 impl Inputs<'_> {

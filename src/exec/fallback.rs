@@ -49,6 +49,7 @@ impl Models for ModelRegistry {
             reservation: &MemoryConsumer::new("inference in an expression").register(&pool),
             memory: &WorkerMemory::default(),
             cancellation: &QueryCancellation::part(config),
+            decoders: None,
         };
         let inputs = Inputs {
             rows: inputs.first().map_or(0, |input| input.len()),

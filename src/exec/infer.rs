@@ -30,6 +30,7 @@ use seequel_udfs::Request;
 
 use super::batcher::BatchBuffers;
 use super::metrics::InferMetrics;
+use super::side_by_side::Decoders;
 use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
 use crate::exec::exchange::morsels;
@@ -72,13 +73,15 @@ pub struct InferExec {
     /// Names a row in errors and the log.
     pub(crate) row: Option<Arc<dyn PhysicalExpr>>,
     morsels: Morsels,
+    pub(crate) decoders: Option<Arc<Decoders>>,
     pub(crate) memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl InferExec {
-    /// Inference of `calls` over `input`; `row` names a row in errors and the log.
+    /// Inference of `calls` over `input`; `row` names a row in errors and the log. `decode_threads` threads decode the
+    /// images of each morsel side by side, or else the thread that infers it does.
     ///
     /// # Errors
     /// A bug: equivalences of the input that don't fit its schema.
@@ -87,10 +90,12 @@ impl InferExec {
         calls: Vec<PhysicalCall>,
         row: Option<Arc<dyn PhysicalExpr>>,
         morsels: Morsels,
+        decode_threads: Option<usize>,
     ) -> Result<Self> {
         let properties = Arc::new(properties(&input, &calls)?);
+        let decoders = decode_threads.map(|threads| Arc::new(Decoders::new(threads)));
         let (memory, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, calls, row, morsels, memory, properties, metrics })
+        Ok(Self { input, calls, row, morsels, decoders, memory, properties, metrics })
     }
 
     /// The columns that are added, in order.
@@ -132,11 +137,12 @@ impl DisplayAs for InferExec {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
                 write!(f, "InferExec: calls=[{}]", self.calls.iter().join(", "))?;
-                match self.morsels {
-                    Morsels::Exchanged => Ok(()),
-                    Morsels::Ordered { rows, in_flight } => {
-                        write!(f, ", morsel_rows={rows}, in_flight={in_flight}")
-                    }
+                if let Morsels::Ordered { rows, in_flight } = self.morsels {
+                    write!(f, ", morsel_rows={rows}, in_flight={in_flight}")?;
+                }
+                match &self.decoders {
+                    Some(decoders) => write!(f, ", decode_threads={}", decoders.threads()),
+                    None => Ok(()),
                 }
             }
             DisplayFormatType::TreeRender => self.calls.iter().try_for_each(|call| writeln!(f, "{call}")),

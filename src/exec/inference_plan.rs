@@ -15,9 +15,8 @@ use datafusion::common::internal_err;
 use datafusion::error::Result;
 use seequel_udfs::Request;
 
-use super::columns::column;
 use super::failures::Predictions;
-use super::prediction::{Postprocess, Prediction, Value};
+use super::predictions::{Postprocess, Prediction, Value, column};
 use crate::model::runtime::Model;
 use crate::model::{Ensemble, Predictor};
 

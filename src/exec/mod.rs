@@ -4,20 +4,22 @@
 //!  input ─► InferExchangeExec ─► InferExec: decode_infer ─┬─► Batcher of model A ─┐
 //!           morsels, bounded     one morsel a worker      └─► Batcher of model B ─┴─► rows + predictions
 //! ```
+//!
+//! On a CPU each worker decodes its own morsel. For a GPU all cores decode the rows of a morsel side by side.
 
 mod batcher;
-mod columns;
 mod decode_infer;
+mod decode_row;
 pub(crate) mod exchange;
 mod failures;
 mod fallback;
 mod infer;
 mod inference_plan;
 mod metrics;
-mod output_column;
-mod prediction;
+mod predictions;
 mod query_cancellation;
 mod running;
+mod side_by_side;
 mod worker;
 mod worker_memory;
 

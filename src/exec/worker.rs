@@ -6,7 +6,7 @@
 //!
 //! Tokio's workers only forward batches. When the partition's stream is dropped, its work stops before the next image.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -18,6 +18,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
+use rayon::ThreadPool;
 use seequel_udfs::ImageArray;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -29,6 +30,7 @@ use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::query_cancellation::QueryCancellation;
+use super::side_by_side::Decoders;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
 use crate::exec::exchange::Morsel;
@@ -67,6 +69,9 @@ pub(crate) struct Worker {
     reservation: MemoryReservation,
     memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     cancellation: Cancellation,
+    decoders: Option<Arc<Decoders>>,
+    /// Those of `decoders`, once they are needed.
+    decode_threads: OnceLock<Arc<ThreadPool>>,
 }
 
 impl Worker {
@@ -82,6 +87,8 @@ impl Worker {
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
             memory: Arc::clone(&node.memory),
             cancellation: QueryCancellation::part(context.session_config().options()),
+            decoders: node.decoders.clone(),
+            decode_threads: OnceLock::new(),
         })
     }
 
@@ -180,8 +187,18 @@ impl Worker {
             reservation: &self.reservation,
             memory: &self.memory,
             cancellation: &self.cancellation,
+            decoders: self.decode_threads()?,
         };
         decode_infer(&inputs, &group.plan, key, &context)
+    }
+
+    fn decode_threads(&self) -> Result<Option<&ThreadPool>> {
+        let Some(decoders) = &self.decoders else { return Ok(None) };
+        if let Some(threads) = self.decode_threads.get() {
+            return Ok(Some(threads));
+        }
+        let threads = decoders.start()?;
+        Ok(Some(self.decode_threads.get_or_init(|| threads)))
     }
 
     fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {

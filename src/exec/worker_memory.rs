@@ -112,21 +112,76 @@ pub(crate) struct Held<'a, B> {
     pub(crate) most: usize,
     memory: &'a WorkerMemory<B>,
     key: usize,
-    /// Bytes held for tensors.
-    tensors: usize,
     reservation: MemoryReservation,
 }
 
 impl<'a, B> Held<'a, B> {
     fn new(memory: &'a WorkerMemory<B>, key: usize, most: usize, reservation: MemoryReservation) -> Self {
-        Self { most, memory, key, tensors: reservation.size(), reservation }
+        Self { most, memory, key, reservation }
     }
 
-    /// Reserves another `bytes` for pixels. Blocks as [`WorkerMemory::hold`] does.
+    /// Memory for the images that this worker decodes.
+    pub(crate) fn pixels(&self) -> Pixels<'a, B> {
+        Pixels { memory: self.memory, reservation: self.reservation.new_empty(), is_lent: false }
+    }
+
+    /// Lets other threads decode for this worker, which waits for them.
+    pub(crate) fn lend(&self) -> Lent<'a, B> {
+        self.memory.workers.lock().waiting += 1;
+        Lent { memory: self.memory, reservation: self.reservation.new_empty() }
+    }
+
+    /// Keeps `buffers` and the memory of the tensors for the next morsel.
+    pub(crate) fn keep(mut self, buffers: B) {
+        let idle = Idle { key: self.key, most: self.most, buffers, reservation: self.reservation.take() };
+        self.memory.workers.lock().idle.push(idle);
+    }
+}
+
+impl<B> Drop for Held<'_, B> {
+    fn drop(&mut self) {
+        self.reservation.free();
+        self.memory.workers.lock().holding -= 1;
+        self.memory.given_back.notify_all();
+    }
+}
+
+/// A worker that waits for other threads, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lent<'a, B> {
+    memory: &'a WorkerMemory<B>,
+    reservation: MemoryReservation,
+}
+
+impl<'a, B> Lent<'a, B> {
+    /// Memory for the images that one of the threads decodes.
+    pub(crate) fn pixels(&self) -> Pixels<'a, B> {
+        self.memory.workers.lock().holding += 1;
+        Pixels { memory: self.memory, reservation: self.reservation.new_empty(), is_lent: true }
+    }
+}
+
+impl<B> Drop for Lent<'_, B> {
+    fn drop(&mut self) {
+        self.memory.workers.lock().waiting -= 1;
+    }
+}
+
+/// Memory for pixels, freed on drop.
+#[derive(Debug)]
+pub(crate) struct Pixels<'a, B> {
+    memory: &'a WorkerMemory<B>,
+    reservation: MemoryReservation,
+    /// Whether it counts as a holder of its own, beside the worker that waits for it.
+    is_lent: bool,
+}
+
+impl<B> Pixels<'_, B> {
+    /// Reserves another `bytes`. Blocks as [`WorkerMemory::hold`] does.
     ///
     /// # Errors
     /// If the pool refuses them and no other worker can free any; those of `check`.
-    pub(crate) fn add_pixels(&self, bytes: usize, check: impl Fn() -> Result<()>) -> Result<()> {
+    pub(crate) fn add(&self, bytes: usize, check: impl Fn() -> Result<()>) -> Result<()> {
         let mut workers = self.memory.workers.lock();
         workers.waiting += 1;
         let result = loop {
@@ -146,27 +201,22 @@ impl<'a, B> Held<'a, B> {
         result
     }
 
-    /// Frees the memory of the pixels and keeps that of the tensors.
-    pub(crate) fn drop_pixels(&self) {
-        if self.reservation.size() > self.tensors {
-            self.reservation.shrink(self.reservation.size() - self.tensors);
+    /// Frees them.
+    pub(crate) fn clear(&self) {
+        let size = self.reservation.size();
+        if size > 0 {
+            self.reservation.shrink(size);
             self.memory.given_back.notify_all();
         }
     }
-
-    /// Keeps `buffers` and the memory of the tensors for the next morsel.
-    pub(crate) fn keep(mut self, buffers: B) {
-        self.drop_pixels();
-        let idle = Idle { key: self.key, most: self.most, buffers, reservation: self.reservation.take() };
-        self.memory.workers.lock().idle.push(idle);
-    }
 }
 
-impl<B> Drop for Held<'_, B> {
+impl<B> Drop for Pixels<'_, B> {
     fn drop(&mut self) {
-        self.reservation.free();
-        self.memory.workers.lock().holding -= 1;
-        self.memory.given_back.notify_all();
+        self.clear();
+        if self.is_lent {
+            self.memory.workers.lock().holding -= 1;
+        }
     }
 }
 
@@ -224,7 +274,7 @@ mod tests {
         let other = memory.hold(1, MemoryConsumer::new("test").register(&pool), 1, |_| Ok(100), || Ok(()))?;
         other.0.keep("other");
         assert_eq!(pool.reserved(), 500);
-        held.add_pixels(100, || Ok(()))?;
+        held.pixels().add(100, || Ok(()))?;
         Ok(())
     }
 
@@ -248,10 +298,31 @@ mod tests {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
         let memory = Memory::default();
         let held = reserve(&memory, &pool, 1)?;
-        held.add_pixels(400, || Ok(()))?;
-        assert!(held.add_pixels(1, || Ok(())).is_err());
-        held.drop_pixels();
+        let pixels = held.pixels();
+        pixels.add(400, || Ok(()))?;
+        assert!(pixels.add(1, || Ok(())).is_err());
+        pixels.clear();
         assert_eq!(pool.reserved(), 100);
+        Ok(())
+    }
+
+    #[test]
+    fn threads_that_decode_for_a_worker_wait_for_each_other() -> Result<()> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
+        let memory = Memory::default();
+        let held = reserve(&memory, &pool, 1)?;
+        let lent = held.lend();
+        let first = lent.pixels();
+        first.add(400, || Ok(()))?;
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| lent.pixels().add(400, || Ok(())));
+            std::thread::sleep(RETRY);
+            first.clear();
+            assert!(second.join().unwrap().is_ok());
+        });
+        assert!(first.add(401, || Ok(())).is_err());
+        drop((first, lent));
+        assert!(held.pixels().add(400, || Ok(())).is_ok());
         Ok(())
     }
 

@@ -6,8 +6,8 @@
 //!                            input                                      input
 //! ```
 //!
-//! The number of workers is what the models' pools can use, but no more than the session's `target_partitions`. An
-//! exchange loses the order of rows. If the input has one (from ORDER BY in a subquery), its partitions are kept
+//! The number of workers is what the models' pools can use, but for models on the CPU no more than the session's
+//! `target_partitions`, nor for those on a GPU more threads that decode for them. An exchange loses the order of rows. If the input has one (from ORDER BY in a subquery), its partitions are kept
 //! instead, and each works on several morsels at once, in order.
 
 use std::sync::Arc;
@@ -83,9 +83,16 @@ fn plan_inference(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let any_image = calls.iter().any(|call| call.predictor.takes_image());
     let (mut workers, mut batch_rows, mut least) = (1, 1, 1);
+    let mut decode_threads = None;
     for model in calls.iter().flat_map(|call| call.predictor.members()) {
         let sizing = model.sizing()?;
-        workers = workers.max(sizing.workers.min(target_partitions));
+        match sizing.decode_threads {
+            Some(threads) => {
+                workers = workers.max(sizing.workers);
+                decode_threads = Some(threads.min(target_partitions));
+            }
+            None => workers = workers.max(sizing.workers.min(target_partitions)),
+        }
         // Rows of numbers are small, so models without images use the batch sizes of those with images.
         if model.spec().image().is_some() || !any_image {
             batch_rows = batch_rows.max(sizing.batch_rows);
@@ -96,10 +103,11 @@ fn plan_inference(
     let rows = rows.min((OUTPUT_BYTES / output_bytes(&calls).max(1)).max(least));
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
-        return Ok(Arc::new(InferExec::try_new(input, calls, row, Morsels::Ordered { rows, in_flight })?));
+        let morsels = Morsels::Ordered { rows, in_flight };
+        return Ok(Arc::new(InferExec::try_new(input, calls, row, morsels, decode_threads)?));
     }
     let exchange = Arc::new(InferExchangeExec::new(input, workers, MorselRows { most: rows, least }));
-    Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged)?))
+    Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged, decode_threads)?))
 }
 
 /// Bytes of a row of all outputs that are returned unchanged.

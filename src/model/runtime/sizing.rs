@@ -10,6 +10,10 @@ use crate::model::spec::ModelSpec;
 /// Default images per batch on a GPU: enough to fill it, few enough to leave room for another batch.
 const GPU_BATCH_ROWS: usize = 32;
 
+/// Batches on a GPU that wait, decoded or being decoded, while the sessions compute. One for each session of the usual
+/// two, so that a session never waits for a batch to begin.
+const BATCHES_AHEAD: usize = 2;
+
 /// Bytes of weights per image of a batch, so that reading them once per run costs little compared to computing.
 const WEIGHT_BYTES_PER_IMAGE: u64 = 12 << 20;
 
@@ -34,8 +38,10 @@ pub struct Sizing {
     pub sessions: usize,
     /// Threads per session.
     pub threads: usize,
-    /// Threads that decode images and run the sessions; also the operator's partitions.
+    /// Threads that run the sessions, each with a batch of its own; also the operator's partitions.
     pub workers: usize,
+    /// Threads that decode images for all workers, side by side; `None` if each worker decodes its own.
+    pub decode_threads: Option<usize>,
 }
 
 impl Sizing {
@@ -44,7 +50,10 @@ impl Sizing {
     /// On a CPU, one single-threaded session per core is fastest, since threads never wait for each other. Small models
     /// run one image at a time, whose tensor stays in the core's cache. Large ones run a few at a time, since each run
     /// reads all weights from memory; see `cpu_batch_rows` below. A worker alternates between decoding and inference,
-    /// so one worker per thread keeps all cores busy without oversubscription. On a GPU, all cores decode.
+    /// so one worker per thread keeps all cores busy without oversubscription.
+    ///
+    /// On a GPU all cores decode, together for one batch after the other, since a batch is many images and the GPU waits
+    /// for it. A worker takes a batch through decoding and inference, and there are a few more of them than sessions.
     #[must_use]
     pub fn new(spec: &ModelSpec, provider: Provider) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
@@ -72,7 +81,8 @@ impl Sizing {
             least_rows: if on_gpu { batch_rows } else { spec.fixed_batch.unwrap_or(1) },
             sessions,
             threads,
-            workers: if on_gpu { cores.max(sessions) } else { sessions * threads },
+            workers: if on_gpu { sessions + BATCHES_AHEAD } else { sessions * threads },
+            decode_threads: on_gpu.then_some(cores),
         }
     }
 }
@@ -109,7 +119,14 @@ mod tests {
         let auto = sizing(&[], Provider::CPU);
         assert_eq!(
             auto,
-            Sizing { batch_rows: 1, least_rows: 1, sessions: cores, threads: 1, workers: cores }
+            Sizing {
+                batch_rows: 1,
+                least_rows: 1,
+                sessions: cores,
+                threads: 1,
+                workers: cores,
+                decode_threads: None
+            }
         );
     }
 
@@ -135,17 +152,29 @@ mod tests {
     fn options_override_the_defaults() {
         let options = [("batch_size", "6"), ("concurrency", "1..3"), ("num_cpus", "2")];
         let given = sizing(&options, Provider::CPU);
-        assert_eq!(given, Sizing { batch_rows: 6, least_rows: 1, sessions: 3, threads: 2, workers: 6 });
+        let expected = Sizing {
+            batch_rows: 6,
+            least_rows: 1,
+            sessions: 3,
+            threads: 2,
+            workers: 6,
+            decode_threads: None,
+        };
+        assert_eq!(given, expected);
     }
 
     #[test]
-    fn gpu_gets_full_batches_and_one_worker_per_core() {
+    fn gpu_gets_full_batches_decoded_ahead_on_all_cores() {
         let cores = available_parallelism().unwrap().get();
-        let auto = sizing(&[], Provider::cuda(0));
-        assert_eq!(
-            (auto.batch_rows, auto.least_rows, auto.sessions, auto.workers),
-            (32, 32, 2, cores.max(2))
-        );
+        let expected = Sizing {
+            batch_rows: 32,
+            least_rows: 32,
+            sessions: 2,
+            threads: 1,
+            workers: 4,
+            decode_threads: Some(cores),
+        };
+        assert_eq!(sizing(&[], Provider::cuda(0)), expected);
         assert_eq!(sizing(&[("num_gpus", "0.25")], Provider::cuda(0)).sessions, 4);
     }
 }

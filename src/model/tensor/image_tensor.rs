@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use half::f16;
+use seequel_pixels::Target;
 
 use crate::model::input::{InputSpec, Layout};
 use crate::model::onnx::Element;
@@ -88,6 +89,7 @@ impl Tensor {
         &self.data
     }
 
+    #[cfg(test)]
     pub(crate) fn data_mut(&mut self) -> &mut TensorData {
         &mut self.data
     }
@@ -98,6 +100,46 @@ impl Tensor {
         let start = slot.checked_mul(self.image_len())?;
         let range = start..start.checked_add(self.image_len())?;
         (shape == (self.channels, self.height, self.width) && range.end <= self.len()).then_some(range)
+    }
+
+    /// The values of `slot`, to write an image into; `None` as in [`Self::slot`].
+    pub(crate) fn target(&mut self, input: &InputSpec, slot: usize) -> Option<Target<'_>> {
+        let range = self.slot(input, slot)?;
+        Some(match &mut self.data {
+            TensorData::F32(data) => Target::F32(&mut data[range]),
+            TensorData::F16(data) => Target::F16(&mut data[range]),
+            TensorData::U8(data) => Target::U8(&mut data[range]),
+            TensorData::U16(data) => Target::U16(&mut data[range]),
+            TensorData::I16(data) => Target::I16(&mut data[range]),
+            TensorData::I32(data) => Target::I32(&mut data[range]),
+            TensorData::I64(data) => Target::I64(&mut data[range]),
+        })
+    }
+
+    /// The values of each slot from `first` on, to write images into from several threads.
+    pub(crate) fn targets(&mut self, first: usize) -> Vec<Target<'_>> {
+        let image = self.image_len();
+        let start = image.saturating_mul(first).min(self.len());
+        macro_rules! targets {
+            ($data:ident, $type:ident) => {
+                $data[start..].chunks_exact_mut(image).map(Target::$type).collect()
+            };
+        }
+        match &mut self.data {
+            TensorData::F32(data) => targets!(data, F32),
+            TensorData::F16(data) => targets!(data, F16),
+            TensorData::U8(data) => targets!(data, U8),
+            TensorData::U16(data) => targets!(data, U16),
+            TensorData::I16(data) => targets!(data, I16),
+            TensorData::I32(data) => targets!(data, I32),
+            TensorData::I64(data) => targets!(data, I64),
+        }
+    }
+
+    /// Copies the image in slot `from` to slot `to`.
+    pub(crate) fn copy_image(&mut self, from: usize, to: usize) {
+        let image = self.image_len();
+        with_values!(&mut self.data, data => data.copy_within(from * image..(from + 1) * image, to * image));
     }
 
     fn len(&self) -> usize {

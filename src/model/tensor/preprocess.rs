@@ -12,7 +12,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use seequel_pixels::{Order, Source, Target, normalise, resize};
 
 use super::geometry::{crop_size, fitted_size, margins};
-use super::image_tensor::{Tensor, TensorData};
+use super::image_tensor::Tensor;
 use crate::images::decode::RgbImage;
 use crate::model::input::{Channels, ImageSpec, InputSpec, Interpolation, Layout, Preprocessing, Resize};
 
@@ -74,19 +74,15 @@ impl Preprocessor {
     /// # Errors
     /// A reason, if the image can't be resized, `tensor` has another shape than the model's input, or no such slot.
     pub fn write(&mut self, image: &RgbImage, tensor: &mut Tensor, slot: usize) -> Result<(), String> {
-        let range = tensor
-            .slot(&self.input, slot)
+        let target = tensor
+            .target(&self.input, slot)
             .ok_or_else(|| format!("the tensor has no slot {slot} for such an image"))?;
+        self.write_to(image, target)
+    }
+
+    /// Writes `image` as [`Self::write`] does into `target`, a slot of a tensor for the same model.
+    pub(crate) fn write_to(&mut self, image: &RgbImage, target: Target<'_>) -> Result<(), String> {
         self.resize(image).map_err(|error| format!("resizing: {error}"))?;
-        let target = match tensor.data_mut() {
-            TensorData::F32(data) => Target::F32(&mut data[range]),
-            TensorData::F16(data) => Target::F16(&mut data[range]),
-            TensorData::U8(data) => Target::U8(&mut data[range]),
-            TensorData::U16(data) => Target::U16(&mut data[range]),
-            TensorData::I16(data) => Target::I16(&mut data[range]),
-            TensorData::I32(data) => Target::I32(&mut data[range]),
-            TensorData::I64(data) => Target::I64(&mut data[range]),
-        };
         normalise(self.resized.buffer(), &self.channels, self.order, target);
         Ok(())
     }
@@ -144,6 +140,7 @@ mod tests {
     use half::f16;
 
     use super::*;
+    use crate::model::tensor::TensorData;
     use crate::model::{Folder, Onnx};
 
     /// Prepares an image for a model of 4 × 4 pixels and returns the numbers.

@@ -1,0 +1,12 @@
+//! From a model's outputs to a column: the prediction for each row, and the column of a call's predictions.
+//!
+//! ```text
+//!  BatchOutput ─ Postprocess ─► Prediction, one a row ─ column ─► Arrow column of the function's return type
+//! ```
+
+mod columns;
+mod output_column;
+mod prediction;
+
+pub(crate) use columns::column;
+pub(crate) use prediction::{Postprocess, Prediction, Value};
