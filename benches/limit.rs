@@ -23,6 +23,8 @@ use std::time::Instant;
 use clap::Parser;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use ort::ep::CUDA;
+use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use ort::session::{OutputSelector, RunOptions, Session};
 use ort::value::TensorRef;
@@ -69,6 +71,9 @@ struct Args {
     /// Threads that a session computes on.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Run on the first NVIDIA GPU, in float32 as Seequel does; the library must have CUDA.
+    #[arg(long)]
+    cuda: bool,
     /// CSV file to write: path, class, confidence.
     #[arg(long)]
     results: PathBuf,
@@ -119,6 +124,11 @@ fn load_sessions(args: &Args) -> Fallible<Vec<Mutex<Session>>> {
             .with_intra_threads(args.threads)?
             .with_intra_op_spinning(args.threads > 1)?
             .with_prepacked_weights(&weights)?;
+        if args.cuda {
+            let cuda =
+                CUDA::default().with_tf32(false).with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic);
+            builder = builder.with_execution_providers([cuda.build().error_on_failure()])?;
+        }
         Ok(Mutex::new(builder.commit_from_file(&args.model)?))
     };
     Ok((0..args.sessions.max(1)).map(load).collect::<ort::Result<_>>()?)

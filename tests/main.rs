@@ -21,6 +21,7 @@ mod reference;
 mod runs;
 mod schema;
 mod shell;
+mod side_by_side;
 mod slt;
 mod stores;
 mod support;

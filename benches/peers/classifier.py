@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
 class Classifier:
     """A loaded model, with the preprocessing that its seequel.json describes."""
 
-    def __init__(self, folder: str, threads: int = 1) -> None:
+    def __init__(self, folder: str, threads: int = 1, providers: tuple = ("CPUExecutionProvider",)) -> None:
         settings = json.loads((Path(folder) / "seequel.json").read_text("utf-8"))
         self.size = int(settings["input_size"].split("x")[0])
         self.crop_fraction = settings["crop_fraction"]
@@ -44,7 +44,7 @@ class Classifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         model = str(Path(folder) / "model.onnx")
-        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         self.input = self.session.get_inputs()[0].name
 
     def open(self, source: bytes | str) -> np.ndarray:

@@ -191,9 +191,9 @@ impl<'a> Batcher<'a> {
         let Context { metrics, cancellation, .. } = self.context;
         cancellation.check()?;
         let ModelPlan { model, outputs, .. } = self.plan;
-        let spec = model.spec();
         let buffers = self.buffers.image.as_ref();
-        let alone = buffers.map(|buffers| buffers.tensor.image(slot, spec.fixed_batch.unwrap_or(1)));
+        let rows = model.fixed_batch()?.unwrap_or(1);
+        let alone = buffers.map(|buffers| buffers.tensor.image(slot, rows));
         let images = alone.as_ref().map(|tensor| (tensor, 0));
         metrics.batches.add(1);
         match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times, cancellation)? {

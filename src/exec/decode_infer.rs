@@ -160,7 +160,7 @@ impl Sizes {
     /// A single model runs as soon as a batch is full, while the tensor is still in the CPU cache. Several models take
     /// turns after a whole morsel, so that a model's weights are in the cache for all its runs but the first.
     fn of(model: &Model, models: usize, rows: usize, most: usize) -> Result<Self> {
-        if let Some(batch) = model.spec().fixed_batch {
+        if let Some(batch) = model.fixed_batch()? {
             return Ok(Self { slots: batch, batch });
         }
         let batch = model.sizing()?.batch_rows.min(most);

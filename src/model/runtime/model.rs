@@ -39,6 +39,8 @@ pub struct Model {
 struct Placed {
     provider: Provider,
     sizing: Sizing,
+    /// The rows of every run, if they are fixed.
+    fixed_batch: Option<usize>,
     pool: Pool,
 }
 
@@ -136,6 +138,11 @@ impl Model {
         Ok(self.placed()?.sizing)
     }
 
+    /// The rows of every run, if the graph or the provider fixes them: smaller batches are padded.
+    pub(crate) fn fixed_batch(&self) -> Result<Option<usize>> {
+        Ok(self.placed()?.fixed_batch)
+    }
+
     /// Runs the rows of `batch` on a session of the pool, waiting for a free one or loading one, and returns the
     /// named outputs. Blocks: call it only on a thread that may block.
     ///
@@ -155,7 +162,8 @@ impl Model {
         drop(timer);
         let session = seat.session(|| {
             let _timer = times.load.timer();
-            Session::load(&self.runtime, &self.spec, placed.provider, placed.sizing.threads, &self.weights)
+            let Placed { provider, sizing, fixed_batch, .. } = placed;
+            Session::load(&self.runtime, &self.spec, *provider, sizing.threads, *fixed_batch, &self.weights)
         })?;
         let _timer = times.infer.timer();
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
@@ -173,7 +181,10 @@ impl Model {
         }
         let provider = self.choose_provider()?;
         let sizing = Sizing::new(&self.spec, provider);
-        Ok(self.placed.get_or_init(|| Placed { provider, sizing, pool: Pool::new(sizing.sessions) }))
+        let fixes_batch = provider.kind().fixes_batch();
+        let fixed_batch = self.spec.fixed_batch.or(fixes_batch.then_some(sizing.batch_rows));
+        let pool = Pool::new(sizing.sessions);
+        Ok(self.placed.get_or_init(|| Placed { provider, sizing, fixed_batch, pool }))
     }
 
     fn choose_provider(&self) -> Result<Provider> {

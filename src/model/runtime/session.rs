@@ -13,7 +13,7 @@ use super::memory::Arenas;
 use super::providers::Provider;
 use super::values::{batch_output, image_input, numbers_input};
 use crate::model::spec::ModelSpec;
-use crate::model::tensor::{BatchOutput, Numbers, Tensor};
+use crate::model::tensor::{BatchOutput, Numbers, PageLocker, Tensor};
 use crate::{Error, Result};
 
 /// A loaded model. The pool ensures that one thread uses it at a time.
@@ -28,6 +28,8 @@ pub(crate) struct Session {
     /// the same model.
     selections: Vec<(Vec<String>, Arc<SelectedOutputs>)>,
     arenas: Arc<Arenas>,
+    /// For the memory of batches, if they are copied to a device.
+    page_locker: Option<PageLocker>,
 }
 
 /// Run options that select some outputs, and that another thread can use to terminate the run.
@@ -74,12 +76,14 @@ pub(super) fn simplify(runtime: &Runtime, spec: &ModelSpec, to: &Path) -> Result
 }
 
 impl Session {
-    /// Loads the model's file for `provider`, to compute on `threads` threads. Blocks until it is loaded.
+    /// Loads the model's file for `provider`, to compute on `threads` threads, always on `fixed_batch` rows if it is
+    /// given. Blocks until it is loaded.
     pub(crate) fn load(
         runtime: &Runtime,
         spec: &ModelSpec,
         provider: Provider,
         threads: usize,
+        fixed_batch: Option<usize>,
         weights: &SharedWeights,
     ) -> Result<Self> {
         let environment = runtime.environment()?;
@@ -87,18 +91,20 @@ impl Session {
             model: spec.name.clone(),
             reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
         };
+        let cache = runtime.home().join("cache");
         let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
         let session = SessionBuilder::new(&environment)
             .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
             .and_then(|builder| Ok(builder.with_intra_op_spinning(threads > 1)?))
             .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
-            .and_then(|builder| provider.register(builder, &spec.resources, threads))
+            .and_then(|builder| provider.register(builder, &spec.resources, threads, &cache))
             .and_then(|mut builder| builder.commit_from_file(&spec.file))
             .map_err(load_error)?;
         let image = spec.image().map(|image| image.input.name.clone());
         let numbers = spec.numbers().map(|numbers| numbers.port.name.clone()).collect();
         let arenas = Arc::new(Arenas::of(&session, provider).map_err(load_error)?);
-        Ok(Self { session, image, numbers, fixed_batch: spec.fixed_batch, selections: vec![], arenas })
+        let page_locker = provider.page_locker();
+        Ok(Self { session, image, numbers, fixed_batch, selections: vec![], arenas, page_locker })
     }
 
     /// The session's memory, which can be measured while another thread runs the session.
@@ -108,7 +114,7 @@ impl Session {
 
     /// Runs the rows of `batch` and returns the named outputs, without computing others.
     ///
-    /// A model with a fixed batch always runs on a full batch; outputs of the padding rows are dropped.
+    /// A model whose batch is fixed always runs on a full batch; outputs of the padding rows are dropped.
     ///
     /// Cancellation ends the run early: ONNX Runtime checks the flag before each node of the graph.
     pub(crate) fn run(
@@ -149,6 +155,10 @@ impl Session {
         let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
         let mut inputs = Vec::with_capacity(1 + numbers.len());
         if let (Some(name), Some((tensor, first))) = (&self.image, batch.images) {
+            // A batch that failed is tried row by row, on tensors that are not used again.
+            if let Some(locker) = self.page_locker.as_ref().filter(|_| batch.rows > 1) {
+                tensor.lock_pages(locker);
+            }
             inputs.push((name.as_str(), image_input(tensor, first, rows).map_err(describe)?));
         }
         for (name, numbers) in self.numbers.iter().zip(&numbers) {

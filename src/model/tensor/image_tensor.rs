@@ -1,10 +1,12 @@
 //! The buffer for a model's image input: a batch of images, in the layout and type the model takes.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use half::f16;
 use seequel_pixels::Target;
 
+use super::page_lock::{PageLock, PageLocker};
 use crate::model::input::{InputSpec, Layout};
 use crate::model::onnx::Element;
 
@@ -13,6 +15,8 @@ use crate::model::onnx::Element;
 /// Shape `[batch, channels, height, width]` (NCHW) or `[batch, height, width, channels]` (NHWC).
 #[derive(Debug)]
 pub struct Tensor {
+    /// Before `data`, so that its memory is unlocked before it is freed.
+    locked: OnceLock<Option<PageLock>>,
     data: TensorData,
     channels: usize,
     height: usize,
@@ -70,7 +74,7 @@ impl Tensor {
             Element::I32 => TensorData::I32(vec![0; length]),
             Element::I64 => TensorData::I64(vec![0; length]),
         };
-        Self { data, channels, height, width, layout: input.layout }
+        Self { locked: OnceLock::new(), data, channels, height, width, layout: input.layout }
     }
 
     /// Bytes per image.
@@ -154,6 +158,19 @@ impl Tensor {
         }
     }
 
+    /// Locks its memory for copies to a GPU, once.
+    pub(crate) fn lock_pages(&self, locker: &PageLocker) {
+        self.locked.get_or_init(|| {
+            let (start, bytes) =
+                with_values!(&self.data, data => (data.as_ptr().expose_provenance(), size_of_val(&data[..])));
+            // SAFETY: `data` neither grows nor is replaced, and its memory is freed after the lock.
+            #[expect(unsafe_code, reason = "see above")]
+            unsafe {
+                locker.lock(start, bytes)
+            }
+        });
+    }
+
     /// Copies the image in `slot` to the first slot of a new tensor of `slots` images.
     pub(crate) fn image(&self, slot: usize, slots: usize) -> Self {
         let values = slot * self.image_len()..(slot + 1) * self.image_len();
@@ -167,7 +184,7 @@ impl Tensor {
             TensorData::I32(data) => TensorData::I32(padded(&data[values], length)),
             TensorData::I64(data) => TensorData::I64(padded(&data[values], length)),
         };
-        Self { data, ..*self }
+        Self { locked: OnceLock::new(), data, ..*self }
     }
 }
 

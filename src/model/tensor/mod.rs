@@ -8,6 +8,7 @@
 mod batch_output;
 mod geometry;
 mod image_tensor;
+mod page_lock;
 mod preprocess;
 mod row_numbers;
 
@@ -17,4 +18,5 @@ pub use preprocess::Preprocessor;
 pub(crate) use batch_output::BatchOutput;
 pub(crate) use geometry::{Placement, least_scale};
 pub(crate) use image_tensor::with_values;
+pub(crate) use page_lock::PageLocker;
 pub(crate) use row_numbers::{Numbers, RowNumbers};

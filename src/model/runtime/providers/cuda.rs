@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use itertools::Itertools;
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
 use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProvider};
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
 use super::kind::{Hardware, Kind, Request};
+use crate::model::tensor::PageLocker;
 
-/// Where the driver describes its devices, in a folder for each.
+/// Where the driver describes its devices, in a folder for each, to those that may not ask its management library.
 const DEVICES: &str = "/proc/driver/nvidia/gpus";
 
 /// More than any machine has.
@@ -50,16 +53,20 @@ impl Kind for Cuda {
         number: u32,
         request: &Request<'_>,
     ) -> ort::Result<SessionBuilder> {
-        let provider = request.configure(with_defaults(number));
+        let provider = request.configure(with_defaults(number, request.share));
         Ok(builder.with_execution_providers([provider.build().error_on_failure()])?)
     }
 
     fn devices(&self) -> Vec<Hardware> {
-        devices(Path::new(DEVICES))
+        managed_devices().unwrap_or_else(|_| described_devices(Path::new(DEVICES)))
     }
 
     fn device_sessions(&self) -> Option<usize> {
         Some(SESSIONS)
+    }
+
+    fn page_locker(&self, number: u32) -> Option<PageLocker> {
+        PageLocker::new(number.cast_signed())
     }
 
     fn memory(&self) -> Option<AllocationDevice<'static>> {
@@ -67,16 +74,41 @@ impl Kind for Cuda {
     }
 }
 
-pub(super) fn with_defaults(number: u32) -> CUDA {
-    CUDA::default()
+pub(super) fn with_defaults(number: u32, share: Option<f64>) -> CUDA {
+    let provider = CUDA::default()
         .with_device_id(number.cast_signed())
+        // ONNX Runtime's default rounds the inputs of products to TF32, of 10 bits, which changes predictions.
+        .with_tf32(false)
         // The exhaustive search, ort's default, takes seconds for each new batch size.
         .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
-        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested);
+    match share.and_then(share_bytes) {
+        Some(bytes) => provider.with_memory_limit(bytes),
+        None => provider,
+    }
+}
+
+/// The bytes that are `share` of a device, the smallest if they differ.
+fn share_bytes(share: f64) -> Option<usize> {
+    let least = managed_devices().ok()?.into_iter().filter_map(|device| device.memory_bytes).min()?;
+    (share < 1.0).then_some((least as f64 * share) as usize)
 }
 
 /// The driver's devices, in the order of their addresses; CUDA may number them by speed instead.
-pub(super) fn devices(folder: &Path) -> Vec<Hardware> {
+fn managed_devices() -> Result<Vec<Hardware>, NvmlError> {
+    let driver = Nvml::init()?;
+    let hardware = |number| {
+        let device = driver.device_by_index(number)?;
+        Ok(Hardware {
+            name: device.name().ok(),
+            memory_bytes: device.memory_info().ok().map(|info| info.total),
+        })
+    };
+    (0..driver.device_count()?).map(hardware).collect()
+}
+
+/// The devices described in `folder`, in the same order.
+fn described_devices(folder: &Path) -> Vec<Hardware> {
     let folders = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders: Vec<PathBuf> = folders.map(|entry| entry.path()).sorted().collect();
     folders.iter().map(|folder| Hardware { name: model(folder), memory_bytes: None }).collect()
@@ -101,8 +133,8 @@ mod tests {
             fs::create_dir(folder.path().join(address)).unwrap();
             fs::write(folder.path().join(address).join("information"), text).unwrap();
         }
-        let names = devices(folder.path()).into_iter().map(|device| device.name).collect_vec();
+        let names = described_devices(folder.path()).into_iter().map(|device| device.name).collect_vec();
         assert_eq!(names, [None, Some("NVIDIA B".to_owned())]);
-        assert_eq!(devices(&folder.path().join("missing")), []);
+        assert_eq!(described_devices(&folder.path().join("missing")), []);
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use ort::ep::ArbitrarilyConfigurableExecutionProvider;
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
 use crate::model::spec::Precision;
+use crate::model::tensor::PageLocker;
 
 /// What Seequel knows about a provider.
 pub(in crate::model::runtime) trait Kind: fmt::Debug + Sync {
@@ -50,6 +52,16 @@ pub(in crate::model::runtime) trait Kind: fmt::Debug + Sync {
         None
     }
 
+    /// Whether it compiles a graph for each number of rows, so that a smaller batch costs more than a padded one.
+    fn fixes_batch(&self) -> bool {
+        false
+    }
+
+    /// What locks memory for copies to device `number`, once a session is loaded.
+    fn page_locker(&self, _number: u32) -> Option<PageLocker> {
+        None
+    }
+
     /// Its memory, if that is not the machine's and ONNX Runtime counts it.
     fn memory(&self) -> Option<AllocationDevice<'static>> {
         None
@@ -62,6 +74,10 @@ pub(in crate::model::runtime) struct Request<'a> {
     /// Threads of the session.
     pub(in crate::model::runtime) threads: usize,
     pub(in crate::model::runtime) precision: Precision,
+    /// The option `num_gpus`: the share of a device that a session may take.
+    pub(in crate::model::runtime) share: Option<f64>,
+    /// Where to keep what is expensive to compile.
+    pub(in crate::model::runtime) cache: &'a Path,
     /// The option `provider_options`.
     pub(in crate::model::runtime) options: &'a BTreeMap<String, String>,
 }

@@ -11,12 +11,14 @@ mod tensorrt;
 mod webgpu;
 
 use std::fmt;
+use std::path::Path;
 
 use itertools::Itertools;
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
 use crate::model::spec::{Precision, Resources};
+use crate::model::tensor::PageLocker;
 
 pub(super) use kind::{Hardware, Kind};
 
@@ -88,16 +90,27 @@ impl Provider {
         }
     }
 
-    /// Lets the session that `builder` makes compute here.
+    /// Lets the session that `builder` makes compute here. What the provider compiles is kept in the folder `cache`.
     pub(super) fn register(
         self,
         builder: SessionBuilder,
         resources: &Resources,
         threads: usize,
+        cache: &Path,
     ) -> ort::Result<SessionBuilder> {
-        let request =
-            Request { threads, precision: resources.precision, options: &resources.provider_options };
+        let request = Request {
+            threads,
+            precision: resources.precision,
+            share: resources.num_gpus.map(f64::from),
+            cache,
+            options: &resources.provider_options,
+        };
         self.kind.register(builder, self.number, &request)
+    }
+
+    /// What locks memory for copies to the device, once a session is loaded, if it copies.
+    pub(super) fn page_locker(self) -> Option<PageLocker> {
+        self.kind.page_locker(self.number)
     }
 
     /// The provider's own memory, if ONNX Runtime counts it: the kind and the number of the device.

@@ -118,7 +118,8 @@ mod tests {
     fn settings_for(device: &str, precision: Precision, given: Option<&str>) -> Option<Value> {
         let options: BTreeMap<_, _> =
             given.map(|given| (SETTINGS.to_owned(), given.to_owned())).into_iter().collect();
-        let request = Request { threads: 2, precision, options: &options };
+        let cache = std::path::Path::new("");
+        let request = Request { threads: 2, precision, share: None, cache, options: &options };
         settings(device, &request).map(|text| serde_json::from_str(&text).unwrap())
     }
 

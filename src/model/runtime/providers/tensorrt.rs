@@ -1,6 +1,9 @@
 //! `device 'tensorrt:0'`: NVIDIA's GPUs through TensorRT, which compiles a graph when its session is loaded.
 //!
-//! CUDA computes the nodes that TensorRT can't.
+//! CUDA computes the nodes that TensorRT can't. A compiled graph, an engine, fits one number of rows; it is kept in
+//! Seequel's home, since compiling takes minutes.
+
+use std::fs;
 
 use ort::ep::{ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, TensorRT};
 use ort::memory::AllocationDevice;
@@ -9,6 +12,7 @@ use ort::session::builder::SessionBuilder;
 use super::cuda;
 use super::kind::{Hardware, Kind, Request};
 use crate::model::spec::Precision;
+use crate::model::tensor::PageLocker;
 
 #[derive(Debug)]
 pub(super) struct TensorRt;
@@ -40,7 +44,15 @@ impl Kind for TensorRt {
         number: u32,
         request: &Request<'_>,
     ) -> ort::Result<SessionBuilder> {
-        let provider = TensorRT::default().with_device_id(number.cast_signed());
+        let engines = request.cache.join("tensorrt");
+        fs::create_dir_all(&engines)
+            .map_err(|error| ort::Error::new(format!("{}: {error}", engines.display())))?;
+        let provider = TensorRT::default()
+            .with_device_id(number.cast_signed())
+            .with_engine_cache(true)
+            .with_engine_cache_path(engines.display())
+            .with_timing_cache(true)
+            .with_timing_cache_path(engines.display());
         let provider = match request.precision {
             Precision::Auto | Precision::F32 => provider,
             Precision::Bf16 => provider.with_arbitrary_config("trt_bf16_enable", 1),
@@ -48,8 +60,8 @@ impl Kind for TensorRt {
             Precision::Int8 => provider.with_arbitrary_config("trt_int8_enable", 1),
         };
         let provider = request.configure(provider);
-        let providers =
-            [provider.build().error_on_failure(), cuda::with_defaults(number).build().error_on_failure()];
+        let rest = cuda::with_defaults(number, request.share);
+        let providers = [provider.build().error_on_failure(), rest.build().error_on_failure()];
         Ok(builder.with_execution_providers(providers)?)
     }
 
@@ -63,6 +75,14 @@ impl Kind for TensorRt {
 
     fn device_sessions(&self) -> Option<usize> {
         Some(cuda::SESSIONS)
+    }
+
+    fn fixes_batch(&self) -> bool {
+        true
+    }
+
+    fn page_locker(&self, number: u32) -> Option<PageLocker> {
+        PageLocker::new(number.cast_signed())
     }
 
     fn memory(&self) -> Option<AllocationDevice<'static>> {
