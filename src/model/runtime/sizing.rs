@@ -10,9 +10,9 @@ use crate::model::spec::ModelSpec;
 /// Default images per batch on a GPU: enough to fill it, few enough to leave room for another batch.
 const GPU_BATCH_ROWS: usize = 32;
 
-/// Batches on a GPU that wait, decoded or being decoded, while the sessions compute. One for each session of the usual
-/// two, so that a session never waits for a batch to begin.
-const BATCHES_AHEAD: usize = 2;
+/// Batches for a GPU that are decoded, or being decoded, while the sessions compute. Measured with EfficientNet-Lite0 on
+/// an H100 with 16 cores, images per second compared to 2 batches: 4 give 1.19, 8 give 1.29.
+const BATCHES_AHEAD: usize = 8;
 
 /// Bytes of weights per image of a batch, so that reading them once per run costs little compared to computing.
 const WEIGHT_BYTES_PER_IMAGE: u64 = 12 << 20;
@@ -53,7 +53,7 @@ impl Sizing {
     /// so one worker per thread keeps all cores busy without oversubscription.
     ///
     /// On a GPU all cores decode, together for one batch after the other, since a batch is many images and the GPU waits
-    /// for it. A worker takes a batch through decoding and inference, and there are a few more of them than sessions.
+    /// for it. A worker takes a batch through decoding and inference, and there are more of them than sessions.
     #[must_use]
     pub fn new(spec: &ModelSpec, provider: Provider) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
@@ -171,7 +171,7 @@ mod tests {
             least_rows: 32,
             sessions: 2,
             threads: 1,
-            workers: 4,
+            workers: 10,
             decode_threads: Some(cores),
         };
         assert_eq!(sizing(&[], Provider::cuda(0)), expected);
