@@ -33,6 +33,7 @@ pub mod shell;
 pub mod sql;
 pub mod stores;
 pub mod tasks;
+mod tune;
 pub mod write;
 
 /// The examples of a page are compiled with those of the documentation.
@@ -46,3 +47,4 @@ pub use progress::{Count, Inference, QueryProgress, Stage};
 pub use quantize::CreateQuantized;
 pub use query::{Query, QueryHandle};
 pub use session::SeequelExt;
+pub use tune::TuneModel;

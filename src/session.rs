@@ -19,6 +19,7 @@ use crate::plan::extract::ExtractInference;
 use crate::plan::{
     BindInference, FieldNames, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner,
 };
+use crate::tune::{TUNING_TRIALS, TuningTrials};
 use crate::write::AtomicWrites;
 
 /// Name of the table function over images.
@@ -84,7 +85,10 @@ impl SeequelExt for SessionStateBuilder {
         scalar_functions.extend(image_functions());
         scalar_functions.extend(plain_functions());
         let read_images = TableFunction::new(READ_IMAGES.to_owned(), Arc::new(ReadImages));
-        self.table_functions().get_or_insert_default().insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        let trials = TableFunction::new(TUNING_TRIALS.to_owned(), Arc::new(TuningTrials(Arc::clone(models))));
+        let table_functions = self.table_functions().get_or_insert_default();
+        table_functions.insert(READ_IMAGES.to_owned(), Arc::new(read_images));
+        table_functions.insert(TUNING_TRIALS.to_owned(), Arc::new(trials));
         // Before DataFusion's own, which plan every access.
         self.expr_planners().get_or_insert_default().insert(0, Arc::new(FieldNames));
         self.file_formats().get_or_insert_default().push(Arc::new(ImageFilesFactory));

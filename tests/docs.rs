@@ -61,7 +61,8 @@ fn sql_of_every_page_runs() {
             "models.md",
             "results.md",
             "settings.md",
-            "shell.md"
+            "shell.md",
+            "tuning.md"
         ]
     );
 }

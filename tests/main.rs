@@ -27,3 +27,4 @@ mod stores;
 mod support;
 #[cfg(target_os = "linux")]
 mod telemetry;
+mod tune;

@@ -181,7 +181,10 @@ impl<'a> Batcher<'a> {
         match model.run(&filled.batch(images, first, slots), outputs, &metrics.run_times, cancellation)? {
             Ok(outputs) => self.postprocess(rows, &outputs),
             Err(reason) if slots == 1 => self.fail(rows[0].row, &reason),
-            Err(_) => (first..first + slots).try_for_each(|slot| self.run_alone(filled, slot))?,
+            Err(_) => {
+                metrics.retried_batches.add(1);
+                (first..first + slots).try_for_each(|slot| self.run_alone(filled, slot))?;
+            }
         }
         Ok(())
     }

@@ -171,7 +171,11 @@ impl fmt::Display for PhysicalCall {
 fn placed(model: &Model) -> String {
     match (model.provider(), model.sizing()) {
         (Ok(provider), Ok(sizing)) => {
-            format!("device={provider}, batch_size={}, concurrency={}", sizing.batch_rows, sizing.sessions)
+            let tuned = if model.is_tuned() { ", tuned" } else { "" };
+            format!(
+                "device={provider}, batch_size={}, concurrency={}{tuned}",
+                sizing.batch_rows, sizing.sessions
+            )
         }
         (Err(error), _) | (_, Err(error)) => error.to_string(),
     }

@@ -18,6 +18,8 @@ pub(crate) struct InferMetrics {
     pub(crate) decodes: Count,
     /// Runs of a model.
     pub(crate) batches: Count,
+    /// Batches that failed as a whole, such as for a device without memory for them, and were run again row by row.
+    pub(crate) retried_batches: Count,
     /// Predictions that are errors.
     pub(crate) failed_rows: Count,
     /// Decoding, resizing and normalising.
@@ -35,6 +37,7 @@ impl InferMetrics {
             decoded_images: counter("decoded_images"),
             decodes: counter("decodes"),
             batches: counter("batches"),
+            retried_batches: counter("retried_batches"),
             failed_rows: counter("failed_rows"),
             decode_time: time("decode_time"),
             run_times: RunTimes {

@@ -91,7 +91,12 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let outputs = spec.graph_outputs.iter().map(|output| port("graph output", output));
     let settings = spec.settings.iter();
     let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.origin()));
-    let here = here.map(|(name, value)| (name.to_owned(), value, "this machine".to_owned()));
+    let origin = |name| match name {
+        "runs on" => "this machine",
+        _ if model.is_tuned() => "TUNE MODEL",
+        _ => "this machine",
+    };
+    let here = here.map(|(name, value)| (name.to_owned(), value, origin(name).to_owned()));
     Ok(inputs.chain(outputs).chain(settings).chain(record).chain(here).collect())
 }
 

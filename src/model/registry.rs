@@ -59,6 +59,26 @@ impl ModelRegistry {
         Self { home: home.to_owned(), runtime, entries }
     }
 
+    /// The folder of models, runtimes and tunings.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Registers a model again, so that it is sized anew. Running queries finish with the one that they have.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn renew(&self, name: &str) -> Result<()> {
+        let model = self.get(name)?;
+        let mut entries = self.entries.write();
+        let is_same =
+            |entry: &&mut Entry| matches!(entry, Entry::Registered(Predictor::Model(of)) if *of == model);
+        if let Some(entry) = entries.get_mut(&model.spec().name).filter(|entry| is_same(entry)) {
+            *entry = Entry::Registered(Predictor::Model(Arc::new(model.again())));
+        }
+        Ok(())
+    }
+
     /// The ONNX Runtime that runs the models.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {

@@ -23,6 +23,8 @@ pub use image_batches::ImageBatches;
 pub use lift::LiftInference;
 pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};
+
+pub(crate) use planner::plan_inference;
 pub use prune::PruneInference;
 pub use row_groups::RowGroups;
 

@@ -75,7 +75,7 @@ impl ExtensionPlanner for InferPlanner {
 }
 
 /// Inference of `calls` over `input`, above an exchange if the rows may be reordered.
-fn plan_inference(
+pub(crate) fn plan_inference(
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
     row: Option<Arc<dyn PhysicalExpr>>,

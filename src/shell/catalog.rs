@@ -11,6 +11,7 @@ use itertools::Itertools;
 
 use crate::images::table::read_images_documentation;
 use crate::shell::prompt::command::{Functions, Tables};
+use crate::tune::{TUNING_TRIALS, tuning_trials_documentation};
 use crate::{Engine, Result};
 
 /// The answer to `\d` if there is no table.
@@ -48,6 +49,15 @@ pub(crate) async fn tables(engine: &Engine, which: &Tables) -> Result<Option<Dat
     Ok((!is_empty).then_some(listed))
 }
 
+/// The documentation of one of Seequel's table functions.
+fn table_function(name: &str) -> Option<Documentation> {
+    match name {
+        "read_images" => Some(read_images_documentation()),
+        TUNING_TRIALS => Some(tuning_trials_documentation()),
+        _ => None,
+    }
+}
+
 /// A table of the chosen functions with their arguments and what they give: Seequel's first, each group by name. The
 /// description of a function that was asked for is complete, that of others is its first sentence.
 ///
@@ -58,10 +68,7 @@ pub(crate) fn functions(engine: &Engine, which: &Functions) -> Result<DataFrame>
     let scalar = state.scalar_functions().iter().map(|(name, it)| (name, it.documentation().cloned()));
     let aggregate = state.aggregate_functions().iter().map(|(name, it)| (name, it.documentation().cloned()));
     let window = state.window_functions().iter().map(|(name, it)| (name, it.documentation().cloned()));
-    let table = state
-        .table_functions()
-        .keys()
-        .map(|name| (name, (name == "read_images").then(read_images_documentation)));
+    let table = state.table_functions().keys().map(|name| (name, table_function(name)));
     let is_asked = matches!(which, Functions::Named(_));
     let lines = scalar.chain(aggregate).chain(window).chain(table).map(|(name, documentation)| {
         let is_own = documentation.as_ref().is_some_and(|it| SECTIONS.contains(&it.doc_section.label));

@@ -21,7 +21,7 @@ use crate::shell::progress::Progress;
 use crate::shell::prompt::command;
 use crate::shell::prompt::command::Command;
 use crate::sql::{Explanation, Script, Statement};
-use crate::{Engine, Error, Result, sql};
+use crate::{Engine, Error, Result, sql, tune};
 
 /// Maximum nesting depth of `\i`, to stop files that include each other.
 const MAX_DEPTH: usize = 16;
@@ -132,9 +132,18 @@ impl Runner {
         let mut watch = None;
         let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
         let created = self.created_by(&statement);
+        let tuned = match &statement {
+            Statement::TuneModel(tune) => Some(tune.name.clone()),
+            _ => None,
+        };
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
         if let Some(model) = created {
             self.remark(&model);
+        }
+        if let Some(summary) =
+            tuned.and_then(|model| tune::summary(self.engine.models(), &model)).filter(|_| !self.quiet)
+        {
+            let _ = writeln!(io::stderr(), "{summary}; SHOW TUNING shows all");
         }
         let inference = watch.as_ref().and_then(|watch| watch.inference());
         let skipped_files = watch.map_or(0, |watch| watch.skipped_files());

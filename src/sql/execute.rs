@@ -10,14 +10,16 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
 use super::statement::Statement;
-use super::{create_quantized, create_table, formats, locations, query, summarize};
+use super::{create_quantized, create_table, formats, locations, query, summarize, tune_model};
 use crate::Result;
 use crate::model::ModelRegistry;
+use crate::model::runtime::Tunings;
 use crate::stores::apply_store_options;
+use crate::tune::{trials_table, tunings_table};
 
 /// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
-/// `observe` gets the plan of a `CREATE TABLE … AS` before it runs. Remote models are downloaded first. Models are
+/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of trials. Remote models are downloaded first. Models are
 /// created and dropped on a blocking thread, because this reads and writes files.
 ///
 /// # Errors
@@ -26,7 +28,7 @@ pub async fn plan(
     engine_ctx: &SessionContext,
     models: &Arc<ModelRegistry>,
     mut statement: Statement,
-    observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
+    observe: impl FnMut(&Arc<dyn ExecutionPlan>),
 ) -> Result<DataFrame> {
     locations::expand(engine_ctx, &mut statement);
     match statement {
@@ -43,6 +45,19 @@ pub async fn plan(
         }
         Statement::CreateQuantized(create) => {
             create_quantized::run(engine_ctx, models, create, observe).await?;
+            empty(engine_ctx)
+        }
+        Statement::TuneModel(statement) => {
+            let tuning = tune_model::run(engine_ctx, models, &statement, observe).await?;
+            Ok(engine_ctx.read_batch(trials_table(&[tuning])?)?)
+        }
+        Statement::ShowTuning => {
+            let tunings = Tunings::in_home(models.home());
+            Ok(engine_ctx.read_batch(tunings_table(&run_blocking(move || Ok(tunings.all())).await?)?)?)
+        }
+        Statement::ResetTuning { name } => {
+            let models = Arc::clone(models);
+            run_blocking(move || tune_model::reset(&models, name.as_deref())).await?;
             empty(engine_ctx)
         }
         Statement::DropModel { name, if_exists } => {

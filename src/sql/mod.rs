@@ -21,6 +21,7 @@ mod query;
 mod script;
 mod statement;
 mod summarize;
+mod tune_model;
 
 pub use execute::plan;
 pub(crate) use explain::Explanation;

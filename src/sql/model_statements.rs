@@ -16,6 +16,7 @@ use super::options;
 use super::statement::Statement;
 use crate::model::{CreateEnsemble, CreateModel};
 use crate::quantize::CreateQuantized;
+use crate::tune::TuneModel;
 
 pub(super) type Grammar = fn(&mut Parser<'_>) -> Result<Statement, ParserError>;
 
@@ -30,6 +31,9 @@ pub(super) fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
         Keyword::CREATE if is_word(parser, if or_replace { 3 } else { 1 }, "MODEL") => Some(parse_create),
         Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(parse_show),
         Keyword::SHOW if is_word(parser, 1, "DEVICES") && !is_period(parser, 2) => Some(parse_show_devices),
+        Keyword::SHOW if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_show_tuning),
+        Keyword::RESET if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_reset_tuning),
+        _ if is_word(parser, 0, "TUNE") && is_word(parser, 1, "MODEL") => Some(parse_tune),
         // `DESCRIBE model` and `DESCRIBE model.part` are about tables with these names.
         Keyword::DESCRIBE | Keyword::DESC
             if is_word(parser, 1, "MODEL") && !is_end(parser, 2) && !is_period(parser, 2) =>
@@ -94,15 +98,29 @@ fn parse_members(parser: &mut Parser<'_>) -> Result<Vec<String>, ParserError> {
     Ok(members)
 }
 
+/// `TUNE MODEL name USING (query) [OPTIONS (…)]`
+fn parse_tune(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // TUNE
+    parser.advance_token(); // MODEL
+    let name = parse_name(parser)?;
+    let query = parse_using(parser)?;
+    Ok(Statement::TuneModel(TuneModel { name, query, options: parse_options(parser)? }))
+}
+
 /// `QUANTIZED name USING (query)`
 fn parse_quantized(parser: &mut Parser<'_>) -> Result<(String, Box<DataFusionStatement>), ParserError> {
     parser.advance_token(); // QUANTIZED
     let source = parse_name(parser)?;
+    Ok((source, parse_using(parser)?))
+}
+
+/// `USING (query)`
+fn parse_using(parser: &mut Parser<'_>) -> Result<Box<DataFusionStatement>, ParserError> {
     parser.expect_keyword(Keyword::USING)?;
     parser.expect_token(&Token::LParen)?;
     let query = SqlStatement::Query(parser.parse_query()?);
     parser.expect_token(&Token::RParen)?;
-    Ok((source, Box::new(DataFusionStatement::Statement(Box::new(query)))))
+    Ok(Box::new(DataFusionStatement::Statement(Box::new(query))))
 }
 
 fn parse_options(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>, ParserError> {
@@ -119,6 +137,19 @@ fn parse_show_devices(parser: &mut Parser<'_>) -> Result<Statement, ParserError>
     parser.advance_token(); // SHOW
     parser.advance_token(); // DEVICES
     Ok(Statement::ShowDevices)
+}
+
+fn parse_show_tuning(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // TUNING
+    Ok(Statement::ShowTuning)
+}
+
+fn parse_reset_tuning(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // RESET
+    parser.advance_token(); // TUNING
+    let name = if is_end(parser, 0) { None } else { Some(parse_name(parser)?) };
+    Ok(Statement::ResetTuning { name })
 }
 
 fn parse_describe(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::model::{CreateEnsemble, CreateModel};
 use crate::quantize::CreateQuantized;
+use crate::tune::TuneModel;
 
 /// One statement. Its [`Display`](fmt::Display) is SQL that parses to the same statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,15 @@ pub enum Statement {
     CreateEnsemble(CreateEnsemble),
     /// `CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name AS QUANTIZED name USING (query) [OPTIONS (key value, …)]`
     CreateQuantized(CreateQuantized),
+    /// `TUNE MODEL name USING (query) [OPTIONS (key value, …)]`
+    TuneModel(TuneModel),
+    /// `SHOW TUNING`
+    ShowTuning,
+    /// `RESET TUNING [name]`
+    ResetTuning {
+        /// The model; all models without it.
+        name: Option<String>,
+    },
     /// `SHOW MODELS`
     ShowModels,
     /// `SHOW DEVICES`
@@ -45,10 +55,12 @@ impl Statement {
     /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
     pub fn is_introspection(&self) -> bool {
         match self {
-            Self::ShowModels | Self::ShowDevices | Self::DescribeModel { .. } => true,
+            Self::ShowModels | Self::ShowDevices | Self::ShowTuning | Self::DescribeModel { .. } => true,
             Self::CreateModel(_)
             | Self::CreateEnsemble(_)
             | Self::CreateQuantized(_)
+            | Self::TuneModel(_)
+            | Self::ResetTuning { .. }
             | Self::DropModel { .. }
             | Self::Summarize(_) => false,
             Self::DataFusion(statement) => match statement.as_ref() {
@@ -73,6 +85,13 @@ impl fmt::Display for Statement {
             Self::CreateModel(create) => fmt_create_model(create, f),
             Self::CreateEnsemble(create) => fmt_create_ensemble(create, f),
             Self::CreateQuantized(create) => fmt_create_quantized(create, f),
+            Self::TuneModel(TuneModel { name, query, options }) => {
+                write!(f, "TUNE MODEL {} USING ({query})", quote_identifier(name))?;
+                fmt_options(options, f)
+            }
+            Self::ShowTuning => f.write_str("SHOW TUNING"),
+            Self::ResetTuning { name: None } => f.write_str("RESET TUNING"),
+            Self::ResetTuning { name: Some(name) } => write!(f, "RESET TUNING {}", quote_identifier(name)),
             Self::ShowModels => f.write_str("SHOW MODELS"),
             Self::ShowDevices => f.write_str("SHOW DEVICES"),
             Self::DescribeModel { name } => write!(f, "DESCRIBE MODEL {}", quote_identifier(name)),

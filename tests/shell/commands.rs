@@ -60,6 +60,7 @@ fn seequels_functions_are_listed_before_the_others() {
     read_images(location)
     resize(image, width, height)
     thumbnail(image, max_side)
+    tuning_trials([model])
     ");
     assert!(own.contains("| The images of a folder, file or pattern as a table, a row each"), "{own}");
     let all = list("\\f *");

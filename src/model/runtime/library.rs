@@ -129,6 +129,11 @@ impl Runtime {
         }
     }
 
+    /// The version of the library, from its file name; `None` if that is not known. Opens nothing.
+    pub(super) fn version(&self) -> Option<String> {
+        builds::version(&self.library().ok()??)
+    }
+
     pub(super) fn home(&self) -> &Path {
         &self.home
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!  builds.rs ─► library.rs ─ Runtime ─┐
 //!  providers/ ─ Provider ─────────────┼─► session.rs ─ Session ─► pool.rs ─► model.rs ─ Model
-//!  values.rs, memory.rs ──────────────┘                             sizing.rs ─┘
+//!  values.rs, memory.rs ──────────────┘                  tuning.rs ─ sizing.rs ─┘
 //! ```
 //!
 //! The only folder that uses `ort`.
@@ -20,6 +20,7 @@ mod pool;
 mod providers;
 mod session;
 mod sizing;
+mod tuning;
 mod values;
 
 pub use devices::Device;
@@ -27,7 +28,9 @@ pub use library::{DISABLE_TELEMETRY, Runtime};
 pub use model::Model;
 pub use providers::Provider;
 pub use sizing::Sizing;
+pub use tuning::{Choice, Trial, Tuning, TuningKey};
 
 pub(crate) use cancellation::{Cancellation, WeakCancellation};
 pub(crate) use model::RunTimes;
 pub(crate) use session::Batch;
+pub(crate) use tuning::Tunings;

@@ -5,8 +5,11 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use datafusion::physical_plan::metrics::Time;
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 
 use super::cancellation::Cancellation;
 use super::library::Runtime;
@@ -15,7 +18,8 @@ use super::pool::Pool;
 use super::providers::Provider;
 use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
-use crate::model::spec::{Device, ModelSpec};
+use super::tuning::{Choice, TuningKey, Tunings};
+use crate::model::spec::{Device, ModelSpec, Precision, Resources};
 use crate::model::tensor::BatchOutput;
 use crate::{Error, Result};
 
@@ -32,6 +36,8 @@ pub struct Model {
     placed: OnceLock<Placed>,
     weights: SharedWeights,
     inferred_rows: AtomicU64,
+    /// Microseconds of each run that succeeded.
+    run_times: Mutex<Option<Histogram<u64>>>,
 }
 
 /// State that depends on the device.
@@ -39,6 +45,7 @@ pub struct Model {
 struct Placed {
     provider: Provider,
     sizing: Sizing,
+    is_tuned: bool,
     /// The rows of every run, if they are fixed.
     fixed_batch: Option<usize>,
     pool: Pool,
@@ -67,6 +74,7 @@ impl Model {
             placed: OnceLock::new(),
             weights: SharedWeights::default(),
             inferred_rows: AtomicU64::new(0),
+            run_times: Mutex::new(no_times()),
         }
     }
 
@@ -94,6 +102,20 @@ impl Model {
     #[must_use]
     pub fn inferred_rows(&self) -> u64 {
         self.inferred_rows.load(Relaxed)
+    }
+
+    /// The time that a share of the runs took at most, such as half of them with 0.5; `None` before the first run.
+    #[must_use]
+    pub fn run_time(&self, share: f64) -> Option<Duration> {
+        let times = self.run_times.lock();
+        let times = times.as_ref().filter(|times| !times.is_empty())?;
+        Some(Duration::from_micros(times.value_at_quantile(share)))
+    }
+
+    fn record(&self, time: Duration) {
+        if let Some(times) = self.run_times.lock().as_mut() {
+            times.saturating_record(micros(time));
+        }
     }
 
     /// Frees the model's sessions: those that are idle at once, those that queries use when the query's worker releases
@@ -138,6 +160,17 @@ impl Model {
         Ok(self.placed()?.sizing)
     }
 
+    /// What [`Self::sizing`] is without TUNE.
+    pub(crate) fn untuned_sizing(&self) -> Result<Sizing> {
+        Ok(Sizing::new(&self.spec, self.provider()?, None))
+    }
+
+    /// Whether TUNE chose the sizing.
+    #[must_use]
+    pub fn is_tuned(&self) -> bool {
+        self.placed().is_ok_and(|placed| placed.is_tuned)
+    }
+
     /// The rows of every run, if the graph or the provider fixes them: smaller batches are padded.
     pub(crate) fn fixed_batch(&self) -> Result<Option<usize>> {
         Ok(self.placed()?.fixed_batch)
@@ -165,12 +198,14 @@ impl Model {
             let Placed { provider, sizing, fixed_batch, .. } = placed;
             Session::load(&self.runtime, &self.spec, *provider, sizing.threads, *fixed_batch, &self.weights)
         })?;
-        let _timer = times.infer.timer();
+        let started = Instant::now();
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
         let result = session.run(batch, outputs, cancellation);
-        if result.is_err() {
+        times.infer.add_elapsed(started);
+        match &result {
+            Ok(_) => self.record(started.elapsed()),
             // The error of a terminated run is not an error of its rows.
-            cancellation.check()?;
+            Err(_) => cancellation.check()?,
         }
         Ok(result)
     }
@@ -180,11 +215,67 @@ impl Model {
             return Ok(placed);
         }
         let provider = self.choose_provider()?;
-        let sizing = Sizing::new(&self.spec, provider);
+        let tuned = self.tuned(provider);
+        let sizing = Sizing::new(&self.spec, provider, tuned);
         let fixes_batch = provider.kind().fixes_batch();
         let fixed_batch = self.spec.fixed_batch.or(fixes_batch.then_some(sizing.batch_rows));
         let pool = Pool::new(sizing.sessions);
-        Ok(self.placed.get_or_init(|| Placed { provider, sizing, fixed_batch, pool }))
+        Ok(self.placed.get_or_init(|| Placed {
+            provider,
+            sizing,
+            is_tuned: tuned.is_some(),
+            fixed_batch,
+            pool,
+        }))
+    }
+
+    /// The same model with this batch size, sessions and threads, and a pool of its own.
+    pub(crate) fn with_choice(&self, choice: Choice) -> Self {
+        let Choice { batch_size, concurrency, num_cpus } = choice;
+        let resources = Resources {
+            batch_size: Some(batch_size),
+            concurrency: Some((concurrency, concurrency)),
+            num_cpus: Some(num_cpus),
+            ..self.spec.resources.clone()
+        };
+        Self::new(ModelSpec { resources, ..self.spec.clone() }, self.runtime.clone())
+    }
+
+    /// The same model, sized anew.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.spec.clone(), self.runtime.clone())
+    }
+
+    /// What a measurement of this model's speed depends on; `None` if the version of ONNX Runtime is unknown.
+    ///
+    /// # Errors
+    /// See [`Self::provider`].
+    pub fn tuning_key(&self) -> Result<Option<TuningKey>> {
+        Ok(self.tuning_key_on(self.provider()?))
+    }
+
+    fn tuning_key_on(&self, provider: Provider) -> Option<TuningKey> {
+        let precision = match self.spec.resources.precision {
+            Precision::Auto => Precision::F32,
+            precision => precision,
+        };
+        Some(TuningKey {
+            sha256: self.spec.sha256.clone(),
+            runtime: self.runtime.version()?,
+            device: provider.to_string(),
+            precision: precision.to_string(),
+            machine: provider.machine(),
+        })
+    }
+
+    /// What TUNE chose, if all is left to it.
+    fn tuned(&self, provider: Provider) -> Option<Choice> {
+        let Resources { batch_size, concurrency, num_cpus, num_gpus, .. } = &self.spec.resources;
+        let is_auto =
+            batch_size.is_none() && concurrency.is_none() && num_cpus.is_none() && num_gpus.is_none();
+        let tunings = Tunings::in_home(self.runtime.home());
+        // Looks for the file first, since the key takes reading of the machine.
+        (is_auto && !tunings.all().is_empty()).then(|| tunings.choice(&self.tuning_key_on(provider)?))?
     }
 
     fn choose_provider(&self) -> Result<Provider> {
@@ -220,6 +311,15 @@ impl Model {
     fn error(&self, option: &str, reason: String) -> Error {
         Error::Option { model: self.spec.name.clone(), option: option.to_owned(), reason }
     }
+}
+
+/// A histogram of microseconds up to an hour, to two digits, which takes 25 kB. There are always such.
+fn no_times() -> Option<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 2).ok()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl PartialEq for Model {

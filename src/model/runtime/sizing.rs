@@ -3,6 +3,7 @@
 use std::thread::available_parallelism;
 
 use super::providers::Provider;
+use super::tuning::Choice;
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::fixed_length;
 use crate::model::spec::ModelSpec;
@@ -45,7 +46,7 @@ pub struct Sizing {
 }
 
 impl Sizing {
-    /// Sizes `spec` for this machine's cores.
+    /// Sizes `spec` for this machine's cores; `tuned` is what TUNE chose for a model that leaves all to `auto`.
     ///
     /// On a CPU, one single-threaded session per core is fastest, since threads never wait for each other. Small models
     /// run one image at a time, whose tensor stays in the core's cache. Large ones run a few at a time, since each run
@@ -55,10 +56,10 @@ impl Sizing {
     /// On a GPU all cores decode, together for one batch after the other, since a batch is many images and the GPU waits
     /// for it. A worker takes a batch through decoding and inference, and there are more of them than sessions.
     #[must_use]
-    pub fn new(spec: &ModelSpec, provider: Provider) -> Self {
+    pub fn new(spec: &ModelSpec, provider: Provider, tuned: Option<Choice>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let resources = &spec.resources;
-        let threads = resources.num_cpus.unwrap_or(1);
+        let threads = resources.num_cpus.or(tuned.map(|tuned| tuned.num_cpus)).unwrap_or(1);
         let device_sessions = provider.kind().device_sessions();
         let on_gpu = device_sessions.is_some();
         let (auto_batch, auto_sessions) = match device_sessions {
@@ -72,9 +73,11 @@ impl Sizing {
                 (cpu_batch_rows(weights), (cores / threads).max(1))
             }
         };
+        let auto_sessions = tuned.map_or(auto_sessions, |tuned| tuned.concurrency);
         let sessions = resources.concurrency.map_or(auto_sessions, |(_, most)| most);
         let auto_batch =
             if spec.image().is_some() { auto_batch } else { numbers_batch_rows(spec, auto_batch) };
+        let auto_batch = tuned.map_or(auto_batch, |tuned| tuned.batch_size);
         let batch_rows = spec.fixed_batch.or(resources.batch_size).unwrap_or(auto_batch);
         Self {
             batch_rows,
@@ -110,7 +113,7 @@ mod tests {
     use crate::model::{Folder, Onnx};
 
     fn sizing(options: &[(&str, &str)], provider: Provider) -> Sizing {
-        Sizing::new(&Folder::classifier().unwrap().resolve(options).unwrap(), provider)
+        Sizing::new(&Folder::classifier().unwrap().resolve(options).unwrap(), provider, None)
     }
 
     #[test]
@@ -140,7 +143,7 @@ mod tests {
         let batch = |input: &str, output: &str| {
             let onnx = Onnx::new().input("x", "float32", input).node("Gemm", &["x"], "y");
             let folder = Folder::with(&onnx.output("y", "float32", output)).unwrap();
-            Sizing::new(&folder.resolve(&[]).unwrap(), Provider::CPU).batch_rows
+            Sizing::new(&folder.resolve(&[]).unwrap(), Provider::CPU, None).batch_rows
         };
         assert_eq!(batch("b,4", "b,3"), 1024);
         assert_eq!(batch("b,512", "b,511"), 256);
@@ -176,5 +179,14 @@ mod tests {
         };
         assert_eq!(sizing(&[], Provider::cuda(0)), expected);
         assert_eq!(sizing(&[("num_gpus", "0.25")], Provider::cuda(0)).sessions, 4);
+    }
+
+    #[test]
+    fn what_tune_chose_is_the_default_and_options_override_it() {
+        let spec = |options: &[(&str, &str)]| Folder::classifier().unwrap().resolve(options).unwrap();
+        let tuned = Some(Choice { batch_size: 4, concurrency: 1, num_cpus: 2 });
+        let auto = Sizing::new(&spec(&[]), Provider::CPU, tuned);
+        assert_eq!((auto.batch_rows, auto.sessions, auto.threads, auto.workers), (4, 1, 2, 2));
+        assert_eq!(Sizing::new(&spec(&[("batch_size", "3")]), Provider::CPU, tuned).batch_rows, 3);
     }
 }

@@ -24,6 +24,7 @@ use crate::model::runtime::Provider;
 use crate::model::{ENSEMBLE_OPTIONS, MODEL_OPTIONS};
 use crate::quantize::QUANTIZE_OPTIONS;
 use crate::shell::prompt::command::{self, COMMANDS, STARTS};
+use crate::tune::TUNE_OPTIONS;
 
 /// Timeout for file completion; slower folders, such as huge or remote ones, give no candidates.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -96,6 +97,9 @@ fn is_option(cursor: &Cursor) -> bool {
 /// The keys of a statement's OPTIONS.
 fn options(cursor: &Cursor, names: &Names) -> Vec<String> {
     let starts = cursor.starts();
+    if starts.first().is_some_and(|word| word == "TUNE") {
+        return TUNE_OPTIONS.map(str::to_owned).to_vec();
+    }
     if starts.first().is_some_and(|word| word == "CREATE") && starts.iter().any(|word| word == "MODEL") {
         let is = |kind: &str| starts.iter().any(|word| word == kind);
         let keys: &[&str] = if is("ENSEMBLE") {
@@ -290,6 +294,9 @@ mod tests {
             ("SELECT unnest(detect(image)) AS b, b['box']['x", 45, &["x0']", "x1']"]),
             ("SET inference.default_model = 'eff", 31, &["efficientnet"]),
             ("SET inf", 4, &["inference.default_model"]),
+            ("TUNE MODEL r", 11, &["resnet"]),
+            ("TUNE MODEL resnet USING (SELECT 1) OPTIONS (bud", 44, &["budget"]),
+            ("SHOW TUNI", 5, &["TUNING"]),
             ("DESCRIBE MODEL r", 15, &["resnet"]),
             ("SELECT 1, ", 10, &[]),
             ("\\", 0, &COMMANDS),

@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 100] = [
+const KEYWORDS: [&str; 103] = [
     "ALL",
     "ANALYZE",
     "AND",
@@ -74,6 +74,7 @@ const KEYWORDS: [&str; 100] = [
     "PRECEDING",
     "RECURSIVE",
     "REPLACE",
+    "RESET",
     "RIGHT",
     "ROLLUP",
     "ROWS",
@@ -89,6 +90,8 @@ const KEYWORDS: [&str; 100] = [
     "THEN",
     "TO",
     "TRUE",
+    "TUNE",
+    "TUNING",
     "UNBOUNDED",
     "UNION",
     "UNNEST",

@@ -36,6 +36,7 @@ def main() -> None:
     (HERE / "yolox.onnx").write_bytes(boxes("yolox", [[0.5, 0.5, 0.0, 0.0, 0.9, 0.9]] * (16 + 4 + 1)))
     (HERE / "nested.onnx").write_bytes(nested())
     (HERE / "map.onnx").write_bytes(large_map())
+    (HERE / "picky.onnx").write_bytes(picky())
 
 
 def iris() -> bytes:
@@ -146,6 +147,25 @@ def large_map() -> bytes:
     ]
     inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
     return model("map", nodes, inputs, [("map", TensorProto.FLOAT, ["batch", 1024, 1024])], constants)
+
+
+def picky() -> bytes:
+    """The mean of each channel of an image, in batches of at most 4: as if memory sufficed for no more."""
+    constants = {
+        "flat": np.array([0, 3], np.int64),
+        "first": np.array(0, np.int64),
+        "zeros": np.zeros(5, np.float32),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("Shape", ["pixels"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["batch"]),
+        helper.make_node("Gather", ["zeros", "batch"], ["zero"]),
+        helper.make_node("Add", ["channels", "zero"], ["means"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    return model("picky", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
 
 
 def endless() -> bytes:

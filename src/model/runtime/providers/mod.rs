@@ -75,6 +75,17 @@ impl Provider {
         self.kind
     }
 
+    /// The hardware and the number of cores, which speed depends on: `AMD EPYC, 2 cores`.
+    pub(super) fn machine(self) -> String {
+        let name = |provider: Self| {
+            provider.kind.devices().into_iter().nth(provider.number as usize).and_then(|device| device.name)
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+        // Images are decoded on the CPU for any device.
+        [name(self), name(Self::CPU), Some(cores)].into_iter().flatten().unique().join(", ")
+    }
+
     /// Checks that the provider can compute in the precision of `resources`.
     ///
     /// # Errors

@@ -1,0 +1,142 @@
+//! One measurement: a model with a configuration runs over some rows, in the operators of a query.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, execute_stream};
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+use seequel_udfs::{Request, check_image_type};
+
+use super::rows::Rows;
+use crate::exec::PhysicalCall;
+use crate::model::Predictor;
+use crate::model::runtime::{Choice, Model};
+use crate::plan::plan_inference;
+use crate::tasks::Task;
+use crate::{Error, Result};
+
+/// What every trial of a model does.
+pub(super) struct Workload<'a, F> {
+    context: &'a SessionContext,
+    rows: &'a Rows,
+    request: Request,
+    /// Positions of the columns that the model gets.
+    columns: Vec<usize>,
+    schema: Arc<Schema>,
+    observe: Mutex<F>,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    /// Rows a second.
+    pub(super) rate: f64,
+    /// Share of the rows without a prediction, 0 to 1.
+    pub(super) failed: f64,
+    /// Whether batches were tried again row by row.
+    pub(super) is_refused: bool,
+}
+
+impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
+    /// The call that the task of `model` is about, on rows of `schema`. `observe` gets each plan before it runs.
+    ///
+    /// # Errors
+    /// Columns that the model can't take.
+    pub(super) fn new(
+        context: &'a SessionContext,
+        model: &Arc<Model>,
+        rows: &'a Rows,
+        schema: Arc<Schema>,
+        observe: F,
+    ) -> Result<Self> {
+        let spec = model.spec();
+        let request = match spec.task {
+            Task::ImageClassification => Request::Classify,
+            Task::ObjectDetection => Request::Detect,
+            Task::FeatureExtraction => Request::Embed,
+            Task::Other(_) => Request::Predict,
+        };
+        let is_image = |field: &Arc<Field>| check_image_type("USING", field.data_type()).is_ok();
+        let columns = if spec.numbers().next().is_some() {
+            (0..schema.fields().len()).collect()
+        } else {
+            schema.fields().iter().position(is_image).into_iter().collect()
+        };
+        let workload = Self { context, rows, request, columns, schema, observe: Mutex::new(observe) };
+        if workload.columns.is_empty() {
+            let reason =
+                "the query of USING has no column of images; SELECT image FROM images LIMIT 200".to_owned();
+            return Err(Error::Model { model: spec.name.clone(), reason });
+        }
+        workload.call(model)?;
+        Ok(workload)
+    }
+
+    fn call(&self, model: &Arc<Model>) -> Result<PhysicalCall> {
+        let predictor = Predictor::Model(Arc::clone(model));
+        let fields = self.columns.iter().map(|column| self.schema.field(*column));
+        let types: Vec<_> = fields.map(|field| field.data_type().clone()).collect();
+        let data_type = predictor.prediction_type(self.request, &types)?;
+        let inputs = self.columns.iter().map(|column| {
+            Arc::new(Column::new(self.schema.field(*column).name(), *column)) as Arc<dyn PhysicalExpr>
+        });
+        Ok(PhysicalCall {
+            field: Arc::new(Field::new("prediction", data_type, true)),
+            request: self.request,
+            inputs: inputs.collect(),
+            predictor,
+        })
+    }
+
+    /// Loads the sessions of `model`, unless they are, and lets them run.
+    ///
+    /// # Errors
+    /// A model that can't be loaded.
+    pub(super) async fn warm(&self, model: &Arc<Model>, choice: Choice) -> Result<()> {
+        // A worker may take the batches of another one, and leave its session unloaded.
+        for _ in 0..3 {
+            if model.loaded_sessions() >= choice.concurrency {
+                break;
+            }
+            self.run(model, choice.batch_size * choice.concurrency).await?;
+        }
+        Ok(())
+    }
+
+    /// Measures `model`, which has the configuration `choice`, for about as long as `time` at `rate` rows a second.
+    ///
+    /// # Errors
+    /// A model that can't be loaded, memory that is refused.
+    pub(super) async fn measure(
+        &self,
+        model: &Arc<Model>,
+        choice: Choice,
+        time: Duration,
+        rate: f64,
+    ) -> Result<Measured> {
+        let round = choice.batch_size * choice.concurrency;
+        let rows = ((time.as_secs_f64() * rate) as usize).max(1).next_multiple_of(round);
+        self.run(model, rows).await
+    }
+
+    async fn run(&self, model: &Arc<Model>, rows: usize) -> Result<Measured> {
+        let partitions = self.context.state_ref().read().config().target_partitions();
+        let plan = plan_inference(self.rows.repeated(rows)?, vec![self.call(model)?], None, partitions)?;
+        (self.observe.lock())(&plan);
+        let started = Instant::now();
+        let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx())?;
+        let done = stream.try_fold(0, |done, batch| async move { Ok(done + batch.num_rows()) }).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let count =
+            |name| plan.metrics().and_then(|all| all.sum_by_name(name)).map_or(0, |value| value.as_usize());
+        Ok(Measured {
+            rate: done as f64 / seconds.max(1e-9),
+            failed: count("failed_rows") as f64 / rows as f64,
+            is_refused: count("retried_batches") > 0,
+        })
+    }
+}
