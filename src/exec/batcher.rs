@@ -3,7 +3,7 @@
 use datafusion::error::Result;
 use seequel_pixels::Target;
 
-use super::decode_infer::Context;
+use super::context::Context;
 use super::inference_plan::ModelPlan;
 use super::predictions::Prediction;
 use crate::images::decode::RgbImage;

@@ -11,34 +11,20 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
-use datafusion::execution::memory_pool::MemoryReservation;
-use rayon::ThreadPool;
 use seequel_udfs::ImageArray;
 
 use super::batcher::{BatchBuffers, Batcher};
+use super::context::Context;
 use super::decode_row::decode_row;
 use super::failures::Predictions;
 use super::inference_plan::{InferencePlan, ModelPlan};
-use super::metrics::InferMetrics;
 use super::running::Running;
 use super::side_by_side::decode_side_by_side;
-use super::worker_memory::{Held, WorkerMemory};
+use super::worker_memory::Held;
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::Port;
-use crate::model::runtime::{Cancellation, Model};
+use crate::model::runtime::Model;
 use crate::model::tensor::{RowNumbers, Tensor};
-
-/// What inference needs besides inputs and models.
-#[derive(Debug)]
-pub(crate) struct Context<'a> {
-    pub(crate) max_image_pixels: u64,
-    pub(crate) metrics: &'a InferMetrics,
-    pub(crate) reservation: &'a MemoryReservation,
-    pub(crate) memory: &'a WorkerMemory<Vec<BatchBuffers>>,
-    pub(crate) cancellation: &'a Cancellation,
-    /// Threads that decode a morsel's images; `None` if the caller's own does.
-    pub(crate) decoders: Option<&'a ThreadPool>,
-}
 
 /// The input columns of the models, all of the same length.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use datafusion::error::Result;
 
-use super::decode_infer::Context;
+use super::context::Context;
 use super::inference_plan::ModelPlan;
 use super::worker_memory::Pixels;
 use crate::images::decode::{ImageError, Limits, RgbImage, decode, decoder_scale};

@@ -15,7 +15,8 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::decode_infer::{Context, Inputs, decode_infer};
+use super::context::Context;
+use super::decode_infer::{Inputs, decode_infer};
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::query_cancellation::QueryCancellation;

@@ -8,6 +8,7 @@
 //! On a CPU each worker decodes its own morsel. For a GPU all cores decode the rows of a morsel side by side.
 
 mod batcher;
+mod context;
 mod decode_infer;
 mod decode_row;
 pub(crate) mod exchange;

@@ -19,7 +19,7 @@ use seequel_pixels::Target;
 use seequel_udfs::ImageArray;
 
 use super::batcher::{BatchBuffers, Batcher};
-use super::decode_infer::Context;
+use super::context::Context;
 use super::decode_row::decode_row;
 use super::inference_plan::ModelPlan;
 use super::worker_memory::{Held, Lent};

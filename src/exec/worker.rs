@@ -24,7 +24,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::batcher::BatchBuffers;
-use super::decode_infer::{Context, Inputs, decode_infer};
+use super::context::Context;
+use super::decode_infer::{Inputs, decode_infer};
 use super::failures::Predictions;
 use super::infer::InferExec;
 use super::inference_plan::InferencePlan;

@@ -23,7 +23,7 @@ pub(crate) fn tunings_table(tunings: &[Tuning]) -> Result<RecordBatch> {
     let gain = |number: usize| floats(tunings.iter().map(|tuning| Some(rounded(tuning.gain[number], 1e3))));
     let times = TimestampSecondArray::from_iter_values(tunings.iter().map(|tuning| tuning.at.cast_signed()));
     let mut columns = vec![("model", text(|tuning| &tuning.model))];
-    columns.extend(choices(tunings.iter().map(|tuning| tuning.chosen)));
+    columns.extend(choices(&tunings.iter().map(|tuning| tuning.chosen).collect::<Vec<_>>()));
     columns.extend([
         ("metric", text(|tuning| &tuning.metric)),
         ("gain", gain(0)),
@@ -52,7 +52,7 @@ pub(crate) fn trials_table(tunings: &[Tuning]) -> Result<RecordBatch> {
     let runs = trials.iter().map(|(_, trial)| trial.runs as u64);
     let memory: UInt64Array = trials.iter().map(|(_, trial)| trial.memory_bytes).collect();
     let mut columns = vec![("model", strings(trials.iter().map(|(tuning, _)| tuning.model.as_str())))];
-    columns.extend(choices(trials.iter().map(|(_, trial)| trial.choice)));
+    columns.extend(choices(&trials.iter().map(|(_, trial)| trial.choice).collect::<Vec<_>>()));
     columns.extend([
         ("rows_per_second", number(|trial| trial.rate.map(|rate| rate[0]))),
         ("low", number(|trial| trial.rate.map(|rate| rate[1]))),
@@ -67,9 +67,9 @@ pub(crate) fn trials_table(tunings: &[Tuning]) -> Result<RecordBatch> {
     batch(columns)
 }
 
-fn choices(choices: impl Iterator<Item = Choice> + Clone) -> [(&'static str, ArrayRef); 3] {
+fn choices(choices: &[Choice]) -> [(&'static str, ArrayRef); 3] {
     let column = |count: fn(Choice) -> usize| {
-        Arc::new(UInt64Array::from_iter_values(choices.clone().map(|choice| count(choice) as u64)))
+        Arc::new(UInt64Array::from_iter_values(choices.iter().map(|choice| count(*choice) as u64)))
             as ArrayRef
     };
     [

@@ -218,7 +218,7 @@ impl Model {
         let tuned = self.tuned(provider);
         let sizing = Sizing::new(&self.spec, provider, tuned);
         let fixes_batch = provider.kind().fixes_batch();
-        let fixed_batch = self.spec.fixed_batch.or(fixes_batch.then_some(sizing.batch_rows));
+        let fixed_batch = self.spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
         let pool = Pool::new(sizing.sessions);
         Ok(self.placed.get_or_init(|| Placed {
             provider,

@@ -59,7 +59,7 @@ impl Sizing {
     pub fn new(spec: &ModelSpec, provider: Provider, tuned: Option<Choice>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let resources = &spec.resources;
-        let threads = resources.num_cpus.or(tuned.map(|tuned| tuned.num_cpus)).unwrap_or(1);
+        let threads = resources.num_cpus.or_else(|| tuned.map(|tuned| tuned.num_cpus)).unwrap_or(1);
         let device_sessions = provider.kind().device_sessions();
         let on_gpu = device_sessions.is_some();
         let (auto_batch, auto_sessions) = match device_sessions {
