@@ -142,6 +142,7 @@ impl<'a> Batcher<'a> {
             return Ok(None);
         };
         let image = image.ok_or("there is no image")?;
+        let _timer = self.context.metrics.preprocess_time.timer();
         buffers.preprocessor.write(image, &mut buffers.tensor, self.filled.rows.len())?;
         Ok(Some(Placement::new(spec, image)))
     }
@@ -207,6 +208,7 @@ impl<'a> Batcher<'a> {
     }
 
     fn postprocess(&mut self, rows: &[Slot], outputs: &[BatchOutput]) {
+        let _timer = self.context.metrics.postprocess_time.timer();
         let spec = self.plan.model.spec();
         for ((postprocess, positions), predictions) in
             self.plan.postprocesses.iter().zip(&mut self.predictions)

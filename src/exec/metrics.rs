@@ -1,4 +1,11 @@
 //! Metrics of inference in `EXPLAIN ANALYZE`.
+//!
+//! Where a worker's time goes adds up to its life:
+//!
+//! ```text
+//!  input_wait ─► decode ─► preprocess ─► queue ─► load, once ─► infer ─► postprocess ─► output_wait
+//!                └──── decode_wait ───┘ if other threads decode
+//! ```
 
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time,
@@ -22,8 +29,18 @@ pub(crate) struct InferMetrics {
     pub(crate) retried_batches: Count,
     /// Predictions that are errors.
     pub(crate) failed_rows: Count,
-    /// Decoding, resizing and normalising.
+    /// Decoding.
     pub(crate) decode_time: Time,
+    /// Resizing and normalising.
+    pub(crate) preprocess_time: Time,
+    /// From a model's outputs to predictions.
+    pub(crate) postprocess_time: Time,
+    /// A worker waits for its next morsel.
+    pub(crate) input_wait_time: Time,
+    /// A worker waits for the threads that decode for it.
+    pub(crate) decode_wait_time: Time,
+    /// A worker waits until its rows are taken.
+    pub(crate) output_wait_time: Time,
     pub(crate) run_times: RunTimes,
 }
 
@@ -40,6 +57,11 @@ impl InferMetrics {
             retried_batches: counter("retried_batches"),
             failed_rows: counter("failed_rows"),
             decode_time: time("decode_time"),
+            preprocess_time: time("preprocess_time"),
+            postprocess_time: time("postprocess_time"),
+            input_wait_time: time("input_wait_time"),
+            decode_wait_time: time("decode_wait_time"),
+            output_wait_time: time("output_wait_time"),
             run_times: RunTimes {
                 queue: time("queue_time"),
                 load: time("load_time"),

@@ -93,6 +93,7 @@ pub(super) fn decode_side_by_side(
         let prepared = {
             let job = Job { images, plans, lent: held.lend(), context };
             let slots = slots(batchers, chunk.len());
+            let _timer = context.metrics.decode_wait_time.timer();
             decoders.install(|| job.prepare(chunk.clone(), slots))?
         };
         for (position, (row, prepared)) in chunk.clone().zip(prepared).enumerate() {
@@ -154,9 +155,12 @@ impl Job<'_> {
         decode_row(bytes, self.plans, &self.lent.pixels(), self.context, |model, image| {
             let spec = self.plans[model].model.spec().image();
             let prepared = match (image, spec, &mut preprocessors[model], slots[model].take()) {
-                (Ok(image), Some(spec), Some(preprocessor), Some(slot)) => preprocessor
-                    .write_to(image, slot)
-                    .map_or_else(Prepared::Failed, |()| Prepared::Written(Placement::new(spec, image))),
+                (Ok(image), Some(spec), Some(preprocessor), Some(slot)) => {
+                    let _timer = self.context.metrics.preprocess_time.timer();
+                    preprocessor
+                        .write_to(image, slot)
+                        .map_or_else(Prepared::Failed, |()| Prepared::Written(Placement::new(spec, image)))
+                }
                 (Ok(_), ..) => Prepared::Failed("the model takes no image".to_owned()),
                 (Err(reason), ..) => Prepared::Failed(reason.to_string()),
             };

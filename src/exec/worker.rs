@@ -150,9 +150,13 @@ impl Worker {
                 }
             })
         };
-        while let Some(batch) = next() {
+        loop {
+            let timer = self.metrics.input_wait_time.timer();
+            let Some(batch) = next() else { return };
+            timer.done();
             let inferred = batch.and_then(|batch| self.infer_blocking(&batch));
             let failed = inferred.is_err();
+            let _timer = self.metrics.output_wait_time.timer();
             if sender.blocking_send(inferred).is_err() || failed {
                 return;
             }

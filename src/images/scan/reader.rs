@@ -9,7 +9,7 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::object_store::{self, ObjectMeta, ObjectStore, ObjectStoreExt};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, Time,
 };
 
 use super::budget::Permit;
@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     opened_files: Count,
     unreadable_files: Count,
     bytes_read: Count,
+    /// Reading, summed over files that are read at the same time.
+    read_time: Time,
 }
 
 impl Counters {
@@ -52,6 +54,7 @@ impl Counters {
             opened_files: counter("opened_files"),
             unreadable_files: counter("unreadable_files"),
             bytes_read: counter("bytes_read"),
+            read_time: MetricBuilder::new(metrics).subset_time("read_time", 0),
         }
     }
 }
@@ -111,8 +114,11 @@ impl Reader {
         }
         let paths: Vec<_> =
             group.iter().map(|(file, _)| self.scan.location.path_of(&file.location)).collect();
-        let reading =
-            SpawnedTask::spawn_blocking(move || paths.iter().map(|path| read_file(path).ok()).collect());
+        let time = self.counters.read_time.clone();
+        let reading = SpawnedTask::spawn_blocking(move || {
+            let _timer = time.timer();
+            paths.iter().map(|path| read_file(path).ok()).collect()
+        });
         reading.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))
     }
 
@@ -130,6 +136,7 @@ impl Reader {
     /// # Errors
     /// If the read is cancelled because the runtime shuts down: this is not an error of the file.
     async fn read(&self, file: ObjectMeta) -> Result<Row> {
+        let timer = self.counters.read_time.timer();
         let read = match Reads::of(&self.scan.projection) {
             Reads::None => Ok(Row::listed(file.clone())),
             Reads::Headers => {
@@ -137,6 +144,7 @@ impl Reader {
             }
             Reads::Files => self.read_content(&file).await.map(|content| self.row(file.clone(), content)),
         };
+        timer.done();
         match read {
             Ok(row) => Ok(row),
             Err(given_up @ object_store::Error::JoinError { .. }) => Err(given_up.into()),
