@@ -152,6 +152,10 @@ impl Tunings {
         let mut text = tempfile::NamedTempFile::new_in(&self.home).map_err(error)?;
         serde_json::to_writer_pretty(&mut text, &tunings).map_err(|reason| error(reason.into()))?;
         text.write_all(b"\n").map_err(error)?;
+        // Temporary files are for their owner alone.
+        if let Ok(metadata) = lock.metadata() {
+            text.as_file().set_permissions(metadata.permissions()).map_err(error)?;
+        }
         text.persist(&file).map_err(|failed| error(failed.error))?;
         Ok(())
     }
