@@ -13,6 +13,11 @@ OPTIONS (batch_size '4', concurrency '1', num_cpus '2');
 
 EXPLAIN FORMAT INDENT SELECT classify(image, 'tuned') FROM images;
 
+-- TUNE MODEL measures them, and keeps what was fastest for this machine:
+--
+--     TUNE MODEL efficientnet_lite0 USING (SELECT image FROM images LIMIT 200);
+--     SHOW TUNING;
+
 -- EXPLAIN ANALYZE shows the metrics of a run: images decoded, rows inferred and the time of each operator. With this
 -- setting, the first error fails the query.
 SET inference.on_error = 'fail';
