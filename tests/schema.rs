@@ -78,7 +78,7 @@ fn schema_and_create_model_accept_and_reject_the_same_files() {
         json!({"input_size": 224, "layout": "NCHW", "resize": "letterbox", "padding": 0}),
         json!({"concurrency": "1..4", "num_cpus": 2, "num_gpus": 0.5, "batch_size": "auto"}),
         json!({"provider_options": {"num_streams": 1}, "interpolation": "hamming"}),
-        json!({"device": "cpu", "precision": "auto", "provider_options": {"load_config": {"CPU": {}}}}),
+        json!({"device": "auto", "precision": "auto", "provider_options": {"load_config": {"CPU": {}}}}),
     ];
     let refused = [
         json!({"lables": "labels.txt"}),

@@ -118,6 +118,13 @@ impl InferExec {
         });
         runs.unique().count()
     }
+
+    /// What devices left to the CPU, of each model that has been loaded on one.
+    fn left_to_cpu(&self) -> String {
+        let models = self.calls.iter().flat_map(|call| call.predictor.members()).unique();
+        let left = |model: &Arc<Model>| Some(format!("{} {}", model.spec().name, model.left_to_cpu()?));
+        models.filter_map(left).join("; ")
+    }
 }
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {
@@ -140,9 +147,16 @@ impl DisplayAs for InferExec {
                 if let Morsels::Ordered { rows, in_flight } = self.morsels {
                     write!(f, ", morsel_rows={rows}, in_flight={in_flight}")?;
                 }
-                match &self.decoders {
-                    Some(decoders) => write!(f, ", decode_threads={}", decoders.threads()),
-                    None => Ok(()),
+                if let Some(decoders) = &self.decoders {
+                    write!(f, ", decode_threads={}", decoders.threads())?;
+                }
+                // A plan that has not run is displayed alike, whatever the process has loaded.
+                let has_run = self.metrics.clone_inner().iter().next().is_some();
+                match self.left_to_cpu() {
+                    left if left.is_empty() || !(has_run || matches!(format, DisplayFormatType::Verbose)) => {
+                        Ok(())
+                    }
+                    left => write!(f, ", left_to_cpu=[{left}]"),
                 }
             }
             DisplayFormatType::TreeRender => self.calls.iter().try_for_each(|call| writeln!(f, "{call}")),

@@ -54,6 +54,9 @@ impl ModelRegistry {
     /// `DESCRIBE MODEL`: the graph's inputs and outputs, each setting that applies with its value and source, then the
     /// values derived for this machine. For an ensemble: its members, `combine` and the weights.
     ///
+    /// A model on another device than the CPU is loaded, unless it has been: what its device leaves to the CPU is
+    /// decided then, and is best known before a long query. Blocks meanwhile.
+    ///
     /// # Errors
     /// See [`Self::predictor`].
     pub fn describe(&self, name: &str) -> Result<RecordBatch> {
@@ -77,11 +80,14 @@ type Line = (String, String, String);
 
 fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let (provider, sizing) = (model.provider()?, model.sizing()?);
+    // A device that can't be used is an error of queries, and the rest of the description helps to mend it.
+    let left_to_cpu = model.assign().unwrap_or_else(|error| Some(format!("unknown: {error}")));
     let here = [
-        ("runs on", provider.to_string()),
-        ("rows a batch", sizing.batch_rows.to_string()),
-        ("sessions", sizing.sessions.to_string()),
-        ("threads a session", sizing.threads.to_string()),
+        ("runs on", Some(provider.to_string())),
+        ("left to the CPU", left_to_cpu),
+        ("rows a batch", Some(sizing.batch_rows.to_string())),
+        ("sessions", Some(sizing.sessions.to_string())),
+        ("threads a session", Some(sizing.threads.to_string())),
     ];
     let spec = model.spec();
     let port = |name: &str, port: &Port| (name.to_owned(), port.to_string(), Source::Graph.to_string());
@@ -92,11 +98,12 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let settings = spec.settings.iter();
     let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.origin()));
     let origin = |name| match name {
-        "runs on" => "this machine",
+        "runs on" | "left to the CPU" => "this machine",
         _ if model.is_tuned() => "TUNE MODEL",
         _ => "this machine",
     };
-    let here = here.map(|(name, value)| (name.to_owned(), value, origin(name).to_owned()));
+    let here =
+        here.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?, origin(name).to_owned())));
     Ok(inputs.chain(outputs).chain(settings).chain(record).chain(here).collect())
 }
 

@@ -150,16 +150,16 @@ impl ModelRegistry {
         Ok(CreateModel { location, ..statement })
     }
 
-    /// Registers a model from a local file; see [`Self::fetch`]. Reads its files, but loads no session.
+    /// Registers a model from a local file; see [`Self::fetch`]. Reads its files and opens its device, unless that is the
+    /// CPU, but loads no session of it. Blocks meanwhile.
     ///
     /// # Errors
-    /// A name that is taken, a location that is not a file, an invalid file or option.
+    /// A name that is taken, a location that is not a file, an invalid file or option, a device that can't be used.
     pub fn create(&self, statement: &CreateModel) -> Result<()> {
         let CreateModel { name, or_replace, if_not_exists, location: _, options } = statement;
         self.register(name, *or_replace, *if_not_exists, || {
             let model = self.resolve(name, &local_file(statement)?, options)?;
-            // Checks that the device is available, if the runtime is installed.
-            model.provider()?;
+            model.check()?;
             Ok(Predictor::Model(model))
         })
     }

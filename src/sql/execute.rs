@@ -19,8 +19,9 @@ use crate::tune::{trials_table, tunings_table};
 
 /// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
-/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of trials. Remote models are downloaded first. Models are
-/// created and dropped on a blocking thread, because this reads and writes files.
+/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of trials. Remote
+/// models are downloaded first. Models are created, described and dropped on a blocking thread, because this reads and
+/// writes files and opens devices.
 ///
 /// # Errors
 /// Errors in the statement's names, types, options or files.
@@ -72,7 +73,11 @@ pub async fn plan(
             let devices = run_blocking(move || models.show_devices()).await?;
             Ok(engine_ctx.read_batch(devices)?)
         }
-        Statement::DescribeModel { name } => Ok(engine_ctx.read_batch(models.describe(&name)?)?),
+        Statement::DescribeModel { name } => {
+            let models = Arc::clone(models);
+            let description = run_blocking(move || models.describe(&name)).await?;
+            Ok(engine_ctx.read_batch(description)?)
+        }
         Statement::Summarize(statement) => {
             let plan = query::plan(&engine_ctx.state(), *statement).await?;
             Ok(summarize::summarize(DataFrame::new(engine_ctx.state(), plan))?)

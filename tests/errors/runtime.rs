@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::support::home;
-use crate::support::process::{Outcome, seequel};
+use crate::support::process::{Outcome, run, seequel};
 
 /// A home with the set-up's models and no library.
 fn home_without_a_library() -> TempDir {
@@ -82,6 +82,36 @@ fn models_are_created_and_described_without_the_library() {
     assert!(shown.contains("\nm,image-classification,224x224,1000,cpu,"), "{shown}");
 }
 
+#[test]
+fn library_that_is_too_old_is_an_error_when_a_model_is_created() {
+    let home = home_without_a_library();
+    let library = home.path().join("lib/libonnxruntime.so");
+    fs::create_dir(home.path().join("lib")).unwrap();
+    fs::write(library.with_extension("so.1.20.1"), "not opened").unwrap();
+    symlink("libonnxruntime.so.1.20.1", &library).unwrap();
+    let script =
+        "SELECT 1 AS one; CREATE MODEL m FROM 'models/efficientnet_lite0/model.onnx'; SELECT 'never'";
+    let mut command = seequel(home.path(), &["-q", "--format", "csv", "-c", script]);
+    let outcome = Outcome::of(command.env("SEEQUEL_HOME", home.path()));
+    assert_eq!(outcome.stdout, "one\n1\n");
+    let expected = format!(
+        "Error: '{}' is ONNX Runtime 1.20.1, and Seequel needs 1.24 or later. `make setup` in Seequel's folder installs \
+         one; ORT_DYLIB_PATH names the file of another",
+        library.display()
+    );
+    assert_eq!(outcome.error_line(), expected);
+}
+
+#[test]
+fn options_of_another_provider_are_an_error_when_a_model_is_created() {
+    let script = "CREATE MODEL m FROM 'models/efficientnet_lite0/model.onnx' \
+                  OPTIONS (device 'cpu', provider_options '{\"device_type\": \"GPU\"}')";
+    assert_eq!(
+        run(&["-q", "-c", script]).error_line(),
+        "Error: model 'm': option 'provider_options': 'device_type' is for another device: cpu takes no options"
+    );
+}
+
 /// Runs a statement that needs the library, with `SEEQUEL_RUNTIME` as the build; returns the error.
 fn error_with_runtime(home: &Path, runtime: &str, library: Option<&Path>) -> String {
     let mut command = seequel(home, &["-q", "-c", "SHOW DEVICES"]);
@@ -139,4 +169,13 @@ fn devices_are_listed_without_the_library() {
     assert!(shown.contains("\ncpu,CPUExecutionProvider,,,,make setup,\n"), "{shown}");
     let cuda = "\ncuda:0,CUDAExecutionProvider,,,,make setup RUNTIME=cuda; seequel --runtime cuda,\n";
     assert!(shown.contains(cuda), "{shown}");
+}
+
+#[test]
+fn devices_of_the_default_runtime() {
+    let shown = run(&["-q", "--format", "csv", "-c", "SHOW DEVICES"]).stdout();
+    let cpu = shown.lines().find(|line| line.starts_with("cpu,CPUExecutionProvider,")).unwrap();
+    assert!(cpu.ends_with("lib/libonnxruntime.so") && cpu.contains(",1.32.0,,"), "{cpu}");
+    let webgpu = shown.lines().find(|line| line.starts_with("webgpu:0,WebGpuExecutionProvider,,,")).unwrap();
+    assert!(webgpu.contains("seequel --runtime webgpu"), "{webgpu}");
 }

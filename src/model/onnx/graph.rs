@@ -100,6 +100,12 @@ impl Graph {
         })
     }
 
+    /// The number of nodes that compute something.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes.iter().filter(|node| node.operator != "Constant").count()
+    }
+
     /// Whether a node computes with quantized numbers, or quantizes them.
     #[must_use]
     pub fn is_quantized(&self) -> bool {

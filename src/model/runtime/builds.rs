@@ -35,6 +35,12 @@ pub(super) fn version(library: &Path) -> Option<String> {
     Some(version.to_owned())
 }
 
+/// Whether a version such as `1.20.1` is below the one that `ort` needs.
+pub(super) fn is_too_old(version: &str) -> bool {
+    let minor = version.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor < ort::MINOR_VERSION)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -56,5 +62,11 @@ mod tests {
         assert_eq!(version(home.path()), None);
         assert_eq!(installation("cpu"), "make setup");
         assert_eq!(installation("webgpu"), "make setup RUNTIME=webgpu");
+    }
+
+    #[test]
+    fn versions_before_the_api_are_too_old() {
+        assert!(is_too_old("1.20.1") && is_too_old("1.23.0"));
+        assert!(!is_too_old("1.24.1") && !is_too_old("1.32.0") && !is_too_old("2.0.0") && !is_too_old("1"));
     }
 }

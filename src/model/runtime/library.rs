@@ -11,8 +11,8 @@ use ort::LoadDynamicError;
 use ort::environment::Environment;
 use parking_lot::Mutex;
 
-use super::builds;
 use super::providers::{KINDS, Kind};
+use super::{builds, log};
 use crate::{Error, Result};
 
 /// Environment variable with the path of the library.
@@ -53,6 +53,13 @@ pub(super) struct Opened {
     pub(super) library: Option<PathBuf>,
 }
 
+impl Opened {
+    /// The folder of the library, which also has those of its providers.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.library.as_deref()?.parent()
+    }
+}
+
 /// The installed ONNX Runtime, opened on first use.
 #[derive(Debug, Clone)]
 pub struct Runtime {
@@ -83,6 +90,15 @@ impl Runtime {
     /// [`Error::Runtime`] if it is not, or if `ORT_DYLIB_PATH` names another library.
     pub fn check(&self) -> Result<()> {
         self.library().map(|_| ())
+    }
+
+    /// Checks that the library is not too old, if the name of its file has its version. Does not open it.
+    pub(super) fn check_version(&self) -> Result<()> {
+        let Some(library) = self.library()? else { return Ok(()) };
+        match builds::version(&library) {
+            Some(version) if builds::is_too_old(&version) => Err(too_old(&library, &version)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the library is open, or found outside the search path of the system's loader. Does not open it.
@@ -138,6 +154,11 @@ impl Runtime {
         &self.home
     }
 
+    /// Where to keep what providers compile. Set-up empties `cache`.
+    pub(super) fn cache(&self) -> PathBuf {
+        self.home.join("compiled")
+    }
+
     pub(super) fn environment(&self) -> Result<Environment> {
         Ok(self.opened()?.environment)
     }
@@ -159,8 +180,10 @@ impl Runtime {
             .map_err(|error| self.not_opened(library.as_deref(), &error))?
             .with_name("seequel")
             .with_telemetry(false)
+            .with_logger(log::logger())
             .build()
             .map_err(|error| Error::Runtime(format!("ONNX Runtime does not start: {error}")))?;
+        environment.set_log_level(log::LEVEL);
         Ok(opened.insert(Opened { environment, library }).clone())
     }
 
@@ -211,12 +234,7 @@ impl Runtime {
     /// The error of a library that can't be opened.
     fn not_opened(&self, library: Option<&Path>, error: &LoadDynamicError) -> Error {
         match (library.filter(|file| file.exists()), error) {
-            (_, LoadDynamicError::BadVersion { version_str, path }) => Error::Runtime(format!(
-                "'{}' is ONNX Runtime {version_str}, and Seequel needs 1.{} or later. `make setup` in Seequel's folder \
-                 installs one; {LIBRARY_PATH} names the file of another",
-                path.display(),
-                ort::MINOR_VERSION
-            )),
+            (_, LoadDynamicError::BadVersion { version_str, path }) => too_old(path, version_str),
             (Some(file), error) => unusable(file, &error.to_string()),
             (None, error) => self.not_found(&error.to_string()),
         }
@@ -232,6 +250,16 @@ impl Runtime {
              a library you have is used when {LIBRARY_PATH} names its file. (Looked in {places}: {reason})"
         ))
     }
+}
+
+/// The error of a library that lacks what Seequel needs of it.
+fn too_old(library: &Path, version: &str) -> Error {
+    Error::Runtime(format!(
+        "'{}' is ONNX Runtime {version}, and Seequel needs 1.{} or later. `make setup` in Seequel's folder installs \
+         one; {LIBRARY_PATH} names the file of another",
+        library.display(),
+        ort::MINOR_VERSION
+    ))
 }
 
 /// The error of a file that exists but is not the library.

@@ -10,13 +10,16 @@
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the only folder that uses ort")]
 
+mod assignment;
 mod builds;
 mod cancellation;
 mod devices;
 mod library;
+mod log;
 mod memory;
 mod model;
 mod pool;
+mod probe;
 mod providers;
 mod session;
 mod sizing;

@@ -11,10 +11,12 @@ use datafusion::physical_plan::metrics::Time;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
+use super::assignment::Assignment;
 use super::cancellation::Cancellation;
 use super::library::Runtime;
 use super::memory::Arenas;
 use super::pool::Pool;
+use super::probe::{Refusal, probe};
 use super::providers::Provider;
 use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
@@ -49,6 +51,8 @@ struct Placed {
     /// The rows of every run, if they are fixed.
     fixed_batch: Option<usize>,
     pool: Pool,
+    /// Of the first session that was loaded, unless it runs on the CPU.
+    assignment: OnceLock<Assignment>,
 }
 
 /// Metrics for the phases of a run.
@@ -96,6 +100,51 @@ impl Model {
     /// A graph that can't be loaded, a file that can't be written.
     pub(crate) fn simplify(&self, to: &Path) -> Result<()> {
         simplify(&self.runtime, &self.spec, to)
+    }
+
+    /// Checks what is known before a session is loaded: that the runtime is recent enough and has the device, that the
+    /// device computes in the precision and, by a session of a tiny graph, that it can be used with these options. The
+    /// CPU always can. Without a runtime nothing is known. Blocks while the device is opened.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`], or [`Error::Option`] with what would help.
+    pub fn check(&self) -> Result<()> {
+        self.runtime.check_version()?;
+        let provider = self.provider()?;
+        if provider == Provider::CPU || !self.runtime.is_installed()? {
+            return Ok(());
+        }
+        match probe(&self.runtime, provider, &self.spec.resources)? {
+            Ok(()) => Ok(()),
+            Err(Refusal::Options(reason)) => {
+                Err(self.error("provider_options", format!("refused by {provider}: {reason}")))
+            }
+            Err(Refusal::Device(reason)) => {
+                let needs = provider.kind().needs().map(|needs| format!(". {needs}")).unwrap_or_default();
+                Err(self.error("device", format!("'{provider}' can't be used: {reason}{needs}")))
+            }
+        }
+    }
+
+    /// The nodes that the device leaves to the CPU, such as `3 of 120 nodes (2.5 %): NonMaxSuppression, 2 Resize`.
+    /// Known once a session has been loaded; `None` for a model that runs on the CPU.
+    #[must_use]
+    pub fn left_to_cpu(&self) -> Option<String> {
+        self.placed.get()?.assignment.get().map(ToString::to_string)
+    }
+
+    /// As [`Self::left_to_cpu`], for which it loads a session if none has been. The session stays for the next query.
+    /// Blocks, except for a model that runs on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the session can't be loaded.
+    pub fn assign(&self) -> Result<Option<String>> {
+        let placed = self.placed()?;
+        let is_known = placed.provider == Provider::CPU || placed.assignment.get().is_some();
+        if !is_known && self.runtime.is_installed()? {
+            placed.pool.take_seat(|| Ok::<_, Error>(()))?.session(|| self.load(placed))?;
+        }
+        Ok(self.left_to_cpu())
     }
 
     /// Rows inferred since the model was registered, over all queries of the process.
@@ -195,8 +244,7 @@ impl Model {
         drop(timer);
         let session = seat.session(|| {
             let _timer = times.load.timer();
-            let Placed { provider, sizing, fixed_batch, .. } = placed;
-            Session::load(&self.runtime, &self.spec, *provider, sizing.threads, *fixed_batch, &self.weights)
+            self.load(placed)
         })?;
         let started = Instant::now();
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
@@ -210,6 +258,16 @@ impl Model {
         Ok(result)
     }
 
+    fn load(&self, placed: &Placed) -> Result<Session> {
+        let Placed { provider, sizing, fixed_batch, .. } = placed;
+        let session =
+            Session::load(&self.runtime, &self.spec, *provider, sizing.threads, *fixed_batch, &self.weights)?;
+        if let Some(assignment) = session.assignment() {
+            placed.assignment.get_or_init(|| assignment.clone());
+        }
+        Ok(session)
+    }
+
     fn placed(&self) -> Result<&Placed> {
         if let Some(placed) = self.placed.get() {
             return Ok(placed);
@@ -219,13 +277,14 @@ impl Model {
         let sizing = Sizing::new(&self.spec, provider, tuned);
         let fixes_batch = provider.kind().fixes_batch();
         let fixed_batch = self.spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
-        let pool = Pool::new(sizing.sessions);
+        let (pool, assignment) = (Pool::new(sizing.sessions), OnceLock::new());
         Ok(self.placed.get_or_init(|| Placed {
             provider,
             sizing,
             is_tuned: tuned.is_some(),
             fixed_batch,
             pool,
+            assignment,
         }))
     }
 
@@ -285,6 +344,11 @@ impl Model {
             Device::Named { name, number } => self.named_provider(name, *number)?,
         };
         provider.check_precision(resources).map_err(|reason| self.error("precision", reason))?;
+        // The options of a model that runs anywhere are for the GPU that it may find.
+        if resources.device != Device::Auto {
+            let checked = provider.check_options(&resources.provider_options);
+            checked.map_err(|reason| self.error("provider_options", reason))?;
+        }
         Ok(provider)
     }
 

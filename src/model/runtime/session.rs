@@ -7,8 +7,10 @@ use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBui
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use parking_lot::Mutex;
 
+use super::assignment::Assignment;
 use super::cancellation::Cancellation;
 use super::library::Runtime;
+use super::log::with_reason;
 use super::memory::Arenas;
 use super::providers::Provider;
 use super::values::{batch_output, image_input, numbers_input};
@@ -28,6 +30,7 @@ pub(crate) struct Session {
     /// the same model.
     selections: Vec<(Vec<String>, Arc<SelectedOutputs>)>,
     arenas: Arc<Arenas>,
+    assignment: Option<Assignment>,
     /// For the memory of batches, if they are copied to a device.
     page_locker: Option<PageLocker>,
 }
@@ -86,25 +89,45 @@ impl Session {
         fixed_batch: Option<usize>,
         weights: &SharedWeights,
     ) -> Result<Self> {
-        let environment = runtime.environment()?;
-        let load_error = |error: ort::Error| Error::Model {
+        let opened = runtime.opened()?;
+        let load_error = |reason: String| Error::Model {
             model: spec.name.clone(),
-            reason: format!("ONNX Runtime can't load {} on {provider}: {error}", spec.file.display()),
+            reason: format!("ONNX Runtime can't load {} on {provider}: {reason}", spec.file.display()),
         };
-        let cache = runtime.home().join("cache");
+        let cache = runtime.cache();
         let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
-        let session = SessionBuilder::new(&environment)
-            .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
-            .and_then(|builder| Ok(builder.with_intra_op_spinning(threads > 1)?))
-            .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
-            .and_then(|builder| provider.register(builder, &spec.resources, threads, &cache))
-            .and_then(|mut builder| builder.commit_from_file(&spec.file))
-            .map_err(load_error)?;
+        let is_divided = provider != Provider::CPU;
+        let load = || {
+            SessionBuilder::new(&opened.environment)
+                .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
+                .and_then(|builder| Ok(builder.with_intra_op_spinning(threads > 1)?))
+                .and_then(|builder| Ok(builder.with_prepacked_weights(&shared)?))
+                .and_then(|builder| if is_divided { Assignment::record(builder) } else { Ok(builder) })
+                .and_then(|builder| {
+                    provider.register(builder, opened.folder(), &spec.resources, threads, &cache)
+                })
+                .and_then(|mut builder| builder.commit_from_file(&spec.file))
+        };
+        let session = with_reason(load).map_err(load_error)?;
         let image = spec.image().map(|image| image.input.name.clone());
         let numbers = spec.numbers().map(|numbers| numbers.port.name.clone()).collect();
-        let arenas = Arc::new(Arenas::of(&session, provider).map_err(load_error)?);
-        let page_locker = provider.page_locker();
-        Ok(Self { session, image, numbers, fixed_batch, selections: vec![], arenas, page_locker })
+        let arenas = with_reason(|| Arenas::of(&session, provider)).map_err(load_error)?;
+        let assignment = with_reason(|| is_divided.then(|| Assignment::of(&session, spec.nodes)).transpose());
+        Ok(Self {
+            session,
+            image,
+            numbers,
+            fixed_batch,
+            selections: vec![],
+            arenas: Arc::new(arenas),
+            assignment: assignment.map_err(load_error)?,
+            page_locker: provider.page_locker(),
+        })
+    }
+
+    /// How the graph's nodes are divided; `None` on the CPU.
+    pub(crate) fn assignment(&self) -> Option<&Assignment> {
+        self.assignment.as_ref()
     }
 
     /// The session's memory, which can be measured while another thread runs the session.
@@ -164,7 +187,7 @@ impl Session {
         for (name, numbers) in self.numbers.iter().zip(&numbers) {
             inputs.push((name.as_str(), numbers_input(numbers).map_err(describe)?));
         }
-        let computed = self.session.run_with_options(inputs, options).map_err(describe)?;
+        let computed = with_reason(|| self.session.run_with_options(inputs, options))?;
         let output = |name: &String| match computed.get(name) {
             Some(value) => batch_output(name, value, rows),
             None => Err(format!("the model gave no output '{name}'")),

@@ -31,6 +31,8 @@ pub struct ModelSpec {
     pub embedding: Option<EmbeddingSpec>,
     /// How `detect` reads boxes, if the output layout is supported.
     pub detector: Option<Detector>,
+    /// The number of the graph's nodes.
+    pub nodes: usize,
     /// All inputs of the graph.
     pub graph_inputs: Vec<Port>,
     /// All outputs of the graph.

@@ -58,6 +58,7 @@ impl ModelSpec {
             output,
             embedding,
             detector,
+            nodes: graph.nodes(),
             graph_inputs: graph.inputs,
             graph_outputs: graph.outputs.clone(),
             outputs: graph.outputs.into_iter().filter(|port| port.arrow_type().is_some()).collect(),

@@ -30,6 +30,10 @@ impl Kind for Cpu {
         Ok(builder)
     }
 
+    fn options(&self) -> Option<&'static [&'static str]> {
+        Some(&[])
+    }
+
     fn devices(&self) -> Vec<Hardware> {
         vec![processor::hardware()]
     }

@@ -23,6 +23,21 @@ pub(super) const LAST_NUMBER: u32 = 255;
 /// One computes while the next batch is copied in.
 pub(super) const SESSIONS: usize = 2;
 
+/// The driver's library.
+pub(super) const DRIVER: (&str, &str) = ("libcuda.so.1", "NVIDIA's driver");
+
+/// CUDA's and cuDNN's libraries; cuDNN finds its others by itself.
+pub(super) const LIBRARIES: [&str; 8] = [
+    "libcudart.so.13",
+    "libnvrtc.so.13",
+    "libnvJitLink.so.13",
+    "libcublasLt.so.13",
+    "libcublas.so.13",
+    "libcurand.so.10",
+    "libcufft.so.12",
+    "libcudnn.so.9",
+];
+
 #[derive(Debug)]
 pub(super) struct Cuda;
 
@@ -59,6 +74,20 @@ impl Kind for Cuda {
 
     fn devices(&self) -> Vec<Hardware> {
         managed_devices().unwrap_or_else(|_| described_devices(Path::new(DEVICES)))
+    }
+
+    fn driver(&self) -> Option<(&'static str, &'static str)> {
+        Some(DRIVER)
+    }
+
+    fn libraries(&self) -> &'static [&'static str] {
+        &LIBRARIES
+    }
+
+    fn needs(&self) -> Option<&'static str> {
+        Some(
+            "cuda needs an NVIDIA GPU and its driver, from 580 on; `make setup RUNTIME=cuda` installs CUDA 13 and cuDNN 9",
+        )
     }
 
     fn device_sessions(&self) -> Option<usize> {

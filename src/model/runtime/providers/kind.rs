@@ -42,6 +42,27 @@ pub(in crate::model::runtime) trait Kind: fmt::Debug + Sync {
         Some(format!("is not supported by {name}, which computes in f32; openvino computes in bf16 too"))
     }
 
+    /// Its options, if it does not refuse unknown ones by itself.
+    fn options(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
+    /// The driver's library, without which the provider can't be opened, and the driver's name.
+    fn driver(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// The libraries that it needs, in an order in which they can be opened; the first stands for their version. Set-up
+    /// puts them beside the provider's own, where the system's loader does not look for them.
+    fn libraries(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What a machine needs for it, as a sentence.
+    fn needs(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The highest number that `device` may have, as in `cuda:1`; `None` if it has none.
     fn last_number(&self) -> Option<u32> {
         None

@@ -5,11 +5,13 @@
 mod cpu;
 mod cuda;
 mod kind;
+mod libraries;
 mod openvino;
 mod processor;
 mod tensorrt;
 mod webgpu;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -101,14 +103,36 @@ impl Provider {
         }
     }
 
-    /// Lets the session that `builder` makes compute here. What the provider compiles is kept in the folder `cache`.
+    /// Checks the names in `provider_options`, if the provider does not do so by itself.
+    ///
+    /// # Errors
+    /// The reason why there is no option of that name.
+    pub(super) fn check_options(self, options: &BTreeMap<String, String>) -> Result<(), String> {
+        let Some(known) = self.kind.options() else { return Ok(()) };
+        let unknown = options.keys().find(|key| !known.contains(&key.as_str()));
+        match (unknown, self.kind.name()) {
+            (None, _) => Ok(()),
+            (Some(key), name) if known.is_empty() => {
+                Err(format!("'{key}' is for another device: {name} takes no options"))
+            }
+            (Some(key), name) => {
+                Err(format!("{name} has no option '{key}'; its options are {}", known.iter().format(", ")))
+            }
+        }
+    }
+
+    /// Lets the session that `builder` makes compute here. The opened library is in `folder`; what the provider compiles
+    /// is kept in the folder `cache`.
     pub(super) fn register(
         self,
         builder: SessionBuilder,
+        folder: Option<&Path>,
         resources: &Resources,
         threads: usize,
         cache: &Path,
     ) -> ort::Result<SessionBuilder> {
+        let (driver, needed) = (self.kind.driver(), self.kind.libraries());
+        libraries::open(driver, needed, folder).map_err(ort::Error::new)?;
         let request = Request {
             threads,
             precision: resources.precision,
@@ -169,5 +193,24 @@ mod tests {
         assert_eq!(named("cpu", Some(1)), Err("'cpu' takes no number".to_owned()));
         let all = "'gpu' is no device; the devices are auto, cpu, openvino, webgpu:0, cuda:0, tensorrt:0";
         assert_eq!(named("gpu", None), Err(all.to_owned()));
+    }
+
+    #[test]
+    fn options_are_those_of_the_provider() {
+        let check = |device, key: &str| {
+            let options = [(key.to_owned(), "1".to_owned())].into();
+            Provider::named(device, None).unwrap().check_options(&options)
+        };
+        assert_eq!(check("webgpu", "preferredLayout"), Ok(()));
+        assert_eq!(check("openvino", "which checks them itself"), Ok(()));
+        assert!(
+            check("webgpu", "webgpuDevice")
+                .unwrap_err()
+                .starts_with("webgpu has no option 'webgpuDevice'; its options are dawnBackendType, ")
+        );
+        assert_eq!(
+            check("cpu", "num_streams"),
+            Err("'num_streams' is for another device: cpu takes no options".to_owned())
+        );
     }
 }

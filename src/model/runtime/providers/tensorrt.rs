@@ -73,6 +73,18 @@ impl Kind for TensorRt {
         None
     }
 
+    fn driver(&self) -> Option<(&'static str, &'static str)> {
+        Some(cuda::DRIVER)
+    }
+
+    fn libraries(&self) -> &'static [&'static str] {
+        &cuda::LIBRARIES
+    }
+
+    fn needs(&self) -> Option<&'static str> {
+        Some("tensorrt needs all that cuda needs, and TensorRT 10, which `make setup` does not install")
+    }
+
     fn device_sessions(&self) -> Option<usize> {
         Some(cuda::SESSIONS)
     }

@@ -17,6 +17,26 @@ const DRIVER_FILES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 const DRIVER_FOLDERS: [&str; 3] =
     ["/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
 
+/// Its options, of which it ignores unknown ones. Those of 1.27 that take addresses are left out: an application sets
+/// them, for devices of its own.
+const OPTIONS: [&str; 15] = [
+    "dawnBackendType",
+    "defaultBufferCacheMode",
+    "enableGraphCapture",
+    "enableInt64",
+    "enablePIXCapture",
+    "forceCpuNodeNames",
+    "maxStorageBufferBindingSize",
+    "multiRotaryCacheConcatOffset",
+    "powerPreference",
+    "preferredLayout",
+    "preserveDevice",
+    "queryResolveBufferCacheMode",
+    "storageBufferCacheMode",
+    "uniformBufferCacheMode",
+    "validationMode",
+];
+
 #[derive(Debug)]
 pub(super) struct WebGpu;
 
@@ -50,6 +70,14 @@ impl Kind for WebGpu {
     ) -> ort::Result<SessionBuilder> {
         let provider = request.configure(WebGPU::default());
         Ok(builder.with_execution_providers([provider.build().error_on_failure()])?)
+    }
+
+    fn options(&self) -> Option<&'static [&'static str]> {
+        Some(&OPTIONS)
+    }
+
+    fn needs(&self) -> Option<&'static str> {
+        Some("webgpu needs libvulkan1 and a Vulkan driver for a GPU; of Mesa's, one from 25.0 on")
     }
 
     /// One for all adapters, of which ONNX Runtime names none before it uses one.
