@@ -19,7 +19,7 @@ demo: setup  ## Classifies the photos into results.parquet, with the development
 	$(CARGO) build --locked
 	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/03_classify.sql | $(CARGO) run --quiet --locked
 
-test:  ## Sets up, fetches a detector and an S3 server for the tests too, and runs them all.
+test:  ## Sets up, fetches what only the tests need too, and runs them all.
 	@sh scripts/system.sh --tests
 	@$(PYTHON) scripts/setup.py --tests
 	$(CARGO) test --locked --package seequel --package seequel-pixels --package seequel-udfs

@@ -27,6 +27,7 @@ from pathlib import Path
 import fetch
 import home
 import pins
+import vulkan
 from home import HOME, SetupError
 
 LAYOUT = """\
@@ -38,7 +39,8 @@ what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
 and with --runtime, a build of ONNX Runtime with another execution provider:
   runtimes/   openvino (160 MB), webgpu (32 MB) or cuda (2.5 GB), which `seequel --runtime NAME` opens instead of lib/
 and with --tests, for the tests alone:
-  tests/      yolov3_tiny, a detector like the models above, and photos/ with what it detects
+  tests/      yolov3_tiny, a detector like the models above, photos/ with what it detects, and vulkan/, Mesa's software
+              driver for Vulkan; also the runtimes openvino and webgpu
   test-python/  moto, an S3 server
   source-python/  setuptools, which pip wanted for source archives and may be deleted
 
@@ -52,6 +54,8 @@ class Step:
     title: str
     outputs: dict[Path, str]
     make: Callable[[int], None]
+    # Why set-up can do without it; None if it can't.
+    without: str | None = None
 
     def complete(self) -> bool:
         return all(home.sha256(path) == digest for path, digest in self.outputs.items())
@@ -77,7 +81,7 @@ def main() -> int:
         print(f"\nsetup: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"\nsetup: {error}. Set-up needs to write about 400 MB into {HOME}, with --tests 520 MB.", file=sys.stderr)
+        print(f"\nsetup: {error}. Set-up needs to write about 400 MB into {HOME}, with --tests 900 MB.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nsetup: interrupted; run it again and it goes on from here", file=sys.stderr)
@@ -94,7 +98,27 @@ def steps() -> list[Step]:
 def test_steps() -> list[Step]:
     """The additional steps for the tests."""
     photos = photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")
-    return [detector_step(pins.DETECTOR), photos, server_step()]
+    return [detector_step(pins.DETECTOR), photos, server_step(), *device_steps()]
+
+
+def device_steps() -> list[Step]:
+    """What the tests of other devices than the CPU need: runtimes, and a device for WebGPU that is a program."""
+    if platform.machine() != "x86_64" or sys.platform != "linux":
+        return []
+    return [*runtime_steps("openvino"), *runtime_steps("webgpu"), vulkan_step()]
+
+
+def vulkan_step() -> Step:
+    """Mesa's software driver for Vulkan, of which no digest is pinned: apt verifies it."""
+    folder = HOME / "tests" / "vulkan"
+    stamp = vulkan.stamp()
+
+    def make(lock: int) -> None:
+        vulkan.unpack(folder, lock)
+        home.write(folder / fetch.STAMP, stamp)
+
+    outputs = {folder / fetch.STAMP: hashlib.sha256(stamp).hexdigest()}
+    return Step("Mesa's software driver for Vulkan", outputs, make, without="and the tests of WebGPU with it")
 
 
 def set_up(steps: list[Step]) -> None:
@@ -116,7 +140,13 @@ def perform(step: Step, lock: int) -> None:
         print("ok")
         return
     start = time.monotonic()
-    step.make(lock)
+    try:
+        step.make(lock)
+    except SetupError as error:
+        if step.without is None:
+            raise
+        print(f"left out, {step.without}: {error}")
+        return
     for path, digest in step.outputs.items():
         if home.sha256(path) != digest:
             raise SetupError(f"{path} came out with sha256 {home.sha256(path)}, pins.py expects {digest}")

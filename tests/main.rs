@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 mod copy;
-mod devices;
 mod docs;
 mod dropping;
 mod errors;

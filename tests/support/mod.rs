@@ -1,10 +1,11 @@
 //! Shared by the tests: the set-up's folders, engines that use them, and the metrics of executed plans.
 
+mod home;
 pub(crate) mod process;
 pub(crate) mod s3;
 pub(crate) mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -13,15 +14,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 use seequel::Engine;
 
-/// Seequel's home, which `make setup` fills.
-pub(crate) fn home() -> PathBuf {
-    let home = std::env::var_os("SEEQUEL_HOME").map_or_else(|| PathBuf::from(".seequel"), PathBuf::from);
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join(home);
-    assert!(home.join("photos").is_dir(), "{} is not set up: run `make setup`", home.display());
-    let is_tuned = std::fs::read_to_string(home.join("tuning.json")).is_ok_and(|text| text.trim() != "[]");
-    assert!(!is_tuned, "TUNE changed what plans show: run `seequel -c 'RESET TUNING'`");
-    home
-}
+pub(crate) use home::home;
 
 /// The folder of the set-up's photos.
 pub(crate) fn photos() -> PathBuf {

@@ -37,6 +37,8 @@ def main() -> None:
     (HERE / "nested.onnx").write_bytes(nested())
     (HERE / "map.onnx").write_bytes(large_map())
     (HERE / "picky.onnx").write_bytes(picky())
+    (HERE / "single.onnx").write_bytes(single())
+    (HERE / "halves.onnx").write_bytes(halves())
 
 
 def iris() -> bytes:
@@ -168,6 +170,28 @@ def picky() -> bytes:
     return model("picky", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
 
 
+def single() -> bytes:
+    """A classifier that says it takes any batch and fails on more than one image: its logits are an image's channels."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "sides"], ["logits"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    outputs = [("logits", TensorProto.FLOAT, ["batch", 3])]
+    return model("single", nodes, inputs, outputs, {"sides": np.array([1, 3], np.int64)}, has_odd_shapes=True)
+
+
+def halves() -> bytes:
+    """The sums of both halves of a list; it fails on a list of odd length."""
+    constants = {"sides": np.array([0, 2, -1], np.int64), "last": np.array([2], np.int64)}
+    nodes = [
+        helper.make_node("Reshape", ["x", "sides"], ["both"]),
+        helper.make_node("ReduceSum", ["both", "last"], ["sums"], keepdims=0),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "n"])]
+    return model("halves", nodes, inputs, [("sums", TensorProto.FLOAT, ["batch", 2])], constants)
+
+
 def endless() -> bytes:
     """A classifier whose loop never ends: its condition stays true."""
     body = helper.make_graph(
@@ -211,13 +235,14 @@ def model(
     inputs: list[onnx.ValueInfoProto],
     outputs: list[tuple[str, int, list[int | str]]],
     constants: dict[str, np.ndarray],
+    has_odd_shapes: bool = False,
 ) -> bytes:
-    """Returns the file of a checked graph."""
+    """Returns the file of a checked graph; one with odd shapes declares others than its nodes have."""
     weights = [numpy_helper.from_array(value, constant) for constant, value in constants.items()]
     ports = [helper.make_tensor_value_info(*output) for output in outputs]
     graph = helper.make_graph(nodes, name, inputs, ports, weights)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(made, full_check=True)
+    onnx.checker.check_model(made, full_check=not has_odd_shapes)
     return made.SerializeToString(deterministic=True)
 
 
