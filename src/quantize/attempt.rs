@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::agreement::{Agreement, Prediction, outputs};
-use super::calibrate;
-use super::integers::{Range, Steps};
+use super::integers::{Range, Steps, Weights};
+use super::layers::{Layer, portions, weights_of};
 use super::options::{Calibration, QuantizeOptions};
-use super::rewrite::rewrite;
+use super::rewrite::{activations, rewrite};
 use super::samples::{Runner, Samples};
 use super::select::{Nodes, Selection};
+use super::{bias, calibrate};
 use crate::model::Model;
 use crate::model::onnx::{Document, DocumentNode, is_quantized};
 use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
@@ -18,6 +19,9 @@ use crate::{Error, Result};
 
 /// Images that the harm of a single node is measured on.
 const HARM_IMAGES: usize = 8;
+
+/// Images that biases are corrected on.
+const BIAS_IMAGES: usize = 32;
 
 /// First version of ONNX's operators whose `DequantizeLinear` takes a scale for each channel, and the first with Q and
 /// DQ at all.
@@ -32,6 +36,17 @@ pub(super) struct Twin {
     pub(super) integer_nodes: [usize; 2],
     /// Outputs of the nodes that stay in float32 because integers cost agreement.
     pub(super) left_out: Vec<String>,
+}
+
+/// What calibration found.
+pub(super) struct Calibrated<'s> {
+    samples: &'s Samples,
+    /// The range of each tensor that may be quantized.
+    ranges: HashMap<String, Range>,
+    /// The weights of each node by its output.
+    weights: HashMap<String, Weights>,
+    /// The mean of each channel that a node with weights computes, in the original.
+    means: HashMap<String, Vec<f64>>,
 }
 
 /// One model, quantized in one way or another.
@@ -105,8 +120,84 @@ impl<'a> Attempt<'a> {
         self.selection(excluded).weighted(&self.document.graph)
     }
 
+    /// Finds what quantization needs to know of the graph on real images.
+    pub(super) fn calibrate<'s>(&self, samples: &'s Samples) -> Result<Calibrated<'s>> {
+        let ranges = self.ranges(samples)?;
+        let weights = self.rounded(samples, &ranges)?;
+        let means = self.means(samples)?;
+        Ok(Calibrated { samples, ranges, weights, means })
+    }
+
+    /// Rounds the weights so that outputs change least.
+    fn rounded(
+        &self,
+        samples: &Samples,
+        ranges: &HashMap<String, Range>,
+    ) -> Result<HashMap<String, Weights>> {
+        let (selection, steps) = (self.selection(&self.options.exclude), self.steps());
+        let activations = activations(&selection, ranges);
+        let layers = Layer::all(&self.document.graph, &selection, self.weights_folder(), &activations, steps);
+        let mut layers = layers.map_err(|reason| self.error(reason))?;
+        for portion in portions(&mut layers) {
+            let mut document = self.document.clone();
+            let mut inputs: Vec<String> = portion.iter().map(|layer| layer.input.clone()).collect();
+            inputs.dedup();
+            let outputs = calibrate::add_tensors(&mut document, &inputs);
+            let model = self.variant("inputs", &document)?;
+            self.runner.map(&model, samples, &outputs, |outputs, _| {
+                let input_of = |layer: &&mut Layer| inputs.iter().position(|input| *input == layer.input);
+                let seen = portion.iter().filter_map(|layer| Some((layer, outputs.get(input_of(&layer)?)?)));
+                seen.map(|(layer, input)| layer.add(input)).collect::<Result<(), _>>()
+            })?;
+            for layer in portion {
+                self.runner.check()?;
+                layer.improve(steps.largest);
+            }
+        }
+        Ok(weights_of(layers))
+    }
+
+    /// The nodes with weights that have channels to correct: their outputs, and how many dimensions these have.
+    fn channels(&self) -> Vec<(String, usize)> {
+        let (graph, nodes) = (&self.document.graph, Nodes::of(&self.document.graph));
+        let weighted = self.weighted(&self.options.exclude);
+        let computes = |output: &String| graph.nodes.iter().find(|node| node.outputs.first() == Some(output));
+        let rank = |output: &String| {
+            let node = computes(output).filter(|node| !node.is("MatMul"))?;
+            Some((output.clone(), nodes.weight_dims(&node.inputs[1])?.len()))
+        };
+        weighted.iter().filter_map(rank).collect()
+    }
+
+    /// The mean of each channel that a node with weights computes.
+    fn means(&self, samples: &Samples) -> Result<HashMap<String, Vec<f64>>> {
+        let mut document = self.document.clone();
+        let channels = self.channels();
+        let outputs = bias::add_means(&mut document, &channels);
+        let model = self.variant("means", &document)?;
+        let images = self
+            .runner
+            .map(&model, &samples.first(BIAS_IMAGES), &outputs, |outputs, _| bias::read(outputs))?;
+        Ok(channels.into_iter().map(|(layer, _)| layer).zip(bias::averaged(&images)).collect())
+    }
+
+    /// Corrects the biases of a quantized graph, from the first node to the last.
+    fn correct_biases(&self, document: &mut Document, calibrated: &Calibrated<'_>) -> Result<()> {
+        let samples = calibrated.samples.first(BIAS_IMAGES);
+        for (layer, rank) in self.channels() {
+            let Some((part, mean)) = bias::up_to(document, &layer, rank) else { continue };
+            let model = self.variant("part", &part)?;
+            let images = self.runner.map(&model, &samples, &[mean], |outputs, _| bias::read(outputs))?;
+            let means = bias::averaged(&images);
+            let Some((wanted, found)) = calibrated.means.get(&layer).zip(means.first()) else { continue };
+            let shift: Vec<_> = wanted.iter().zip(found).map(|(wanted, found)| wanted - found).collect();
+            bias::shift_bias(document, &layer, &shift).map_err(|reason| self.error(reason))?;
+        }
+        Ok(())
+    }
+
     /// Finds the range of each tensor that may be quantized.
-    pub(super) fn ranges(&self, samples: &Samples) -> Result<HashMap<String, Range>> {
+    fn ranges(&self, samples: &Samples) -> Result<HashMap<String, Range>> {
         let tensors = self.selection(&self.options.exclude).tensors;
         let mut document = self.document.clone();
         let output = calibrate::add_extremes(&mut document, &tensors, self.source.spec().fixed_batch);
@@ -129,13 +220,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Quantizes as many nodes as agreement allows.
-    pub(super) fn search(&self, ranges: &HashMap<String, Range>, aside: &Samples) -> Result<Twin> {
+    pub(super) fn search(&self, calibrated: &Calibrated<'_>, aside: &Samples) -> Result<Twin> {
         let originals = self.predictions(self.source, aside)?;
-        let all = self.attempt(ranges, &[], aside, &originals)?;
+        let all = self.attempt(calibrated, &[], aside, &originals)?;
         if all.agreement.share >= self.options.min_agreement {
             return Ok(all);
         }
-        let harmful = self.by_harm(ranges, aside)?;
+        let harmful = self.by_harm(calibrated, aside)?;
         let (mut too_few, mut best, mut enough) = (0, all.agreement.share, None::<Twin>);
         loop {
             let count =
@@ -143,7 +234,7 @@ impl<'a> Attempt<'a> {
             if count == too_few {
                 break;
             }
-            let next = self.attempt(ranges, &harmful[..count], aside, &originals)?;
+            let next = self.attempt(calibrated, &harmful[..count], aside, &originals)?;
             if next.agreement.share < self.options.min_agreement {
                 (too_few, best) = (count, best.max(next.agreement.share));
             } else {
@@ -165,7 +256,7 @@ impl<'a> Attempt<'a> {
     /// Quantizes all nodes but `left_out`, and compares the result.
     fn attempt(
         &self,
-        ranges: &HashMap<String, Range>,
+        calibrated: &Calibrated<'_>,
         left_out: &[String],
         aside: &Samples,
         originals: &[Prediction],
@@ -173,7 +264,9 @@ impl<'a> Attempt<'a> {
         let excluded = self.options.exclude.iter().chain(left_out).cloned().collect();
         // Each attempt has a file of its own, since the best one is not always the last.
         let name = format!("twin-{}", left_out.len());
-        let model = self.variant(&name, &self.rewritten(ranges, &excluded)?)?;
+        let mut document = self.rewritten(calibrated, &excluded)?;
+        self.correct_biases(&mut document, calibrated)?;
+        let model = self.variant(&name, &document)?;
         let predictions = self.predictions(&model, aside)?;
         let agreement = Agreement::between(&self.source.spec().task, originals, &predictions);
         tracing::debug!("{}: {} nodes left out, agreement {:.4}", self.name, left_out.len(), agreement.share);
@@ -182,7 +275,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The outputs of all weighted nodes, the one first whose integers alone change the predictions most.
-    fn by_harm(&self, ranges: &HashMap<String, Range>, aside: &Samples) -> Result<Vec<String>> {
+    fn by_harm(&self, calibrated: &Calibrated<'_>, aside: &Samples) -> Result<Vec<String>> {
         let few = aside.first(HARM_IMAGES);
         let all = self.weighted(&self.options.exclude);
         let names = outputs(self.source.spec());
@@ -196,7 +289,7 @@ impl<'a> Attempt<'a> {
         let harm = |name: &String| {
             let excluded =
                 all.iter().filter(|other| *other != name).chain(&self.options.exclude).cloned().collect();
-            let alone = self.variant("alone", &self.rewritten(ranges, &excluded)?)?;
+            let alone = self.variant("alone", &self.rewritten(calibrated, &excluded)?)?;
             let changed = numbers(&alone)?;
             let squares = originals.iter().flatten().zip(changed.iter().flatten());
             Ok((squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>(), name.clone()))
@@ -206,11 +299,21 @@ impl<'a> Attempt<'a> {
         Ok(harms.into_iter().map(|(_, name)| name).collect())
     }
 
-    fn rewritten(&self, ranges: &HashMap<String, Range>, excluded: &BTreeSet<String>) -> Result<Document> {
-        let steps = Steps { per_channel: self.options.per_channel, largest: largest_weight() };
-        let folder = self.source.spec().file.parent().unwrap_or_else(|| Path::new("."));
-        let rewritten = rewrite(&self.document, folder, &self.selection(excluded), ranges, steps);
+    fn rewritten(&self, calibrated: &Calibrated<'_>, excluded: &BTreeSet<String>) -> Result<Document> {
+        let selection = self.selection(excluded);
+        let activations = activations(&selection, &calibrated.ranges);
+        let (folder, weights) = (self.weights_folder(), &calibrated.weights);
+        let rewritten = rewrite(&self.document, folder, &selection, &activations, weights, self.steps());
         rewritten.map_err(|reason| self.error(reason))
+    }
+
+    fn steps(&self) -> Steps {
+        Steps { per_channel: self.options.per_channel, largest: largest_weight() }
+    }
+
+    /// Where weights outside the file are.
+    fn weights_folder(&self) -> &Path {
+        self.source.spec().file.parent().unwrap_or_else(|| Path::new("."))
     }
 
     fn predictions(&self, model: &Model, samples: &Samples) -> Result<Vec<Prediction>> {

@@ -58,8 +58,7 @@ pub(crate) fn quantize(
     let home = parent.parent().unwrap_or(parent);
     let folder = tempfile::Builder::new().prefix(".quantize-").tempdir_in(home).map_err(describe)?;
     let attempt = Attempt::new(name, source, options, folder.path(), Runner { cancellation })?;
-    let ranges = attempt.ranges(&calibration)?;
-    let twin = attempt.search(&ranges, &aside)?;
+    let twin = attempt.search(&attempt.calibrate(&calibration)?, &aside)?;
     let file = twin.model.spec().file.clone();
     let made = file.parent().unwrap_or(&file);
     let figures = Figures {

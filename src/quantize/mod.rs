@@ -17,10 +17,12 @@
 
 mod agreement;
 mod attempt;
+mod bias;
 mod calibrate;
 mod create;
 mod histogram;
 mod integers;
+mod layers;
 mod options;
 mod record;
 mod rewrite;

@@ -20,8 +20,8 @@ use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type, floats}
 /// Prefix of the names of new tensors.
 const PREFIX: &str = "seequel_int8";
 
-/// Rewrites the nodes of `selection`, where `ranges` have all their tensors. Weights outside the file are read from
-/// `folder`.
+/// Rewrites the nodes of `selection`, where `activations` have all their tensors. Those that are not in `weights`, by the
+/// output of their node, are rounded to the nearest integers. Weights outside the file are read from `folder`.
 ///
 /// # Errors
 /// A reason: weights that can't be read.
@@ -29,15 +29,16 @@ pub(super) fn rewrite(
     document: &Document,
     folder: &Path,
     selection: &Selection,
-    ranges: &HashMap<String, Range>,
+    activations: &Activations,
+    weights: &HashMap<String, Weights>,
     steps: Steps,
 ) -> Result<Document, String> {
     let graph = &document.graph;
     let nodes = Nodes::of(graph);
     let mut writer = Writer {
-        nodes: &nodes,
-        folder,
-        activations: activations(selection, ranges),
+        source: Source { nodes: &nodes, folder },
+        activations,
+        weights,
         steps,
         written: Vec::with_capacity(graph.nodes.len() * 3),
         initializers: vec![],
@@ -65,8 +66,11 @@ pub(super) fn rewrite(
     Ok(document)
 }
 
+/// The conversion of each tensor by its name.
+pub(super) type Activations = HashMap<String, Activation>;
+
 /// The conversion of each tensor, where its range is finite.
-fn activations(selection: &Selection, ranges: &HashMap<String, Range>) -> HashMap<String, Activation> {
+pub(super) fn activations(selection: &Selection, ranges: &HashMap<String, Range>) -> Activations {
     let mut activations = HashMap::new();
     for tensor in &selection.tensors {
         let same = selection.same_scale.get(tensor).and_then(|source| activations.get(source)).copied();
@@ -78,10 +82,54 @@ fn activations(selection: &Selection, ranges: &HashMap<String, Range>) -> HashMa
     activations
 }
 
+/// Where the numbers of weights are.
+pub(super) struct Source<'a> {
+    pub(super) nodes: &'a Nodes<'a>,
+    pub(super) folder: &'a Path,
+}
+
+/// The weights of a node and its bias.
+pub(super) struct Numbers {
+    pub(super) weight: Vec<f32>,
+    dims: Vec<i64>,
+    bias: Option<Vec<f32>>,
+    /// The dimension of the output channels.
+    axis: usize,
+}
+
+impl Source<'_> {
+    /// Reads the numbers of a node with weights. A convolution without a bias gets one of zeros, which can be corrected.
+    ///
+    /// # Errors
+    /// A reason: numbers that can't be read.
+    pub(super) fn numbers_of(&self, node: &DocumentNode) -> Result<Numbers, String> {
+        let (weight, dims) = self.numbers(&node.inputs[1])?;
+        let bias = node.inputs.get(2).filter(|bias| !bias.is_empty());
+        let bias = bias.map(|bias| self.numbers(bias)).transpose()?.map(|(bias, _)| bias);
+        let axis = if node.is("Conv") || node.is("Gemm") && node.int("transB", 0) == 1 { 0 } else { 1 };
+        let channels = dims.get(axis).and_then(|channels| usize::try_from(*channels).ok()).unwrap_or(0);
+        let zeros = || (!node.is("MatMul")).then(|| vec![0.0; channels]);
+        Ok(Numbers { weight, dims, bias: bias.or_else(zeros), axis })
+    }
+
+    fn numbers(&self, name: &str) -> Result<(Vec<f32>, Vec<i64>), String> {
+        let encoded = self.nodes.initializers.get(name).ok_or_else(|| format!("'{name}' is no weight"))?;
+        floats(encoded, self.folder).map_err(|reason| format!("the weight '{name}': {reason}"))
+    }
+}
+
+impl Numbers {
+    /// The nearest integers, if the numbers allow that.
+    pub(super) fn round(&self, input: Activation, steps: Steps) -> Option<Weights> {
+        let bias = self.bias.as_deref().map(|bias| (bias, input));
+        Weights::of(&self.weight, &self.dims, self.axis, bias, steps)
+    }
+}
+
 struct Writer<'a> {
-    nodes: &'a Nodes<'a>,
-    folder: &'a Path,
-    activations: HashMap<String, Activation>,
+    source: Source<'a>,
+    activations: &'a Activations,
+    weights: &'a HashMap<String, Weights>,
     steps: Steps,
     written: Vec<DocumentNode>,
     initializers: Vec<TensorProto>,
@@ -114,6 +162,9 @@ impl Writer<'_> {
                 *input = dequantized(input);
             }
         }
+        if !is_integer && (node.is("Conv") || node.is("Gemm")) {
+            self.keep_float(&mut node);
+        }
         if is_integer && let Some(activated) = selection.renamed.get(&node.outputs[0]) {
             node.outputs[0].clone_from(activated);
         }
@@ -134,7 +185,35 @@ impl Writer<'_> {
         let output = &node.outputs[0];
         let output = selection.renamed.get(output).unwrap_or(output);
         data_inputs(node, kind).iter().all(|input| self.activations.contains_key(input))
-            && (self.nodes.outputs.contains(output) || self.activations.contains_key(output))
+            && (self.source.nodes.outputs.contains(output) || self.activations.contains_key(output))
+    }
+
+    /// Gives a node that stays in float32 an input whose scale is repeated for each channel. ONNX Runtime would
+    /// otherwise quantize its weights itself where integers come before and after it, with one scale for all channels
+    /// (its transformer `WeightBiasQuantization`).
+    fn keep_float(&mut self, node: &mut DocumentNode) {
+        let (prefix, suffix) = (format!("{PREFIX}/"), "/numbers");
+        let tensor = node.inputs[0].strip_prefix(&prefix).and_then(|name| name.strip_suffix(suffix));
+        let Some(tensor) = tensor.map(str::to_owned) else { return };
+        let Some(activation) = self.activations.get(&tensor).copied() else { return };
+        let dims = self.source.nodes.weight_dims(&node.inputs[1]);
+        let channels = match dims.as_deref() {
+            Some([_, channels, _, ..]) => channels * node.int("group", 1),
+            Some([_, columns]) if node.int("transB", 0) == 1 => *columns,
+            Some([rows, _]) => *rows,
+            _ => return,
+        };
+        let Ok(count) = usize::try_from(channels) else { return };
+        let name = |part: &str| format!("{PREFIX}/{tensor}/by_channel/{part}");
+        let (integers, numbers) = (format!("{PREFIX}/{tensor}/integers"), name("numbers"));
+        if self.done.insert(numbers.clone()) {
+            let scales = activation.scale.to_le_bytes().repeat(count);
+            self.add(&name("scale"), &[channels], data_type::FLOAT, scales);
+            self.add(&name("zero"), &[channels], data_type::UINT8, vec![activation.zero; count]);
+            let inputs = [integers.as_str(), &name("scale"), &name("zero")];
+            self.written.push(DocumentNode::new("DequantizeLinear", &inputs, &numbers).with_int("axis", 1));
+        }
+        node.inputs[0] = numbers;
     }
 
     /// Converts `tensor` to integers and back.
@@ -155,14 +234,9 @@ impl Writer<'_> {
     /// Replaces the weight and bias of `node` by integers; returns whether its numbers allow that.
     fn convert_weights(&mut self, node: &mut DocumentNode) -> Result<bool, String> {
         let Some(input) = self.activations.get(&node.inputs[0]).copied() else { return Ok(false) };
-        let (weight, dims) = self.numbers(&node.inputs[1])?;
-        let bias = node.inputs.get(2).filter(|bias| !bias.is_empty());
-        let bias = bias.map(|bias| self.numbers(bias)).transpose()?.map(|(bias, _)| bias);
-        let axis = if node.is("Conv") || node.is("Gemm") && node.int("transB", 0) == 1 { 0 } else { 1 };
-        let with_bias = bias.as_deref().map(|bias| (bias, input));
-        let Some(weights) = Weights::of(&weight, &dims, axis, with_bias, self.steps) else {
-            return Ok(false);
-        };
+        let numbers = self.source.numbers_of(node)?;
+        let known = self.weights.get(&node.outputs[0]).cloned();
+        let Some(weights) = known.or_else(|| numbers.round(input, self.steps)) else { return Ok(false) };
         let output = node.outputs[0].clone();
         let name = |part: &str| format!("{PREFIX}/{output}/{part}");
         let integers: Vec<u8> = weights.integers.iter().map(|integer| integer.cast_unsigned()).collect();
@@ -171,13 +245,14 @@ impl Writer<'_> {
         self.add(&back.1, &shape, data_type::INT8, integers);
         self.dequantize(&back, data_type::INT8, &weights.scales, weights.axis);
         node.inputs[1] = back.0;
-        if let Some(bias) = &bias {
+        if let Some(bias) = &numbers.bias {
             let integers = weights.bias(bias, input).into_iter().flat_map(i32::to_le_bytes).collect();
             let scales: Vec<f32> = weights.scales.iter().map(|scale| scale * input.scale).collect();
-            let back = (name("bias"), name("bias_integers"));
+            let back = (name("bias"), bias_integers(&output));
             self.add(&back.1, &[bias.len() as i64], data_type::INT32, integers);
             self.dequantize(&back, data_type::INT32, &scales, 0);
-            node.inputs[2] = back.0;
+            node.inputs.truncate(2);
+            node.inputs.push(back.0);
         }
         Ok(true)
     }
@@ -202,11 +277,6 @@ impl Writer<'_> {
         self.written.push(node);
     }
 
-    fn numbers(&self, name: &str) -> Result<(Vec<f32>, Vec<i64>), String> {
-        let encoded = self.nodes.initializers.get(name).ok_or_else(|| format!("'{name}' is no weight"))?;
-        floats(encoded, self.folder).map_err(|reason| format!("the weight '{name}': {reason}"))
-    }
-
     fn add(&mut self, name: &str, dims: &[i64], element: i32, raw: Vec<u8>) {
         let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), raw.into());
         self.initializers.push(TensorProto {
@@ -217,6 +287,16 @@ impl Writer<'_> {
             ..TensorProto::default()
         });
     }
+}
+
+/// The name of the integers of the bias of the node with this output.
+pub(super) fn bias_integers(output: &str) -> String {
+    format!("{PREFIX}/{output}/bias_integers")
+}
+
+/// The name of the scales of these integers.
+pub(super) fn bias_scales(output: &str) -> String {
+    format!("{}/scale", bias_integers(output))
 }
 
 fn dequantized(tensor: &str) -> String {
@@ -254,7 +334,9 @@ mod tests {
         let ranges =
             ranges.iter().map(|(name, low, high)| ((*name).to_owned(), Range { low: *low, high: *high }));
         let steps = Steps { per_channel: true, largest: 127 };
-        let rewritten = rewrite(&document, Path::new("."), &selection, &ranges.collect(), steps).unwrap();
+        let activations = activations(&selection, &ranges.collect());
+        let rewritten =
+            rewrite(&document, Path::new("."), &selection, &activations, &HashMap::new(), steps).unwrap();
         let nodes = rewritten.graph.nodes.iter();
         let lines =
             nodes.map(|node| format!("{} = {}({})", node.outputs[0], node.operator, node.inputs.join(", ")));

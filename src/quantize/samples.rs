@@ -89,6 +89,14 @@ impl Runner<'_> {
         Ok(all.into_iter().map(|(_, value)| value).collect())
     }
 
+    /// Checks for cancellation between runs.
+    ///
+    /// # Errors
+    /// Cancellation.
+    pub(super) fn check(&self) -> Result<()> {
+        Ok(self.cancellation.check()?)
+    }
+
     /// Runs `model` once on an image that is already written.
     pub(super) fn run(
         &self,

@@ -4,6 +4,7 @@
 //! encoded, as a slice of the file's bytes. Field numbers are those of `onnx.proto`, IR versions 3 to 13.
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
 
 use bytes::Bytes;
 use prost::Message;
@@ -182,6 +183,31 @@ impl DocumentGraph {
         self.initializers.push(tensor.encode_to_vec().into());
     }
 
+    /// Replaces the tensor of the same name, or adds it.
+    pub(crate) fn set_initializer(&mut self, tensor: &TensorProto) {
+        self.initializers.retain(|encoded| {
+            TensorName::decode(encoded.clone()).is_ok_and(|known| known.name != tensor.name)
+        });
+        self.add_initializer(tensor);
+    }
+
+    /// Keeps what the output `name` needs, which becomes the only one, of float32.
+    pub(crate) fn keep_only(&mut self, name: &str) {
+        let mut needed = BTreeSet::from([name.to_owned()]);
+        let mut kept = Vec::new();
+        for node in mem::take(&mut self.nodes).into_iter().rev() {
+            if node.outputs.iter().any(|output| needed.contains(output)) {
+                needed.extend(node.inputs.iter().cloned());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        self.nodes = kept;
+        self.outputs.clear();
+        self.add_output(name);
+        self.remove_unused();
+    }
+
     /// Removes the tensors that no node takes and no output is, and the notes about tensors that may have changed.
     pub(crate) fn remove_unused(&mut self) {
         // Older files list weights among the inputs, which would have to be fed once the weights are gone.
@@ -218,9 +244,20 @@ impl DocumentNode {
 
     /// Adds an attribute that is an integer.
     #[must_use]
-    pub(crate) fn with_int(mut self, name: &str, i: i64) -> Self {
+    pub(crate) fn with_int(self, name: &str, i: i64) -> Self {
         const INT: i32 = 2;
-        let attribute = AttributeProto { name: name.to_owned(), i, r#type: INT, ..AttributeProto::default() };
+        self.with(&AttributeProto { name: name.to_owned(), i, r#type: INT, ..AttributeProto::default() })
+    }
+
+    /// Adds an attribute that is a list of integers.
+    #[must_use]
+    pub(crate) fn with_ints(self, name: &str, ints: &[i64]) -> Self {
+        const INTS: i32 = 7;
+        let (name, ints) = (name.to_owned(), ints.to_vec());
+        self.with(&AttributeProto { name, ints, r#type: INTS, ..AttributeProto::default() })
+    }
+
+    fn with(mut self, attribute: &AttributeProto) -> Self {
         self.attributes.push(attribute.encode_to_vec().into());
         self
     }
@@ -238,6 +275,16 @@ impl DocumentNode {
     /// An attribute that is a number, or ONNX's default for it.
     pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
         attribute(&self.attributes, name).map_or(default, |attribute| attribute.f)
+    }
+
+    /// An attribute that is a list of integers, none if it is missing.
+    pub(crate) fn ints(&self, name: &str) -> Vec<i64> {
+        attribute(&self.attributes, name).map_or_else(Vec::new, |attribute| attribute.ints)
+    }
+
+    /// Whether it has the attribute `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        attribute(&self.attributes, name).is_some()
     }
 }
 

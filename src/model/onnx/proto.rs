@@ -116,6 +116,16 @@ pub(crate) struct TensorProto {
     pub(crate) external_data: Vec<StringStringEntryProto>,
 }
 
+impl TensorProto {
+    /// Decodes a tensor.
+    ///
+    /// # Errors
+    /// The reason why it is malformed.
+    pub(crate) fn of(encoded: &Bytes) -> Result<Self, String> {
+        Self::decode(encoded.clone()).map_err(|error| error.to_string())
+    }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct StringStringEntryProto {
     #[prost(string, tag = "1")]
