@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::agreement::{Agreement, Prediction, outputs};
+use super::harm::{Unit, by_harm, difference, outsized};
 use super::integers::{Range, Steps, Weights};
-use super::layers::{Layer, portions, weights_of};
+use super::layers::{Layer, portions};
 use super::options::{Calibration, QuantizeOptions};
-use super::rewrite::{activations, rewrite};
+use super::rewrite::{activations, rewrite, round_trip};
 use super::samples::{Runner, Samples};
 use super::select::{Nodes, Selection};
 use super::{bias, calibrate};
@@ -17,7 +18,7 @@ use crate::model::onnx::{Document, DocumentNode, is_quantized};
 use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
 use crate::{Error, Result};
 
-/// Images that the harm of a single node is measured on.
+/// Images that the harm of a single tensor is measured on.
 const HARM_IMAGES: usize = 8;
 
 /// Images that biases are corrected on.
@@ -45,6 +46,8 @@ pub(super) struct Calibrated<'s> {
     ranges: HashMap<String, Range>,
     /// The weights of each node by its output.
     weights: HashMap<String, Weights>,
+    /// The multiplications that each of these nodes does for an image.
+    work: HashMap<String, f64>,
     /// The mean of each channel that a node with weights computes, in the original.
     means: HashMap<String, Vec<f64>>,
 }
@@ -123,17 +126,14 @@ impl<'a> Attempt<'a> {
     /// Finds what quantization needs to know of the graph on real images.
     pub(super) fn calibrate<'s>(&self, samples: &'s Samples) -> Result<Calibrated<'s>> {
         let ranges = self.ranges(samples)?;
-        let weights = self.rounded(samples, &ranges)?;
-        let means = self.means(samples)?;
-        Ok(Calibrated { samples, ranges, weights, means })
+        let layers = self.rounded(samples, &ranges)?;
+        let work = layers.iter().map(|layer| (layer.output.clone(), layer.work())).collect();
+        let weights = layers.into_iter().map(|layer| (layer.output, layer.weights)).collect();
+        Ok(Calibrated { samples, ranges, weights, work, means: self.means(samples)? })
     }
 
     /// Rounds the weights so that outputs change least.
-    fn rounded(
-        &self,
-        samples: &Samples,
-        ranges: &HashMap<String, Range>,
-    ) -> Result<HashMap<String, Weights>> {
+    fn rounded(&self, samples: &Samples, ranges: &HashMap<String, Range>) -> Result<Vec<Layer>> {
         let (selection, steps) = (self.selection(&self.options.exclude), self.steps());
         let activations = activations(&selection, ranges);
         let layers = Layer::all(&self.document.graph, &selection, self.weights_folder(), &activations, steps);
@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
                 layer.improve(steps.largest);
             }
         }
-        Ok(weights_of(layers))
+        Ok(layers)
     }
 
     /// The nodes with weights that have channels to correct: their outputs, and how many dimensions these have.
@@ -219,29 +219,37 @@ impl<'a> Attempt<'a> {
         Ok(tensors.into_iter().zip(ranges).collect())
     }
 
-    /// Quantizes as many nodes as agreement allows.
+    /// Quantizes as many nodes as agreement allows, except those that would cost much of it and save little time.
     pub(super) fn search(&self, calibrated: &Calibrated<'_>, aside: &Samples) -> Result<Twin> {
         let originals = self.predictions(self.source, aside)?;
-        let all = self.attempt(calibrated, &[], aside, &originals)?;
-        if all.agreement.share >= self.options.min_agreement {
-            return Ok(all);
+        let attempt = |units: &[Unit]| {
+            let left_out: BTreeSet<_> = units.iter().flat_map(|unit| &unit.nodes).cloned().collect();
+            self.attempt(calibrated, &left_out, aside, &originals)
+        };
+        if self.options.min_agreement == 0.0 {
+            return attempt(&[]);
         }
-        let harmful = self.by_harm(calibrated, aside)?;
-        let (mut too_few, mut best, mut enough) = (0, all.agreement.share, None::<Twin>);
+        let units = self.by_harm(calibrated)?;
+        let least = outsized(&units);
+        let first = attempt(&units[..least])?;
+        if first.agreement.share >= self.options.min_agreement {
+            return Ok(first);
+        }
+        let (mut too_few, mut best, mut enough) = (0, first.agreement.share, None::<(usize, Twin)>);
+        let rest = units.len() - least;
         loop {
-            let count =
-                next_count(too_few, enough.as_ref().map(|enough| enough.left_out.len()), harmful.len());
+            let count = next_count(too_few, enough.as_ref().map(|(count, _)| *count), rest);
             if count == too_few {
                 break;
             }
-            let next = self.attempt(calibrated, &harmful[..count], aside, &originals)?;
+            let next = attempt(&units[..least + count])?;
             if next.agreement.share < self.options.min_agreement {
                 (too_few, best) = (count, best.max(next.agreement.share));
             } else {
-                enough = Some(next);
+                enough = Some((count, next));
             }
         }
-        enough.ok_or_else(|| self.disagrees(best, aside.images.len()))
+        enough.map(|(_, twin)| twin).ok_or_else(|| self.disagrees(best, aside.images.len()))
     }
 
     fn disagrees(&self, share: f64, images: usize) -> Error {
@@ -257,11 +265,11 @@ impl<'a> Attempt<'a> {
     fn attempt(
         &self,
         calibrated: &Calibrated<'_>,
-        left_out: &[String],
+        left_out: &BTreeSet<String>,
         aside: &Samples,
         originals: &[Prediction],
     ) -> Result<Twin> {
-        let excluded = self.options.exclude.iter().chain(left_out).cloned().collect();
+        let excluded: BTreeSet<_> = self.options.exclude.union(left_out).cloned().collect();
         // Each attempt has a file of its own, since the best one is not always the last.
         let name = format!("twin-{}", left_out.len());
         let mut document = self.rewritten(calibrated, &excluded)?;
@@ -270,33 +278,33 @@ impl<'a> Attempt<'a> {
         let predictions = self.predictions(&model, aside)?;
         let agreement = Agreement::between(&self.source.spec().task, originals, &predictions);
         tracing::debug!("{}: {} nodes left out, agreement {:.4}", self.name, left_out.len(), agreement.share);
-        let integer_nodes = [self.weighted(&excluded).len(), self.weighted(&BTreeSet::new()).len()];
-        Ok(Twin { model, agreement, integer_nodes, left_out: left_out.to_vec() })
+        let (all, on_integers) = (self.weighted(&BTreeSet::new()), self.weighted(&excluded));
+        let left_out = all.iter().filter(|node| left_out.contains(*node)).cloned().collect();
+        Ok(Twin { model, agreement, integer_nodes: [on_integers.len(), all.len()], left_out })
     }
 
-    /// The outputs of all weighted nodes, the one first whose integers alone change the predictions most.
-    fn by_harm(&self, calibrated: &Calibrated<'_>, aside: &Samples) -> Result<Vec<String>> {
-        let few = aside.first(HARM_IMAGES);
-        let all = self.weighted(&self.options.exclude);
+    /// The tensors that integers represent worst, with the nodes around them, worst first.
+    fn by_harm(&self, calibrated: &Calibrated<'_>) -> Result<Vec<Unit>> {
+        let few = calibrated.samples.first(HARM_IMAGES);
+        let selection = self.selection(&self.options.exclude);
+        let activations = activations(&selection, &calibrated.ranges);
         let names = outputs(self.source.spec());
         let numbers = |model: &Model| {
             self.runner.map(model, &few, &names, |outputs, _| {
-                let floats = outputs.iter().filter_map(|output| output.floats(0));
-                Ok(floats.flatten().copied().collect::<Vec<f32>>())
+                Ok(outputs
+                    .iter()
+                    .map(|output| output.floats(0).map_or_else(Vec::new, <[f32]>::to_vec))
+                    .collect())
             })
         };
-        let originals = numbers(self.source)?;
-        let harm = |name: &String| {
-            let excluded =
-                all.iter().filter(|other| *other != name).chain(&self.options.exclude).cloned().collect();
-            let alone = self.variant("alone", &self.rewritten(calibrated, &excluded)?)?;
-            let changed = numbers(&alone)?;
-            let squares = originals.iter().flatten().zip(changed.iter().flatten());
-            Ok((squares.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>(), name.clone()))
-        };
-        let mut harms = all.iter().map(harm).collect::<Result<Vec<_>>>()?;
-        harms.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Ok(harms.into_iter().map(|(_, name)| name).collect())
+        let originals: Vec<Vec<Vec<f32>>> = numbers(self.source)?;
+        let tensors = selection.tensors.iter().filter(|tensor| !selection.same_scale.contains_key(*tensor));
+        let units = tensors.filter(|tensor| activations.contains_key(*tensor)).map(|tensor| {
+            let model = self.variant("alone", &round_trip(&self.document, tensor, &activations))?;
+            let harm = difference(&originals, &numbers(&model)?);
+            Ok(Unit::new(tensor, harm, &self.document.graph, &selection, &calibrated.work))
+        });
+        Ok(by_harm(units.collect::<Result<_>>()?))
     }
 
     fn rewritten(&self, calibrated: &Calibrated<'_>, excluded: &BTreeSet<String>) -> Result<Document> {
@@ -333,8 +341,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// How many of `all` nodes to leave out next, as few as possible: doubled until it is enough, then halved the distance
-/// to the last that was not. `too_few` if there is no other number to try; one node at least stays on integers.
+/// How many of `all` units to leave out next, as few as possible: doubled until it is enough, then halved the distance
+/// to the last that was not. `too_few` if there is no other number to try; one unit at least stays on integers.
 fn next_count(too_few: usize, enough: Option<usize>, all: usize) -> usize {
     match enough {
         None => (too_few * 2).max(1).min(all.saturating_sub(1)),

@@ -1,8 +1,8 @@
 //! The layers of a graph that multiply by weights, and the rounding of these weights by what the layers' inputs have in
 //! common on real images.
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use seequel_rounding::{Moments, Window, round};
@@ -36,6 +36,8 @@ pub(super) struct Layer {
     /// What an output sees; `None` for convolutions along one or three dimensions, which are rounded to the nearest.
     window: Option<Window>,
     moments: Mutex<Vec<Moments>>,
+    /// Times that the weights are used for an image.
+    uses: AtomicUsize,
 }
 
 impl Layer {
@@ -83,6 +85,7 @@ impl Layer {
             rows,
             groups,
             moments: Mutex::default(),
+            uses: AtomicUsize::new(1),
         }
     }
 
@@ -93,6 +96,11 @@ impl Layer {
 
     fn bytes(&self) -> usize {
         self.groups * self.length() * self.length() * size_of::<f64>()
+    }
+
+    /// Multiplications for an image.
+    pub(super) fn work(&self) -> f64 {
+        self.rows.len() as f64 * self.uses.load(Relaxed) as f64
     }
 
     /// Whether its rounding can be improved.
@@ -120,6 +128,7 @@ impl Layer {
             &transposed_numbers
         };
         let outputs = window.outputs(size).iter().product::<usize>();
+        self.uses.store(outputs, Relaxed);
         let taken = outputs.min(POSITIONS);
         let positions: Vec<_> = (0..taken).map(|number| (number * outputs + outputs / 2) / taken).collect();
         let part = channels / self.groups * size[0] * size[1];
@@ -171,11 +180,6 @@ pub(super) fn portions(layers: &mut [Layer]) -> Vec<Vec<&mut Layer>> {
         }
     }
     portions
-}
-
-/// The weights of layers by their outputs.
-pub(super) fn weights_of(layers: Vec<Layer>) -> HashMap<String, Weights> {
-    layers.into_iter().map(|layer| (layer.output, layer.weights)).collect()
 }
 
 /// The window of a matrix multiplication.

@@ -20,6 +20,7 @@ mod attempt;
 mod bias;
 mod calibrate;
 mod create;
+mod harm;
 mod histogram;
 mod integers;
 mod layers;

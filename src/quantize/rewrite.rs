@@ -66,6 +66,32 @@ pub(super) fn rewrite(
     Ok(document)
 }
 
+/// Converts one tensor to integers and back, and nothing else.
+pub(super) fn round_trip(document: &Document, tensor: &str, activations: &Activations) -> Document {
+    let (nodes, weights) = (Nodes::of(&document.graph), HashMap::new());
+    let mut writer = Writer {
+        source: Source { nodes: &nodes, folder: Path::new(".") },
+        activations,
+        weights: &weights,
+        steps: Steps { per_channel: false, largest: 127 },
+        written: vec![],
+        initializers: vec![],
+        inside: HashSet::new(),
+        done: HashSet::new(),
+    };
+    writer.convert(tensor);
+    let Writer { mut written, initializers, .. } = writer;
+    let mut changed = document.clone();
+    let graph = &mut changed.graph;
+    let inputs = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+    inputs.filter(|input| *input == tensor).for_each(|input| *input = dequantized(tensor));
+    let produced = graph.nodes.iter().position(|node| node.outputs.iter().any(|output| output == tensor));
+    let next = produced.map_or(0, |position| position + 1);
+    graph.nodes.splice(next..next, written.drain(..));
+    initializers.iter().for_each(|tensor| graph.add_initializer(tensor));
+    changed
+}
+
 /// The conversion of each tensor by its name.
 pub(super) type Activations = HashMap<String, Activation>;
 
