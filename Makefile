@@ -22,7 +22,7 @@ demo: setup  ## Classifies the photos into results.parquet, with the development
 test:  ## Sets up, fetches what only the tests need too, and runs them all.
 	@sh scripts/system.sh --tests
 	@$(PYTHON) scripts/setup.py --tests
-	$(CARGO) test --locked --package seequel --package seequel-pixels --package seequel-udfs
+	$(CARGO) test --locked --package seequel --package seequel-pixels --package seequel-rounding --package seequel-udfs
 	$(CARGO) test --locked --package seequel-upstream
 
 install: system  ## Installs the fully optimised binary, `seequel`, among cargo's own.

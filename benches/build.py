@@ -110,7 +110,7 @@ def steps(builds: list[Build], folder: Path, *, with_tests: bool) -> Iterator[No
     yield
     for build in builds if with_tests else []:
         split = "--package seequel-upstream" in build.makefile()
-        ours = ["-p", "seequel", "-p", "seequel-pixels", "-p", "seequel-udfs"]
+        ours = ["-p", "seequel", "-p", "seequel-pixels", "-p", "seequel-rounding", "-p", "seequel-udfs"]
         for selection in [ours, ["-p", "seequel-upstream"]] if split else [["--workspace"]]:
             build.timed_cargo("`make test` on top", "test", "--no-run", *selection)
         yield

@@ -146,8 +146,9 @@ impl<'a> Attempt<'a> {
             let model = self.variant("inputs", &document)?;
             self.runner.map(&model, samples, &outputs, |outputs, _| {
                 let input_of = |layer: &&mut Layer| inputs.iter().position(|input| *input == layer.input);
-                let seen = portion.iter().filter_map(|layer| Some((layer, outputs.get(input_of(&layer)?)?)));
-                seen.map(|(layer, input)| layer.add(input)).collect::<Result<(), _>>()
+                let mut seen =
+                    portion.iter().filter_map(|layer| Some((layer, outputs.get(input_of(layer)?)?)));
+                seen.try_for_each(|(layer, input)| layer.add(input))
             })?;
             for layer in portion {
                 self.runner.check()?;

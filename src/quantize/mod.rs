@@ -3,11 +3,12 @@
 //! ```text
 //!  source ─ simplify (ONNX Runtime) ─► Document ─ select ─► tensors to quantize
 //!                                          │                      │
-//!  USING (query) ─► Samples ─┬─ first half ┼── calibrate ─► ranges of these tensors
+//!  USING (query) ─► Samples ─┬─ first half ┼── calibrate ─► ranges of these tensors, rounded weights (layers),
+//!                            │             │               harm of each tensor
 //!                            │             ▼                      │
 //!                            │         rewrite ◄──────────────────┘
-//!                            │             │ Q, DQ, integer weights
-//!                            └─ other half ┴─► agreement ─ too low? leave the most harmful nodes in float32, again
+//!                            │             │ Q, DQ, integer weights; biases corrected
+//!                            └─ other half ┴─► agreement ─ too low? leave nodes around the worst tensors out, again
 //!                                              │
 //!                                              ▼
 //!                            home/models/<name>/{model.onnx, seequel.json, quantized.json}

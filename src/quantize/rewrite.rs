@@ -382,7 +382,8 @@ mod tests {
         y/integers = QuantizeLinear(y, y/scale, y/zero)
         y/numbers = DequantizeLinear(y/integers, y/scale, y/zero)
         z/weight = DequantizeLinear(z/weight_integers, z/weight_integers/scale, z/weight_integers/zero)
-        z = Conv(y/numbers, z/weight)
+        z/bias = DequantizeLinear(z/bias_integers, z/bias_integers/scale, z/bias_integers/zero)
+        z = Conv(y/numbers, z/weight, z/bias)
         z/integers = QuantizeLinear(z, z/scale, z/zero)
         z/numbers = DequantizeLinear(z/integers, z/scale, z/zero)
         out = GlobalAveragePool(z/numbers)
@@ -397,11 +398,22 @@ mod tests {
         y/integers = QuantizeLinear(y, y/scale, y/zero)
         y/numbers = DequantizeLinear(y/integers, y/scale, y/zero)
         z/weight = DequantizeLinear(z/weight_integers, z/weight_integers/scale, z/weight_integers/zero)
-        z = Conv(y/numbers, z/weight)
+        z/bias = DequantizeLinear(z/bias_integers, z/bias_integers/scale, z/bias_integers/zero)
+        z = Conv(y/numbers, z/weight, z/bias)
         z/integers = QuantizeLinear(z, z/scale, z/zero)
         z/numbers = DequantizeLinear(z/integers, z/scale, z/zero)
         out = GlobalAveragePool(z/numbers)
         ");
+    }
+
+    #[test]
+    fn a_node_between_integers_has_a_scale_for_each_channel_of_its_input() {
+        // ONNX Runtime would quantize its weights otherwise.
+        let nodes = rewritten(&["z"], &RANGES);
+        let float = "y/by_channel/numbers = DequantizeLinear(y/integers, y/by_channel/scale, y/by_channel/zero)\n\
+                     z = Conv(y/by_channel/numbers, w)";
+        assert!(nodes.contains("y/integers = QuantizeLinear(y, y/scale, y/zero)"), "{nodes}");
+        assert!(nodes.contains(float), "{nodes}");
     }
 
     #[test]
