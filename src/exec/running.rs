@@ -12,21 +12,22 @@ static ENDED: Condvar = Condvar::new();
 /// How long a cancelled run may take to end before runs are cancelled again, in case one has begun since.
 const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 
-/// Registers a thread that infers, until it is dropped.
+/// Registers a thread that infers, or holds what must not be freed while the process exits: sessions, and memory that a
+/// GPU copies from. Until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Cancellation);
+pub(crate) struct Running(Cancellation);
 
-impl<'a> Running<'a> {
-    pub(crate) fn begin(cancellation: &'a Cancellation) -> Self {
+impl Running {
+    pub(crate) fn begin(cancellation: &Cancellation) -> Self {
         RUNNING.lock().push(cancellation.clone());
-        Self(cancellation)
+        Self(cancellation.clone())
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         let mut running = RUNNING.lock();
-        if let Some(position) = running.iter().position(|cancellation| cancellation.is_same(self.0)) {
+        if let Some(position) = running.iter().position(|cancellation| cancellation.is_same(&self.0)) {
             running.swap_remove(position);
         }
         ENDED.notify_all();
@@ -35,8 +36,9 @@ impl Drop for Running<'_> {
 
 /// Cancels all inference of the process and waits at most `most` for it to end; returns whether it has.
 ///
-/// For programs that drop a query and then exit, or go on: the process must not unload ONNX Runtime's globals during a
-/// run, and a call in a branch of CASE runs inside a poll, where dropping the query's stream can't reach it.
+/// For programs that drop a query and then exit, or go on: the process must not unload ONNX Runtime's globals, or
+/// CUDA's, during a run or while a worker frees its sessions and tensors, and a call in a branch of CASE runs inside a
+/// poll, where dropping the query's stream can't reach it.
 pub fn cancel_inference(most: Duration) -> bool {
     let deadline = Instant::now() + most;
     let mut running = RUNNING.lock();

@@ -21,7 +21,7 @@ use futures::{Stream, StreamExt};
 use rayon::ThreadPool;
 use seequel_udfs::ImageArray;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::batcher::BatchBuffers;
 use super::context::Context;
@@ -31,6 +31,7 @@ use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::query_cancellation::QueryCancellation;
+use super::running::Running;
 use super::side_by_side::Decoders;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
@@ -104,7 +105,12 @@ impl Worker {
         let start = move || {
             let stop = StopOnDrop(self.cancellation.clone());
             let (sender, inferred) = mpsc::channel(1);
-            let thread = SpawnedTask::spawn_blocking(move || self.infer_all(input, &sender));
+            let thread = SpawnedTask::spawn_blocking(move || {
+                let running = Running::begin(&self.cancellation);
+                self.infer_all(input, &sender);
+                drop(self);
+                drop(running);
+            });
             (inferred, Some(thread), stop)
         };
         let batches = stream::once(async move { start() }).flat_map(|running| {
@@ -131,21 +137,34 @@ impl Worker {
             let worker = Arc::clone(&worker);
             async move {
                 let batch = morsel?.batch;
-                let work = SpawnedTask::spawn_blocking(move || worker.infer_blocking(&batch));
+                let work = SpawnedTask::spawn_blocking(move || {
+                    let running = Running::begin(&worker.cancellation);
+                    let inferred = worker.infer_blocking(&batch);
+                    drop(worker);
+                    drop(running);
+                    inferred
+                });
                 work.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
             }
         });
         batches.buffered(in_flight).boxed()
     }
 
-    /// Infers batch by batch until the input ends or fails, or the receiver is dropped.
+    /// Infers batch by batch until the input ends or fails, the receiver is dropped, or inference is cancelled.
     fn infer_all(&self, mut input: SendableRecordBatchStream, sender: &mpsc::Sender<Result<RecordBatch>>) {
         let runtime = Handle::current();
         let mut next = || {
+            let cancelled = Arc::new(Notify::new());
+            let wake = Arc::clone(&cancelled);
+            let _registered = match self.cancellation.register(move || wake.notify_one()) {
+                Ok(registered) => registered,
+                Err(cancelled) => return Some(Err(cancelled)),
+            };
             runtime.block_on(async {
                 tokio::select! {
                     biased;
                     () = sender.closed() => None,
+                    () = cancelled.notified() => self.cancellation.check().err().map(Err),
                     batch = input.next() => batch,
                 }
             })

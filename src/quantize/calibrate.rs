@@ -5,8 +5,8 @@
 //!        ─ + the tensors themselves as outputs ─────────────────────────── run again ───► histograms ─► percentiles
 //! ```
 
+use super::graph::integers::Range;
 use super::histogram::Histogram;
-use super::integers::Range;
 use super::options::Calibration;
 use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type};
 use crate::model::tensor::BatchOutput;

@@ -1,6 +1,6 @@
 //! Histograms of a tensor's numbers, and the ranges that they suggest.
 
-use super::integers::Range;
+use super::graph::integers::Range;
 
 /// Intervals of a histogram, as many as ONNX Runtime's calibrators have by default times 16: ranges are found in one
 /// pass over the numbers, whose extremes are known.

@@ -18,18 +18,13 @@
 
 mod agreement;
 mod attempt;
-mod bias;
 mod calibrate;
 mod create;
-mod harm;
+mod graph;
 mod histogram;
-mod integers;
-mod layers;
 mod options;
 mod record;
-mod rewrite;
 mod samples;
-mod select;
 mod settings;
 mod speed;
 mod statement;

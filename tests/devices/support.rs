@@ -13,7 +13,7 @@ mod home;
 mod process;
 
 pub(crate) use home::home;
-pub(crate) use process::Outcome;
+pub(crate) use process::{Outcome, signal, start};
 
 /// The set-up's smallest model, as a bare file with its labels.
 pub(crate) const LITE0: &str = "'models/efficientnet_lite0/model.onnx'";

@@ -1,14 +1,18 @@
 //! `device 'webgpu'`, on Mesa's software driver or whatever Vulkan driver the machine has.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::sync::LazyLock;
+use std::thread;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 
 use crate::support::{
-    LABELS, LITE0, Outcome, Test, command, error, home, missing_runtime, model, run, trials,
+    LABELS, LITE0, Outcome, Test, command, error, home, missing_runtime, model, run, signal, start, trials,
 };
 
-const TESTS: [Test; 7] = [
+const TESTS: [Test; 8] = [
     ("webgpu_classifies_and_embeds_as_the_cpu_does", classifies_and_embeds_as_the_cpu_does),
     ("webgpu_is_one_member_of_an_ensemble", is_one_member_of_an_ensemble),
     ("webgpu_has_its_figures_in_explain_analyze", has_its_figures_in_explain_analyze),
@@ -16,6 +20,7 @@ const TESTS: [Test; 7] = [
     ("webgpu_gives_refused_rows_errors", gives_refused_rows_errors),
     ("webgpu_reports_what_it_leaves_to_the_cpu", reports_what_it_leaves_to_the_cpu),
     ("webgpu_refuses_unknown_options_at_create", refuses_unknown_options_at_create),
+    ("webgpu_query_ends_with_ctrl_c", query_ends_with_ctrl_c),
 ];
 
 /// Needs the runtime, but no device.
@@ -179,4 +184,21 @@ fn refuses_unknown_options_at_create() {
     let invalid = create(r#"{"preferredLayout": "nonsense"}"#);
     let expected = "option 'provider_options': refused by webgpu:0: Invalid preferred layout: nonsense\n";
     assert!(invalid.contains(expected), "{invalid}");
+}
+
+/// The process waits until its workers have freed sessions and tensors, and exits as it does on the CPU.
+fn query_ends_with_ctrl_c() {
+    let sql = format!(
+        "CREATE MODEL m FROM {LITE0} OPTIONS ({LABELS}, device 'webgpu', batch_size 1); \
+         SELECT 'ready'; \
+         SELECT count(classify(image, 'm')) FROM 'photos/*.jpg', generate_series(1, 1000)"
+    );
+    let mut query = command("webgpu", &sql);
+    let (mut query, _watchdog) = start(&mut query, Stdio::null());
+    let shown = BufReader::new(query.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(shown.take(2).any(|line| line == "ready"));
+    thread::sleep(Duration::from_secs(3));
+    signal(query.id(), "INT");
+    let status = query.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{status}");
 }

@@ -25,7 +25,7 @@ const PREFIX: &str = "seequel_int8";
 ///
 /// # Errors
 /// A reason: weights that can't be read.
-pub(super) fn rewrite(
+pub(in crate::quantize) fn rewrite(
     document: &Document,
     folder: &Path,
     selection: &Selection,
@@ -67,7 +67,11 @@ pub(super) fn rewrite(
 }
 
 /// Converts one tensor to integers and back, and nothing else.
-pub(super) fn round_trip(document: &Document, tensor: &str, activations: &Activations) -> Document {
+pub(in crate::quantize) fn round_trip(
+    document: &Document,
+    tensor: &str,
+    activations: &Activations,
+) -> Document {
     let (nodes, weights) = (Nodes::of(&document.graph), HashMap::new());
     let mut writer = Writer {
         source: Source { nodes: &nodes, folder: Path::new(".") },
@@ -93,10 +97,13 @@ pub(super) fn round_trip(document: &Document, tensor: &str, activations: &Activa
 }
 
 /// The conversion of each tensor by its name.
-pub(super) type Activations = HashMap<String, Activation>;
+pub(in crate::quantize) type Activations = HashMap<String, Activation>;
 
 /// The conversion of each tensor, where its range is finite.
-pub(super) fn activations(selection: &Selection, ranges: &HashMap<String, Range>) -> Activations {
+pub(in crate::quantize) fn activations(
+    selection: &Selection,
+    ranges: &HashMap<String, Range>,
+) -> Activations {
     let mut activations = HashMap::new();
     for tensor in &selection.tensors {
         let same = selection.same_scale.get(tensor).and_then(|source| activations.get(source)).copied();
@@ -109,14 +116,14 @@ pub(super) fn activations(selection: &Selection, ranges: &HashMap<String, Range>
 }
 
 /// Where the numbers of weights are.
-pub(super) struct Source<'a> {
-    pub(super) nodes: &'a Nodes<'a>,
-    pub(super) folder: &'a Path,
+pub(in crate::quantize) struct Source<'a> {
+    pub(in crate::quantize) nodes: &'a Nodes<'a>,
+    pub(in crate::quantize) folder: &'a Path,
 }
 
 /// The weights of a node and its bias.
-pub(super) struct Numbers {
-    pub(super) weight: Vec<f32>,
+pub(in crate::quantize) struct Numbers {
+    pub(in crate::quantize) weight: Vec<f32>,
     dims: Vec<i64>,
     bias: Option<Vec<f32>>,
     /// The dimension of the output channels.
@@ -128,7 +135,7 @@ impl Source<'_> {
     ///
     /// # Errors
     /// A reason: numbers that can't be read.
-    pub(super) fn numbers_of(&self, node: &DocumentNode) -> Result<Numbers, String> {
+    pub(in crate::quantize) fn numbers_of(&self, node: &DocumentNode) -> Result<Numbers, String> {
         let (weight, dims) = self.numbers(&node.inputs[1])?;
         let bias = node.inputs.get(2).filter(|bias| !bias.is_empty());
         let bias = bias.map(|bias| self.numbers(bias)).transpose()?.map(|(bias, _)| bias);
@@ -146,7 +153,7 @@ impl Source<'_> {
 
 impl Numbers {
     /// The nearest integers, if the numbers allow that.
-    pub(super) fn round(&self, input: Activation, steps: Steps) -> Option<Weights> {
+    pub(in crate::quantize) fn round(&self, input: Activation, steps: Steps) -> Option<Weights> {
         let bias = self.bias.as_deref().map(|bias| (bias, input));
         Weights::of(&self.weight, &self.dims, self.axis, bias, steps)
     }
@@ -316,12 +323,12 @@ impl Writer<'_> {
 }
 
 /// The name of the integers of the bias of the node with this output.
-pub(super) fn bias_integers(output: &str) -> String {
+pub(in crate::quantize) fn bias_integers(output: &str) -> String {
     format!("{PREFIX}/{output}/bias_integers")
 }
 
 /// The name of the scales of these integers.
-pub(super) fn bias_scales(output: &str) -> String {
+pub(in crate::quantize) fn bias_scales(output: &str) -> String {
     format!("{}/scale", bias_integers(output))
 }
 

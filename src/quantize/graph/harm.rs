@@ -15,18 +15,18 @@ const OUTSIZED: f64 = 6.0;
 
 /// A tensor, and the nodes that have to be in float32 for it to be.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Unit {
+pub(in crate::quantize) struct Unit {
     /// Outputs of the nodes.
-    pub(super) nodes: BTreeSet<String>,
+    pub(in crate::quantize) nodes: BTreeSet<String>,
     /// How much the graph's outputs change when only this tensor is rounded.
-    pub(super) harm: f64,
+    pub(in crate::quantize) harm: f64,
     /// Multiplications of the nodes for an image.
-    pub(super) work: f64,
+    pub(in crate::quantize) work: f64,
 }
 
 impl Unit {
     /// The nodes of `graph` that compute `tensor` or take it. `work` has the multiplications of nodes by their output.
-    pub(super) fn new(
+    pub(in crate::quantize) fn new(
         tensor: &str,
         harm: f64,
         graph: &DocumentGraph,
@@ -48,7 +48,7 @@ impl Unit {
 }
 
 /// Sorts units by their share of the harm in multiples of their share of the work, highest first.
-pub(super) fn by_harm(mut units: Vec<Unit>) -> Vec<Unit> {
+pub(in crate::quantize) fn by_harm(mut units: Vec<Unit>) -> Vec<Unit> {
     // Every node takes some time, however little it multiplies.
     let least = units.iter().map(|unit| unit.work).sum::<f64>() / (4 * units.len().max(1)) as f64;
     let gain = |unit: &Unit| unit.harm / (unit.work + least).max(f64::MIN_POSITIVE);
@@ -57,7 +57,7 @@ pub(super) fn by_harm(mut units: Vec<Unit>) -> Vec<Unit> {
 }
 
 /// How many of the first `units`, sorted [`by_harm`], have an outsized share of it.
-pub(super) fn outsized(units: &[Unit]) -> usize {
+pub(in crate::quantize) fn outsized(units: &[Unit]) -> usize {
     let (harm, work) =
         units.iter().fold((0.0, 0.0), |(harm, work), unit| (harm + unit.harm, work + unit.work));
     let is_outsized = |unit: &&Unit| unit.harm * work > OUTSIZED * unit.work * harm;
@@ -67,7 +67,7 @@ pub(super) fn outsized(units: &[Unit]) -> usize {
 
 /// The squares of the differences between two models' outputs, in relation to the squares of the originals': the sum
 /// over outputs.
-pub(super) fn difference(originals: &[Vec<Vec<f32>>], others: &[Vec<Vec<f32>>]) -> f64 {
+pub(in crate::quantize) fn difference(originals: &[Vec<Vec<f32>>], others: &[Vec<Vec<f32>>]) -> f64 {
     let outputs = originals.first().map_or(0, Vec::len);
     let of_output = |output: usize| {
         let pairs = originals.iter().zip(others).filter_map(|(a, b)| a.get(output).zip(b.get(output)));

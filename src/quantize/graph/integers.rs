@@ -9,16 +9,16 @@ pub(crate) struct Range {
 
 /// How activations of one tensor become unsigned 8-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Activation {
-    pub(super) scale: f32,
-    pub(super) zero: u8,
+pub(in crate::quantize) struct Activation {
+    pub(in crate::quantize) scale: f32,
+    pub(in crate::quantize) zero: u8,
 }
 
 impl Activation {
     /// Spreads a range, extended to zero, over 0 to 255. Zero itself is exact, since convolutions pad with it.
     ///
     /// `None` for a range that is not finite.
-    pub(super) fn of(range: Range) -> Option<Self> {
+    pub(in crate::quantize) fn of(range: Range) -> Option<Self> {
         let (low, high) = (range.low.min(0.0), range.high.max(0.0));
         if !(low.is_finite() && high.is_finite()) {
             return None;
@@ -33,21 +33,21 @@ impl Activation {
 
 /// Weights as signed 8-bit integers, with a scale for each channel or one for all.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Weights {
-    pub(super) integers: Vec<i8>,
-    pub(super) scales: Vec<f32>,
-    pub(super) dims: Vec<i64>,
+pub(in crate::quantize) struct Weights {
+    pub(in crate::quantize) integers: Vec<i8>,
+    pub(in crate::quantize) scales: Vec<f32>,
+    pub(in crate::quantize) dims: Vec<i64>,
     /// The dimension of the channels.
-    pub(super) axis: usize,
+    pub(in crate::quantize) axis: usize,
 }
 
 /// How finely weights are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Steps {
+pub(in crate::quantize) struct Steps {
     /// A scale for each channel instead of one for all.
-    pub(super) per_channel: bool,
+    pub(in crate::quantize) per_channel: bool,
     /// The largest integer: 127, or 63 on processors whose 8-bit products may overflow in sums of two.
-    pub(super) largest: i8,
+    pub(in crate::quantize) largest: i8,
 }
 
 impl Weights {
@@ -55,7 +55,7 @@ impl Weights {
     /// scale is large enough for its number of the bias to be a 32-bit integer.
     ///
     /// `None` if the shape does not fit or a number is not finite.
-    pub(super) fn of(
+    pub(in crate::quantize) fn of(
         numbers: &[f32],
         dims: &[i64],
         axis: usize,
@@ -104,7 +104,7 @@ impl Weights {
     }
 
     /// A bias in units of `input` × the scale of its channel.
-    pub(super) fn bias(&self, bias: &[f32], input: Activation) -> Vec<i32> {
+    pub(in crate::quantize) fn bias(&self, bias: &[f32], input: Activation) -> Vec<i32> {
         bias.iter()
             .zip(&self.scales)
             .map(|(number, scale)| {

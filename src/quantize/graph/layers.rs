@@ -23,12 +23,12 @@ const MOST_NUMBERS: usize = 5 << 10;
 const MOST_BYTES: usize = 512 << 20;
 
 /// A node whose weights become integers.
-pub(super) struct Layer {
+pub(in crate::quantize) struct Layer {
     /// Its output, which names it.
-    pub(super) output: String,
+    pub(in crate::quantize) output: String,
     /// The tensor that it multiplies by its weights.
-    pub(super) input: String,
-    pub(super) weights: Weights,
+    pub(in crate::quantize) input: String,
+    pub(in crate::quantize) weights: Weights,
     /// The weights, a row for each output channel.
     rows: Vec<f32>,
     /// Convolutions with groups see a part of the input's channels for each part of their outputs.
@@ -45,7 +45,7 @@ impl Layer {
     ///
     /// # Errors
     /// A reason: weights that can't be read.
-    pub(super) fn all(
+    pub(in crate::quantize) fn all(
         graph: &DocumentGraph,
         selection: &Selection,
         folder: &Path,
@@ -99,7 +99,7 @@ impl Layer {
     }
 
     /// Multiplications for an image.
-    pub(super) fn work(&self) -> f64 {
+    pub(in crate::quantize) fn work(&self) -> f64 {
         self.rows.len() as f64 * self.uses.load(Relaxed) as f64
     }
 
@@ -112,7 +112,7 @@ impl Layer {
     ///
     /// # Errors
     /// A reason: an input of another type or shape than the weights are for.
-    pub(super) fn add(&self, input: &BatchOutput) -> Result<(), String> {
+    pub(in crate::quantize) fn add(&self, input: &BatchOutput) -> Result<(), String> {
         let Some(window) = &self.window else { return Ok(()) };
         let numbers = input.floats(0).ok_or("a tensor is not float32")?;
         let (channels, size) = match input.shape() {
@@ -144,7 +144,7 @@ impl Layer {
     }
 
     /// Rounds the weights anew by all inputs that were added, which are then forgotten.
-    pub(super) fn improve(&mut self, largest: i8) {
+    pub(in crate::quantize) fn improve(&mut self, largest: i8) {
         let moments = std::mem::take(self.moments.get_mut());
         if moments.is_empty() {
             return;
@@ -167,7 +167,7 @@ impl Layer {
 }
 
 /// Cuts the layers that can be improved into runs whose moments fit in memory.
-pub(super) fn portions(layers: &mut [Layer]) -> Vec<Vec<&mut Layer>> {
+pub(in crate::quantize) fn portions(layers: &mut [Layer]) -> Vec<Vec<&mut Layer>> {
     let (mut portions, mut bytes) = (vec![], 0);
     for layer in layers.iter_mut().filter(|layer| layer.can_improve()) {
         bytes += layer.bytes();

@@ -37,7 +37,7 @@ fn add_mean(document: &mut Document, node: &DocumentNode, rank: usize) -> String
 }
 
 /// Adds the means of the channels of `layers`, each an output of `Conv` or `Gemm` and its rank, as outputs.
-pub(super) fn add_means(document: &mut Document, layers: &[(String, usize)]) -> Vec<String> {
+pub(in crate::quantize) fn add_means(document: &mut Document, layers: &[(String, usize)]) -> Vec<String> {
     let mut add = |(layer, rank): &(String, usize)| {
         let node = document.graph.nodes.iter().find(|node| node.outputs.first() == Some(layer)).cloned()?;
         let mean = add_mean(document, &node, *rank);
@@ -50,7 +50,11 @@ pub(super) fn add_means(document: &mut Document, layers: &[(String, usize)]) -> 
 /// The part of a quantized graph that computes the means of the channels of `layer`, and the name of its output.
 ///
 /// `None` if the layer is not on integers, or has no bias.
-pub(super) fn up_to(document: &Document, layer: &str, rank: usize) -> Option<(Document, String)> {
+pub(in crate::quantize) fn up_to(
+    document: &Document,
+    layer: &str,
+    rank: usize,
+) -> Option<(Document, String)> {
     let bias = bias_integers(layer);
     let dequantized =
         document.graph.nodes.iter().find(|node| node.inputs.first() == Some(&bias))?.outputs.first()?;
@@ -66,7 +70,11 @@ pub(super) fn up_to(document: &Document, layer: &str, rank: usize) -> Option<(Do
 ///
 /// # Errors
 /// A reason, if the graph has no such bias.
-pub(super) fn shift_bias(document: &mut Document, layer: &str, shift: &[f64]) -> Result<(), String> {
+pub(in crate::quantize) fn shift_bias(
+    document: &mut Document,
+    layer: &str,
+    shift: &[f64],
+) -> Result<(), String> {
     let weights = document.graph.initializers();
     let missing = || format!("'{layer}' has no bias on integers");
     let folder = std::path::Path::new(".");
@@ -88,7 +96,7 @@ pub(super) fn shift_bias(document: &mut Document, layer: &str, shift: &[f64]) ->
 }
 
 /// The means over images of the outputs that [`add_means`] or [`up_to`] added.
-pub(super) fn averaged(images: &[Vec<Vec<f32>>]) -> Vec<Vec<f64>> {
+pub(in crate::quantize) fn averaged(images: &[Vec<Vec<f32>>]) -> Vec<Vec<f64>> {
     let Some(first) = images.first() else { return vec![] };
     let mut sums: Vec<Vec<f64>> = first.iter().map(|numbers| vec![0.0; numbers.len()]).collect();
     for image in images {
@@ -102,7 +110,7 @@ pub(super) fn averaged(images: &[Vec<Vec<f32>>]) -> Vec<Vec<f64>> {
 }
 
 /// The numbers of each output for an image.
-pub(super) fn read(outputs: &[BatchOutput]) -> Result<Vec<Vec<f32>>, String> {
+pub(in crate::quantize) fn read(outputs: &[BatchOutput]) -> Result<Vec<Vec<f32>>, String> {
     let floats = |output: &BatchOutput| output.floats(0).map(<[f32]>::to_vec);
     outputs.iter().map(floats).collect::<Option<_>>().ok_or_else(|| "a mean is not float32".to_owned())
 }

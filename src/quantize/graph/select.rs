@@ -27,7 +27,7 @@ const WEIGHTLESS: [&str; 6] = ["Add", "Mul", "AveragePool", "Concat", "LeakyRelu
 
 /// What a node is for integer arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::quantize) enum Kind {
     /// Multiplies by constant weights, its second input.
     Weighted,
     /// Computes on its inputs alone.
@@ -38,30 +38,30 @@ pub(super) enum Kind {
 
 /// The nodes of a graph that compute on integers.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(in crate::quantize) struct Selection {
     /// By position in the graph.
-    pub(super) nodes: HashMap<usize, Kind>,
+    pub(in crate::quantize) nodes: HashMap<usize, Kind>,
     /// Positions of `Relu` and `Clip` nodes that are left out; the node before computes their output.
-    pub(super) absorbed: BTreeSet<usize>,
+    pub(in crate::quantize) absorbed: BTreeSet<usize>,
     /// For the output of each node before an absorbed one, the output that takes its place.
-    pub(super) renamed: HashMap<String, String>,
+    pub(in crate::quantize) renamed: HashMap<String, String>,
     /// Tensors that are quantized, in the order of the graph.
-    pub(super) tensors: Vec<String>,
+    pub(in crate::quantize) tensors: Vec<String>,
     /// For each output of a rearranging node, its input.
-    pub(super) same_scale: HashMap<String, String>,
+    pub(in crate::quantize) same_scale: HashMap<String, String>,
 }
 
 /// A graph with what the selection asks about it.
-pub(super) struct Nodes<'a> {
+pub(in crate::quantize) struct Nodes<'a> {
     graph: &'a DocumentGraph,
-    pub(super) initializers: HashMap<String, Bytes>,
-    pub(super) outputs: BTreeSet<String>,
+    pub(in crate::quantize) initializers: HashMap<String, Bytes>,
+    pub(in crate::quantize) outputs: BTreeSet<String>,
     /// For each tensor, the positions of the nodes that take it.
-    pub(super) consumers: HashMap<&'a str, Vec<usize>>,
+    pub(in crate::quantize) consumers: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Nodes<'a> {
-    pub(super) fn of(graph: &'a DocumentGraph) -> Self {
+    pub(in crate::quantize) fn of(graph: &'a DocumentGraph) -> Self {
         let mut consumers: HashMap<&str, Vec<usize>> = HashMap::new();
         for (position, node) in graph.nodes.iter().enumerate() {
             for input in node.inputs.iter().filter(|input| !input.is_empty()) {
@@ -72,7 +72,7 @@ impl<'a> Nodes<'a> {
     }
 
     /// The dimensions of a weight of float32.
-    pub(super) fn weight_dims(&self, name: &str) -> Option<Vec<i64>> {
+    pub(in crate::quantize) fn weight_dims(&self, name: &str) -> Option<Vec<i64>> {
         let outline = TensorOutline::decode(self.initializers.get(name)?.clone()).ok()?;
         (outline.data_type == data_type::FLOAT).then_some(outline.dims)
     }
@@ -82,7 +82,7 @@ impl<'a> Nodes<'a> {
     }
 
     /// Whether a node multiplies by weights that can be integers.
-    pub(super) fn is_weighted(&self, node: &DocumentNode) -> bool {
+    pub(in crate::quantize) fn is_weighted(&self, node: &DocumentNode) -> bool {
         let [data, weight, rest @ ..] = node.inputs.as_slice() else { return false };
         let Some(dims) = self.weight_dims(weight) else { return false };
         let has_bias = match rest {
@@ -130,7 +130,7 @@ impl<'a> Nodes<'a> {
 
 impl Selection {
     /// Selects the nodes of `graph`, except those named in `excluded` by their name or their output.
-    pub(super) fn new(nodes: &Nodes<'_>, excluded: &BTreeSet<String>) -> Self {
+    pub(in crate::quantize) fn new(nodes: &Nodes<'_>, excluded: &BTreeSet<String>) -> Self {
         let mut selection = Self {
             nodes: HashMap::new(),
             absorbed: BTreeSet::new(),
@@ -153,7 +153,7 @@ impl Selection {
     }
 
     /// The outputs of its nodes with weights, in the order of the graph.
-    pub(super) fn weighted(&self, graph: &DocumentGraph) -> Vec<String> {
+    pub(in crate::quantize) fn weighted(&self, graph: &DocumentGraph) -> Vec<String> {
         let weighted = self.nodes.iter().filter(|(_, kind)| **kind == Kind::Weighted);
         let mut positions: Vec<_> = weighted.map(|(position, _)| *position).collect();
         positions.sort_unstable();
@@ -216,7 +216,7 @@ fn kind(nodes: &Nodes<'_>, node: &DocumentNode, on_integers: &BTreeSet<String>) 
 }
 
 /// The inputs of a node that are neither weights nor shapes.
-pub(super) fn data_inputs(node: &DocumentNode, kind: Kind) -> &[String] {
+pub(in crate::quantize) fn data_inputs(node: &DocumentNode, kind: Kind) -> &[String] {
     match kind {
         Kind::Weighted | Kind::Rearranging => &node.inputs[..1],
         Kind::Weightless => &node.inputs,

@@ -1,0 +1,14 @@
+//! What of a graph is quantized, and the graph that results.
+//!
+//! ```text
+//!  select ─► tensors, layers ─┬─ layers: weights rounded by what inputs have in common ─┐
+//!                             ├─ harm: which tensors cost most for what they save       ├─► rewrite ─► bias
+//!                             └─ integers: ranges, scales, zero points ─────────────────┘
+//! ```
+
+pub(super) mod bias;
+pub(super) mod harm;
+pub(super) mod integers;
+pub(super) mod layers;
+pub(super) mod rewrite;
+pub(super) mod select;
