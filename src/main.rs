@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     disable_telemetry();
     let args = Args::parse();
     let progress = args.progress();
-    log_to_stderr(&progress);
+    log_to_stderr(&progress, args.log_filter());
     run(args, progress)
         .unwrap_or_else(|error| shell::fail(&format!("cannot start the async runtime: {error}")))
 }
@@ -60,11 +60,11 @@ fn run(args: Args, progress: Progress) -> io::Result<ExitCode> {
     Ok(exit)
 }
 
-/// Logs warnings, errors and downloads, or what `SEEQUEL_LOG` selects (`info`, `seequel=debug`, …), above the progress
+/// Logs what `filter` lets through, or what `SEEQUEL_LOG` selects (`info`, `seequel=debug`, …), above the progress
 /// lines; in colours on a terminal, unless `NO_COLOR` is set.
-fn log_to_stderr(progress: &Progress) {
+fn log_to_stderr(progress: &Progress, filter: &str) {
     let progress = progress.clone();
-    let wanted = env::var("SEEQUEL_LOG").unwrap_or_else(|_| "warn,seequel::model::fetch=info".to_owned());
+    let wanted = env::var("SEEQUEL_LOG").unwrap_or_else(|_| filter.to_owned());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(wanted);
     let with_colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     tracing_subscriber::fmt()

@@ -67,6 +67,7 @@ fn a_quantized_classifier_agrees_with_its_original_and_stays_installed() {
 
     // In another process: the twin is installed, with the settings of its original.
     assert!(number(&described(path, "twin", "agreement")) >= 90.0);
+    assert_eq!(described(path, "twin", "precision"), "int8,seequel.json");
     assert_eq!(
         described(path, "twin", "mean"),
         described(path, "efficientnet_lite0", "mean").replace("OPTIONS", "seequel.json")

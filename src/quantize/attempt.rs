@@ -126,7 +126,13 @@ impl<'a> Attempt<'a> {
 
     /// Finds what quantization needs to know of the graph on real images.
     pub(super) fn calibrate<'s>(&self, samples: &'s Samples) -> Result<Calibrated<'s>> {
+        tracing::info!("{}: finding ranges on {} images", self.name, samples.images.len());
         let ranges = self.ranges(samples)?;
+        tracing::info!(
+            "{}: rounding the weights of {} nodes",
+            self.name,
+            self.weighted(&BTreeSet::new()).len()
+        );
         let layers = self.rounded(samples, &ranges)?;
         let work = layers.iter().map(|layer| (layer.output.clone(), layer.work())).collect();
         let weights = layers.into_iter().map(|layer| (layer.output, layer.weights)).collect();
@@ -279,8 +285,14 @@ impl<'a> Attempt<'a> {
         let model = self.variant(&name, &document)?;
         let predictions = self.predictions(&model, aside)?;
         let agreement = Agreement::between(&self.source.spec().task, originals, &predictions);
-        tracing::debug!("{}: {} nodes left out, agreement {:.4}", self.name, left_out.len(), agreement.share);
         let (all, on_integers) = (self.weighted(&BTreeSet::new()), self.weighted(&excluded));
+        tracing::info!(
+            "{}: agreement {:.1} % with {} of {} nodes on integers",
+            self.name,
+            agreement.share * 100.0,
+            on_integers.len(),
+            all.len()
+        );
         let left_out = all.iter().filter(|node| left_out.contains(*node)).cloned().collect();
         Ok(Twin { model, agreement, integer_nodes: [on_integers.len(), all.len()], left_out })
     }
@@ -301,6 +313,7 @@ impl<'a> Attempt<'a> {
         };
         let originals: Vec<Vec<Vec<f32>>> = numbers(self.source)?;
         let tensors = selection.tensors.iter().filter(|tensor| !selection.same_scale.contains_key(*tensor));
+        tracing::info!("{}: quantizing each tensor by itself, to find the most harmful", self.name);
         let units = tensors.filter(|tensor| activations.contains_key(*tensor)).map(|tensor| {
             let model = self.variant("alone", &round_trip(&self.document, tensor, &activations))?;
             let harm = difference(&originals, &numbers(&model)?);

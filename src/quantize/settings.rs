@@ -33,5 +33,6 @@ pub(super) fn settings_of(spec: &ModelSpec) -> Value {
         let anchors = heads.iter().map(|head| (head.output.clone(), json!(head.anchors)));
         settings.insert("anchors".to_owned(), Value::Object(anchors.collect()));
     }
+    settings.insert("precision".to_owned(), json!("int8"));
     Value::Object(settings)
 }

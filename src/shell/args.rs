@@ -106,6 +106,16 @@ impl Args {
         }
     }
 
+    /// What is logged unless `SEEQUEL_LOG` says otherwise: warnings, and the steps of downloads and of quantization.
+    #[must_use]
+    pub fn log_filter(&self) -> &'static str {
+        if self.quiet {
+            "warn,seequel::model::fetch=info"
+        } else {
+            "warn,seequel::model::fetch=info,seequel::quantize=info"
+        }
+    }
+
     /// Whether no argument gives any SQL.
     pub(crate) fn asks_for_sql(&self) -> bool {
         self.command.is_empty() && self.files().next().is_none()
