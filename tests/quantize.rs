@@ -142,6 +142,29 @@ fn nodes_of_a_detector_are_left_in_float32_until_its_boxes_match() {
 }
 
 #[test]
+fn products_of_a_transformer_need_no_calibration() {
+    let home = home_with(&[]);
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/transformer.onnx");
+    let run_both = |sql: &str| {
+        let create = format!("CREATE MODEL transformer FROM '{model}' OPTIONS (task 'image-classification')");
+        run(home.path(), &format!("{create}; {sql}"))
+    };
+    let options = "OPTIONS (calibration 'none', min_agreement 0.8, exclude 'block1.narrow')";
+    let create = format!("CREATE MODEL twin AS QUANTIZED transformer USING ({}) {options}", images(40));
+    assert_eq!(run_both(&create).status, Some(0));
+    // Six products of each block, and the classifier, but for the one that is excluded; the convolution is no product.
+    let nodes = described(home.path(), "twin", "integer nodes");
+    assert!(nodes.starts_with("12 of 14 with weights"), "{nodes}");
+    let same = format!(
+        "SELECT sum(CASE WHEN a['class'] = b['class'] THEN 1 ELSE 0 END) >= 32 AS alike, count(*) AS images,
+                max(abs(a['confidence'] - b['confidence'])) < 0.1 AS close
+         FROM (SELECT classify(image, 'transformer') AS a, classify(image, 'twin') AS b FROM ({}))",
+        images(40)
+    );
+    assert_eq!(run_both(&same).stdout.lines().last(), Some("true,40,true"));
+}
+
+#[test]
 fn what_can_not_be_quantized_is_said() {
     let home = home_with(&["efficientnet_lite0"]);
     let numbers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/iris.onnx");
@@ -160,7 +183,8 @@ fn what_can_not_be_quantized_is_said() {
         create("efficientnet_lite0", &images(5), ""),
         create("efficientnet_lite0", &photos, "OPTIONS (exclude 'stem', min_agreement 0)"),
         create("efficientnet_lite0", &photos, "OPTIONS (labels 'labels.txt')"),
-        create("efficientnet_lite0", &photos, "OPTIONS (calibration 'none')"),
+        create("efficientnet_lite0", &photos, "OPTIONS (calibration 'best')"),
+        create("efficientnet_lite0", &photos, "OPTIONS (calibration 'none', exclude 'logits')"),
         run(home.path(), &format!("CREATE MODEL \"a/b\" AS QUANTIZED efficientnet_lite0 USING ({photos})"))
             .error(),
         run(
@@ -186,7 +210,8 @@ fn what_can_not_be_quantized_is_said() {
     Error: model 'twin': the query gives 5 images that can be decoded; at least 10 are needed, and 100 are better
     Error: model 'twin': option 'exclude': there is no node 'stem' in the simplified graph
     Error: model 'twin': option 'labels': a quantized model has the options calibration, exclude, keep, min_agreement, per_channel, and all others from its original
-    Error: model 'twin': option 'calibration': 'none' is not one of minmax, percentile, entropy
+    Error: model 'twin': option 'calibration': 'best' is not one of minmax, percentile, entropy, none
+    Error: model 'twin': 'efficientnet_lite0' has no MatMul or Gemm with constant weights left, which is what calibration 'none' quantizes
     Error: model 'a/b': a quantized model is kept in a folder of its name; use letters, digits, '_', '-' and '.'
     Error: model 'efficientnet_lite0': a quantized model can't replace its original
     Error: model 'twin': 'iris' takes numbers; calibration runs models that take an image and nothing else

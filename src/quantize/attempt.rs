@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::agreement::{Agreement, Prediction, outputs};
 use super::calibrate;
-use super::graph::bias;
 use super::graph::harm::{Unit, by_harm, difference, outsized};
 use super::graph::integers::{Range, Steps, Weights};
 use super::graph::layers::{Layer, portions};
 use super::graph::rewrite::{activations, rewrite, round_trip};
 use super::graph::select::{Nodes, Selection};
+use super::graph::{bias, dynamic};
 use super::options::{Calibration, QuantizeOptions};
 use super::samples::{Runner, Samples};
 use crate::model::Model;
@@ -258,6 +258,34 @@ impl<'a> Attempt<'a> {
             }
         }
         enough.map(|(_, twin)| twin).ok_or_else(|| self.disagrees(best, aside.images.len()))
+    }
+
+    /// Quantizes products whose inputs need no calibration.
+    pub(super) fn without_calibration(&self, aside: &Samples) -> Result<Twin> {
+        let products = dynamic::products(&self.document, &self.options.exclude);
+        if products.is_empty() {
+            return Err(self.error(format!(
+                "'{}' has no MatMul or Gemm with constant weights left, which is what calibration 'none' quantizes",
+                self.source.spec().name
+            )));
+        }
+        let rewritten =
+            dynamic::rewrite_products(&self.document, self.weights_folder(), &products, self.steps());
+        let model = self.variant("twin", &rewritten.map_err(|reason| self.error(reason))?)?;
+        let originals = self.predictions(self.source, aside)?;
+        let agreement =
+            Agreement::between(&self.source.spec().task, &originals, &self.predictions(&model, aside)?);
+        if agreement.share < self.options.min_agreement {
+            return Err(self.error(format!(
+                "it agrees with '{}' on {:.1} % of {} images, and {} % are asked for; exclude '…' leaves nodes in float32",
+                self.source.spec().name,
+                agreement.share * 100.0,
+                aside.images.len(),
+                self.options.min_agreement * 100.0
+            )));
+        }
+        let all = self.weighted(&BTreeSet::new()).len();
+        Ok(Twin { model, agreement, integer_nodes: [products.len(), all], left_out: vec![] })
     }
 
     fn disagrees(&self, share: f64, images: usize) -> Error {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::attempt::Attempt;
-use super::options::QuantizeOptions;
+use super::options::{Calibration, QuantizeOptions};
 use super::record::{Figures, RECORD, Record};
 use super::samples::{Runner, Samples};
 use super::settings::settings_of;
@@ -58,7 +58,10 @@ pub(crate) fn quantize(
     let home = parent.parent().unwrap_or(parent);
     let folder = tempfile::Builder::new().prefix(".quantize-").tempdir_in(home).map_err(describe)?;
     let attempt = Attempt::new(name, source, options, folder.path(), Runner { cancellation })?;
-    let twin = attempt.search(&attempt.calibrate(&calibration)?, &aside)?;
+    let twin = match options.calibration {
+        Calibration::None => attempt.without_calibration(&aside)?,
+        _ => attempt.search(&attempt.calibrate(&calibration)?, &aside)?,
+    };
     let file = twin.model.spec().file.clone();
     let made = file.parent().unwrap_or(&file);
     let figures = Figures {
@@ -68,7 +71,7 @@ pub(crate) fn quantize(
         twin: &twin,
     };
     let texts = [
-        ("seequel.json", serde_json::to_vec_pretty(&settings_of(source.spec()))),
+        ("seequel.json", serde_json::to_vec_pretty(&settings_of(source.spec(), options.calibration))),
         (RECORD, serde_json::to_vec_pretty(Record::new(source.spec(), options, &figures).json())),
     ];
     for (name, text) in texts {

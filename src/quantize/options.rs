@@ -20,6 +20,8 @@ keywords! {
         Percentile = "percentile",
         /// The range with the least Kullback-Leibler divergence.
         Entropy = "entropy",
+        /// None: each run finds the ranges of what `MatMul` and `Gemm` multiply, and other nodes stay in float32.
+        None = "none",
     }
 }
 
@@ -103,7 +105,7 @@ mod tests {
         ];
         let errors = errors.map(|result| result.err().map(|error| error.to_string()).unwrap_or_default());
         insta::assert_snapshot!(errors.join("\n"), @r"
-        model 'twin': option 'calibration': 'best' is not one of minmax, percentile, entropy
+        model 'twin': option 'calibration': 'best' is not one of minmax, percentile, entropy, none
         model 'twin': option 'min_agreement': '98' is not a share from 0 to 1
         model 'twin': option 'per_channel': 'yes' is neither true nor false
         model 'twin': option 'labels': a quantized model has the options calibration, exclude, keep, min_agreement, per_channel, and all others from its original

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::options::Calibration;
 use crate::model::ModelSpec;
 use crate::model::settings::HEAD;
 use crate::tasks::detection::Layout;
@@ -15,7 +16,7 @@ const WRITTEN_APART: [&str; 6] = ["labels", "background", "anchors", HEAD, "sha2
 
 /// Every setting of `spec` with its value. All are written, defaults too: what the original's graph shows, such as a
 /// normalisation, may no longer be recognised in the new one.
-pub(super) fn settings_of(spec: &ModelSpec) -> Value {
+pub(super) fn settings_of(spec: &ModelSpec, calibration: Calibration) -> Value {
     let mut settings = Map::new();
     for setting in &spec.settings {
         let is_left_out = WRITTEN_APART.contains(&setting.name)
@@ -34,5 +35,9 @@ pub(super) fn settings_of(spec: &ModelSpec) -> Value {
         settings.insert("anchors".to_owned(), Value::Object(anchors.collect()));
     }
     settings.insert("precision".to_owned(), json!("int8"));
+    if calibration == Calibration::None {
+        // Ranges are those of a whole batch, and a prediction must not depend on the other images in it.
+        settings.insert("batch_size".to_owned(), json!(1));
+    }
     Value::Object(settings)
 }

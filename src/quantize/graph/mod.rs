@@ -5,8 +5,11 @@
 //!                             ├─ harm: which tensors cost most for what they save       ├─► rewrite ─► bias
 //!                             └─ integers: ranges, scales, zero points ─────────────────┘
 //! ```
+//!
+//! Without calibration, `dynamic` rewrites products instead.
 
 pub(super) mod bias;
+pub(super) mod dynamic;
 pub(super) mod harm;
 pub(super) mod integers;
 pub(super) mod layers;

@@ -18,7 +18,7 @@ use super::select::{Kind, Nodes, Selection, data_inputs};
 use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type, floats};
 
 /// Prefix of the names of new tensors.
-const PREFIX: &str = "seequel_int8";
+pub(super) const PREFIX: &str = "seequel_int8";
 
 /// Rewrites the nodes of `selection`, where `activations` have all their tensors. Those that are not in `weights`, by the
 /// output of their node, are rounded to the nearest integers. Weights outside the file are read from `folder`.
@@ -124,7 +124,7 @@ pub(in crate::quantize) struct Source<'a> {
 /// The weights of a node and its bias.
 pub(in crate::quantize) struct Numbers {
     pub(in crate::quantize) weight: Vec<f32>,
-    dims: Vec<i64>,
+    pub(super) dims: Vec<i64>,
     bias: Option<Vec<f32>>,
     /// The dimension of the output channels.
     axis: usize,

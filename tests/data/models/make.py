@@ -9,6 +9,7 @@ iris.onnx is a real classifier of Fisher's irises, exported as its users do; the
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def main() -> None:
     (HERE / "nested.onnx").write_bytes(nested())
     (HERE / "map.onnx").write_bytes(large_map())
     (HERE / "picky.onnx").write_bytes(picky())
+    (HERE / "transformer.onnx").write_bytes(transformer())
     (HERE / "single.onnx").write_bytes(single())
     (HERE / "halves.onnx").write_bytes(halves())
 
@@ -190,6 +192,59 @@ def halves() -> bytes:
     ]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "n"])]
     return model("halves", nodes, inputs, [("sums", TensorProto.FLOAT, ["batch", 2])], constants)
+
+
+def transformer() -> bytes:
+    """A vision transformer of two blocks with random weights: 16 patches, 32 channels, one head, 10 classes."""
+    random, width, hidden = np.random.default_rng(16), 32, 128
+    constants = {
+        "tokens_shape": np.array([0, width, 16], np.int64),
+        "root": np.array(math.sqrt(width), np.float32),
+        "ones": np.ones(width, np.float32),
+        "none": np.zeros(width, np.float32),
+        "positions": random.normal(0, 0.3, (16, width)).astype(np.float32),
+        "patch": random.normal(0, 0.2, (width, 3, 8, 8)).astype(np.float32),
+    }
+
+    def weight(name: str, *shape: int) -> str:
+        constants[name] = random.normal(0, 1.5 / math.sqrt(shape[0]), shape).astype(np.float32)
+        return name
+
+    nodes = [
+        helper.make_node("Conv", ["pixels", "patch"], ["patches"], strides=[8, 8]),
+        helper.make_node("Reshape", ["patches", "tokens_shape"], ["flat"]),
+        helper.make_node("Transpose", ["flat"], ["tokens"], perm=[0, 2, 1]),
+        helper.make_node("Add", ["tokens", "positions"], ["block0"]),
+    ]
+    for number in range(2):
+        block = f"block{number}"
+
+        def node(operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+            nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+            return output
+
+        normal = node("LayerNormalization", [block, "ones", "none"], f"{block}.normal")
+        query, key, value = (
+            node("MatMul", [normal, weight(f"{block}.{part}.weight", width, width)], f"{block}.{part}")
+            for part in ("query", "key", "value")
+        )
+        turned = node("Transpose", [key], f"{block}.turned", perm=[0, 2, 1])
+        scores = node("Div", [node("MatMul", [query, turned], f"{block}.products"), "root"], f"{block}.scores")
+        shares = node("Softmax", [scores], f"{block}.shares", axis=-1)
+        mixed = node("MatMul", [shares, value], f"{block}.mixed")
+        out = node("MatMul", [mixed, weight(f"{block}.out.weight", width, width)], f"{block}.out")
+        middle = node("Add", [block, out], f"{block}.middle")
+        normal = node("LayerNormalization", [middle, "ones", "none"], f"{block}.second_normal")
+        wide = node("MatMul", [normal, weight(f"{block}.wide.weight", width, hidden)], f"{block}.wide")
+        narrow = weight(f"{block}.narrow.weight", hidden, width)
+        narrow = node("MatMul", [node("Relu", [wide], f"{block}.active"), narrow], f"{block}.narrow")
+        node("Add", [middle, narrow], f"block{number + 1}")
+    constants["head"] = random.normal(0, 1, (10, width)).astype(np.float32)
+    constants["bias"] = random.normal(0, 0.1, 10).astype(np.float32)
+    nodes.append(helper.make_node("ReduceMean", ["block2"], ["mean"], axes=[1], keepdims=0))
+    nodes.append(helper.make_node("Gemm", ["mean", "head", "bias"], ["logits"], transB=1))
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 32, 32])]
+    return model("transformer", nodes, inputs, [("logits", TensorProto.FLOAT, ["batch", 10])], constants)
 
 
 def endless() -> bytes:
