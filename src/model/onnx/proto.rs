@@ -117,6 +117,14 @@ pub(crate) struct TensorProto {
 }
 
 impl TensorProto {
+    /// Numbers of type `element`, one of [`data_type`], as little-endian bytes.
+    pub(crate) fn of_bytes(name: &str, dims: &[i64], element: i32, raw: Vec<u8>) -> Self {
+        let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), raw.into());
+        Self { name, dims, data_type: element, raw_data, ..Self::default() }
+    }
+}
+
+impl TensorProto {
     /// Decodes a tensor.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ pub(in crate::quantize) fn rewrite_products(
     let mut writer = Writer { steps, written: vec![], initializers: vec![], quantized: HashSet::new() };
     for node in &document.graph.nodes {
         if products.contains(&node.outputs[0]) {
-            writer.product(node, source.numbers_of(node)?)?;
+            writer.product(node, &source.numbers_of(node)?)?;
         } else {
             writer.written.push(node.clone());
         }
@@ -68,10 +68,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn product(&mut self, node: &DocumentNode, numbers: Numbers) -> Result<(), String> {
+    fn product(&mut self, node: &DocumentNode, numbers: &Numbers) -> Result<(), String> {
         let (input, output) = (&node.inputs[0], &node.outputs[0]);
         let has_bias = node.inputs.get(2).is_some_and(|bias| !bias.is_empty());
-        let weights = self.weights(node, &numbers)?;
+        let weights = self.weights(node, numbers)?;
         let of_input = |part: &str| format!("{PREFIX}/{input}/{part}");
         let (integers, scale, zero) = (of_input("integers"), of_input("scale"), of_input("zero"));
         if self.quantized.insert(input.clone()) {
@@ -126,14 +126,7 @@ impl Writer {
     }
 
     fn add(&mut self, name: &str, dims: &[i64], element: i32, raw: Vec<u8>) {
-        let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), raw.into());
-        self.initializers.push(TensorProto {
-            name,
-            dims,
-            data_type: element,
-            raw_data,
-            ..TensorProto::default()
-        });
+        self.initializers.push(TensorProto::of_bytes(name, dims, element, raw));
     }
 }
 

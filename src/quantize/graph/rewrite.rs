@@ -311,14 +311,7 @@ impl Writer<'_> {
     }
 
     fn add(&mut self, name: &str, dims: &[i64], element: i32, raw: Vec<u8>) {
-        let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), raw.into());
-        self.initializers.push(TensorProto {
-            name,
-            dims,
-            data_type: element,
-            raw_data,
-            ..TensorProto::default()
-        });
+        self.initializers.push(TensorProto::of_bytes(name, dims, element, raw));
     }
 }
 
