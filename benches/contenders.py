@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fixtures
-from fixtures import BENCH, HOME, PEERS
+from fixtures import BENCH, HOME, PEERS, quantized
 
 CORES = len(sched_getaffinity(0))
 LITE0 = HOME / "models" / "efficientnet_lite0"
+LITE2 = HOME / "models" / "efficientnet_lite2"
 LITE2_CALL = "classify(image, 'efficientnet_lite2')"
+OPENVINO = HOME / "runtimes" / "openvino"
+BF16_FEATURES = ("avx512_bf16", "amx_bf16")
 RESNET50 = BENCH / "resnet50"
+
+COLUMNS = ("small", "large", "resnet50")
 
 Setting = dict[str, object]
 
@@ -71,30 +76,46 @@ class Contender(NamedTuple):
     """Whether it measures its own time, without start-up."""
     has_workers: bool = False
     """Whether it runs processes that its peak memory does not include."""
-    is_comparable: bool = True
-    """Whether its predictions should equal those of Seequel's row."""
+    compared_with: str = "Seequel"
+    """The contender of the same model in float32, with whose predictions its own are compared."""
+    is_exact: bool = True
+    """Whether it computes in float32, so that its predictions should equal those."""
+    missing: str | None = None
+    """What this machine lacks to run it."""
 
 
-def jobs(share: float) -> list[Job]:
-    """Returns the jobs, each with the given share of its photos."""
+def jobs(share: float, columns: Sequence[str]) -> list[Job]:
+    """Returns the jobs of these columns, each with the given share of its photos."""
     sizes = [("small", "small", 1600, LITE0), ("large", "large", 400, LITE0), ("resnet50", "small", 400, RESNET50)]
-    counts = [(column, name, round(most * share), model) for column, name, most, model in sizes]
+    counts = [(column, name, round(most * share), model) for column, name, most, model in sizes if column in columns]
     return [Job(column, fixtures.photos(name, count), count, model) for column, name, count, model in counts]
 
 
 def contenders(binaries: dict[str, Path]) -> list[Contender]:
     """Returns all contenders, Seequel at its defaults first."""
-    every = ("small", "large", "resnet50")
     binary = str(binaries["seequel"])
     lite2 = seequel_command(binary, calls=[LITE2_CALL])
+    int8 = seequel_command(binary, model=quantized)
+    lite2_int8 = seequel_command(binary, model=lambda _: quantized(LITE2))
     both = seequel_command(binary, calls=["{own}", LITE2_CALL])
     return [
-        Contender("seequel", "Seequel", seequel_command(binary), ".parquet", every),
-        Contender("seequel", "Seequel, tuned", seequel_command(binary), ".parquet", every, SEEQUEL_GRID),
+        Contender("seequel", "Seequel", seequel_command(binary), ".parquet", COLUMNS),
+        Contender("seequel", "Seequel, tuned", seequel_command(binary), ".parquet", COLUMNS, SEEQUEL_GRID),
         Contender("seequel", "Seequel, from Parquet", seequel_command(binary, parquet=True), ".parquet"),
-        Contender("seequel", "Seequel, Lite2 alone", lite2, ".parquet", is_comparable=False),
+        Contender("seequel", "Seequel, Lite2 alone", lite2, ".parquet", compared_with="Seequel, Lite2 alone"),
         Contender("seequel", "Seequel, Lite0 and Lite2", both, ".parquet"),
-        Contender("limit", "limit", limit_command(binaries["limit"]), ".csv", every, LIMIT_GRID),
+        Contender("precision", "Seequel, int8", int8, ".parquet", COLUMNS, is_exact=False),
+        Contender(
+            "precision",
+            "Seequel, Lite2 int8",
+            lite2_int8,
+            ".parquet",
+            compared_with="Seequel, Lite2 alone",
+            is_exact=False,
+        ),
+        openvino(binary, "f32"),
+        openvino(binary, "bf16"),
+        Contender("limit", "limit", limit_command(binaries["limit"]), ".csv", COLUMNS, LIMIT_GRID),
         Contender("daft", "Daft", peer_command("daft_job.py", "daft"), ".out", grid=DAFT_GRID),
         Contender("daft", "Daft, reduced by hand", peer_command("daft_job.py", "pillow"), ".out", grid=DAFT_GRID),
         Contender(
@@ -119,15 +140,46 @@ def contenders(binaries: dict[str, Path]) -> list[Contender]:
     ]  # fmt: skip
 
 
-def seequel_command(binary: str, *, calls: Sequence[str] = ("{own}",), parquet: bool = False) -> Command:
-    """Returns the command of one query with these calls; `{own}` is the job's model with the setting."""
+def openvino(binary: str, precision: str) -> Contender:
+    """Returns Seequel with Intel's kernels, in a precision that not every processor has."""
+    options = {"device": "'openvino'", "precision": f"'{precision}'"}
+    command = seequel_command(binary, options=options, runtime=OPENVINO.name)
+    missing = None
+    if not OPENVINO.exists():
+        missing = "its runtime is not installed; `make setup RUNTIME=openvino` does it"
+    elif precision == "bf16" and processor_features().isdisjoint(BF16_FEATURES):
+        missing = f"this processor has neither {' nor '.join(BF16_FEATURES)}"
+    name, is_exact = f"Seequel, OpenVINO {precision}", precision == "f32"
+    return Contender("precision", name, command, ".parquet", COLUMNS, is_exact=is_exact, missing=missing)
+
+
+def processor_features() -> set[str]:
+    """Returns the names of the processor's features, as Linux spells them; none if it doesn't tell."""
+    with open("/proc/cpuinfo") as file:
+        return next((set(line.split()) for line in file if line.startswith("flags")), set())
+
+
+def seequel_command(
+    binary: str,
+    *,
+    calls: Sequence[str] = ("{own}",),
+    parquet: bool = False,
+    model: Callable[[Path], Path] = lambda model: model,
+    options: Setting | None = None,
+    runtime: str | None = None,
+) -> Command:
+    """Returns the command of one query with these calls.
+
+    `{own}` is `model` of the job's model, with the setting and these options.
+    """
 
     def command(job: Job, setting: Setting, results: Path) -> list[str]:
         statements, own = [], "classify(image)"
-        if setting or job.model != LITE0:
+        folder, choices = model(job.model), (options or {}) | setting
+        if choices or folder != LITE0:
             own = "classify(image, 'own')"
-            options = ", ".join(f"{key} {value}" for key, value in setting.items())
-            statements.append(f"CREATE MODEL own FROM '{job.model}/model.onnx' OPTIONS ({options})")
+            listed = ", ".join(f"{key} {value}" for key, value in choices.items())
+            statements.append(f"CREATE MODEL own FROM '{folder}/model.onnx' OPTIONS ({listed})")
         source = f"'{job.parquet}'" if parquet else "photos"
         if not parquet:
             statements.append(f"CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION '{job.photos}/'")
@@ -138,7 +190,8 @@ def seequel_command(binary: str, *, calls: Sequence[str] = ("{own}",), parquet: 
             fields += [f"p{suffix}['{field}'] AS {field}{suffix}" for field in ("label", "class", "confidence")]
         query = f"SELECT {', '.join(fields)} FROM (SELECT {', '.join(columns)} FROM {source})"
         statements.append(f"COPY ({query}) TO '{results}'")
-        return [binary, "--quiet", "--command", *statements]
+        start = [binary, "--runtime", runtime] if runtime else [binary]
+        return [*start, "--quiet", "--command", *statements]
 
     return command
 

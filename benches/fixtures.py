@@ -23,6 +23,9 @@ from measure import BenchError
 PEERS = BENCHES / "peers"
 PYTHON_PACKAGES = HOME / "bench-python"
 BENCH = HOME / "bench"
+QUANTIZED = BENCH / "quantized"
+"""A home with links to the set-up's library and models, in which quantized models are made."""
+CALIBRATION_PHOTOS = 100
 DATAFUSION_CLI = HOME / "bench-cli"
 CARGO = os.environ.get("CARGO", "cargo")
 RUN = BENCH / "run"
@@ -75,6 +78,33 @@ def build(example: str) -> dict[str, Path]:
         for artifact in artifacts
         if artifact["reason"] == "compiler-artifact" and artifact["executable"]
     }
+
+
+def quantized(model: Path) -> Path:
+    """Returns the folder of the quantized twin of a model's folder; it may not exist."""
+    return QUANTIZED / "models" / f"{model.name}_int8"
+
+
+def quantize(seequel: Path, models: set[Path]) -> None:
+    """Makes the twins that are missing, or older than the binary and so perhaps made differently."""
+    (QUANTIZED / "models").mkdir(parents=True, exist_ok=True)
+    links = {QUANTIZED / "lib": HOME / "lib"} | {QUANTIZED / "models" / model.name: model for model in models}
+    for link, target in links.items():
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+    for model in sorted(models):
+        twin = quantized(model)
+        made = twin / "model.onnx"
+        if made.exists() and made.stat().st_mtime > seequel.stat().st_mtime:
+            continue
+        say(f"quantizing {model.name}")
+        query = f"SELECT image FROM '{BENCH}/small/*.jpg' ORDER BY path LIMIT {CALIBRATION_PHOTOS}"
+        # Agreement of predictions from random weights means nothing, so no node is left in float32 for it.
+        options = " OPTIONS (min_agreement 0)" if model.name == "resnet50" else ""
+        create = f"CREATE OR REPLACE MODEL {twin.name} AS QUANTIZED {model.name} USING ({query}){options}"
+        inherited = environment() | {"SEEQUEL_HOME": str(QUANTIZED)}
+        if subprocess.run([str(seequel), "--quiet", "--command", create], env=inherited).returncode != 0:
+            raise BenchError(f"{model.name} could not be quantized")
 
 
 def photos(name: str, count: int) -> Path:

@@ -8,62 +8,72 @@ import tomllib
 from collections.abc import Callable
 from statistics import median
 
-from contenders import CORES
+from contenders import COLUMNS, CORES
 from entry import Entry
-from fixtures import PYTHON_PACKAGES, ROOT
+from fixtures import CALIBRATION_PHOTOS, PYTHON_PACKAGES, ROOT
 
 MEGA = 1e6
-COLUMNS = ("small", "large", "resnet50")
 TITLES = {
     "small": "Lite0, {count} photos of 500 × 375",
     "large": "Lite0, {count} photos of 1920 × 1440",
     "resnet50": "ResNet-50¹, {count} photos of 500 × 375",
 }
-PEER_RATIOS = (
-    "limit",
-    "Daft",
-    "Daft, reduced by hand",
-    "Ray Data",
-    "Ray Data, reduced by hand",
-    "Python script",
+PEERS = ("limit", "Daft", "Daft, reduced by hand", "Ray Data", "Ray Data, reduced by hand", "Python script")
+RATIOS = (
+    *(("Seequel", peer) for peer in PEERS),
+    ("Seequel, int8", "Seequel"),
+    ("Seequel, Lite2 int8", "Seequel, Lite2 alone"),
+    ("Seequel, OpenVINO f32", "Seequel"),
+    ("Seequel, OpenVINO bf16", "Seequel"),
+    ("Seequel, int8", "Daft"),
+    ("Seequel, int8", "Daft, reduced by hand"),
 )
+"""Contenders whose speeds are divided."""
 PEER_PACKAGES = ("daft", "ray", "onnxruntime", "pillow", "numpy", "pyarrow")
 
 NOTES = """\
 Each cell: images a second, the median of {rounds} round{s} (slowest to fastest), and the peak of resident memory.
-Rounds alternate between the contenders, each at the best setting of its grid; Seequel at its defaults. Time is that of
-the whole process, but for Ray Data, whose start of a cluster (`ray.init`) and imports are left out. "Reduced by hand":
-the class that holds the model gets the files' bytes, and has Pillow decode them at a reduced scale.
+Rounds alternate between the contenders, at the settings below; Seequel at its defaults. Time is that of the whole
+process, but for Ray Data, whose start of a cluster (`ray.init`) and imports are left out. "Reduced by hand": the class
+that holds the model gets the files' bytes, and has Pillow decode them at a reduced scale.
 
-¹ Random weights: the time is real, the labels mean nothing.
+Agreement: the share of photos in the same class as by Seequel at its defaults, in float32 on the CPU, with the same
+model. "int8": the twin that `CREATE MODEL … AS QUANTIZED` makes from the first {calibration} small photos, which are
+among those measured.
+
+¹ Random weights: the time is real, the labels and their agreement mean nothing.
 ² Of the largest process; the other workers, and Ray's object store, come on top.
 """
 
 
-def render(entries: list[Entry], rounds: int, load: float) -> str:
-    """Returns the report."""
+def render(entries: list[Entry], left_out: list[str], rounds: int, load: float, arguments: list[str]) -> str:
+    """Returns the report of a run with these arguments."""
     cells = {(entry.contender.name, entry.job.column): entry for entry in entries}
     names = list(dict.fromkeys(entry.contender.name for entry in entries))
     titles = {entry.job.column: TITLES[entry.job.column].format(count=entry.job.count) for entry in entries}
-    rows = [["", *(titles.get(column, "") for column in COLUMNS)]]
-    rows += [[name, *(measured(cells.get((name, column))) for column in COLUMNS)] for name in names]
-    rows += [row for row in ratio_rows(cells) if any(row[1:])]
-    notes = NOTES.format(rounds=rounds, s="s" * (rounds > 1))
-    parts = ["# Results of `make bench`", table(rows), notes, settings(entries), machine(load)]
-    return "\n".join(part.rstrip() + "\n" for part in parts)
+    columns = [column for column in COLUMNS if column in titles]
+    rows = [["", *(title for column in columns for title in (titles[column], "agreement"))]]
+    rows += [[name, *(text for column in columns for text in measured(cells.get((name, column))))] for name in names]
+    rows += [row for row in ratio_rows(cells, columns) if any(row[1:])]
+    notes = NOTES.format(rounds=rounds, s="s" * (rounds > 1), calibration=CALIBRATION_PHOTOS)
+    command = f"make bench ARGS='{' '.join(arguments)}'" if arguments else "make bench"
+    missing = ["\n".join(f"Left out: {reason}." for reason in left_out)] if left_out else []
+    parts = [f"# Results of `{command}`", table(rows), notes, *missing, settings(entries), machine(load)]
+    return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
-def measured(entry: Entry | None) -> str:
-    """Returns a cell with the measurements or the error."""
+def measured(entry: Entry | None) -> tuple[str, str]:
+    """Returns two cells: the measurements or the error, and the agreement."""
     if entry is None:
-        return ""
+        return "", ""
     if entry.error:
-        return f"failed: {entry.error[:100]}".replace("|", "/")
+        return f"failed: {entry.error[:100]}".replace("|", "/"), ""
     speeds = sorted(entry.job.count / run.seconds for run in entry.runs)
     spread = f" ({number(speeds[0])}–{number(speeds[-1])})" if len(speeds) > 1 else ""
     has_workers = entry.contender.has_workers or entry.setting.get("process")
     memory = median(run.peak_bytes for run in entry.runs) / MEGA
-    return f"{number(median(speeds))}{spread}, {memory:.0f} MB{'²' if has_workers else ''}"
+    cell = f"{number(median(speeds))}{spread}, {memory:.0f} MB{'²' if has_workers else ''}"
+    return cell, f"{entry.agreement:.1%}"
 
 
 def number(speed: float) -> str:
@@ -74,20 +84,23 @@ def number(speed: float) -> str:
 Cells = dict[tuple[str, str], "Entry"]
 
 
-def ratio_rows(cells: Cells) -> list[list[str]]:
+def ratio_rows(cells: Cells, columns: list[str]) -> list[list[str]]:
     """Returns the ratios of speeds, and the ratio of times for two models."""
 
     def row(title: str, ratio: Callable[[dict[str, float]], float]) -> list[str]:
         texts = []
-        for column in COLUMNS:
+        for column in columns:
             times = {name: seconds(entry) for (name, of), entry in cells.items() if of == column}
             try:
                 texts.append(f"**{ratio({name: time for name, time in times.items() if time}):.2f}**")
             except KeyError:
                 texts.append("")
+            texts.append("")
         return [title, *texts]
 
-    rows = [row(f"Seequel ÷ {name}", lambda time, name=name: time[name] / time["Seequel"]) for name in PEER_RATIOS]
+    rows = [
+        row(f"{one} ÷ {other}", lambda time, one=one, other=other: time[other] / time[one]) for one, other in RATIOS
+    ]
     rows.append(row("Seequel's defaults ÷ tuned", lambda time: time["Seequel, tuned"] / time["Seequel"]))
     rows.append(row("from Parquet ÷ from files", lambda time: time["Seequel"] / time["Seequel, from Parquet"]))
     rows.append(
@@ -114,14 +127,13 @@ def table(rows: list[list[str]]) -> str:
 
 
 def settings(entries: list[Entry]) -> str:
-    """Lists the settings chosen from the grids, and the share of predictions that agree with Seequel's."""
-    lines = ["Settings chosen, and photos put into the same class as by Seequel at its defaults:", ""]
+    """Lists the settings from the grids; contenders without a grid have none."""
+    lines = ["Settings:", ""]
     for entry in entries:
-        if entry.error or entry.contender.name == "Seequel" or not entry.contender.is_comparable:
-            continue
-        chosen = ", ".join(f"{key} {value}" for key, value in entry.setting.items()) or "defaults"
-        lines.append(f"- {entry.contender.name}, {entry.job.column}: {chosen}; {entry.agreement:.1%}")
-    return "\n".join(lines)
+        if entry.setting and not entry.error:
+            chosen = ", ".join(f"{key} {value}" for key, value in entry.setting.items())
+            lines.append(f"- {entry.contender.name}, {entry.job.column}: {chosen}")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def machine(load: float, packages: tuple[str, ...] = PEER_PACKAGES) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares Seequel with a loop without an engine, Daft, Ray Data and a Python script, all on this machine.
+"""Compares Seequel, also in lower precision, with a bare loop, Daft, Ray Data and a Python script, all on this machine.
 
 benches/README.md describes what is measured, and the biases. Run it through `make bench`.
 """
@@ -16,16 +16,17 @@ import math
 import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import fixtures
 import report
-from contenders import Contender, Job, Setting, contenders, jobs
+from contenders import COLUMNS, LITE2, Contender, Job, Setting, contenders, jobs
 from entry import Entry
 from fixtures import BENCHES, RUN, say
 from measure import BenchError, Measurement, measure
 
-FAMILIES = ("seequel", "limit", "daft", "ray", "script")
+FAMILIES = ("seequel", "precision", "limit", "daft", "ray", "script")
 QUICK_SHARE = 0.125
 FINALISTS = 2
 LEAST_AGREEMENT = 0.95
@@ -39,10 +40,10 @@ def main() -> int:
     load = os.getloadavg()[0]
     try:
         binaries = fixtures.prepare(with_peers=not {"daft", "ray", "script"}.isdisjoint(options.only), example="limit")
-        bench = Bench(binaries, QUICK_SHARE if options.quick else 1)
-        entries = bench.entries(options.only)
+        bench = Bench(binaries, QUICK_SHARE if options.quick else 1, options.only, options.columns)
+        entries = bench.entries()
         for entry in entries:
-            bench.choose_setting(entry, quick=options.quick)
+            bench.choose_setting(entry, search=not (options.quick or options.no_search))
         for number in range(options.rounds):
             # Alternate the order, so that a machine that gets slower or faster favours no contender.
             for entry in entries if number % 2 == 0 else reversed(entries):
@@ -50,9 +51,9 @@ def main() -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    text = report.render(entries, options.rounds, load)
+    text = report.render(entries, bench.left_out, options.rounds, load, sys.argv[1:])
     print(text)
-    if options.only == FAMILIES and not options.quick:
+    if is_whole(options):
         (BENCHES / "RESULTS.md").write_text(text, "utf-8")
     shutil.rmtree(RUN)
     return 0
@@ -62,54 +63,74 @@ def parse_arguments() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="how often each is measured [default: 3, or 1 if quick]")
-    parser.add_argument("--only", type=families, default=FAMILIES, help="some of " + ",".join(FAMILIES))
+    for name, values in (("--only", FAMILIES), ("--columns", COLUMNS)):
+        parser.add_argument(name, type=partial(some, values), default=values, help="some of " + ",".join(values))
+    parser.add_argument("--no-search", action="store_true", help="the first setting of each grid, no search")
     parser.add_argument("--quick", action="store_true", help="an eighth of the photos, no search for settings")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
 
 
-def families(text: str) -> tuple[str, ...]:
-    """Reads the value of `--only`."""
-    names = text.split(",")
-    if not set(names) <= set(FAMILIES):
-        raise argparse.ArgumentTypeError(f"{text!r} is not some of {','.join(FAMILIES)}")
-    return tuple(family for family in FAMILIES if family in names)
+def some(names: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Reads the value of `--only` or `--columns`: some of these names, in their order."""
+    chosen = text.split(",")
+    if not set(chosen) <= set(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not some of {','.join(names)}")
+    return tuple(name for name in names if name in chosen)
+
+
+def is_whole(options: argparse.Namespace) -> bool:
+    """Whether the run measures everything as RESULTS.md shows it."""
+    return (options.only, options.columns) == (FAMILIES, COLUMNS) and not (options.quick or options.no_search)
 
 
 class Bench:
-    """State shared by all runs: the jobs, the contenders, and Seequel's predictions as the reference."""
+    """State shared by all runs: the jobs, the contenders, and Seequel's predictions in float32 as references."""
 
-    def __init__(self, binaries: dict[str, Path], share: float) -> None:
+    def __init__(
+        self, binaries: dict[str, Path], share: float, families: tuple[str, ...], columns: tuple[str, ...]
+    ) -> None:
         self.seequel = str(binaries["seequel"])
         self.environment = fixtures.environment()
-        self.contenders = contenders(binaries)
-        self.jobs = jobs(share)
-        self.references = {job.column: self.reference(job) for job in self.jobs}
+        self.jobs = jobs(share, columns)
+        every = contenders(binaries)
+        chosen = [contender for contender in every if contender.family in families]
+        self.left_out = [f"{contender.name}: {contender.missing}" for contender in chosen if contender.missing]
+        names = {contender.name for contender in chosen if not contender.missing}
+        self.bases = {contender.compared_with for contender in chosen}
+        # What others are compared with is measured beside them.
+        self.contenders = [contender for contender in every if contender.name in names | self.bases]
+        if "precision" in families:
+            fixtures.quantize(binaries["seequel"], {LITE2} | {job.model for job in self.jobs})
+        self.references = {}
+        for job in self.jobs:
+            self.ask(f"COPY (SELECT path, image FROM '{job.photos}/*.jpg') TO '{job.parquet}'")
+            self.predict_references(job)
 
-    def reference(self, job: Job) -> Path:
-        """Runs a job once with Seequel, unmeasured, and writes its photos to a Parquet file."""
-        say(f"{job.column}: Seequel's predictions, for comparison")
-        results = RUN / f"reference-{job.column}.parquet"
-        self.measure(self.contenders[0], job, {}, results)
-        self.ask(f"COPY (SELECT path, image FROM '{job.photos}/*.jpg') TO '{job.parquet}'")
-        return results
+    def predict_references(self, job: Job) -> None:
+        """Runs a job once, unmeasured, with each contender that others are compared with."""
+        for number, contender in enumerate(self.contenders):
+            if contender.name in self.bases and job.column in contender.columns:
+                say(f"{job.column}: predictions of {contender.name}, for comparison")
+                results = RUN / f"reference-{job.column}-{number}{contender.suffix}"
+                self.measure(contender, job, {}, results)
+                self.references[contender.name, job.column] = results
 
-    def entries(self, families: tuple[str, ...]) -> list[Entry]:
+    def entries(self) -> list[Entry]:
         """Returns an entry for each contender and job."""
         return [
             Entry(contender, job)
             for contender in self.contenders
-            if contender.family in families
             for job in self.jobs
             if job.column in contender.columns
         ]
 
-    def choose_setting(self, entry: Entry, *, quick: bool) -> None:
-        """Chooses the fastest setting of the contender's grid that predicts correctly; if `quick`, the first."""
+    def choose_setting(self, entry: Entry, *, search: bool) -> None:
+        """Chooses the fastest setting of the contender's grid that predicts correctly; without search, the first."""
         grid = entry.contender.grid
         entry.setting = grid[0]
-        if quick or len(grid) == 1:
+        if not search or len(grid) == 1:
             return
         seconds = [self.try_setting(entry, setting) for setting in grid]
         ranking = sorted(range(len(grid)), key=seconds.__getitem__)
@@ -162,7 +183,7 @@ class Bench:
         return measure(command, self.environment, RUN / "log", by_itself=contender.by_itself)
 
     def agreement(self, entry: Entry) -> float:
-        """Returns the share of photos in the same class as Seequel's; every photo must have a prediction."""
+        """Returns the share of photos in the same class as in float32; every photo must have a prediction."""
         results = RUN / f"results{entry.contender.suffix}"
         where = f"{results}/" if results.is_dir() else str(results)
         kind = "CSV" if results.suffix == ".csv" else "PARQUET"
@@ -170,7 +191,7 @@ class Bench:
         predictions = (
             f"SELECT count(*) AS predictions, count(DISTINCT theirs.path) AS photos, "
             f"count(*) FILTER (WHERE theirs.class = ours.class) AS alike FROM theirs "
-            f"LEFT JOIN '{self.references[entry.job.column]}' AS ours "
+            f"LEFT JOIN '{self.references[entry.contender.compared_with, entry.job.column]}' AS ours "
             f"ON regexp_replace(theirs.path, '.*/', '') = regexp_replace(ours.path, '.*/', '') "
             f"WHERE theirs.class IS NOT NULL"
         )
@@ -179,7 +200,7 @@ class Bench:
         if (row["predictions"], row["photos"]) != (count, count):
             raise BenchError(f"{row['predictions']} predictions on {row['photos']} photos, of {count}")
         apart = count - row["alike"]
-        if entry.contender.is_comparable and apart > max(FEW_APART, (1 - LEAST_AGREEMENT) * count):
+        if entry.contender.is_exact and apart > max(FEW_APART, (1 - LEAST_AGREEMENT) * count):
             raise BenchError(f"{apart} of {count} photos are in another class than Seequel says")
         return row["alike"] / count
 
