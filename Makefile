@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test install bench bench-build bench-kernels bench-scale check format clippy docs versions imports deny
+.PHONY: help system setup demo test install bench bench-build bench-kernels bench-quantize bench-scale check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a scrip
 
 bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and planning by themselves, with Criterion.
 	$(CARGO) bench --locked --bench kernels -- $(ARGS)
+
+bench-quantize: setup  ## Compares AS QUANTIZED with onnxruntime's quantize_static: classes, embeddings and speed.
+	@CARGO='$(CARGO)' $(PYTHON) benches/quantize.py $(ARGS)
 
 bench-build: setup  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes over an hour.
 	@CARGO='$(CARGO)' $(PYTHON) benches/build.py $(ARGS)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 BENCHES = Path(__file__).resolve().parent
@@ -45,20 +46,21 @@ def prepare(with_peers: bool, example: str) -> dict[str, Path]:
     except SetupError as error:
         raise BenchError(str(error)) from error
     BENCH.mkdir(exist_ok=True)
-    make("photos.py", PYTHON_PACKAGES, [HOME / "photos", BENCH], BENCH / "large")
+    make("photos.py", [PYTHON_PACKAGES], [HOME / "photos", BENCH], BENCH / "large")
     labels = HOME / "models" / "efficientnet_lite0" / "labels.txt"
-    make("resnet50.py", HOME / "python", [labels, BENCH / "resnet50"], BENCH / "resnet50")
+    make("resnet50.py", [HOME / "python"], [labels, BENCH / "resnet50"], BENCH / "resnet50")
     shutil.rmtree(RUN, ignore_errors=True)
     RUN.mkdir()
     return build(example)
 
 
-def make(script: str, packages: Path, arguments: list[Path], result: Path) -> None:
+def make(script: str, packages: Sequence[Path], arguments: Sequence[Path | str], result: Path) -> None:
     """Runs a script of this folder, unless its result exists."""
     if result.exists():
         return
     say(f"running {script}")
-    environment = os.environ | {"PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join(map(str, packages))
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, str(BENCHES / script), *map(str, arguments)]
     if subprocess.run(command, env=environment).returncode != 0:
         raise BenchError(f"{script} failed")
@@ -102,8 +104,8 @@ def quantize(seequel: Path, models: set[Path]) -> None:
         # Agreement of predictions from random weights means nothing, so no node is left in float32 for it.
         options = " OPTIONS (min_agreement 0)" if model.name == "resnet50" else ""
         create = f"CREATE OR REPLACE MODEL {twin.name} AS QUANTIZED {model.name} USING ({query}){options}"
-        inherited = environment() | {"SEEQUEL_HOME": str(QUANTIZED)}
-        if subprocess.run([str(seequel), "--quiet", "--command", create], env=inherited).returncode != 0:
+        command = [str(seequel), "--quiet", "--command", create]
+        if subprocess.run(command, env=quantized_environment()).returncode != 0:
             raise BenchError(f"{model.name} could not be quantized")
 
 
@@ -158,6 +160,11 @@ def environment() -> dict[str, str]:
         "ORT_DISABLE_TELEMETRY": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
+
+
+def quantized_environment() -> dict[str, str]:
+    """Returns the same with the home of quantized models."""
+    return environment() | {"SEEQUEL_HOME": str(QUANTIZED)}
 
 
 def say(text: str) -> None:

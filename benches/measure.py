@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TIMEOUT_SECONDS = 900
 KIBI = 1024
@@ -53,6 +53,15 @@ def measure(command: list[str], environment: dict[str, str], log: Path, *, by_it
     if by_itself:
         seconds = json.loads(last_line(log))["seconds"]
     return Measurement(seconds, usage.ru_maxrss * KIBI)
+
+
+def ask(seequel: Path, environment: dict[str, str], *statements: str) -> list[dict[str, Any]]:
+    """Returns the rows of the last statement, unmeasured."""
+    command = [str(seequel), "--quiet", "--format", "json", "--command", *statements]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"Seequel can't compare: {done.stderr.strip()}")
+    return json.loads(done.stdout)
 
 
 def last_line(file: Path) -> str:

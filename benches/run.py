@@ -11,11 +11,9 @@ import sys
 sys.dont_write_bytecode = True
 
 import argparse
-import json
 import math
 import os
 import shutil
-import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +22,7 @@ import report
 from contenders import COLUMNS, LITE2, Contender, Job, Setting, contenders, jobs
 from entry import Entry
 from fixtures import BENCHES, RUN, say
-from measure import BenchError, Measurement, measure
+from measure import BenchError, Measurement, ask, measure
 
 FAMILIES = ("seequel", "precision", "limit", "daft", "ray", "script")
 QUICK_SHARE = 0.125
@@ -91,7 +89,7 @@ class Bench:
     def __init__(
         self, binaries: dict[str, Path], share: float, families: tuple[str, ...], columns: tuple[str, ...]
     ) -> None:
-        self.seequel = str(binaries["seequel"])
+        self.seequel = binaries["seequel"]
         self.environment = fixtures.environment()
         self.jobs = jobs(share, columns)
         every = contenders(binaries)
@@ -102,10 +100,11 @@ class Bench:
         # What others are compared with is measured beside them.
         self.contenders = [contender for contender in every if contender.name in names | self.bases]
         if "precision" in families:
-            fixtures.quantize(binaries["seequel"], {LITE2} | {job.model for job in self.jobs})
+            fixtures.quantize(self.seequel, {LITE2} | {job.model for job in self.jobs})
         self.references = {}
         for job in self.jobs:
-            self.ask(f"COPY (SELECT path, image FROM '{job.photos}/*.jpg') TO '{job.parquet}'")
+            copy = f"COPY (SELECT path, image FROM '{job.photos}/*.jpg') TO '{job.parquet}'"
+            ask(self.seequel, self.environment, copy)
             self.predict_references(job)
 
     def predict_references(self, job: Job) -> None:
@@ -195,7 +194,7 @@ class Bench:
             f"ON regexp_replace(theirs.path, '.*/', '') = regexp_replace(ours.path, '.*/', '') "
             f"WHERE theirs.class IS NOT NULL"
         )
-        (row,) = json.loads(self.ask(theirs, predictions))
+        (row,) = ask(self.seequel, self.environment, theirs, predictions)
         count = entry.job.count
         if (row["predictions"], row["photos"]) != (count, count):
             raise BenchError(f"{row['predictions']} predictions on {row['photos']} photos, of {count}")
@@ -203,14 +202,6 @@ class Bench:
         if entry.contender.is_exact and apart > max(FEW_APART, (1 - LEAST_AGREEMENT) * count):
             raise BenchError(f"{apart} of {count} photos are in another class than Seequel says")
         return row["alike"] / count
-
-    def ask(self, *statements: str) -> str:
-        """Returns Seequel's result of the last statement, as JSON."""
-        command = [self.seequel, "--quiet", "--format", "json", "--command", *statements]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise BenchError(f"Seequel can't compare: {done.stderr.strip()}")
-        return done.stdout
 
 
 if __name__ == "__main__":
