@@ -7,7 +7,7 @@ PYTHON ?= python3
 .PHONY: help system setup demo test install bench bench-build bench-kernels bench-quantize bench-scale check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 system:  ## Checks for the tools that a build needs, and installs them where it may.
 	@sh scripts/system.sh
