@@ -25,6 +25,7 @@ mod histogram;
 mod options;
 mod record;
 mod samples;
+mod search;
 mod settings;
 mod speed;
 mod statement;
