@@ -62,6 +62,12 @@ pub(super) struct Entrant {
     left_out: Option<&'static str>,
 }
 
+impl Entrant {
+    fn is_in_the_race(&self) -> bool {
+        self.failure.is_none() && self.left_out.is_none()
+    }
+}
+
 /// A search in progress. The first entrant is the default.
 pub(super) struct Search<'a, F> {
     workload: &'a Workload<'a, F>,
@@ -108,7 +114,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
             }
             self.round(&alive, turn).await?;
             let (mut left, lost): (Vec<_>, Vec<_>) =
-                alive.into_iter().partition(|entrant| self.entrants[*entrant].failure.is_none());
+                alive.into_iter().partition(|entrant| self.entrants[*entrant].is_in_the_race());
             lost.into_iter().for_each(|entrant| self.entrants[entrant].model.unload());
             left.sort_by(|one, other| self.score(*other).total_cmp(&self.score(*one)));
             let kept = left.len().div_ceil(2).max(FINALISTS).min(left.len());
@@ -150,7 +156,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
                 Ok(score) => measured.push((*entrant, score)),
                 Err(error) => self.entrants[*entrant].failure = Some(error.to_string()),
             }
-            if self.entrants.len() > 2 * FINALISTS && alive.len() > 2 * FINALISTS {
+            if alive.len() > 2 * FINALISTS {
                 // Sessions of all of them at once would take much memory.
                 self.entrants[*entrant].model.unload();
             }
