@@ -111,15 +111,19 @@ fn batches_that_are_refused_bound_the_search() {
          TUNE MODEL picky USING (SELECT image FROM read_images('{}')) OPTIONS (budget '5s')",
         photos.display()
     );
-    // ONNX Runtime logs the failed batches.
     let trials = run(home.path(), &sql).stdout;
     let batches = column(&trials, "batch_size");
     for (batch, outcome) in batches.iter().zip(column(&trials, "outcome")) {
-        let is_refused = outcome.starts_with("failed: ");
-        assert!(!is_refused || batch.parse::<usize>().unwrap() > 4, "{trials}");
-        assert!(outcome != "chosen" || batch.parse::<usize>().unwrap() <= 4, "{trials}");
+        let is_out = outcome.starts_with("failed: ") || outcome.starts_with("not tried: ");
+        assert!(batch.parse::<usize>().unwrap() <= 4 || is_out, "{trials}");
     }
-    assert!(column(&trials, "outcome").iter().any(|outcome| outcome.starts_with("failed: ")), "{trials}");
+
+    // The default is refused too, and there is nothing else to try.
+    let options = "OPTIONS (batch_size 8, concurrency 1, num_cpus 1)";
+    let refused = sql.replace(&format!("'{model}'"), &format!("'{model}' {options}"));
+    let error = run(home.path(), &refused).error();
+    assert!(error.contains("refuses every batch size that was tried"), "{error}");
+    assert_eq!(run(home.path(), "SHOW TUNING").stdout().lines().count(), 2, "only the first is kept");
 }
 
 #[test]

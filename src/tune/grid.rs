@@ -5,6 +5,9 @@ use crate::model::runtime::{Choice, Sizing};
 /// Batch sizes on a CPU.
 const CPU_BATCHES: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
+/// Batch sizes of models that take numbers alone.
+const NUMBER_BATCHES: [usize; 4] = [64, 256, 1024, 4096];
+
 /// Batch sizes on a GPU.
 const GPU_BATCHES: [usize; 5] = [8, 16, 32, 64, 128];
 
@@ -21,10 +24,11 @@ pub(super) struct Fixed {
 
 /// The configurations for a machine of `cores` cores, the default first. All sessions' threads together are as many as
 /// the cores, or the next power of two below.
-pub(super) fn choices(default: Sizing, fixed: Fixed, cores: usize) -> Vec<Choice> {
+pub(super) fn choices(default: Sizing, fixed: Fixed, has_image: bool, cores: usize) -> Vec<Choice> {
     let is_gpu = default.decode_threads.is_some();
     let batches = match fixed.batch_size {
         Some(batch) => vec![batch],
+        None if !has_image => NUMBER_BATCHES.to_vec(),
         None if is_gpu => GPU_BATCHES.to_vec(),
         None => CPU_BATCHES.to_vec(),
     };
@@ -79,18 +83,19 @@ mod tests {
 
     #[test]
     fn a_cpu_s_cores_are_divided_into_sessions() {
-        let two = choices(cpu(2), Fixed::default(), 2);
+        let two = choices(cpu(2), Fixed::default(), true, 2);
         assert_eq!(two.len(), 12);
         assert_eq!(shown(&two)[..3], [(1, 2, 1), (2, 2, 1), (4, 2, 1)]);
         assert!(shown(&two).contains(&(8, 1, 2)));
-        let six = choices(cpu(6), Fixed::default(), 6);
+        assert_eq!(choices(cpu(2), Fixed::default(), false, 2).len(), 9, "the default is a small batch here");
+        let six = choices(cpu(6), Fixed::default(), true, 6);
         assert!(shown(&six).contains(&(1, 3, 2)) && shown(&six).contains(&(1, 1, 4)));
     }
 
     #[test]
     fn what_is_fixed_is_not_varied() {
         let fixed = Fixed { batch_size: Some(16), concurrency: None, num_cpus: Some(1) };
-        assert_eq!(shown(&choices(cpu(2), fixed, 2)), [(1, 2, 1), (16, 2, 1), (16, 1, 1)]);
+        assert_eq!(shown(&choices(cpu(2), fixed, true, 2)), [(1, 2, 1), (16, 2, 1), (16, 1, 1)]);
     }
 
     #[test]
@@ -103,7 +108,7 @@ mod tests {
             workers: 10,
             decode_threads: Some(16),
         };
-        let all = choices(gpu, Fixed::default(), 16);
+        let all = choices(gpu, Fixed::default(), true, 16);
         assert_eq!(all.len(), 15);
         assert_eq!(shown(&all)[0], (32, 2, 1));
     }

@@ -9,8 +9,11 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::Result;
 
-/// Rows of a batch, as scans of images give them.
-const BATCH_ROWS: usize = 32;
+/// Rows of a batch with images, as scans give them.
+pub(super) const IMAGE_ROWS: usize = 32;
+
+/// Rows of a batch of numbers, DataFusion's default.
+pub(super) const NUMBER_ROWS: usize = 8192;
 
 /// Some rows, in memory.
 #[derive(Debug)]
@@ -21,10 +24,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(schema: SchemaRef, batches: &[RecordBatch]) -> Self {
+    /// The rows of `batches`, at most `rows` of them in a batch.
+    pub(super) fn new(schema: SchemaRef, batches: &[RecordBatch], rows: usize) -> Self {
         let cut = |batch: &RecordBatch| {
-            let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
-            let slices = starts.map(|start| batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)));
+            let starts = (0..batch.num_rows()).step_by(rows);
+            let slices = starts.map(|start| batch.slice(start, rows.min(batch.num_rows() - start)));
             slices.collect::<Vec<_>>()
         };
         let batches: Vec<_> = batches.iter().flat_map(cut).collect();
@@ -62,12 +66,12 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
         let numbers = Arc::new(Int32Array::from_iter_values(0..40));
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers]).unwrap();
-        let rows = Rows::new(schema, &[batch]);
+        let rows = Rows::new(schema, &[batch], IMAGE_ROWS);
         assert_eq!(rows.count, 40);
         for count in [1, 40, 100] {
             let batches = collect(rows.repeated(count)?, SessionContext::new().task_ctx()).await?;
             assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), count);
-            assert!(batches.iter().all(|batch| batch.num_rows() <= BATCH_ROWS));
+            assert!(batches.iter().all(|batch| batch.num_rows() <= IMAGE_ROWS));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use super::grid::{Fixed, choice, choices};
 use super::interval::interval;
 use super::options::TuneOptions;
-use super::rows::Rows;
+use super::rows::{IMAGE_ROWS, NUMBER_ROWS, Rows};
 use super::search::Search;
 use super::statement::TuneModel;
 use super::trial::Workload;
@@ -60,7 +60,9 @@ pub(crate) async fn tune(
     let options = TuneOptions::of(&statement.name, &statement.options)?;
     let model = models.get(&statement.name)?;
     let error = |reason: &str| Error::Model { model: statement.name.clone(), reason: reason.to_owned() };
-    let rows = Rows::new(Arc::clone(&schema), &batches);
+    let has_image = model.spec().image().is_some();
+    let batch_rows = if has_image { IMAGE_ROWS } else { NUMBER_ROWS };
+    let rows = Rows::new(Arc::clone(&schema), &batches, batch_rows);
     if rows.count == 0 {
         return Err(error("the query of USING gives no rows"));
     }
@@ -77,12 +79,12 @@ pub(crate) async fn tune(
     };
     let cores = available_parallelism().map_or(1, usize::from);
     let workload = Workload::new(context, &model, &rows, schema, observe)?;
-    let mut search = Search::new(&workload, options, &model, choices(default, fixed, cores));
+    let mut search = Search::new(&workload, options, &model, choices(default, fixed, has_image, cores));
     let tunings = Tunings::in_home(models.home());
     let tuning = |search: &Search<'_, _>| {
-        let best = &search.entrants[search.best()];
+        let best = &search.entrants[search.best()?];
         let is_default = best.choice == choice(default);
-        Tuning {
+        Some(Tuning {
             model: model.spec().name.clone(),
             key: key.clone(),
             metric: options.metric.to_string(),
@@ -91,10 +93,14 @@ pub(crate) async fn tune(
             gain: interval(&best.ratios).filter(|_| !is_default).unwrap_or([1.0; 3]),
             at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
             trials: search.trials(),
-        }
+        })
     };
-    search.run(|search| tunings.put(tuning(search))).await?;
-    let tuning = tuning(&search);
+    search.run(|search| tuning(search).map_or(Ok(()), |tuning| tunings.put(tuning))).await?;
+    let tuning = tuning(&search).ok_or_else(|| {
+        error(
+            "the device refuses every batch size that was tried, the default too; give a smaller batch_size",
+        )
+    })?;
     models.renew(&statement.name)?;
     Ok(tuning)
 }

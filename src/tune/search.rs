@@ -236,8 +236,10 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         high < LEAST_GAIN || low > 1.0 && low > next
     }
 
-    /// The entrant to choose: the best, if it is ahead of the default by more than chance.
-    pub(super) fn best(&self) -> usize {
+    /// The entrant to choose: the best, if it is ahead of the default by more than chance, or if the default fails. `None` if
+    /// all fail.
+    pub(super) fn best(&self) -> Option<usize> {
+        let default_works = self.entrants[0].failure.is_none();
         let rounds = self.entrants.iter().map(|entrant| entrant.ratios.len()).skip(1).max().unwrap_or(0);
         let finalists = (1..self.entrants.len()).filter(|number| {
             self.entrants[*number].ratios.len() == rounds && self.entrants[*number].failure.is_none()
@@ -248,7 +250,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
             ratios.len() >= LEAST_ROUNDS
                 && interval(ratios).is_some_and(|[mean, low, _]| mean >= LEAST_GAIN && low > 1.0)
         };
-        best.filter(is_better).unwrap_or(0)
+        if default_works { best.filter(is_better).or(Some(0)) } else { best }
     }
 
     /// What is known of every entrant.
@@ -257,7 +259,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         let trial = |(number, entrant): (usize, &Entrant)| {
             let outcome = match (&entrant.failure, number) {
                 (Some(failure), _) => format!("failed: {failure}"),
-                (None, number) if number == best => "chosen".to_owned(),
+                (None, number) if Some(number) == best => "chosen".to_owned(),
                 (None, 0) => "default".to_owned(),
                 (None, number) if self.is_beyond_failure(number) => {
                     "failed: a smaller batch was refused".to_owned()

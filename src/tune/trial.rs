@@ -19,6 +19,9 @@ use crate::plan::plan_inference;
 use crate::tasks::Task;
 use crate::{Error, Result};
 
+/// How often a run that was much too short is repeated with more rows: its start and end would count too much.
+const MOST_GUESSES: usize = 4;
+
 /// What every trial of a model does.
 pub(super) struct Workload<'a, F> {
     context: &'a SessionContext,
@@ -35,6 +38,7 @@ pub(super) struct Workload<'a, F> {
 pub(super) struct Measured {
     /// Rows a second.
     pub(super) rate: f64,
+    pub(super) time: Duration,
     /// Share of the rows without a prediction, 0 to 1.
     pub(super) failed: f64,
     /// Whether batches were tried again row by row.
@@ -119,8 +123,15 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
         rate: f64,
     ) -> Result<Measured> {
         let round = choice.batch_size * choice.concurrency;
-        let rows = ((time.as_secs_f64() * rate) as usize).max(1).next_multiple_of(round);
-        self.run(model, rows).await
+        let rows = |rate: f64| ((time.as_secs_f64() * rate) as usize).max(1).next_multiple_of(round);
+        let mut measured = self.run(model, rows(rate)).await?;
+        for _ in 0..MOST_GUESSES {
+            if measured.time > time / 2 {
+                break;
+            }
+            measured = self.run(model, rows(measured.rate)).await?;
+        }
+        Ok(measured)
     }
 
     async fn run(&self, model: &Arc<Model>, rows: usize) -> Result<Measured> {
@@ -130,11 +141,12 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
         let started = Instant::now();
         let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx())?;
         let done = stream.try_fold(0, |done, batch| async move { Ok(done + batch.num_rows()) }).await?;
-        let seconds = started.elapsed().as_secs_f64();
+        let time = started.elapsed();
         let count =
             |name| plan.metrics().and_then(|all| all.sum_by_name(name)).map_or(0, |value| value.as_usize());
         Ok(Measured {
-            rate: done as f64 / seconds.max(1e-9),
+            rate: done as f64 / time.as_secs_f64().max(1e-9),
+            time,
             failed: count("failed_rows") as f64 / rows as f64,
             is_refused: count("retried_batches") > 0,
         })
