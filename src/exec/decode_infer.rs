@@ -18,7 +18,6 @@ use super::context::Context;
 use super::decode_row::decode_row;
 use super::failures::Predictions;
 use super::inference_plan::{InferencePlan, ModelPlan};
-use super::running::Running;
 use super::side_by_side::decode_side_by_side;
 use super::worker_memory::Held;
 use crate::model::input::NumbersSpec;
@@ -50,7 +49,6 @@ pub(crate) fn decode_infer(
     key: usize,
     context: &Context<'_>,
 ) -> Result<Vec<Predictions>> {
-    let _running = Running::begin(context.cancellation);
     let rows = inputs.rows;
     let plans = plan.models();
     let (held, kept) = context.memory.hold(

@@ -20,6 +20,7 @@ use super::decode_infer::{Inputs, decode_infer};
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::query_cancellation::QueryCancellation;
+use super::running::Running;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
@@ -57,7 +58,10 @@ impl Models for ModelRegistry {
             images: image.map(|position| ImageArray::try_new(&inputs[position])).transpose()?,
             numbers: inputs,
         };
-        let predictions = blocking(|| decode_infer(&inputs, &plan, 0, &context))?;
+        let predictions = blocking(|| {
+            let _running = Running::begin(context.cancellation);
+            decode_infer(&inputs, &plan, 0, &context)
+        })?;
         match predictions.into_iter().next() {
             Some(predictions) => {
                 predictions.accept(options.on_error, context.metrics, |_| Ok("a row".to_owned()))
