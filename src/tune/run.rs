@@ -32,7 +32,7 @@ pub(crate) fn check(models: &ModelRegistry, statement: &TuneModel) -> Result<()>
 /// What TUNE chose for a model last, in a line.
 pub(crate) fn summary(models: &ModelRegistry, model: &str) -> Option<String> {
     let key = models.get(model).ok()?.tuning_key().ok()??;
-    let tuning = Tunings::in_home(models.home()).all().into_iter().find(|tuning| tuning.key == key)?;
+    let tuning = Tunings::in_home(models.home()).of(&key)?;
     let Tuning {
         chosen: Choice { batch_size, concurrency, num_cpus }, gain: [gain, low, high], metric, ..
     } = &tuning;

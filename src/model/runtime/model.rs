@@ -334,7 +334,7 @@ impl Model {
             batch_size.is_none() && concurrency.is_none() && num_cpus.is_none() && num_gpus.is_none();
         let tunings = Tunings::in_home(self.runtime.home());
         // Looks for the file first, since the key takes reading of the machine.
-        (is_auto && !tunings.all().is_empty()).then(|| tunings.choice(&self.tuning_key_on(provider)?))?
+        (is_auto && tunings.exist()).then(|| Some(tunings.of(&self.tuning_key_on(provider)?)?.chosen))?
     }
 
     fn choose_provider(&self) -> Result<Provider> {

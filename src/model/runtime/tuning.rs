@@ -107,9 +107,14 @@ impl Tunings {
         tunings.iter().filter_map(read_tuning).collect()
     }
 
-    /// What was chosen for `key`.
-    pub(crate) fn choice(&self, key: &TuningKey) -> Option<Choice> {
-        self.all().into_iter().find(|tuning| tuning.key == *key).map(|tuning| tuning.chosen)
+    /// Whether anything was ever tuned, without reading it.
+    pub(super) fn exist(&self) -> bool {
+        self.home.join(FILE).exists()
+    }
+
+    /// The outcome for `key`.
+    pub(crate) fn of(&self, key: &TuningKey) -> Option<Tuning> {
+        self.all().into_iter().find(|tuning| tuning.key == *key)
     }
 
     /// Adds `tuning`, in place of one with the same key.
@@ -277,8 +282,8 @@ mod tests {
         tunings.put(a.clone())?;
         tunings.put(b.clone())?;
         assert_eq!(tunings.all(), [a.clone(), b.clone()]);
-        assert_eq!(tunings.choice(&a.key), Some(a.chosen));
-        assert_eq!(tunings.choice(&TuningKey { device: "cuda:0".to_owned(), ..a.key.clone() }), None);
+        assert_eq!(tunings.of(&a.key).map(|tuning| tuning.chosen), Some(a.chosen));
+        assert_eq!(tunings.of(&TuningKey { device: "cuda:0".to_owned(), ..a.key.clone() }), None);
         let again = Tuning { chosen: a.default, ..a.clone() };
         tunings.put(again.clone())?;
         assert_eq!(tunings.all(), [b.clone(), again]);
