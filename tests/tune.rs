@@ -99,6 +99,11 @@ fn auto_is_what_was_tuned_until_it_is_reset() {
     run(home.path(), "RESET TUNING efficientnet_lite0").stdout();
     assert_eq!(sizing(home.path()), untuned);
     assert_eq!(run(home.path(), "SHOW TUNING").stdout().lines().count(), 1);
+
+    let create = create.replace("{}", &labels);
+    let ensemble = "CREATE MODEL both AS ENSEMBLE OF (efficientnet_lite0, m)";
+    let sql = format!("{create}; {ensemble}; RESET TUNING; SELECT 'done' AS a");
+    assert_eq!(run(home.path(), &sql).stdout(), "a\ndone\n", "an ensemble has no sizes of its own");
 }
 
 #[test]

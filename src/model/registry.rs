@@ -64,19 +64,19 @@ impl ModelRegistry {
         &self.home
     }
 
-    /// Registers a model again, so that it is sized anew. Running queries finish with the one that they have.
-    ///
-    /// # Errors
-    /// See [`Self::get`].
-    pub(crate) fn renew(&self, name: &str) -> Result<()> {
-        let model = self.get(name)?;
-        let mut entries = self.entries.write();
-        let is_same =
-            |entry: &&mut Entry| matches!(entry, Entry::Registered(Predictor::Model(of)) if *of == model);
-        if let Some(entry) = entries.get_mut(&model.spec().name).filter(|entry| is_same(entry)) {
-            *entry = Entry::Registered(Predictor::Model(Arc::new(model.again())));
+    /// Registers the models of a file again, all of them without its digest, so that they are sized anew. Running queries
+    /// and ensembles keep those that they have. Models that were not used yet are not sized, and their files not read.
+    pub(crate) fn renew(&self, sha256: Option<&str>) {
+        for entry in self.entries.write().values_mut() {
+            match entry {
+                Entry::Registered(Predictor::Model(model))
+                    if sha256.is_none_or(|sha256| model.spec().sha256 == sha256) =>
+                {
+                    *model = Arc::new(model.again());
+                }
+                Entry::Registered(_) | Entry::Found(_) => {}
+            }
         }
-        Ok(())
     }
 
     /// The ONNX Runtime that runs the models.

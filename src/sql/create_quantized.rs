@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
@@ -86,9 +85,7 @@ async fn collect(
             "the query of USING has no column of images; SELECT image FROM images LIMIT 100".to_owned(),
         ));
     };
-    let query = DataFrame::new(ctx.state(), plan);
-    let (task, plan) = (Arc::new(query.task_ctx()), query.create_physical_plan().await?);
-    observe(&plan);
+    let (plan, task) = query::physical(ctx, plan, observe).await?;
     let max_pixels = InferenceOptions::of(ctx.state().config_options()).max_image_pixels;
     let (mut images, mut bytes) = (vec![], 0);
     let mut batches = execute_stream(plan, task)?;

@@ -11,12 +11,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
-use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::error::Result;
 use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use datafusion::prelude::SessionContext;
+
+use super::query;
 
 /// The name of the results in the remaining plan.
 const RESULTS: &str = "results";
@@ -41,9 +42,7 @@ pub(super) async fn run_query(
     // The optimizer may change the nullability of columns.
     let input = ctx.state().optimize(&create.input)?;
     let schema = Arc::clone(input.schema().inner());
-    let query = DataFrame::new(ctx.state(), input);
-    let (task, plan) = (Arc::new(query.task_ctx()), query.create_physical_plan().await?);
-    observe(&plan);
+    let (plan, task) = query::physical(ctx, input, observe).await?;
     let results = MemTable::try_new(schema, collect_partitioned(plan, task).await?)?;
     let scan =
         LogicalPlanBuilder::scan(TableReference::bare(RESULTS), provider_as_source(Arc::new(results)), None)?;

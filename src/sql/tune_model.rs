@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
@@ -38,13 +37,11 @@ pub(super) async fn run(
 /// # Errors
 /// An unknown model, a home that can't be written.
 pub(super) fn reset(models: &ModelRegistry, name: Option<&str>) -> Result<()> {
-    let tunings = Tunings::in_home(models.home());
-    let Some(name) = name else {
-        tunings.remove(None)?;
-        return models.names().iter().try_for_each(|name| models.renew(name));
-    };
-    tunings.remove(Some(&models.get(name)?.spec().sha256))?;
-    models.renew(name)
+    let model = name.map(|name| models.get(name)).transpose()?;
+    let sha256 = model.as_ref().map(|model| model.spec().sha256.as_str());
+    Tunings::in_home(models.home()).remove(sha256)?;
+    models.renew(sha256);
+    Ok(())
 }
 
 /// The rows of the statement's query.
@@ -54,9 +51,7 @@ async fn collect(
     observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
 ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let plan = query::plan(&ctx.state(), statement.query.as_ref().clone()).await?;
-    let query = DataFrame::new(ctx.state(), plan);
-    let (task, plan) = (Arc::new(query.task_ctx()), query.create_physical_plan().await?);
-    observe(&plan);
+    let (plan, task) = query::physical(ctx, plan, observe).await?;
     let (schema, mut rows, mut bytes) = (plan.schema(), vec![], 0);
     let mut batches = execute_stream(plan, task)?;
     while let Some(batch) = batches.next().await {

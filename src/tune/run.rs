@@ -101,6 +101,6 @@ pub(crate) async fn tune(
             "the device refuses every batch size that was tried, the default too; give a smaller batch_size",
         )
     })?;
-    models.renew(&statement.name)?;
+    models.renew(Some(&model.spec().sha256));
     Ok(tuning)
 }
