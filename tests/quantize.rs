@@ -210,7 +210,7 @@ fn what_can_not_be_quantized_is_said() {
     Error: model 'twin': the query gives 5 images that can be decoded; at least 10 are needed, and 100 are better
     Error: model 'twin': option 'exclude': there is no node 'stem' in the simplified graph
     Error: model 'twin': option 'labels': a quantized model has the options calibration, exclude, keep, min_agreement, per_channel, and all others from its original
-    Error: model 'twin': option 'calibration': 'best' is not one of minmax, percentile, entropy, none
+    Error: model 'twin': option 'calibration': 'best' is not one of mse, minmax, percentile, entropy, none
     Error: model 'twin': 'efficientnet_lite0' has no MatMul or Gemm with constant weights left, which is what calibration 'none' quantizes
     Error: model 'a/b': a quantized model is kept in a folder of its name; use letters, digits, '_', '-' and '.'
     Error: model 'efficientnet_lite0': a quantized model can't replace its original

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  graph ─ + ReduceMin, ReduceMax of each tensor, joined to one output ─ run on images ─► lowest and highest
-//!        ─ + the tensors themselves as outputs ─────────────────────────── run again ───► histograms ─► percentiles
+//!        ─ + the tensors themselves as outputs ─────────────────────────── run again ───► histograms ─► narrower ranges
 //! ```
 
 use super::graph::integers::Range;
@@ -115,6 +115,7 @@ pub(super) fn narrowed(images: Vec<Vec<Histogram>>, calibration: Calibration) ->
     }
     let range = |histogram: &Histogram| match calibration {
         Calibration::Entropy => histogram.least_divergence(),
+        Calibration::LeastSquares => histogram.least_squares(),
         _ => histogram.percentiles(),
     };
     all.iter().map(range).collect()

@@ -57,10 +57,13 @@ pub(crate) fn quantize(
     fs::create_dir_all(parent).map_err(describe)?;
     let home = parent.parent().unwrap_or(parent);
     let folder = tempfile::Builder::new().prefix(".quantize-").tempdir_in(home).map_err(describe)?;
-    let attempt = Attempt::new(name, source, options, folder.path(), Runner { cancellation })?;
+    let mut attempt = Attempt::new(name, source, options, folder.path(), Runner { cancellation })?;
     let twin = match options.calibration {
         Calibration::None => attempt.without_calibration(&aside)?,
-        _ => attempt.search(&attempt.calibrate(&calibration)?, &aside)?,
+        _ => {
+            attempt.equalize(&calibration)?;
+            attempt.search(&attempt.calibrate(&calibration)?, &aside)?
+        }
     };
     let file = twin.model.spec().file.clone();
     let made = file.parent().unwrap_or(&file);

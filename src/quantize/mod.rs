@@ -1,7 +1,7 @@
 //! `CREATE MODEL … AS QUANTIZED`: a twin of a model that computes on 8-bit integers, calibrated and judged on real images.
 //!
 //! ```text
-//!  source ─ simplify (ONNX Runtime) ─► Document ─ select ─► tensors to quantize
+//!  source ─ simplify (ONNX Runtime) ─► Document ─ equalize, select ─► tensors to quantize
 //!                                          │                      │
 //!  USING (query) ─► Samples ─┬─ first half ┼── calibrate ─► ranges of these tensors, rounded weights (layers),
 //!                            │             │               harm of each tensor
@@ -20,6 +20,7 @@ mod agreement;
 mod attempt;
 mod calibrate;
 mod create;
+mod equalize;
 mod graph;
 mod histogram;
 mod options;

@@ -14,6 +14,8 @@ pub(crate) const QUANTIZE_OPTIONS: [&str; 5] =
 keywords! {
     /// How the ranges of activations are found.
     pub(super) enum Calibration {
+        /// The range that changes the numbers least when they are rounded: the mean of the squares of the differences.
+        LeastSquares = "mse",
         /// The lowest and the highest number.
         MinMax = "minmax",
         /// All but a hundred-thousandth of the numbers at each end.
@@ -57,7 +59,8 @@ impl QuantizeOptions {
             );
             return Err(invalid(key, reason));
         }
-        let calibration = options.get("calibration").map_or(Ok(Calibration::MinMax), |value| value.parse());
+        let calibration =
+            options.get("calibration").map_or(Ok(Calibration::LeastSquares), |value| value.parse());
         let exclude = options.get("exclude").copied().unwrap_or_default();
         Ok(Self {
             calibration: calibration.map_err(|error| invalid("calibration", format!("{error}")))?,
@@ -96,7 +99,7 @@ mod tests {
     fn values_are_checked() -> Result<()> {
         let options = of(&[("Exclude", " a, b/c ,"), ("min_agreement", "0.9"), ("per_channel", "false")])?;
         assert_eq!(options.exclude, ["a", "b/c"].map(str::to_owned).into());
-        assert!(!options.per_channel && options.calibration == Calibration::MinMax);
+        assert!(!options.per_channel && options.calibration == Calibration::LeastSquares);
         let errors = [
             of(&[("calibration", "best")]),
             of(&[("min_agreement", "98")]),
@@ -105,7 +108,7 @@ mod tests {
         ];
         let errors = errors.map(|result| result.err().map(|error| error.to_string()).unwrap_or_default());
         insta::assert_snapshot!(errors.join("\n"), @r"
-        model 'twin': option 'calibration': 'best' is not one of minmax, percentile, entropy, none
+        model 'twin': option 'calibration': 'best' is not one of mse, minmax, percentile, entropy, none
         model 'twin': option 'min_agreement': '98' is not a share from 0 to 1
         model 'twin': option 'per_channel': 'yes' is neither true nor false
         model 'twin': option 'labels': a quantized model has the options calibration, exclude, keep, min_agreement, per_channel, and all others from its original

@@ -26,6 +26,15 @@ impl Attempt<'_> {
             return attempt(&[]);
         }
         let units = self.by_harm(calibrated)?;
+        for unit in &units {
+            tracing::debug!(
+                "{}: harm {:.2e}, work {:.2e}: {:?}",
+                self.name,
+                unit.harm,
+                unit.work,
+                unit.nodes
+            );
+        }
         let least = outsized(&units);
         let first = attempt(&units[..least])?;
         if first.agreement.share >= self.options.min_agreement {

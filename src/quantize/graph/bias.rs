@@ -11,16 +11,22 @@ use crate::model::tensor::BatchOutput;
 /// Prefix of the names that are added to a graph.
 const PREFIX: &str = "seequel_means";
 
-/// Adds the mean of each channel of `output`, which `node` computes, to the outputs of a graph; returns its name.
+/// Adds the mean of each channel of what `node` computes to a graph; returns its name.
 fn add_mean(document: &mut Document, node: &DocumentNode, rank: usize) -> String {
-    let (output, mean) = (&node.outputs[0], format!("{PREFIX}/{}", node.outputs[0]));
+    let mean = format!("{PREFIX}/{}", node.outputs[0]);
+    add_reduced(document, "ReduceMean", &node.outputs[0], rank, &mean);
+    mean
+}
+
+/// Adds a number for each channel of `tensor`, `reduced` from the others by `operator`, to a graph.
+pub(super) fn add_reduced(document: &mut Document, operator: &str, tensor: &str, rank: usize, reduced: &str) {
     let axes: Vec<i64> = (2..rank as i64).collect();
     let with_axes_as_input = document.opset() >= 18;
     let graph = &mut document.graph;
     let added = if axes.is_empty() {
-        DocumentNode::new("Identity", &[output], &mean)
+        DocumentNode::new("Identity", &[tensor], reduced)
     } else if with_axes_as_input {
-        let name = format!("{mean}/axes");
+        let name = format!("{reduced}/axes");
         graph.add_initializer(&TensorProto {
             name: name.clone(),
             dims: vec![axes.len() as i64],
@@ -28,12 +34,11 @@ fn add_mean(document: &mut Document, node: &DocumentNode, rank: usize) -> String
             raw_data: axes.iter().flat_map(|axis| axis.to_le_bytes()).collect::<Vec<_>>().into(),
             ..TensorProto::default()
         });
-        DocumentNode::new("ReduceMean", &[output, &name], &mean).with_int("keepdims", 0)
+        DocumentNode::new(operator, &[tensor, &name], reduced).with_int("keepdims", 0)
     } else {
-        DocumentNode::new("ReduceMean", &[output], &mean).with_ints("axes", &axes).with_int("keepdims", 0)
+        DocumentNode::new(operator, &[tensor], reduced).with_ints("axes", &axes).with_int("keepdims", 0)
     };
     graph.nodes.push(added);
-    mean
 }
 
 /// Adds the means of the channels of `layers`, each an output of `Conv` or `Gemm` and its rank, as outputs.

@@ -11,7 +11,7 @@ use crate::model::onnx::DocumentGraph;
 /// Nodes around a tensor stay in float32 even if agreement is high enough when the tensor's share of the harm exceeds
 /// their share of the work by this factor. Typically these are the first convolutions: they see few channels, which
 /// integer kernels do not multiply faster.
-const OUTSIZED: f64 = 6.0;
+const OUTSIZED: f64 = 8.0;
 
 /// A tensor, and the nodes that have to be in float32 for it to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,20 +49,29 @@ impl Unit {
 
 /// Sorts units by their share of the harm in multiples of their share of the work, highest first.
 pub(in crate::quantize) fn by_harm(mut units: Vec<Unit>) -> Vec<Unit> {
-    // Every node takes some time, however little it multiplies.
-    let least = units.iter().map(|unit| unit.work).sum::<f64>() / (4 * units.len().max(1)) as f64;
-    let gain = |unit: &Unit| unit.harm / (unit.work + least).max(f64::MIN_POSITIVE);
+    let overhead = overhead(&units);
+    let gain = |unit: &Unit| unit.harm / (unit.work + overhead).max(f64::MIN_POSITIVE);
     units.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
     units
 }
 
-/// How many of the first `units`, sorted [`by_harm`], have an outsized share of it.
+/// The work that a unit's time corresponds to, however little it multiplies.
+fn overhead(units: &[Unit]) -> f64 {
+    units.iter().map(|unit| unit.work).sum::<f64>() / (4 * units.len().max(1)) as f64
+}
+
+/// How many of the first `units`, sorted [`by_harm`], have an outsized share of what they and those after them have.
 pub(in crate::quantize) fn outsized(units: &[Unit]) -> usize {
-    let (harm, work) =
-        units.iter().fold((0.0, 0.0), |(harm, work), unit| (harm + unit.harm, work + unit.work));
-    let is_outsized = |unit: &&Unit| unit.harm * work > OUTSIZED * unit.work * harm;
+    let overhead = overhead(units);
+    let is_outsized = |first: &usize| {
+        let (unit, rest) = (&units[*first], &units[*first..]);
+        let (harm, work) = rest
+            .iter()
+            .fold((0.0, 0.0), |(harm, work), unit| (harm + unit.harm, work + unit.work + overhead));
+        unit.harm * work > OUTSIZED * (unit.work + overhead) * harm
+    };
     // At least one unit stays on integers.
-    units.iter().take_while(is_outsized).count().min(units.len().saturating_sub(1))
+    (0..units.len().saturating_sub(1)).take_while(is_outsized).count()
 }
 
 /// The squares of the differences between two models' outputs, in relation to the squares of the originals': the sum
@@ -95,7 +104,13 @@ mod tests {
             by_harm(vec![unit("large", 2.0, 90.0), unit("small", 1.0, 1.0), unit("harmless", 0.0, 1.0)]);
         let names: Vec<_> = units.iter().flat_map(|unit| &unit.nodes).collect();
         assert_eq!(names, ["small", "large", "harmless"]);
-        assert_eq!(outsized(&units), 1);
+        assert_eq!(outsized(&units), 0);
+        let many = |harm| (0..20).map(move |number| unit(&format!("{harm} {number}"), harm, 1.0));
+        let mut units: Vec<_> =
+            many(1.0).chain([unit("bad", 20.0, 1.0), unit("worst", 1000.0, 1.0)]).collect();
+        units = by_harm(units);
+        // Beside the worst one alone, no other would matter.
+        assert_eq!(outsized(&units), 2);
         assert_eq!(outsized(&units[..1]), 0);
         assert_eq!(outsized(&[]), 0);
     }

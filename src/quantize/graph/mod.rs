@@ -1,6 +1,7 @@
 //! What of a graph is quantized, and the graph that results.
 //!
 //! ```text
+//!  equalize ─► a graph whose channels are alike
 //!  select ─► tensors, layers ─┬─ layers: weights rounded by what inputs have in common ─┐
 //!                             ├─ harm: which tensors cost most for what they save       ├─► rewrite ─► bias
 //!                             └─ integers: ranges, scales, zero points ─────────────────┘
@@ -10,6 +11,7 @@
 
 pub(super) mod bias;
 pub(super) mod dynamic;
+pub(super) mod equalize;
 pub(super) mod harm;
 pub(super) mod integers;
 pub(super) mod layers;
