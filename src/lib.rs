@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod accounts;
 pub mod config;
 mod engine;
 mod error;

@@ -227,7 +227,7 @@ fn exact_rows(scan: &dyn ExecutionPlan) -> Option<u64> {
 }
 
 /// The output rows of a plan so far.
-fn rows_out(plan: &dyn ExecutionPlan) -> u64 {
+pub(crate) fn rows_out(plan: &dyn ExecutionPlan) -> u64 {
     if let Some(rows) = plan.metrics().and_then(|metrics| metrics.output_rows()) {
         return rows as u64;
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  DataFrame ─► Query ─► rows, or the error that says why there are no more
-//!                 ├─ QueryProgress ◄─ any task
+//!                 ├─ QueryProgress, Accounting ◄─ any task
 //!                 └─ QueryHandle ◄─── any task, or the time-out: no more rows, and runs of models are terminated
 //! ```
 
@@ -21,7 +21,9 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::physical_plan::execute_stream;
 use futures::Stream;
 use futures::stream::{AbortHandle, Abortable, StreamExt};
+use tracing::{Instrument, Span};
 
+use crate::accounts::Accounting;
 use crate::exec::QueryCancellation;
 use crate::progress::QueryProgress;
 use crate::{Error, Result};
@@ -60,6 +62,8 @@ use crate::{Error, Result};
 pub struct Query {
     schema: SchemaRef,
     progress: QueryProgress,
+    accounting: Accounting,
+    span: Span,
     handle: QueryHandle,
     timeout: Option<Duration>,
     /// Ends the query after its time-out.
@@ -80,13 +84,16 @@ impl Query {
         state.config_mut().options_mut().extensions.insert(cancellation.clone());
         // Expressions get their settings from here, as of when the DataFrame was created.
         state.execution_props_mut().config_options = Some(Arc::clone(state.config_options()));
-        let plan = state.create_physical_plan(&plan).await?;
+        let span = tracing::debug_span!("query");
+        let plan = state.create_physical_plan(&plan).instrument(span.clone()).await?;
         let (schema, progress) = (plan.schema(), QueryProgress::new(&plan));
-        let batches = execute_stream(plan, Arc::new(TaskContext::from(&state)))?;
+        let accounting = Accounting::new(&plan);
+        let context = Arc::new(TaskContext::from(&state));
+        let batches = span.in_scope(|| execute_stream(plan, context))?;
         let (abort, registration) = AbortHandle::new_pair();
         let handle = QueryHandle(Arc::new(Ending { cancellation, abort, reason: OnceLock::new() }));
         let batches = Some(Abortable::new(batches, registration));
-        Ok(Self { schema, progress, handle, timeout: None, timer: None, batches })
+        Ok(Self { schema, progress, accounting, span, handle, timeout: None, timer: None, batches })
     }
 
     /// Ends the query with [`Error::TimedOut`] if it runs longer than `timeout`, measured from its first poll. Needs a
@@ -101,6 +108,12 @@ impl Query {
     #[must_use]
     pub fn progress(&self) -> QueryProgress {
         self.progress.clone()
+    }
+
+    /// What the query's time and memory go to, while it runs and afterwards.
+    #[must_use]
+    pub fn accounting(&self) -> Accounting {
+        self.accounting.clone()
     }
 
     /// Ends the query from another task or thread.
@@ -126,6 +139,9 @@ impl Stream for Query {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.start_timer();
+        self.accounting.begin();
+        let span = self.span.clone();
+        let _span = span.enter();
         let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
         let next = ready!(batches.poll_next_unpin(context));
         // A run that was terminated is an error too, but not the reason.
@@ -135,6 +151,7 @@ impl Stream for Query {
         };
         if !matches!(next, Some(Ok(_))) {
             (self.batches, self.timer) = (None, None);
+            self.accounting.end();
         }
         Poll::Ready(next)
     }
@@ -143,6 +160,13 @@ impl Stream for Query {
 impl RecordBatchStream for Query {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+}
+
+/// A query that is dropped before its end has ended too.
+impl Drop for Query {
+    fn drop(&mut self) {
+        self.accounting.end();
     }
 }
 

@@ -172,11 +172,12 @@ impl<'a> Batcher<'a> {
 
     /// Runs the model on `slots` slots, starting at `first`.
     fn run_batch(&mut self, filled: &Filled, first: usize, slots: usize) -> Result<()> {
-        let Context { metrics, cancellation, .. } = self.context;
+        let cancellation = self.context.cancellation;
         cancellation.check()?;
+        let ModelPlan { model, outputs, metrics, .. } = self.plan;
         metrics.batches.add(1);
         metrics.inferred_rows.add(slots);
-        let ModelPlan { model, outputs, .. } = self.plan;
+        metrics.padded_rows.add(model.fixed_batch()?.map_or(0, |rows| rows.saturating_sub(slots)));
         let images = self.buffers.image.as_ref().map(|image| (&image.tensor, first));
         let rows = &filled.rows[first..first + slots];
         match model.run(&filled.batch(images, first, slots), outputs, &metrics.run_times, cancellation)? {
@@ -192,14 +193,15 @@ impl<'a> Batcher<'a> {
 
     /// Runs the model on one slot. A failed batch is rerun row by row, so that only the rows that cause the error fail.
     fn run_alone(&mut self, filled: &Filled, slot: usize) -> Result<()> {
-        let Context { metrics, cancellation, .. } = self.context;
+        let cancellation = self.context.cancellation;
         cancellation.check()?;
-        let ModelPlan { model, outputs, .. } = self.plan;
+        let ModelPlan { model, outputs, metrics, .. } = self.plan;
         let buffers = self.buffers.image.as_ref();
         let rows = model.fixed_batch()?.unwrap_or(1);
         let alone = buffers.map(|buffers| buffers.tensor.image(slot, rows));
         let images = alone.as_ref().map(|tensor| (tensor, 0));
         metrics.batches.add(1);
+        metrics.padded_rows.add(rows - 1);
         match model.run(&filled.batch(images, slot, 1), outputs, &metrics.run_times, cancellation)? {
             Ok(outputs) => self.postprocess(&filled.rows[slot..=slot], &outputs),
             Err(reason) => self.fail(filled.rows[slot].row, &reason),

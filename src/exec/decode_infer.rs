@@ -51,6 +51,7 @@ pub(crate) fn decode_infer(
 ) -> Result<Vec<Predictions>> {
     let rows = inputs.rows;
     let plans = plan.models();
+    let timer = context.metrics.memory_wait_time.timer();
     let (held, kept) = context.memory.hold(
         key,
         context.reservation.new_empty(),
@@ -58,6 +59,8 @@ pub(crate) fn decode_infer(
         |most| tensor_bytes(plans, rows, most),
         || context.cancellation.check(),
     )?;
+    timer.done();
+    context.metrics.shrunk_morsels.add(usize::from(held.most < rows));
     let mut buffers = match kept {
         Some(kept) => kept,
         None => {
@@ -81,6 +84,7 @@ pub(crate) fn decode_infer(
     }
     let predictions = batchers.into_iter().map(Batcher::finish).collect::<Result<_>>()?;
     held.keep(buffers);
+    let _timer = context.metrics.postprocess_time.timer();
     plan.predictions(&predictions)
 }
 

@@ -1,5 +1,7 @@
 //! Decodes the image of one row, once at each scale that models need.
 
+use std::cell::RefCell;
+
 use datafusion::error::Result;
 
 use super::context::Context;
@@ -19,17 +21,23 @@ pub(super) fn decode_row<B>(
     mut give: impl FnMut(usize, std::result::Result<&RgbImage, &ImageError>) -> Result<()>,
 ) -> Result<()> {
     let Context { metrics, cancellation, .. } = context;
-    let admit = |bytes: u64| {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        pixels.add(bytes, || cancellation.check()).is_ok()
-    };
-    let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
+    metrics.decoded_bytes.add(bytes.len());
     let mut scales = Scales::new(plans);
     let mut is_decoded = false;
     while !scales.is_done {
-        let timer = metrics.decode_time.timer();
+        let timer = RefCell::new(metrics.decode_time.timer());
+        let admit = |bytes: u64| {
+            timer.borrow_mut().stop();
+            let waiting = metrics.memory_wait_time.timer();
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            let is_admitted = pixels.add(bytes, || cancellation.check()).is_ok();
+            waiting.done();
+            timer.borrow_mut().restart();
+            is_admitted
+        };
+        let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
         let decoded = decode(bytes, &limits, |width, height| scales.next(width, height));
-        timer.done();
+        timer.into_inner().done();
         metrics.decodes.add(1);
         is_decoded |= decoded.is_ok();
         scales.take().into_iter().try_for_each(|model| give(model, decoded.as_ref()))?;

@@ -42,12 +42,14 @@ impl Models for ModelRegistry {
         let Assignment { image, numbers } = predictor.assign(call.request, &types)?;
         let numbers: Vec<Vec<usize>> = numbers.into_iter().map(Iterator::collect).collect();
         let mut plan = InferencePlan::default();
-        plan.add(call.request, &predictor, &numbers, &predictor.prediction_type(call.request, &types)?);
+        let metrics = InferMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
+        let data_type = predictor.prediction_type(call.request, &types)?;
+        plan.add(call.request, &predictor, &numbers, &data_type, &metrics);
         // An expression has no access to metrics or the memory pool; its tensors are bounded by the model's batch size.
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let context = Context {
             max_image_pixels: options.max_image_pixels,
-            metrics: &InferMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
+            metrics: &metrics,
             reservation: &MemoryConsumer::new("inference in an expression").register(&pool),
             memory: &WorkerMemory::default(),
             cancellation: &QueryCancellation::part(config),

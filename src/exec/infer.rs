@@ -104,6 +104,20 @@ impl InferExec {
         &self.calls
     }
 
+    /// The models that run, each once.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.calls.iter().flat_map(|call| call.predictor.members()).unique()
+    }
+
+    /// Threads that infer.
+    pub(crate) fn workers(&self) -> usize {
+        let partitions = self.properties.partitioning.partition_count();
+        match self.morsels {
+            Morsels::Exchanged => partitions,
+            Morsels::Ordered { in_flight, .. } => partitions * in_flight,
+        }
+    }
+
     /// Whether any of the models takes an image.
     #[must_use]
     pub fn has_images(&self) -> bool {
@@ -121,9 +135,8 @@ impl InferExec {
 
     /// What devices left to the CPU, of each model that has been loaded on one.
     fn left_to_cpu(&self) -> String {
-        let models = self.calls.iter().flat_map(|call| call.predictor.members()).unique();
         let left = |model: &Arc<Model>| Some(format!("{} {}", model.spec().name, model.left_to_cpu()?));
-        models.filter_map(left).join("; ")
+        self.models().filter_map(left).join("; ")
     }
 }
 
@@ -256,7 +269,8 @@ impl ExecutionPlan for InferExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let metrics = InferMetrics::new(&self.metrics, partition);
         let baseline = metrics.baseline.clone();
-        let worker = Worker::try_new(self, metrics, &context)?;
+        let span = tracing::debug_span!("infer", partition);
+        let worker = Worker::try_new(self, metrics, span, &context)?;
         let batches = match self.morsels {
             Morsels::Exchanged => worker.run_alone(input),
             Morsels::Ordered { rows, in_flight } => worker.run_in_flight(morsels(input, rows), in_flight),

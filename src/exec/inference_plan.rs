@@ -16,6 +16,7 @@ use datafusion::error::Result;
 use seequel_udfs::Request;
 
 use super::failures::Predictions;
+use super::metrics::{InferMetrics, ModelMetrics};
 use super::predictions::{Postprocess, Prediction, Value, column};
 use crate::model::runtime::Model;
 use crate::model::{Ensemble, Predictor};
@@ -37,6 +38,7 @@ pub(crate) struct ModelPlan {
     pub(crate) outputs: Vec<String>,
     /// Each with the positions in `outputs` of those it reads.
     pub(crate) postprocesses: Vec<(Postprocess, Vec<usize>)>,
+    pub(crate) metrics: ModelMetrics,
 }
 
 #[derive(Debug)]
@@ -53,13 +55,14 @@ pub(crate) type ModelPredictions = Vec<Vec<Vec<Prediction>>>;
 
 impl InferencePlan {
     /// Adds a call whose result is of type `data_type`. The columns at `numbers` are for the model's inputs that take
-    /// numbers.
+    /// numbers. Its models count their runs in `metrics`.
     pub(crate) fn add(
         &mut self,
         request: Request,
         predictor: &Predictor,
         numbers: &[Vec<usize>],
         data_type: &DataType,
+        metrics: &InferMetrics,
     ) {
         let postprocess = match (request, predictor) {
             (Request::Classify | Request::ClassifyTopK { .. }, Predictor::Ensemble(ensemble))
@@ -73,8 +76,8 @@ impl InferencePlan {
             (Request::Detect, _) => Postprocess::Objects,
             (Request::Predict, _) => Postprocess::Outputs,
         };
-        let sources =
-            predictor.members().iter().map(|model| self.source(model, numbers, postprocess)).collect();
+        let mut source = |model| self.source(model, numbers, postprocess, metrics);
+        let sources = predictor.members().iter().map(&mut source).collect();
         let (predictor, data_type) = (predictor.clone(), data_type.clone());
         self.calls.push(CallPlan { request, predictor, data_type, sources });
     }
@@ -98,11 +101,12 @@ impl InferencePlan {
         model: &Arc<Model>,
         numbers: &[Vec<usize>],
         postprocess: Postprocess,
+        metrics: &InferMetrics,
     ) -> (usize, usize) {
         let known = |plan: &ModelPlan| plan.model == *model && plan.numbers == numbers;
         let position = self.models.iter().position(known).unwrap_or_else(|| {
-            let (model, numbers) = (Arc::clone(model), numbers.to_vec());
-            self.models.push(ModelPlan { model, numbers, outputs: vec![], postprocesses: vec![] });
+            let (metrics, model, numbers) = (metrics.of(model), Arc::clone(model), numbers.to_vec());
+            self.models.push(ModelPlan { model, numbers, outputs: vec![], postprocesses: vec![], metrics });
             self.models.len() - 1
         });
         (position, self.models[position].position(postprocess))

@@ -28,4 +28,5 @@ pub use exchange::{InferExchangeExec, MorselRows};
 pub use infer::{InferExec, Morsels, PhysicalCall};
 pub use running::cancel_inference;
 
+pub(crate) use metrics::{MODEL, RUN_TIME};
 pub(crate) use query_cancellation::QueryCancellation;

@@ -22,6 +22,7 @@ use rayon::ThreadPool;
 use seequel_udfs::ImageArray;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
+use tracing::Span;
 
 use super::batcher::BatchBuffers;
 use super::context::Context;
@@ -74,11 +75,18 @@ pub(crate) struct Worker {
     decoders: Option<Arc<Decoders>>,
     /// Those of `decoders`, once they are needed.
     decode_threads: OnceLock<Arc<ThreadPool>>,
+    /// The partition's, below that of the query.
+    span: Span,
 }
 
 impl Worker {
-    pub(crate) fn try_new(node: &InferExec, metrics: InferMetrics, context: &TaskContext) -> Result<Self> {
-        let groups = groups(node)?;
+    pub(crate) fn try_new(
+        node: &InferExec,
+        metrics: InferMetrics,
+        span: Span,
+        context: &TaskContext,
+    ) -> Result<Self> {
+        let groups = groups(node, &metrics)?;
         node.memory.join();
         Ok(Self {
             schema: node.schema(),
@@ -91,6 +99,7 @@ impl Worker {
             cancellation: QueryCancellation::part(context.session_config().options()),
             decoders: node.decoders.clone(),
             decode_threads: OnceLock::new(),
+            span,
         })
     }
 
@@ -107,7 +116,7 @@ impl Worker {
             let (sender, inferred) = mpsc::channel(1);
             let thread = SpawnedTask::spawn_blocking(move || {
                 let running = Running::begin(&self.cancellation);
-                self.infer_all(input, &sender);
+                self.span.in_scope(|| self.infer_all(input, &sender));
                 drop(self);
                 drop(running);
             });
@@ -139,7 +148,9 @@ impl Worker {
                 let batch = morsel?.batch;
                 let work = SpawnedTask::spawn_blocking(move || {
                     let running = Running::begin(&worker.cancellation);
-                    let inferred = worker.infer_blocking(&batch);
+                    let timer = worker.metrics.worker_time.timer();
+                    let inferred = worker.span.in_scope(|| worker.infer_blocking(&batch));
+                    timer.done();
                     drop(worker);
                     drop(running);
                     inferred
@@ -170,6 +181,7 @@ impl Worker {
             })
         };
         loop {
+            let _lap = self.metrics.worker_time.timer();
             let timer = self.metrics.input_wait_time.timer();
             let Some(batch) = next() else { return };
             timer.done();
@@ -187,6 +199,7 @@ impl Worker {
         let mut columns = vec![];
         for (key, group) in self.groups.iter().enumerate() {
             let predictions = self.infer_group(key, group, batch)?;
+            let _timer = self.metrics.postprocess_time.timer();
             for (column, predictions) in group.columns.iter().zip(predictions) {
                 let name = |row| self.row_name(batch, row);
                 columns.push((*column, predictions.accept(self.options.on_error, &self.metrics, name)?));
@@ -200,11 +213,13 @@ impl Worker {
 
     fn infer_group(&self, key: usize, group: &Group, batch: &RecordBatch) -> Result<Vec<Predictions>> {
         let rows = batch.num_rows();
+        let timer = self.metrics.argument_time.timer();
         let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(rows);
         let images = group.image.as_ref().map(evaluate).transpose()?;
         let images = images.as_ref().map(ImageArray::try_new).transpose()?;
         let numbers = group.numbers.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
         let inputs = Inputs { rows, images, numbers: &numbers };
+        timer.done();
         let context = Context {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
@@ -239,7 +254,7 @@ impl Drop for Worker {
 }
 
 /// Groups the calls by image.
-fn groups(node: &InferExec) -> Result<Vec<Group>> {
+fn groups(node: &InferExec, metrics: &InferMetrics) -> Result<Vec<Group>> {
     let schema = node.input.schema();
     let mut groups: Vec<Group> = vec![];
     for (column, call) in node.calls().iter().enumerate() {
@@ -255,7 +270,7 @@ fn groups(node: &InferExec) -> Result<Vec<Group>> {
             .into_iter()
             .map(|positions| call.inputs[positions].iter().map(|input| group.position(input)).collect())
             .collect();
-        group.plan.add(call.request, &call.predictor, &numbers, call.field.data_type());
+        group.plan.add(call.request, &call.predictor, &numbers, call.field.data_type(), metrics);
         group.columns.push(column);
     }
     Ok(groups)

@@ -2,7 +2,6 @@
 //!
 //! The graphs average each channel, so that the output of ONNX Runtime reflects its input.
 
-use datafusion::physical_plan::metrics::Time;
 use prost::Message;
 
 use super::testing::{Folder, Onnx};
@@ -120,7 +119,7 @@ fn run(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     for row in 0..rows {
         preprocessor.write(&image, &mut tensor, row).unwrap();
     }
-    let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
+    let times = RunTimes::default();
     let outputs = [spec.output.name.clone()];
     let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
     let outputs = Model::new(spec, Runtime::new(&home))

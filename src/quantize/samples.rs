@@ -8,8 +8,6 @@
 
 use std::thread;
 
-use datafusion::physical_plan::metrics::Time;
-
 use crate::images::decode::{Limits, decode, decoder_scale};
 use crate::model::Model;
 use crate::model::runtime::{Batch, Cancellation, RunTimes};
@@ -104,7 +102,7 @@ impl Runner<'_> {
         input: &ImageInput,
         outputs: &[String],
     ) -> Result<Vec<BatchOutput>> {
-        let times = RunTimes { queue: Time::new(), load: Time::new(), infer: Time::new() };
+        let times = RunTimes::default();
         let batch = Batch { rows: 1, images: Some((&input.tensor, 0)), numbers: vec![] };
         model.run(&batch, outputs, &times, self.cancellation)?.map_err(|reason| error(model, reason))
     }

@@ -20,6 +20,7 @@ mod columns;
 mod format;
 mod insert;
 mod local;
+mod metrics;
 mod remote;
 mod rule;
 mod sink;

@@ -11,12 +11,14 @@ use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStor
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::ObjectStore;
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use futures::StreamExt;
+use tracing::Instrument;
 
 use super::columns::nested_as_json;
+use super::metrics::SinkMetrics;
 use super::store::StagedStore;
 use super::target::Target;
 
@@ -28,6 +30,7 @@ pub(super) struct AtomicSink {
     /// The schema of the rows, if the format can't hold their nested values, which become text.
     nested: Option<SchemaRef>,
     target: Target,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl AtomicSink {
@@ -41,15 +44,22 @@ impl AtomicSink {
     ) -> Arc<dyn ExecutionPlan> {
         let Some(sink) = writer.downcast_ref::<DataSinkExec>().cloned() else { return writer };
         let (input, order) = (Arc::clone(sink.input()), sink.sort_order().clone());
-        Arc::new(DataSinkExec::new(input, Arc::new(Self { writer: sink, nested, target }), order))
+        let metrics = ExecutionPlanMetricsSet::new();
+        Arc::new(DataSinkExec::new(input, Arc::new(Self { writer: sink, nested, target, metrics }), order))
     }
 
     /// The rows as the format's sink expects them.
-    fn converted(&self, data: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    fn converted(&self, data: SendableRecordBatchStream, metrics: &SinkMetrics) -> SendableRecordBatchStream {
+        let data = metrics.measure(data);
         if self.nested.is_none() {
             return data;
         }
-        let texts = data.map(|batch| Ok(nested_as_json(&batch?)?));
+        let time = metrics.convert_time.clone();
+        let texts = data.map(move |batch| {
+            let batch = batch?;
+            let _timer = time.timer();
+            Ok(nested_as_json(&batch)?)
+        });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.writer.sink().schema()), texts))
     }
 }
@@ -57,7 +67,9 @@ impl AtomicSink {
 #[async_trait]
 impl DataSink for AtomicSink {
     fn metrics(&self) -> Option<MetricsSet> {
-        self.writer.metrics()
+        let mut metrics = self.writer.metrics().unwrap_or_default();
+        metrics.extend(self.metrics.clone_inner());
+        Some(metrics)
     }
 
     fn schema(&self) -> &SchemaRef {
@@ -65,16 +77,26 @@ impl DataSink for AtomicSink {
     }
 
     async fn write_all(&self, data: SendableRecordBatchStream, context: &Arc<TaskContext>) -> Result<u64> {
+        let span = tracing::debug_span!("write", target = %self.target.url());
+        self.write(data, context).instrument(span).await
+    }
+}
+
+impl AtomicSink {
+    async fn write(&self, data: SendableRecordBatchStream, context: &Arc<TaskContext>) -> Result<u64> {
         let runtime = context.runtime_env();
         let inner = runtime.object_store(self.target.url())?;
-        let store = Arc::new(StagedStore::open(&self.target, inner).await?);
+        let metrics = SinkMetrics::new(&self.metrics);
+        let store = StagedStore::open(&self.target, inner, metrics.stored_bytes.clone()).await?;
+        let store = Arc::new(store);
         let _discarded = Discarded(Arc::clone(&store));
         let staged = with_store(context, &self.target, Arc::clone(&store) as Arc<dyn ObjectStore>);
-        let rows = match self.writer.sink().write_all(self.converted(data), &staged).await {
+        let rows = match self.writer.sink().write_all(self.converted(data, &metrics), &staged).await {
             Ok(rows) => rows,
             Err(error) => return Err(store.fail(error).await),
         };
         let committed = store.commit().await;
+        metrics.end();
         forget_listings(&runtime, &self.target);
         committed.map(|()| rows)
     }

@@ -11,6 +11,7 @@ use datafusion::object_store::{
     CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult, UploadPart,
 };
+use datafusion::physical_plan::metrics::Count;
 use futures::TryFutureExt;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
@@ -33,14 +34,16 @@ pub(super) struct StagedStore {
     inner: Arc<dyn ObjectStore>,
     files: Files,
     first_error: Arc<Mutex<Option<StoreError>>>,
+    /// Bytes that the sink has written.
+    stored: Count,
 }
 
 impl StagedStore {
-    /// Checks `target`, whose files are in the store `inner`.
+    /// Checks `target`, whose files are in the store `inner`; counts the bytes written in `stored`.
     ///
     /// # Errors
     /// A target that its mode excludes or that can't be written.
-    pub(super) async fn open(target: &Target, inner: Arc<dyn ObjectStore>) -> Result<Self> {
+    pub(super) async fn open(target: &Target, inner: Arc<dyn ObjectStore>, stored: Count) -> Result<Self> {
         let files = match target.local_path() {
             Some(path) => {
                 let target = target.clone();
@@ -49,7 +52,7 @@ impl StagedStore {
             }
             None => Files::Remote(Box::new(RemoteFiles::open(target, Arc::clone(&inner)).await?)),
         };
-        Ok(Self { inner, files, first_error: Arc::default() })
+        Ok(Self { inner, files, first_error: Arc::default(), stored })
     }
 
     /// Puts the files in their place.
@@ -115,7 +118,10 @@ impl ObjectStore for StagedStore {
                 let mut upload = self.put_multipart_opts(location, options).await?;
                 upload.put_part(payload).await
             }
-            Files::Remote(files) => files.put(location, payload, options).await,
+            Files::Remote(files) => {
+                self.stored.add(payload.content_length());
+                files.put(location, payload, options).await
+            }
         };
         done.map_err(|error| keep_first(&self.first_error, error))?;
         Ok(PutResult { e_tag: None, version: None })
@@ -135,7 +141,8 @@ impl ObjectStore for StagedStore {
             Files::Remote(files) => files.create(location, options).await,
         };
         let upload = created.map_err(|error| keep_first(&self.first_error, error))?;
-        Ok(Box::new(Watched { upload, first_error: Arc::clone(&self.first_error) }))
+        let first_error = Arc::clone(&self.first_error);
+        Ok(Box::new(Watched { upload, first_error, stored: self.stored.clone() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
@@ -162,16 +169,18 @@ impl ObjectStore for StagedStore {
     }
 }
 
-/// An upload whose first error is kept.
+/// An upload whose first error is kept and whose bytes are counted.
 #[derive(Debug)]
 struct Watched {
     upload: Box<dyn MultipartUpload>,
     first_error: Arc<Mutex<Option<StoreError>>>,
+    stored: Count,
 }
 
 #[async_trait]
 impl MultipartUpload for Watched {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.stored.add(data.content_length());
         let first_error = Arc::clone(&self.first_error);
         Box::pin(self.upload.put_part(data).map_err(move |error| keep_first(&first_error, error)))
     }

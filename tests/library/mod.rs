@@ -1,5 +1,6 @@
 //! Seequel as a library: the example, expressions, engines on an application's own session, running queries, models.
 
+mod accounts;
 mod engine;
 mod functions;
 mod models;

@@ -42,7 +42,7 @@ use futures::TryStreamExt;
 use parking_lot::Mutex;
 
 use super::morsel::MorselRows;
-use super::queue::{Queue, Queued};
+use super::queue::{Queue, QueueMetrics, Queued};
 
 /// Hands the rows of its input to `partitions` outputs, in morsels of a few rows.
 #[derive(Debug)]
@@ -100,9 +100,10 @@ impl InferExchangeExec {
 
     /// The queue of the current execution. Requesting an output a second time starts another execution.
     fn queue(&self, partition: usize, context: &Arc<TaskContext>) -> Arc<Queue> {
-        let begin = || Execution {
-            queue: Arc::new(Queue::new(Arc::clone(&self.input), self.rows, self.partitions(), context)),
-            taken: vec![false; self.partitions()],
+        let begin = || {
+            let (input, metrics) = (Arc::clone(&self.input), QueueMetrics::new(&self.metrics));
+            let queue = Queue::new(input, self.rows, self.partitions(), context, metrics);
+            Execution { queue: Arc::new(queue), taken: vec![false; self.partitions()] }
         };
         let mut current = self.execution.lock();
         let mut execution =

@@ -10,6 +10,7 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -50,6 +51,29 @@ struct Sender {
     queue: async_channel::Sender<Result<Queued>>,
     budget: Arc<Semaphore>,
     reservation: Arc<MemoryReservation>,
+    metrics: QueueMetrics,
+}
+
+/// Metrics of the feeders, all together.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueMetrics {
+    /// Bytes of the rows that were queued.
+    queued_bytes: Count,
+    /// Feeders wait for the next rows of their input.
+    feed_wait_time: Time,
+    /// Feeders wait until the queue and the memory pool have room.
+    room_wait_time: Time,
+}
+
+impl QueueMetrics {
+    pub(crate) fn new(set: &ExecutionPlanMetricsSet) -> Self {
+        let time = |name: &'static str| MetricBuilder::new(set).subset_time(name, 0);
+        Self {
+            queued_bytes: MetricBuilder::new(set).global_counter("queued_bytes"),
+            feed_wait_time: time("feed_wait_time"),
+            room_wait_time: time("room_wait_time"),
+        }
+    }
 }
 
 /// A morsel in the queue, with its share of the queue's bytes and of the memory pool.
@@ -66,6 +90,7 @@ impl Queue {
         rows: MorselRows,
         outputs: usize,
         context: &Arc<TaskContext>,
+        metrics: QueueMetrics,
     ) -> Self {
         let (sender, morsels) = async_channel::bounded(outputs * 2);
         let consumer = MemoryConsumer::new("InferExchangeExec");
@@ -74,6 +99,7 @@ impl Queue {
             queue: sender,
             budget: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
             reservation: Arc::new(consumer.register(context.memory_pool())),
+            metrics,
         };
         Self {
             feeders: Mutex::new(Feeders::Waiting { input, context: Arc::clone(context), sender }),
@@ -164,9 +190,16 @@ impl Sender {
     /// Sends morsels until the input ends or fails, or the receivers are dropped.
     async fn feed(&self, input: SendableRecordBatchStream) {
         let mut morsels = std::pin::pin!(morsels(input, self.morsel_rows));
-        while let Some(morsel) = morsels.next().await {
+        loop {
+            let waiting = self.metrics.feed_wait_time.timer();
+            let Some(morsel) = morsels.next().await else { return };
+            waiting.done();
+            let _waiting = self.metrics.room_wait_time.timer();
             let queued = match morsel {
-                Ok(morsel) => self.admit(morsel).await,
+                Ok(morsel) => {
+                    self.metrics.queued_bytes.add(morsel.bytes);
+                    self.admit(morsel).await
+                }
                 Err(error) => Err(error),
             };
             let failed = queued.is_err();

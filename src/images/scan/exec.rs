@@ -22,9 +22,9 @@ use super::pipeline::Scan;
 ///
 /// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `unlisted_entries`
 /// (entries of a local folder that can't be listed), `chosen_files` (files that pass filter and limit; 0 until all are
-/// listed), `opened_files` (files of which any byte was read), `bytes_read`, `read_time` (summed over files that are read
-/// at the same time), and `unreadable_files` (rows whose image is NULL because of a read error, which is an error for
-/// inference).
+/// listed), `opened_files` (files of which any byte was read), `bytes_read`, `list_time` (waiting for the listing),
+/// `read_time` (summed over files that are read at the same time), `read_wait_time` (waiting for room for the next file),
+/// and `unreadable_files` (rows whose image is NULL because of a read error, which is an error for inference).
 #[derive(Debug)]
 pub struct ImagesExec {
     scan: Scan,

@@ -8,7 +8,10 @@
 //!
 //! Nothing runs before the first poll; each stage pulls from the previous one, and dropping the stream drops them all.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::buffer::Buffer;
@@ -19,7 +22,8 @@ use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, Time};
+use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
 
 use super::ahead::list_ahead;
@@ -96,7 +100,8 @@ impl Scan {
             Reads::Headers | Reads::Files => {
                 let pool = Arc::clone(context.memory_pool());
                 let files = list_ahead(files, pool, counters.chosen_files.clone());
-                read(files, Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone())), budget)
+                let reader = Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone()));
+                read(files, reader, budget, counters.read_wait_time.clone())
             }
         };
         Ok(pack(rows, scan, batch_size, counters.baseline))
@@ -118,6 +123,7 @@ fn choose(
         counters.listing.clone(),
     )
     .inspect_ok(move |_| listed_files.add(1));
+    let files = Timed { stream: files.boxed(), time: counters.list_time.clone(), since: None };
     let files = match &scan.filter {
         Some(filter) => apply_filter(files, Arc::clone(scan), Arc::clone(filter)),
         None => files.boxed(),
@@ -161,13 +167,17 @@ fn read(
     files: BoxStream<'static, Result<ObjectMeta>>,
     reader: Arc<Reader>,
     budget: Arc<ByteBudget>,
+    wait_time: Time,
 ) -> BoxStream<'static, Result<Row>> {
     let permits = {
         let reader = Arc::clone(&reader);
         files.and_then(move |file| {
             let budget = Arc::clone(&budget);
-            let bytes = reader.bytes_of(&file);
-            async move { Ok((file, budget.acquire(bytes).await?)) }
+            let (bytes, wait_time) = (reader.bytes_of(&file), wait_time.clone());
+            async move {
+                let _timer = wait_time.timer();
+                Ok((file, budget.acquire(bytes).await?))
+            }
         })
     };
     // A permit is returned with its row: bytes buffered to keep the order are still in flight.
@@ -181,6 +191,26 @@ fn read(
         .try_flatten()
         .map_ok(|(row, _permit)| row)
         .boxed()
+}
+
+/// A stream that adds up how long its items were waited for.
+struct Timed<T> {
+    stream: BoxStream<'static, T>,
+    time: Time,
+    /// When the next item was first polled for.
+    since: Option<Instant>,
+}
+
+impl<T> Stream for Timed<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let next = ready!(self.stream.poll_next_unpin(context));
+        self.time.add_elapsed(since);
+        self.since = None;
+        Poll::Ready(next)
+    }
 }
 
 /// Packs rows into batches.

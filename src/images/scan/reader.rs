@@ -36,13 +36,18 @@ pub(crate) struct Counters {
     opened_files: Count,
     unreadable_files: Count,
     bytes_read: Count,
+    /// Waiting for the listing's next file.
+    pub(crate) list_time: Time,
     /// Reading, summed over files that are read at the same time.
     read_time: Time,
+    /// Waiting for room for the bytes of the next file.
+    pub(crate) read_wait_time: Time,
 }
 
 impl Counters {
     pub(crate) fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
         let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+        let time = |name: &'static str| MetricBuilder::new(metrics).subset_time(name, 0);
         Self {
             baseline: BaselineMetrics::new(metrics, 0),
             listed_files: counter("listed_files"),
@@ -54,7 +59,9 @@ impl Counters {
             opened_files: counter("opened_files"),
             unreadable_files: counter("unreadable_files"),
             bytes_read: counter("bytes_read"),
-            read_time: MetricBuilder::new(metrics).subset_time("read_time", 0),
+            list_time: time("list_time"),
+            read_time: time("read_time"),
+            read_wait_time: time("read_wait_time"),
         }
     }
 }

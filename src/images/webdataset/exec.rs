@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::columns::to_batch;
-use super::object_reader::{HELD_BYTES, ObjectReader};
+use super::object_reader::{HELD_BYTES, ObjectReader, ReadMetrics};
 use super::samples::{Sample, read_samples};
 use crate::Error;
 use crate::images::listing::Location;
@@ -126,6 +126,7 @@ impl ExecutionPlan for WebDatasetExec {
             scan: self.scan.clone(),
             batch_size: context.session_config().batch_size(),
             metrics: BaselineMetrics::new(&self.metrics, partition),
+            read: ReadMetrics::new(&self.metrics, partition),
             reservation: MemoryConsumer::new("WebDatasetExec").register(context.memory_pool()),
         };
         let start = move || {
@@ -176,6 +177,7 @@ struct ShardReader {
     scan: ShardScan,
     batch_size: usize,
     metrics: BaselineMetrics,
+    read: ReadMetrics,
     reservation: MemoryReservation,
 }
 
@@ -200,7 +202,8 @@ impl ShardReader {
         rows_left: &mut usize,
     ) -> Result<()> {
         let path = self.scan.location.path_of(&shard.location);
-        let reader = ObjectReader::new(Arc::clone(&self.store), shard.clone(), runtime.clone());
+        let reader =
+            ObjectReader::new(Arc::clone(&self.store), shard.clone(), runtime.clone(), self.read.clone());
         self.reservation.try_resize(HELD_BYTES)?;
         let (mut samples, mut bytes, mut outcome) = (Vec::new(), 0, Ok(()));
         let read = read_samples(reader, &path, &self.scan.projection, |sample| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::object_store::{self, GetOptions, ObjectMeta, ObjectStore};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 use tokio::runtime::Handle;
 
 use crate::stores::explain;
@@ -27,12 +28,35 @@ pub(crate) struct ObjectReader {
     next: Option<SpawnedTask<object_store::Result<Bytes>>>,
     /// Start of the request after `next`.
     position: u64,
+    metrics: ReadMetrics,
+}
+
+/// Metrics of reading.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadMetrics {
+    bytes_read: Count,
+    /// Waiting for the store, beyond what was requested ahead.
+    read_time: Time,
+}
+
+impl ReadMetrics {
+    pub(crate) fn new(set: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        Self {
+            bytes_read: MetricBuilder::new(set).counter("bytes_read", partition),
+            read_time: MetricBuilder::new(set).subset_time("read_time", partition),
+        }
+    }
 }
 
 impl ObjectReader {
     /// A reader for threads outside of `runtime`, which runs the requests.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, object: ObjectMeta, runtime: Handle) -> Self {
-        Self { store, object, runtime, chunk: Bytes::new(), next: None, position: 0 }
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        object: ObjectMeta,
+        runtime: Handle,
+        metrics: ReadMetrics,
+    ) -> Self {
+        Self { store, object, runtime, chunk: Bytes::new(), next: None, position: 0, metrics }
     }
 
     /// Requests the next bytes, if there are any.
@@ -59,8 +83,11 @@ impl Read for ObjectReader {
                 self.request();
             }
             let Some(next) = self.next.take() else { return Ok(0) };
+            let timer = self.metrics.read_time.timer();
             let chunk = self.runtime.block_on(next.join()).map_err(io::Error::from)?;
+            timer.done();
             self.chunk = chunk.map_err(|error| io::Error::new(kind_of(&error), explain(&error)))?;
+            self.metrics.bytes_read.add(self.chunk.len());
             self.request();
         }
         let length = buffer.len().min(self.chunk.len());

@@ -21,6 +21,7 @@ mod model;
 mod pool;
 mod probe;
 mod providers;
+mod run_times;
 mod session;
 mod sizing;
 mod tuning;
@@ -34,6 +35,6 @@ pub use sizing::Sizing;
 pub use tuning::{Choice, Trial, Tuning, TuningKey};
 
 pub(crate) use cancellation::{Cancellation, WeakCancellation};
-pub(crate) use model::RunTimes;
+pub(crate) use run_times::{RunHistogram, RunTimes};
 pub(crate) use session::Batch;
 pub(crate) use tuning::Tunings;

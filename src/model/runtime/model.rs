@@ -7,10 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use datafusion::physical_plan::metrics::Time;
-use hdrhistogram::Histogram;
-use parking_lot::Mutex;
-
 use super::assignment::Assignment;
 use super::cancellation::Cancellation;
 use super::library::Runtime;
@@ -18,6 +14,7 @@ use super::memory::Arenas;
 use super::pool::Pool;
 use super::probe::{Refusal, probe};
 use super::providers::Provider;
+use super::run_times::{RunHistogram, RunTimes};
 use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
 use super::tuning::{Choice, TuningKey, Tunings};
@@ -38,8 +35,8 @@ pub struct Model {
     placed: OnceLock<Placed>,
     weights: SharedWeights,
     inferred_rows: AtomicU64,
-    /// Microseconds of each run that succeeded.
-    run_times: Mutex<Option<Histogram<u64>>>,
+    /// Each run that succeeded, of all queries.
+    runs: RunHistogram,
 }
 
 /// State that depends on the device.
@@ -55,17 +52,6 @@ struct Placed {
     assignment: OnceLock<Assignment>,
 }
 
-/// Metrics for the phases of a run.
-#[derive(Debug, Clone)]
-pub(crate) struct RunTimes {
-    /// Waiting for a session.
-    pub(crate) queue: Time,
-    /// Loading sessions.
-    pub(crate) load: Time,
-    /// Computing.
-    pub(crate) infer: Time,
-}
-
 impl Model {
     /// Creates a model that runs on `runtime`.
     #[must_use]
@@ -78,7 +64,7 @@ impl Model {
             placed: OnceLock::new(),
             weights: SharedWeights::default(),
             inferred_rows: AtomicU64::new(0),
-            run_times: Mutex::new(no_times()),
+            runs: RunHistogram::default(),
         }
     }
 
@@ -156,15 +142,7 @@ impl Model {
     /// The time that a share of the runs took at most, such as half of them with 0.5; `None` before the first run.
     #[must_use]
     pub fn run_time(&self, share: f64) -> Option<Duration> {
-        let times = self.run_times.lock();
-        let times = times.as_ref().filter(|times| !times.is_empty())?;
-        Some(Duration::from_micros(times.value_at_quantile(share)))
-    }
-
-    fn record(&self, time: Duration) {
-        if let Some(times) = self.run_times.lock().as_mut() {
-            times.saturating_record(micros(time));
-        }
+        self.runs.quantile(share)
     }
 
     /// Frees the model's sessions: those that are idle at once, those that queries use when the query's worker releases
@@ -244,14 +222,19 @@ impl Model {
         drop(timer);
         let session = seat.session(|| {
             let _timer = times.load.timer();
-            self.load(placed)
+            let name = self.spec.name.as_str();
+            tracing::debug_span!("load", model = name).in_scope(|| self.load(placed))
         })?;
         let started = Instant::now();
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
         let result = session.run(batch, outputs, cancellation);
         times.infer.add_elapsed(started);
         match &result {
-            Ok(_) => self.record(started.elapsed()),
+            Ok(_) => {
+                let time = started.elapsed();
+                self.runs.record(time);
+                times.runs.record(time);
+            }
             // The error of a terminated run is not an error of its rows.
             Err(_) => cancellation.check()?,
         }
@@ -375,15 +358,6 @@ impl Model {
     fn error(&self, option: &str, reason: String) -> Error {
         Error::Option { model: self.spec.name.clone(), option: option.to_owned(), reason }
     }
-}
-
-/// A histogram of microseconds up to an hour, to two digits, which takes 25 kB. There are always such.
-fn no_times() -> Option<Histogram<u64>> {
-    Histogram::new_with_bounds(1, 3_600_000_000, 2).ok()
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl PartialEq for Model {

@@ -41,6 +41,7 @@ def main() -> None:
     (HERE / "transformer.onnx").write_bytes(transformer())
     (HERE / "single.onnx").write_bytes(single())
     (HERE / "halves.onnx").write_bytes(halves())
+    (HERE / "sixteen.onnx").write_bytes(sixteen())
 
 
 def iris() -> bytes:
@@ -245,6 +246,26 @@ def transformer() -> bytes:
     nodes.append(helper.make_node("Gemm", ["mean", "head", "bias"], ["logits"], transB=1))
     inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 32, 32])]
     return model("transformer", nodes, inputs, [("logits", TensorProto.FLOAT, ["batch", 10])], constants)
+
+
+def sixteen() -> bytes:
+    """A classifier in batches of exactly 16 images, as much work as a small real one: the same convolution four times."""
+    random = np.random.default_rng(16)
+    constants = {
+        "first": random.normal(0, 0.2, (32, 3, 3, 3)).astype(np.float32),
+        "again": random.normal(0, 0.08, (32, 32, 3, 3)).astype(np.float32),
+        "head": random.normal(0, 1, (32, 10)).astype(np.float32),
+        "flat": np.array([16, 32], np.int64),
+    }
+    nodes = [helper.make_node("Conv", ["pixels", "first"], ["map0"], pads=[1, 1, 1, 1])]
+    for number in range(4):
+        nodes.append(helper.make_node("Conv", [f"map{number}", "again"], [f"raw{number}"], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Relu", [f"raw{number}"], [f"map{number + 1}"]))
+    nodes.append(helper.make_node("GlobalAveragePool", ["map4"], ["averages"]))
+    nodes.append(helper.make_node("Reshape", ["averages", "flat"], ["features"]))
+    nodes.append(helper.make_node("MatMul", ["features", "head"], ["logits"]))
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [16, 3, 64, 64])]
+    return model("sixteen", nodes, inputs, [("logits", TensorProto.FLOAT, [16, 10])], constants)
 
 
 def endless() -> bytes:
