@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test install bench bench-build bench-kernels bench-quantize bench-scale check format clippy docs versions imports deny
+.PHONY: help system setup demo test install bench bench-advise bench-build bench-kernels bench-quantize bench-scale check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ install: system  ## Installs the fully optimised binary, `seequel`, among cargo'
 
 bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.
 	@CARGO='$(CARGO)' $(PYTHON) benches/run.py $(ARGS)
+
+bench-advise: setup  ## Follows the advice of ADVISE where queries are slow on purpose, and compares what it gains.
+	@CARGO='$(CARGO)' $(PYTHON) benches/advise.py $(ARGS)
 
 bench-kernels: setup  ## Measures decoding, preprocessing, the exchange and planning by themselves, with Criterion.
 	$(CARGO) bench --locked --bench kernels -- $(ARGS)

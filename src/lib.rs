@@ -16,6 +16,7 @@
 )]
 
 pub mod accounts;
+mod advise;
 pub mod config;
 mod engine;
 mod error;
@@ -42,6 +43,7 @@ pub mod write;
 #[doc = include_str!("../docs/applications.md")]
 struct Applications;
 
+pub use advise::Advise;
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Result};
 pub use progress::{Count, Inference, QueryProgress, Stage};

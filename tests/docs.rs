@@ -54,6 +54,7 @@ fn sql_of_every_page_runs() {
         ran,
         [
             "README.md",
+            "advise.md",
             "devices.md",
             "functions.md",
             "images.md",

@@ -147,6 +147,29 @@ pub struct MemoryAccount {
     pub spilled_bytes: u64,
 }
 
+impl Accounts {
+    /// Seconds of cores that inference took: those of its workers, and of further threads of their sessions. Without
+    /// models on another device it is at most the processor time, unless threads waited for a core.
+    #[must_use]
+    pub fn inference_core_seconds(&self) -> f64 {
+        let Stages { decode, preprocess, postprocess, .. } = self.stages;
+        let on_cores = self.models.iter().filter(|model| model.device == "cpu");
+        let running = on_cores.map(|model| model.run_seconds * model.num_cpus as f64 + model.load_seconds);
+        decode.busy_seconds + preprocess.busy_seconds + postprocess.busy_seconds + running.sum::<f64>()
+    }
+
+    /// Seconds of cores that all stages took that compute; reading, which mostly waits, is not among them.
+    #[must_use]
+    pub fn core_seconds(&self) -> f64 {
+        self.inference_core_seconds() + self.stages.compute.busy_seconds + self.stages.write.busy_seconds
+    }
+
+    /// Whether no model runs on another device than the processor.
+    pub(crate) fn is_on_cores(&self) -> bool {
+        self.models.iter().all(|model| model.device == "cpu")
+    }
+}
+
 impl Stages {
     /// All stages with their names, in order.
     #[must_use]

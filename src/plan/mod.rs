@@ -24,6 +24,7 @@ pub use lift::LiftInference;
 pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};
 
+pub(crate) use node::as_infer;
 pub(crate) use planner::plan_inference;
 pub use prune::PruneInference;
 pub use row_groups::RowGroups;

@@ -204,7 +204,7 @@ impl PartialOrd for InferNode {
 }
 
 /// `plan` as an `Infer` node, if it is one.
-pub(super) fn as_infer(plan: &LogicalPlan) -> Option<&InferNode> {
+pub(crate) fn as_infer(plan: &LogicalPlan) -> Option<&InferNode> {
     match plan {
         LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
         _ => None,

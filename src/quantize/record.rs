@@ -66,6 +66,11 @@ impl Record {
         serde_json::from_slice(&bytes).ok().map(Self)
     }
 
+    /// Digest of the model that it was made of.
+    pub(crate) fn source_sha256(&self) -> Option<&str> {
+        self.0["source_sha256"].as_str()
+    }
+
     /// The most important figures, in a line.
     pub(crate) fn summary(&self) -> String {
         let wanted = ["agreement", "speed", "integer nodes"];

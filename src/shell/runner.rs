@@ -146,9 +146,11 @@ impl Runner {
             let _ = writeln!(io::stderr(), "{summary}; SHOW TUNING shows all");
         }
         let inference = watch.as_ref().and_then(|watch| watch.inference());
+        let facts = watch.as_ref().and_then(|watch| watch.facts());
         let skipped_files = watch.map_or(0, |watch| watch.skipped_files());
         let mut summary = printer.print(results, page, started, &self.progress, &mut output).await?;
         summary.inference = summary.inference.or(inference);
+        summary.facts = summary.facts.or(facts);
         summary.skipped_files += skipped_files;
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }

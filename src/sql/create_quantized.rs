@@ -8,7 +8,7 @@ use futures::StreamExt;
 use seequel_udfs::{ImageArray, check_image_type};
 
 use super::execute::run_blocking;
-use super::query;
+use super::queries::query;
 use crate::config::InferenceOptions;
 use crate::model::runtime::Cancellation;
 use crate::model::{CreateModel, ModelRegistry};

@@ -9,8 +9,9 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
+use super::queries::query;
 use super::statement::Statement;
-use super::{create_quantized, create_table, formats, locations, query, summarize, tune_model};
+use super::{create_quantized, formats, locations, queries, tune_model};
 use crate::Result;
 use crate::model::ModelRegistry;
 use crate::model::runtime::Tunings;
@@ -19,7 +20,8 @@ use crate::tune::{trials_table, tunings_table};
 
 /// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
-/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of trials. Remote
+/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of ADVISE and of
+/// trials. Remote
 /// models are downloaded first. Models are created, described and dropped on a blocking thread, because this reads and
 /// writes files and opens devices.
 ///
@@ -80,13 +82,18 @@ pub async fn plan(
         }
         Statement::Summarize(statement) => {
             let plan = query::plan(&engine_ctx.state(), *statement).await?;
-            Ok(summarize::summarize(DataFrame::new(engine_ctx.state(), plan))?)
+            Ok(queries::summarize(DataFrame::new(engine_ctx.state(), plan))?)
+        }
+        Statement::Advise(statement) => {
+            formats::check(engine_ctx, &statement.query)?;
+            let found = queries::advise(engine_ctx, models, statement, observe).await?;
+            Ok(engine_ctx.read_batch(found)?)
         }
         Statement::DataFusion(statement) => {
             formats::check(engine_ctx, &statement)?;
             let plan = query::plan(&engine_ctx.state(), *statement).await?;
             let plan = apply_store_options(engine_ctx, plan)?;
-            let plan = create_table::run_query(engine_ctx, plan, observe).await?;
+            let plan = queries::run_query(engine_ctx, plan, observe).await?;
             Ok(engine_ctx.execute_logical_plan(plan).await?)
         }
     }

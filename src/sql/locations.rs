@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{Ident, ObjectNamePart, Query, TableFactor,
 
 use super::columns::visit_mut;
 use super::statement::Statement;
+use crate::advise::Advise;
 use crate::images::listing::expand_home;
 use crate::quantize::CreateQuantized;
 
@@ -20,7 +21,8 @@ pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
         Statement::CreateModel(create) => expand_one(&mut create.location),
         Statement::DataFusion(statement)
         | Statement::Summarize(statement)
-        | Statement::CreateQuantized(CreateQuantized { query: statement, .. }) => {
+        | Statement::CreateQuantized(CreateQuantized { query: statement, .. })
+        | Statement::Advise(Advise { query: statement, .. }) => {
             expand_in(statement);
             let _ = visit_mut(statement, &mut Folders { ctx, subqueries: HashSet::new() });
         }

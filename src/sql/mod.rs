@@ -1,4 +1,4 @@
-//! SQL: statements about models and `SUMMARIZE`, in addition to all of DataFusion's statements.
+//! SQL: statements about models, `SUMMARIZE` and `ADVISE`, in addition to all of DataFusion's statements.
 //!
 //! ```text
 //!  text ─ Script ─► tokens of one statement ─ parser ─► Statement ─ execute ─► DataFrame
@@ -7,9 +7,9 @@
 //!                                                                      └─► query, columns: fields of structs, headers
 //! ```
 
+mod advise_rows;
 mod columns;
 mod create_quantized;
-mod create_table;
 mod execute;
 mod explain;
 mod formats;
@@ -17,10 +17,9 @@ mod locations;
 mod model_statements;
 mod options;
 mod parser;
-mod query;
+mod queries;
 mod script;
 mod statement;
-mod summarize;
 mod tune_model;
 
 pub use execute::plan;

@@ -1,6 +1,6 @@
 //! Parses one statement: Seequel's own here, all others by DataFusion's parser.
 //!
-//! `SUMMARIZE` is not reserved: it has a meaning only at the start of a statement.
+//! `SUMMARIZE` and `ADVISE` are not reserved: they have a meaning only at the start of a statement.
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};
@@ -8,10 +8,12 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
+use super::advise_rows::take_rows;
 use super::model_statements::model_grammar;
 use super::statement::Statement;
+use crate::advise::Advise;
 
 /// Parses the tokens of one statement, with or without its `;`.
 ///
@@ -23,6 +25,15 @@ pub(super) fn parse(
     recursion_limit: usize,
 ) -> Result<Statement, DataFusionError> {
     let mut tokens = star_in_brackets(tokens.into_iter().map(without_convert));
+    if take_word(&mut tokens, "ADVISE").is_some() {
+        let rows = take_rows(&mut tokens, dialect)?;
+        return match parse(tokens, dialect, recursion_limit)? {
+            Statement::DataFusion(query) => Ok(Statement::Advise(Advise { query, rows })),
+            other => {
+                Err(ParserError::ParserError(format!("ADVISE takes a query or COPY, not {other}")).into())
+            }
+        };
+    }
     let summarizes = take_summarize(&mut tokens);
     let mut parser =
         DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
@@ -64,15 +75,9 @@ fn star_in_brackets(tokens: impl Iterator<Item = TokenWithSpan>) -> Vec<TokenWit
 
 /// Removes the word `SUMMARIZE` from the start, and makes a query of a table. Returns whether the word was there.
 fn take_summarize(tokens: &mut Vec<TokenWithSpan>) -> bool {
-    let mut words =
-        tokens.iter().enumerate().filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
-    let Some((start, TokenWithSpan { token: Token::Word(word), span })) = words.next() else {
-        return false;
-    };
-    if word.quote_style.is_some() || !word.value.eq_ignore_ascii_case("SUMMARIZE") {
-        return false;
-    }
-    let next = words.next().map(|(_, next)| &next.token);
+    let Some((start, span)) = take_word(tokens, "SUMMARIZE") else { return false };
+    let next = tokens[start..].iter().map(|token| &token.token);
+    let next = next.into_iter().find(|token| !matches!(token, Token::Whitespace(_)));
     let select_from = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
     let missing = match next {
         Some(Token::LParen) => 0,
@@ -83,9 +88,20 @@ fn take_summarize(tokens: &mut Vec<TokenWithSpan>) -> bool {
         },
         _ => 3,
     };
-    let query_start = select_from.map(|token| TokenWithSpan::new(token, *span));
-    tokens.splice(start..=start, query_start.into_iter().take(missing));
+    let query_start = select_from.map(|token| TokenWithSpan::new(token, span));
+    tokens.splice(start..start, query_start.into_iter().take(missing));
     true
+}
+
+/// Removes `word` from the start of a statement; returns where it was.
+fn take_word(tokens: &mut Vec<TokenWithSpan>, word: &str) -> Option<(usize, Span)> {
+    let start = tokens.iter().position(|token| !matches!(token.token, Token::Whitespace(_)))?;
+    let TokenWithSpan { token: Token::Word(first), span } = &tokens[start] else { return None };
+    let (is_word, span) = (first.quote_style.is_none() && first.value.eq_ignore_ascii_case(word), *span);
+    is_word.then(|| {
+        tokens.remove(start);
+        (start, span)
+    })
 }
 
 fn parse_summarized(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {

@@ -7,6 +7,7 @@ use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
+use crate::advise::Advise;
 use crate::model::{CreateEnsemble, CreateModel};
 use crate::quantize::CreateQuantized;
 use crate::tune::TuneModel;
@@ -47,15 +48,21 @@ pub enum Statement {
     },
     /// `SUMMARIZE table` or `SUMMARIZE query`
     Summarize(Box<DataFusionStatement>),
+    /// `ADVISE query [OPTIONS (rows 'number')]`
+    Advise(Advise),
     /// Everything that DataFusion parses.
     DataFusion(Box<DataFusionStatement>),
 }
 
 impl Statement {
-    /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`.
+    /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`, `ADVISE`.
     pub fn is_introspection(&self) -> bool {
         match self {
-            Self::ShowModels | Self::ShowDevices | Self::ShowTuning | Self::DescribeModel { .. } => true,
+            Self::ShowModels
+            | Self::ShowDevices
+            | Self::ShowTuning
+            | Self::DescribeModel { .. }
+            | Self::Advise(_) => true,
             Self::CreateModel(_)
             | Self::CreateEnsemble(_)
             | Self::CreateQuantized(_)
@@ -100,6 +107,10 @@ impl fmt::Display for Statement {
                 write!(f, "DROP MODEL {if_exists}{}", quote_identifier(name))
             }
             Self::Summarize(query) => write!(f, "SUMMARIZE {query}"),
+            Self::Advise(Advise { query, rows: None }) => write!(f, "ADVISE {query}"),
+            Self::Advise(Advise { query, rows: Some(rows) }) => {
+                write!(f, "ADVISE {query} OPTIONS (rows '{rows}')")
+            }
             Self::DataFusion(statement) => statement.fmt(f),
         }
     }

@@ -8,7 +8,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-use super::query;
+use super::queries::query;
 use crate::model::ModelRegistry;
 use crate::model::runtime::{Tuning, Tunings};
 use crate::tune::{self, TuneModel};

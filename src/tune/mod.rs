@@ -27,6 +27,7 @@ mod trial;
 pub use statement::TuneModel;
 
 pub(crate) use options::TUNE_OPTIONS;
+pub(crate) use rows::Rows;
 pub(crate) use run::{check, summary, tune};
 pub(crate) use table::{
     TUNING_TRIALS, TuningTrials, trials_table, tuning_trials_documentation, tunings_table,

@@ -17,7 +17,7 @@ pub(super) const NUMBER_ROWS: usize = 8192;
 
 /// Some rows, in memory.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     pub(super) count: usize,
@@ -25,7 +25,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// The rows of `batches`, at most `rows` of them in a batch.
-    pub(super) fn new(schema: SchemaRef, batches: &[RecordBatch], rows: usize) -> Self {
+    pub(crate) fn new(schema: SchemaRef, batches: &[RecordBatch], rows: usize) -> Self {
         let cut = |batch: &RecordBatch| {
             let starts = (0..batch.num_rows()).step_by(rows);
             let slices = starts.map(|start| batch.slice(start, rows.min(batch.num_rows() - start)));
@@ -37,7 +37,7 @@ impl Rows {
     }
 
     /// A source of `count` rows: these, as often as it takes. No bytes are copied.
-    pub(super) fn repeated(&self, count: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    pub(crate) fn repeated(&self, count: usize) -> Result<Arc<dyn ExecutionPlan>> {
         let mut left = count;
         let mut batches = vec![];
         for batch in self.batches.iter().cycle() {

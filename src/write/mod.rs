@@ -30,3 +30,4 @@ mod upload;
 
 pub(crate) use columns::nested_as_json;
 pub use rule::AtomicWrites;
+pub(crate) use rule::MODE;

@@ -16,7 +16,7 @@ use super::insert::AtomicTable;
 use crate::Error;
 
 /// The option of COPY, as DataFusion's parser names it.
-const MODE: &str = "format.mode";
+pub(crate) const MODE: &str = "format.mode";
 
 /// Makes `COPY` and `INSERT` into tables of files write everything or nothing, and takes the option `mode` of COPY.
 #[derive(Debug, Default)]

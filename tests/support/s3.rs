@@ -91,6 +91,11 @@ impl S3 {
         self.tell(&json!({ "command": "fail", "kind": kind, "request": request, "times": times }));
     }
 
+    /// Lets all responses together have so many bytes a second from now on.
+    pub(crate) fn throttle(&mut self, bytes_a_second: u32) {
+        self.tell(&json!({ "command": "throttle", "bytes_a_second": bytes_a_second }));
+    }
+
     /// Deletes the object `key` once a request that matches has been served.
     pub(crate) fn lose(&mut self, key: &str, request: &str) {
         self.tell(&json!({ "command": "fail", "kind": "lose", "request": request, "times": 1, "key": key }));

@@ -8,6 +8,7 @@ and replies to each with a line; it ends with its standard input.
     {"command": "requests"}     the requests since the last such command: method, path with query, range
     {"command": "fail", "request": REGEX, "kind": KIND, "times": N}
     {"command": "lock"}         from now on requests need a signature; replies with the key and the secret for it
+    {"command": "throttle", "bytes_a_second": N}    from now on all bodies together come no faster
 
 The next N requests that match, written as `GET /photos/a.jpg?query`, fail: `busy` returns 503, `hang`
 responds only once the next such request has come, `cut` ends the connection amid the body, and `lose` responds and then
@@ -21,6 +22,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,8 @@ class Unreliable:
         self.failures: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.hanging: dict[str, threading.Event] = {}
+        self.line = threading.Lock()
+        self.bytes_a_second: float | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
@@ -58,7 +62,7 @@ class Unreliable:
         if earlier:
             earlier.set()
         if failure is None:
-            return self.application(environ, start_response)
+            return self.throttled(self.application(environ, start_response))
         match failure["kind"]:
             case "busy":
                 return Response("<Error><Code>SlowDown</Code></Error>", 503)(environ, start_response)
@@ -73,6 +77,15 @@ class Unreliable:
                 backend().delete_object(BUCKET, failure["key"])
                 return body
         raise ValueError(failure["kind"])
+
+    def throttled(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Holds a body back for as long as a line of this speed is busy with it."""
+        if self.bytes_a_second is None:
+            return body
+        parts = list(body)
+        with self.line:
+            time.sleep(sum(map(len, parts)) / self.bytes_a_second)
+        return parts
 
     def failure_of(self, request: str) -> dict[str, Any] | None:
         """Takes one of the times that a matching failure has left."""
@@ -90,6 +103,9 @@ class Unreliable:
                 return requests
             if command["command"] == "lock":
                 return lock()
+            if command["command"] == "throttle":
+                self.bytes_a_second = command["bytes_a_second"]
+                return "ok"
             self.failures.append(command)
             return "ok"
 

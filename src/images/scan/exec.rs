@@ -17,6 +17,7 @@ use datafusion::physical_plan::{
 
 use super::columns::Reads;
 use super::pipeline::Scan;
+use crate::images::listing::Location;
 
 /// Scans the files of a location, as one partition in listing order.
 ///
@@ -42,6 +43,11 @@ impl ImagesExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Self { scan, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// Where the files are.
+    pub(crate) fn location(&self) -> &Location {
+        &self.scan.location
     }
 
     /// Whether files are opened, for their headers or their full content.

@@ -133,6 +133,22 @@ impl Model {
         Ok(self.left_to_cpu())
     }
 
+    /// Loads all sessions of the pool, except those for which there is no room because others use it. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if a session can't be loaded.
+    pub(crate) fn load_all(&self) -> Result<()> {
+        let placed = self.placed()?;
+        let mut seats = vec![];
+        while seats.len() < placed.sizing.sessions {
+            // Ends the wait for a seat, if there is one.
+            let Ok(mut seat) = placed.pool.take_seat(|| Err(())) else { break };
+            seat.session(|| self.load(placed))?;
+            seats.push(seat);
+        }
+        Ok(())
+    }
+
     /// Rows inferred since the model was registered, over all queries of the process.
     #[must_use]
     pub fn inferred_rows(&self) -> u64 {

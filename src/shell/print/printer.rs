@@ -89,10 +89,11 @@ impl Printer {
             text.clear();
         }
         encoder.finish(&mut text)?;
+        let facts = watch.facts();
         drop(watch);
         write(output, &text)?;
         let (inference, skipped_files) = (inference(plan.as_ref()), skipped_files(plan.as_ref()));
-        Ok(Summary { rows, elapsed: started.elapsed(), inference, skipped_files })
+        Ok(Summary { rows, elapsed: started.elapsed(), inference, skipped_files, facts })
     }
 
     fn encoder(

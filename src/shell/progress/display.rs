@@ -19,12 +19,16 @@ use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 use parking_lot::Mutex;
 
 use super::terminal::NarrowTerminal;
+use crate::accounts::Accounting;
+use crate::advise::facts;
 use crate::progress::{Count, Inference, QueryProgress, Stage};
 
 /// How often the lines are drawn.
 pub(crate) const REDRAW: Duration = Duration::from_millis(250);
 /// How often a line is written if lines can't be redrawn, such as in a log.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// A query of this length ends with a line on what limited it.
+const LONG: Duration = Duration::from_secs(10);
 /// Upper limit of redraws per second: higher than the rate of [`REDRAW`].
 const MAX_REDRAWS: u8 = 20;
 
@@ -70,6 +74,7 @@ struct Watched {
 pub(crate) struct Watch<'a> {
     progress: &'a Progress,
     query: QueryProgress,
+    accounting: Accounting,
 }
 
 impl Progress {
@@ -94,7 +99,9 @@ impl Progress {
         let query = QueryProgress::new(plan);
         let meters = query.stages().into_keys().map(Meter::new).collect();
         self.replace(Some(Watched { query: query.clone(), meters, screen, logged: Instant::now() }));
-        Watch { progress: self, query }
+        let accounting = Accounting::new(plan);
+        accounting.begin();
+        Watch { progress: self, query, accounting }
     }
 
     /// Whether lines on a terminal are replaced, so that other text must not come between them.
@@ -141,6 +148,12 @@ impl Watch<'_> {
     /// The query's inference so far, if it has any.
     pub(crate) fn inference(&self) -> Option<Inference> {
         self.query.inference()
+    }
+
+    /// What limits the query, if it has taken long.
+    pub(crate) fn facts(&self) -> Option<String> {
+        let accounts = self.accounting.accounts();
+        facts(&accounts).filter(|_| accounts.query.seconds >= LONG.as_secs_f64())
     }
 
     /// The files that the query skipped so far.

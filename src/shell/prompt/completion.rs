@@ -20,6 +20,7 @@ use super::cursor::Cursor;
 use super::keywords::keywords_from;
 use super::names::Names;
 use super::other_shells;
+use crate::advise::ROWS;
 use crate::model::runtime::Provider;
 use crate::model::{ENSEMBLE_OPTIONS, MODEL_OPTIONS};
 use crate::quantize::QUANTIZE_OPTIONS;
@@ -99,6 +100,9 @@ fn options(cursor: &Cursor, names: &Names) -> Vec<String> {
     let starts = cursor.starts();
     if starts.first().is_some_and(|word| word == "TUNE") {
         return TUNE_OPTIONS.map(str::to_owned).to_vec();
+    }
+    if starts.first().is_some_and(|word| word == "ADVISE") && !starts.iter().any(|word| word == "COPY") {
+        return vec![ROWS.to_owned()];
     }
     if starts.first().is_some_and(|word| word == "CREATE") && starts.iter().any(|word| word == "MODEL") {
         let is = |kind: &str| starts.iter().any(|word| word == kind);

@@ -2,7 +2,8 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 103] = [
+const KEYWORDS: [&str; 104] = [
+    "ADVISE",
     "ALL",
     "ANALYZE",
     "AND",

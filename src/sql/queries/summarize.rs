@@ -40,7 +40,7 @@ const STATISTICS: [&str; 12] = [
 ///
 /// # Errors
 /// A query without columns.
-pub(super) fn summarize(query: DataFrame) -> Result<DataFrame> {
+pub(crate) fn summarize(query: DataFrame) -> Result<DataFrame> {
     let mut aggregates = Aggregates(Vec::new());
     let rows = aggregates.add(count(lit(1)));
     let columns = query.schema().iter().map(|(table, field)| {

@@ -23,7 +23,7 @@ use super::query;
 const RESULTS: &str = "results";
 
 /// Runs the query if `plan` is a `CREATE TABLE … AS` that DataFusion will not reject; other plans are unchanged.
-pub(super) async fn run_query(
+pub(crate) async fn run_query(
     ctx: &SessionContext,
     plan: LogicalPlan,
     observe: impl FnOnce(&Arc<dyn ExecutionPlan>),

@@ -16,13 +16,13 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::IdentNormalizer;
 
-use super::columns::{self, Headers};
+use crate::sql::columns::{self, Headers};
 
 /// Plans `statement`.
 ///
 /// # Errors
 /// Those of DataFusion.
-pub(super) async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+pub(crate) async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
     let normalizer = IdentNormalizer::new(state.config_options().sql_parser.enable_ident_normalization);
     let headers = Headers::of(&statement, &normalizer);
     let plan = columns::plan(state, statement, &normalizer).await?;
@@ -36,7 +36,7 @@ pub(super) async fn plan(state: &SessionState, statement: Statement) -> Result<L
 ///
 /// # Errors
 /// Those of DataFusion.
-pub(super) async fn physical(
+pub(crate) async fn physical(
     ctx: &SessionContext,
     plan: LogicalPlan,
     observe: impl FnOnce(&Arc<dyn ExecutionPlan>),
