@@ -17,6 +17,7 @@
 
 pub mod accounts;
 mod advise;
+mod agreement;
 pub mod config;
 mod engine;
 mod error;

@@ -40,6 +40,16 @@ fn column(csv: &str, name: &str) -> Vec<String> {
     lines.map(|line| line[position].clone()).collect()
 }
 
+/// How `model` runs, from a plan.
+fn placed(home: &Path, model: &str) -> String {
+    let query = format!(
+        "EXPLAIN SELECT classify(image, '{model}') FROM read_images('{}')",
+        home.join("lib").display()
+    );
+    let plan = run(home, &query).stdout();
+    plan.split_once(" {device=").unwrap().1.split_once('}').unwrap().0.to_owned()
+}
+
 /// How the model is sized, from a plan.
 fn sizing(home: &Path) -> String {
     let query = format!("EXPLAIN SELECT classify(image) FROM read_images('{}')", home.join("lib").display());
@@ -83,7 +93,8 @@ fn auto_is_what_was_tuned_until_it_is_reset() {
     // Whatever was fastest here, another choice is in the file now.
     let file = home.path().join("tuning.json");
     let mut tunings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    tunings[0]["chosen"] = json!({"batch_size": 7, "concurrency": 3, "num_cpus": 1});
+    tunings[0]["chosen"] =
+        json!({"batch_size": 7, "concurrency": 3, "num_cpus": 1, "device": "cpu", "precision": "f32"});
     std::fs::write(&file, tunings.to_string()).unwrap();
     assert_eq!(sizing(home.path()), "batch_size=7, concurrency=3, tuned");
 
@@ -104,6 +115,136 @@ fn auto_is_what_was_tuned_until_it_is_reset() {
     let ensemble = "CREATE MODEL both AS ENSEMBLE OF (efficientnet_lite0, m)";
     let sql = format!("{create}; {ensemble}; RESET TUNING; SELECT 'done' AS a");
     assert_eq!(run(home.path(), &sql).stdout(), "a\ndone\n", "an ensemble has no sizes of its own");
+}
+
+#[test]
+fn devices_and_precisions_are_tried_and_only_used_where_they_are_left_open() {
+    let home = home_with_model();
+    let (path, photos) = (home.path(), crate::support::photos());
+    let asked = "devices 'cpu,openvino', precisions 'f32,int8,bf16'";
+    let without = run(path, &tune(&format!("budget '1s', {asked}"))).stdout();
+    assert!(
+        without.contains("CREATE MODEL efficientnet_lite0_int8 AS QUANTIZED efficientnet_lite0"),
+        "{without}"
+    );
+
+    let crops = format!(
+        "SELECT crop(image, 0, 0, x, x) AS image FROM read_images('{}'), (VALUES (240), (200)) AS sides (x)",
+        photos.display()
+    );
+    let create = format!(
+        "CREATE MODEL twin AS QUANTIZED efficientnet_lite0 USING ({crops}) OPTIONS (min_agreement 0)"
+    );
+    run(path, &create).stdout();
+    let trials = run(path, &tune(&format!("budget '4s', min_agreement 0, {asked}"))).stdout();
+    let columns = ["device", "precision", "agreement", "rows_per_second", "outcome"];
+    let [devices, precisions, agreements, rates, outcomes] = columns.map(|name| column(&trials, name));
+    for row in 0..devices.len() {
+        let is_here = devices[row] == "cpu" && precisions[row] != "bf16";
+        assert_eq!(is_here, !agreements[row].is_empty(), "{trials}");
+        let agreement = agreements[row].parse::<f64>().unwrap_or(0.0);
+        assert!(precisions[row] != "f32" || !is_here || agreement == 1.0, "{trials}");
+        let reason = if devices[row] == "cpu" {
+            "'bf16' is not supported by cpu"
+        } else {
+            "'openvino' is not available"
+        };
+        assert!(is_here || rates[row].is_empty() && outcomes[row].contains(reason), "{trials}");
+    }
+    assert!(precisions.iter().zip(&rates).any(|(precision, rate)| precision == "int8" && !rate.is_empty()));
+    let shown = run(path, "SHOW TUNING").stdout();
+    assert_eq!(column(&shown, "for_precision"), ["f32", "auto"], "{shown}");
+
+    // Whatever was fastest here, the twin was.
+    let file = path.join("tuning.json");
+    let mut tunings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let (twin, agreement) = (path.join("models/twin/model.onnx"), 0.95);
+    let sha256 = run(path, "DESCRIBE MODEL twin").stdout();
+    let sha256 =
+        sha256.lines().find_map(|line| line.strip_prefix("sha256,")).unwrap().split(',').next().unwrap();
+    for (number, precision) in [(0, "f32"), (1, "int8")] {
+        tunings[number]["chosen"] = json!({
+            "batch_size": 3, "concurrency": 2, "num_cpus": 1, "device": "cpu", "precision": precision
+        });
+    }
+    (tunings[1]["twin"], tunings[1]["agreement"]) =
+        (json!({"name": "twin", "file": twin, "sha256": sha256}), json!(agreement));
+    std::fs::write(&file, tunings.to_string()).unwrap();
+    let model = path.join("models/efficientnet_lite0");
+    let create = |name: &str, options: &str| {
+        format!(
+            "CREATE MODEL {name} FROM '{}' OPTIONS (labels '{}', mean '127', std '128', rescale '1'{options});",
+            model.join("model.onnx").display(),
+            model.join("labels.txt").display()
+        )
+    };
+    let auto = create("open", ", precision 'auto'");
+    assert_eq!(placed(path, "efficientnet_lite0"), "cpu, batch_size=3, concurrency=2, tuned");
+    let query = format!(
+        "{auto} {} EXPLAIN SELECT classify(image, 'open') FROM read_images('{}')",
+        create("plain", ""),
+        photos.display()
+    );
+    let plan = run(path, &query).stdout();
+    assert!(plan.contains("{device=cpu, precision=int8, batch_size=3, concurrency=2, tuned}"), "{plan}");
+    let described = run(path, &format!("{auto} DESCRIBE MODEL open")).stdout();
+    assert!(
+        described.contains("computes in,\"int8, by 'twin', agreement 95.0 %, measured\",TUNE MODEL"),
+        "{described}"
+    );
+
+    // The twin's graph computes, the other model does as without TUNE.
+    let compared = format!(
+        "{auto} {} SELECT bool_and(classify(image, 'open')['confidence'] = classify(image, 'twin')['confidence']) AS twin,
+           bool_or(classify(image, 'open')['confidence'] <> classify(image, 'plain')['confidence']) AS other
+         FROM read_images('{}') WHERE classify(image, 'twin')['error'] IS NULL",
+        create("plain", ""),
+        photos.display()
+    );
+    assert_eq!(run(path, &compared).stdout(), "twin,other\ntrue,true\n");
+
+    // A twin that has changed since is not what was measured.
+    tunings[1]["twin"]["sha256"] = json!("0".repeat(64));
+    std::fs::write(&file, tunings.to_string()).unwrap();
+    let Outcome { stdout: plan, stderr, .. } = run(path, &query);
+    assert!(plan.contains("{device=cpu, batch_size=3, concurrency=2, tuned}"), "{plan}");
+    assert!(stderr.contains("TUNE chose 'twin' for 'open', but"), "{stderr}");
+}
+
+#[test]
+fn what_disagrees_is_never_chosen() {
+    let home = home_with_model();
+    let (source, twin) = (home.path().join("models/source"), home.path().join("models/twin"));
+    let shares = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/shares.onnx");
+    let bytes = std::fs::read(shares).unwrap();
+    // As if quantization had changed the class of every image: two logits change places.
+    let logits = [0.75_f32, 0.2].map(|share| share.ln().to_le_bytes());
+    let place = |logit: &[u8]| bytes.windows(4).position(|window| window == logit).unwrap();
+    let (first, second) = (place(&logits[0]), place(&logits[1]));
+    let mut changed = bytes.clone();
+    changed[first..first + 4].copy_from_slice(&logits[1]);
+    changed[second..second + 4].copy_from_slice(&logits[0]);
+    for (folder, bytes) in [(&source, &bytes), (&twin, &changed)] {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("model.onnx"), bytes).unwrap();
+        std::fs::write(folder.join("seequel.json"), r#"{"task": "image-classification"}"#).unwrap();
+    }
+    let described = run(home.path(), "DESCRIBE MODEL source").stdout();
+    let sha256 = described.lines().find_map(|line| line.strip_prefix("sha256,")).unwrap().split(',').next();
+    std::fs::write(twin.join("quantized.json"), json!({"source_sha256": sha256}).to_string()).unwrap();
+
+    let tune = tune("budget '4s', precisions 'f32,int8'").replace("efficientnet_lite0", "source");
+    let trials = run(home.path(), &tune).stdout();
+    let [precisions, agreements, rates, outcomes] =
+        ["precision", "agreement", "rows_per_second", "outcome"].map(|name| column(&trials, name));
+    assert!(precisions.len() > 2, "{trials}");
+    let disagrees: Vec<_> = (0..precisions.len()).filter(|row| precisions[*row] == "int8").collect();
+    assert_eq!(disagrees.len(), 1, "one shows what it would gain\n{trials}");
+    let row = disagrees[0];
+    assert_eq!(outcomes[row], "agreement 0.0 % is below min_agreement 98.0 %");
+    assert_eq!((agreements[row].as_str(), rates[row].is_empty()), ("0.0", false), "{trials}");
+    let shown = run(home.path(), "SHOW TUNING").stdout();
+    assert!(column(&shown, "precision").iter().all(|precision| precision == "f32"), "{shown}");
 }
 
 #[test]
@@ -140,5 +281,7 @@ fn mistakes_are_found_before_the_query_runs() {
     assert!(error("RESET TUNING missing").contains("no model 'missing'"));
     let rows = "TUNE MODEL efficientnet_lite0 USING (SELECT 1 AS a)";
     assert!(error(rows).contains("the query of USING has no column of images"), "{}", error(rows));
+    assert!(error(&tune("devices 'gpu 0'")).contains("option 'devices': 'gpu 0' is not a device"));
+    assert!(error(&tune("min_agreement 98")).contains("'98' is not a share from 0 to 1"));
     assert!(error("SELECT * FROM tuning_trials(1)").contains("takes the name of a model"));
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{FieldRef, Schema};
-use datafusion::common::stats::Precision;
+use datafusion::common::stats;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, Statistics, assert_eq_or_internal_err};
 use datafusion::config::ConfigOptions;
@@ -36,6 +36,7 @@ use super::worker_memory::WorkerMemory;
 use crate::exec::exchange::morsels;
 use crate::model::Predictor;
 use crate::model::runtime::Model;
+use crate::model::spec::Precision;
 
 /// One output column: a request to a model, and its inputs.
 #[derive(Debug, Clone)]
@@ -194,18 +195,21 @@ impl fmt::Display for PhysicalCall {
     }
 }
 
-/// The device, batch size and concurrency of a model, or the error in resolving them.
+/// The device, the precision unless it is float32, the batch size and concurrency of a model, or the error in resolving them.
 fn placed(model: &Model) -> String {
-    match (model.provider(), model.sizing()) {
-        (Ok(provider), Ok(sizing)) => {
-            let tuned = if model.is_tuned() { ", tuned" } else { "" };
-            format!(
-                "device={provider}, batch_size={}, concurrency={}{tuned}",
-                sizing.batch_rows, sizing.sessions
-            )
-        }
-        (Err(error), _) | (_, Err(error)) => error.to_string(),
-    }
+    let described = || {
+        let (provider, sizing) = (model.provider()?, model.sizing()?);
+        let precision = match model.precision()? {
+            Precision::F32 => String::new(),
+            precision => format!("precision={precision}, "),
+        };
+        let tuned = if model.tuning().is_some() { ", tuned" } else { "" };
+        let (rows, sessions) = (sizing.batch_rows, sizing.sessions);
+        Ok::<_, crate::Error>(format!(
+            "device={provider}, {precision}batch_size={rows}, concurrency={sessions}{tuned}"
+        ))
+    };
+    described().unwrap_or_else(|error| error.to_string())
 }
 
 impl ExecutionPlan for InferExec {
@@ -298,7 +302,7 @@ impl ExecutionPlan for InferExec {
             return Ok(Arc::new(Statistics::new_unknown(&self.schema())));
         };
         let mut statistics = Statistics::clone(input);
-        statistics.total_byte_size = Precision::Absent;
+        statistics.total_byte_size = stats::Precision::Absent;
         statistics.column_statistics.extend(self.calls.iter().map(|_| ColumnStatistics::new_unknown()));
         Ok(Arc::new(statistics))
     }

@@ -1,5 +1,6 @@
 //! What `SHOW MODELS` and `DESCRIBE MODEL` return.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -13,7 +14,7 @@ use crate::model::input::ModelInput;
 use crate::model::onnx::Port;
 use crate::model::runtime::Model;
 use crate::model::settings::Source;
-use crate::model::spec::ModelSpec;
+use crate::model::spec::{ModelSpec, Precision};
 use crate::quantize::Record;
 
 impl ModelRegistry {
@@ -82,8 +83,10 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let (provider, sizing) = (model.provider()?, model.sizing()?);
     // A device that can't be used is an error of queries, and the rest of the description helps to mend it.
     let left_to_cpu = model.assign().unwrap_or_else(|error| Some(format!("unknown: {error}")));
+    let tuning = model.tuning();
     let here = [
         ("runs on", Some(provider.to_string())),
+        ("computes in", computes_in(model)?),
         ("left to the CPU", left_to_cpu),
         ("rows a batch", Some(sizing.batch_rows.to_string())),
         ("sessions", Some(sizing.sessions.to_string())),
@@ -98,13 +101,32 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let settings = spec.settings.iter();
     let settings = settings.map(|setting| (setting.name.to_owned(), setting.value.clone(), setting.origin()));
     let origin = |name| match name {
-        "runs on" | "left to the CPU" => "this machine",
-        _ if model.is_tuned() => "TUNE MODEL",
+        "left to the CPU" => "this machine",
+        "runs on" if model.untuned_provider().is_ok_and(|untuned| untuned == provider) => "this machine",
+        _ if tuning.is_some() => "TUNE MODEL",
         _ => "this machine",
     };
     let here =
         here.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?, origin(name).to_owned())));
     Ok(inputs.chain(outputs).chain(settings).chain(record).chain(here).collect())
+}
+
+/// The precision, and what was measured of it, of a model that leaves it open.
+fn computes_in(model: &Model) -> Result<Option<String>> {
+    if model.spec().resources.precision != Precision::Auto {
+        return Ok(None);
+    }
+    let mut text = model.precision()?.to_string();
+    if let Some(tuning) = model.tuning() {
+        if let Some(twin) = &tuning.twin {
+            // Writing to a String can't fail.
+            let _ = write!(text, ", by '{}'", twin.name);
+        }
+        if let Some(agreement) = tuning.agreement {
+            let _ = write!(text, ", agreement {:.1} %, measured", agreement * 100.0);
+        }
+    }
+    Ok(Some(text))
 }
 
 fn describe_ensemble(ensemble: &Ensemble) -> Vec<Line> {

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::agreement::{Agreement, Prediction, outputs};
 use super::calibrate;
 use super::graph::bias;
 use super::graph::integers::{Range, Steps, Weights};
@@ -12,7 +11,7 @@ use super::graph::layers::{Layer, portions};
 use super::graph::rewrite::{activations, rewrite};
 use super::graph::select::{Nodes, Selection};
 use super::options::{Calibration, QuantizeOptions};
-use super::samples::{Runner, Samples};
+use crate::agreement::{Agreement, Prediction, Runner, Samples, predictions};
 use crate::model::Model;
 use crate::model::onnx::{Document, DocumentNode, is_quantized};
 use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
@@ -245,9 +244,7 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn predictions(&self, model: &Model, samples: &Samples) -> Result<Vec<Prediction>> {
-        let spec = self.source.spec();
-        let read = |outputs: &[_], placement: &_| Prediction::read(spec, outputs, placement);
-        self.runner.map(model, samples, &outputs(spec), read)
+        predictions(&self.runner, self.source.spec(), model, samples)
     }
 
     /// The source with another graph, written into a folder of that name.

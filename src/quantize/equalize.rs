@@ -3,8 +3,8 @@
 use super::attempt::Attempt;
 use super::graph::bias;
 use super::graph::equalize::{add_largest, equalize, groups};
-use super::samples::Samples;
 use crate::Result;
+use crate::agreement::Samples;
 
 impl Attempt<'_> {
     /// Multiplies the channels of tensors that have no activation of their own; the graph computes the same as before.

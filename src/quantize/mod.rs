@@ -16,7 +16,6 @@
 //!
 //! The folder is that of an installed model, so that the twin is there in later sessions too.
 
-mod agreement;
 mod attempt;
 mod calibrate;
 mod create;
@@ -25,7 +24,6 @@ mod graph;
 mod histogram;
 mod options;
 mod record;
-mod samples;
 mod search;
 mod settings;
 mod speed;
@@ -36,4 +34,3 @@ pub use statement::CreateQuantized;
 pub(crate) use create::{check, quantize};
 pub(crate) use options::QUANTIZE_OPTIONS;
 pub(crate) use record::Record;
-pub(crate) use samples::Samples;

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::agreement::{Agreement, Prediction, outputs};
 use super::attempt::{Attempt, Calibrated, Twin};
 use super::graph::dynamic;
 use super::graph::harm::{Unit, by_harm, difference, outsized};
 use super::graph::rewrite::{activations, round_trip};
-use super::samples::Samples;
+use crate::agreement::{Agreement, Prediction, Samples, outputs};
 use crate::model::Model;
 use crate::{Error, Result};
 

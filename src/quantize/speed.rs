@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::agreement::{median, outputs};
-use super::samples::{ImageInput, Runner, Samples};
 use crate::Result;
+use crate::agreement::{ImageInput, Runner, Samples, median, outputs};
 use crate::model::Model;
 use crate::model::runtime::Cancellation;
 

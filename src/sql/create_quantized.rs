@@ -9,10 +9,11 @@ use seequel_udfs::{ImageArray, check_image_type};
 
 use super::execute::run_blocking;
 use super::queries::query;
+use crate::agreement::Samples;
 use crate::config::InferenceOptions;
-use crate::model::runtime::Cancellation;
+use crate::model::runtime::CancelOnDrop;
 use crate::model::{CreateModel, ModelRegistry};
-use crate::quantize::{self, CreateQuantized, Record, Samples};
+use crate::quantize::{self, CreateQuantized, Record};
 use crate::{Error, Result};
 
 /// Most bytes of encoded images: a thousand photos of a camera.
@@ -59,16 +60,6 @@ pub(super) async fn run(
         models.create(&CreateModel::new(&create.name, location).with_or_replace(create.or_replace))
     })
     .await
-}
-
-/// Ends the runs of models when the statement is dropped.
-#[derive(Default)]
-struct CancelOnDrop(Cancellation);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 /// The images of the statement's query.

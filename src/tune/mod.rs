@@ -14,6 +14,8 @@
 //! Trials take turns, and each round is measured against the default in the same round, so that a machine that gets
 //! slower or faster favours none.
 
+mod candidates;
+mod entrant;
 mod grid;
 mod interval;
 mod options;
@@ -23,6 +25,8 @@ mod search;
 mod statement;
 mod table;
 mod trial;
+mod twins;
+mod verdict;
 
 pub use statement::TuneModel;
 

@@ -1,23 +1,33 @@
 //! Carries out `TUNE MODEL`.
 
+use std::iter;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use itertools::Itertools;
+use seequel_udfs::ImageArray;
 
+use super::candidates::{Candidate, Candidates, MOST_IMAGES};
+use super::entrant::{Entrant, Scope};
 use super::grid::{Fixed, choice, choices};
 use super::interval::interval;
 use super::options::TuneOptions;
 use super::rows::{IMAGE_ROWS, NUMBER_ROWS, Rows};
 use super::search::Search;
 use super::statement::TuneModel;
-use super::trial::Workload;
+use super::trial::{Workload, image_column};
+use crate::agreement::Samples;
+use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
-use crate::model::runtime::{Choice, Tuning, Tunings};
+use crate::model::runtime::{CancelOnDrop, Choice, Model, OPEN, Tuning, Tunings, Variant};
+use crate::model::spec::Precision;
 use crate::{Error, Result};
 
 /// Checks a statement before its query runs.
@@ -25,23 +35,48 @@ use crate::{Error, Result};
 /// # Errors
 /// An unknown model, an option that is unknown or malformed, a runtime that is not installed.
 pub(crate) fn check(models: &ModelRegistry, statement: &TuneModel) -> Result<()> {
-    TuneOptions::of(&statement.name, &statement.options)?;
-    models.get(&statement.name)?.provider().map(|_| ())
+    let options = TuneOptions::of(&statement.name, &statement.options)?;
+    let model = models.get(&statement.name)?;
+    model.provider()?;
+    let spec = model.spec();
+    if options.asks_for_others() && (spec.image().is_none() || spec.numbers().next().is_some()) {
+        let reason =
+            "devices and precisions are compared by the predictions for images, and it takes numbers";
+        return Err(Error::Model { model: spec.name.clone(), reason: reason.to_owned() });
+    }
+    if model.tuning_key(model.untuned_provider()?, Scope::OWN.named(&Variant::default())).is_none() {
+        let reason =
+            "the version of ONNX Runtime is unknown, which a tuning depends on; `make setup` installs one";
+        return Err(Error::Model { model: spec.name.clone(), reason: reason.to_owned() });
+    }
+    Ok(())
 }
 
 /// What TUNE chose for a model last, in a line.
-pub(crate) fn summary(models: &ModelRegistry, model: &str) -> Option<String> {
-    let key = models.get(model).ok()?.tuning_key().ok()??;
-    let tuning = Tunings::in_home(models.home()).of(&key)?;
-    let Tuning {
-        chosen: Choice { batch_size, concurrency, num_cpus }, gain: [gain, low, high], metric, ..
-    } = &tuning;
-    let chosen = format!("batch_size {batch_size}, concurrency {concurrency}, num_cpus {num_cpus}");
-    Some(if tuning.chosen == tuning.default {
-        format!("tuned: nothing to gain, {chosen} is best")
-    } else {
-        format!("tuned: {chosen}, {gain:.2} × the default's {metric} ({low:.2} to {high:.2})")
-    })
+pub(crate) fn summary(models: &ModelRegistry, name: &str) -> Option<String> {
+    let model = models.get(name).ok()?;
+    let mut tunings = Tunings::in_home(models.home()).all();
+    tunings.retain(|tuning| tuning.key.sha256 == model.spec().sha256 && !tuning.trials.is_empty());
+    let tuning = tunings.into_iter().max_by_key(|tuning| tuning.at)?;
+    let Tuning { chosen, variant, default, gain: [gain, low, high], metric, .. } = &tuning;
+    let Choice { batch_size, concurrency, num_cpus } = chosen;
+    let Variant { device, precision } = variant;
+    let mut what = format!("batch_size {batch_size}, concurrency {concurrency}, num_cpus {num_cpus}");
+    if [&tuning.key.device, &tuning.key.precision].iter().any(|scope| *scope == OPEN) {
+        what = format!("device {device}, precision {precision}, {what}");
+    }
+    if *gain == 1.0 && chosen == default {
+        return Some(format!("tuned: nothing to gain, {what} is best"));
+    }
+    let agreement =
+        tuning.agreement.map(|share| format!(", agreement {:.1} %", share * 100.0)).unwrap_or_default();
+    let mut text =
+        format!("tuned: {what}, {gain:.2} × the default's {metric} ({low:.2} to {high:.2}){agreement}");
+    let own = model.spec().resources.precision;
+    if own.resolved().to_string() != *precision && own != Precision::Auto {
+        text += &format!("; '{name}' stays in {own}: a model with precision 'auto' uses {precision}");
+    }
+    Some(text)
 }
 
 /// Finds the best configuration of a model on `batches`, which the statement's query gave, and keeps it in the home
@@ -52,7 +87,7 @@ pub(crate) fn summary(models: &ModelRegistry, model: &str) -> Option<String> {
 /// that can't be written.
 pub(crate) async fn tune(
     context: &SessionContext,
-    models: &ModelRegistry,
+    models: &Arc<ModelRegistry>,
     statement: &TuneModel,
     (schema, batches): (SchemaRef, Vec<RecordBatch>),
     observe: impl FnMut(&Arc<dyn ExecutionPlan>),
@@ -66,41 +101,118 @@ pub(crate) async fn tune(
     if rows.count == 0 {
         return Err(error("the query of USING gives no rows"));
     }
-    let key = model.tuning_key()?.ok_or_else(|| {
-        error("the version of ONNX Runtime is unknown, which a tuning depends on; `make setup` installs one")
-    })?;
+    let workload = Workload::new(context, &model, &rows, Arc::clone(&schema), observe)?;
+    let deadline = Instant::now() + options.budget;
+    let candidates = {
+        let max_pixels = InferenceOptions::of(context.state().config_options()).max_image_pixels;
+        let samples = Samples { images: some_images(&schema, &batches)?, max_pixels };
+        find_candidates(models, &model, &options, samples).await?
+    };
+    let own = candidates.usable[0].variant.clone();
     // What `auto` is without an earlier TUNE.
     let default = model.untuned_sizing()?;
-    let resources = &model.spec().resources;
-    let fixed = Fixed {
-        batch_size: model.fixed_batch()?.or(resources.batch_size),
-        concurrency: resources.concurrency.map(|(_, most)| most),
-        num_cpus: resources.num_cpus,
-    };
-    let cores = available_parallelism().map_or(1, usize::from);
-    let workload = Workload::new(context, &model, &rows, schema, observe)?;
-    let mut search = Search::new(&workload, options, &model, choices(default, fixed, has_image, cores));
+    let entrants = entrants(&candidates, choice(default))?;
+    let mut search = Search::new(&workload, &options, &candidates.usable, entrants, deadline);
     let tunings = Tunings::in_home(models.home());
-    let tuning = |search: &Search<'_, _>| {
-        let best = &search.entrants[search.best()?];
-        let is_default = best.choice == choice(default);
+    let outcome = |search: &Search<'_, _>, scope: Scope, is_widest: bool| {
+        let number = search.best(scope)?;
+        let best = &search.entrants[number];
+        let candidate = &candidates.usable[best.candidate];
+        let provider = candidate.model.untuned_provider().ok()?;
         Some(Tuning {
             model: model.spec().name.clone(),
-            key: key.clone(),
+            key: model.tuning_key(provider, scope.named(&own))?,
             metric: options.metric.to_string(),
             chosen: best.choice,
+            variant: candidate.variant.clone(),
+            twin: candidate.twin.clone(),
+            agreement: candidate.agreement,
             default: choice(default),
-            gain: interval(&best.ratios).filter(|_| !is_default).unwrap_or([1.0; 3]),
+            gain: interval(&best.ratios).filter(|_| number > 0).unwrap_or([1.0; 3]),
             at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
-            trials: search.trials(),
+            trials: if is_widest { search.trials(Some(number), &candidates.refused) } else { vec![] },
         })
     };
-    search.run(|search| tuning(search).map_or(Ok(()), |tuning| tunings.put(tuning))).await?;
-    let tuning = tuning(&search).ok_or_else(|| {
+    let outcomes = |search: &Search<'_, _>| {
+        let scopes = search.scopes();
+        let widest = scopes.last().copied();
+        let wanted = scopes
+            .into_iter()
+            .filter(|scope| *scope != Scope::OWN || candidates.is_own_asked_for || Some(*scope) == widest);
+        wanted.filter_map(|scope| outcome(search, scope, Some(scope) == widest)).collect::<Vec<_>>()
+    };
+    search.run(|search| tunings.put(&outcomes(search))).await?;
+    let tuning = outcomes(&search).pop().ok_or_else(|| {
         error(
             "the device refuses every batch size that was tried, the default too; give a smaller batch_size",
         )
     })?;
     models.renew(Some(&model.spec().sha256));
     Ok(tuning)
+}
+
+/// The configurations to try: the default first, then those of all candidates by turns, so that each has some if the
+/// budget is spent early. Of one that must not be chosen, only its default, which shows what it would gain.
+fn entrants(candidates: &Candidates, default: Choice) -> Result<Vec<Entrant>> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let usable = &candidates.usable;
+    let of_candidate = |(number, candidate): (usize, &Candidate)| {
+        let (model, spec) = (&candidate.model, candidate.model.spec());
+        let fixed = Fixed {
+            batch_size: model.fixed_batch()?.or(spec.resources.batch_size),
+            concurrency: spec.resources.concurrency.map(|(_, most)| most),
+            num_cpus: spec.resources.num_cpus,
+        };
+        let mut all = choices(model.untuned_sizing()?, fixed, spec.image().is_some(), cores);
+        if number == 0 {
+            all.retain(|choice| *choice != default && candidates.is_own_asked_for);
+        }
+        if candidate.objection.is_some() {
+            all.truncate(1);
+        }
+        Ok(all.into_iter().enumerate().map(move |(turn, choice)| (turn, number, choice)).collect::<Vec<_>>())
+    };
+    let mut all = usable.iter().enumerate().map(of_candidate).flatten_ok().collect::<Result<Vec<_>>>()?;
+    all.sort_by_key(|(turn, number, _)| (*turn, *number));
+    let others = all.into_iter().map(|(_, number, choice)| Entrant::new(usable, number, choice));
+    Ok(iter::once(Entrant::new(usable, 0, default)).chain(others).collect())
+}
+
+/// The devices and precisions to try, and how far they agree on `samples`, found out on a thread that may block.
+async fn find_candidates(
+    models: &Arc<ModelRegistry>,
+    model: &Arc<Model>,
+    options: &TuneOptions,
+    samples: Samples,
+) -> Result<Candidates> {
+    let (models, model, options) = (Arc::clone(models), Arc::clone(model), options.clone());
+    let cancellation = CancelOnDrop::default();
+    let cancelled = cancellation.0.clone();
+    let find = move || {
+        let mut candidates = Candidates::new(&models, &model, &options)?;
+        if candidates.differ() {
+            candidates.compare(&samples.decodable(), &options, &cancelled)?;
+        }
+        Ok(candidates)
+    };
+    let task = SpawnedTask::spawn_blocking(find);
+    task.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+}
+
+/// Images from all over the rows, as many as are compared.
+fn some_images(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<Vec<u8>>> {
+    let Some(column) = image_column(schema) else { return Ok(vec![]) };
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let step = rows.div_ceil(MOST_IMAGES).max(1);
+    let (mut images, mut number) = (vec![], 0);
+    for batch in batches {
+        let column = ImageArray::try_new(batch.column(column))?;
+        for row in 0..batch.num_rows() {
+            if number % step == 0 {
+                images.extend(column.get(row).map(<[u8]>::to_vec));
+            }
+            number += 1;
+        }
+    }
+    Ok(images)
 }

@@ -10,19 +10,25 @@
 //! Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", 2016. A turn counts
 //! in multiples of the default's performance in the same round.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::physical_plan::ExecutionPlan;
+use itertools::Itertools;
 
+use super::candidates::Candidate;
+use super::entrant::{Entrant, Scope};
 use super::interval::{interval, mean};
 use super::options::{Metric, TuneOptions};
 use super::trial::Workload;
 use crate::Result;
-use crate::model::runtime::{Choice, Model, Trial};
 
 /// Share of the budget for the first round.
 const FIRST_ROUND: f64 = 0.3;
+
+/// Share of the budget after which configurations without a turn get none, so that the best have several.
+const LAST_FIRST_TURN: f64 = 0.5;
 
 /// A shorter turn measures the start and the end of a query more than its middle.
 const SHORTEST_TURN: Duration = Duration::from_millis(250);
@@ -34,7 +40,10 @@ const LONGEST_TURN: Duration = Duration::from_secs(2);
 const MOST_ROUNDS: usize = 20;
 
 /// Turns before chance is judged.
-const LEAST_ROUNDS: usize = 4;
+pub(super) const LEAST_ROUNDS: usize = 4;
+
+/// Turns of the default in a round.
+const TURNS_OF_DEFAULT: usize = 2;
 
 /// Configurations, besides the default, that are measured until the end.
 const FINALISTS: usize = 2;
@@ -43,35 +52,22 @@ const FINALISTS: usize = 2;
 const CATCHING_UP: f64 = 0.9;
 
 /// A gain that is worth a change.
-const LEAST_GAIN: f64 = 1.01;
+pub(super) const LEAST_GAIN: f64 = 1.01;
+
+/// Why a configuration had no turn if there was no time for it.
+pub(super) const BUDGET_SPENT: &str = "the budget was spent";
+
+/// Share of the budget that a batch for each session may take.
+const LONGEST_BATCH: f64 = 0.2;
 
 /// Rows a second that are assumed before the first measurement.
 const FIRST_GUESS: f64 = 20.0;
 
-/// A configuration in the search.
-pub(super) struct Entrant {
-    pub(super) choice: Choice,
-    model: Arc<Model>,
-    /// Rows a second of each turn.
-    rates: Vec<f64>,
-    /// The metric in multiples of the default's in the same round.
-    pub(super) ratios: Vec<f64>,
-    memory_bytes: Option<u64>,
-    failure: Option<String>,
-    /// Why it had no turn.
-    left_out: Option<&'static str>,
-}
-
-impl Entrant {
-    fn is_in_the_race(&self) -> bool {
-        self.failure.is_none() && self.left_out.is_none()
-    }
-}
-
 /// A search in progress. The first entrant is the default.
 pub(super) struct Search<'a, F> {
     workload: &'a Workload<'a, F>,
-    options: TuneOptions,
+    options: &'a TuneOptions,
+    pub(super) candidates: &'a [Candidate],
     deadline: Instant,
     pub(super) entrants: Vec<Entrant>,
     /// Share of the rows that have no prediction with the default.
@@ -79,24 +75,22 @@ pub(super) struct Search<'a, F> {
 }
 
 impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
-    /// A search among `choices` for `model`, from now on.
+    /// A search among `entrants` until `deadline`.
     pub(super) fn new(
         workload: &'a Workload<'a, F>,
-        options: TuneOptions,
-        model: &Model,
-        choices: Vec<Choice>,
+        options: &'a TuneOptions,
+        candidates: &'a [Candidate],
+        entrants: Vec<Entrant>,
+        deadline: Instant,
     ) -> Self {
-        let entrants = choices.into_iter().map(|choice| Entrant {
-            choice,
-            model: Arc::new(model.with_choice(choice)),
-            rates: vec![],
-            ratios: vec![],
-            memory_bytes: None,
-            failure: None,
-            left_out: None,
-        });
-        let entrants = entrants.collect();
-        Self { workload, options, deadline: Instant::now() + options.budget, entrants, failed: 0.0 }
+        Self { workload, options, candidates, deadline, entrants, failed: 0.0 }
+    }
+
+    /// The scopes that entrants belong to, the narrowest first; the last covers all.
+    pub(super) fn scopes(&self) -> Vec<Scope> {
+        let of_entrants = || self.entrants.iter().map(|entrant| entrant.scope);
+        let all = of_entrants().fold(Scope::OWN, Scope::or);
+        of_entrants().chain([all]).unique().sorted_by_key(|scope| scope.width()).collect()
     }
 
     /// Searches; `keep` gets the state after each round.
@@ -112,14 +106,18 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
             if round % 2 == 1 {
                 alive.reverse();
             }
+            let (started, before) = (Instant::now(), self.turns());
             self.round(&alive, turn).await?;
-            let (mut left, lost): (Vec<_>, Vec<_>) =
-                alive.into_iter().partition(|entrant| self.entrants[*entrant].is_in_the_race());
-            lost.into_iter().for_each(|entrant| self.entrants[entrant].model.unload());
-            left.sort_by(|one, other| self.score(*other).total_cmp(&self.score(*one)));
-            let kept = left.len().div_ceil(2).max(FINALISTS).min(left.len());
-            left.split_off(kept).into_iter().for_each(|entrant| self.entrants[entrant].model.unload());
-            alive = left;
+            let time_of_turn = started.elapsed() / u32::try_from(self.turns() - before).unwrap_or(1).max(1);
+            alive.sort_by(|one, other| self.score(*other).total_cmp(&self.score(*one)));
+            let kept = self.kept(&alive, self.affordable(time_of_turn, round + 1));
+            alive.retain(|entrant| {
+                let is_kept = kept.contains(entrant);
+                if !is_kept {
+                    self.entrants[*entrant].model.unload();
+                }
+                is_kept
+            });
             keep(self)?;
             if Instant::now() >= self.deadline || self.is_decided(&alive) {
                 break;
@@ -127,6 +125,38 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         }
         self.entrants.iter().for_each(|entrant| entrant.model.unload());
         Ok(())
+    }
+
+    fn turns(&self) -> usize {
+        self.entrants.iter().map(|entrant| entrant.rates.len()).sum()
+    }
+
+    /// How many configurations, besides the default, can have as many rounds as it takes to judge them, after `rounds`.
+    fn affordable(&self, time_of_turn: Duration, rounds: usize) -> usize {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let missing = LEAST_ROUNDS.saturating_sub(rounds).max(1);
+        let turns = left.as_secs_f64() / time_of_turn.as_secs_f64().max(1e-9) / missing as f64;
+        (turns as usize).saturating_sub(TURNS_OF_DEFAULT)
+    }
+
+    /// Those of `alive`, which are sorted, that get another turn: the better half of each scope, or as many as are
+    /// affordable.
+    fn kept(&self, alive: &[usize], affordable: usize) -> BTreeSet<usize> {
+        let mut kept = BTreeSet::new();
+        let scopes = self.scopes();
+        let most = (affordable / scopes.len()).max(1);
+        for scope in scopes {
+            let is_eligible = |number: &usize| {
+                let entrant = &self.entrants[*number];
+                scope.covers(entrant.scope)
+                    && entrant.is_in_the_race()
+                    && self.candidates[entrant.candidate].objection.is_none()
+            };
+            let left: Vec<_> = alive.iter().copied().filter(is_eligible).collect();
+            let count = left.len().div_ceil(2).max(FINALISTS).min(left.len()).min(most);
+            kept.extend(&left[..count]);
+        }
+        kept
     }
 
     /// Loads the default and learns how fast about it is.
@@ -148,8 +178,10 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
             if Instant::now() >= self.deadline || self.is_beyond_failure(*entrant) {
                 continue;
             }
-            if is_first && self.is_hopeless(*entrant, &measured) {
-                self.entrants[*entrant].left_out = Some("smaller batches are slower");
+            if is_first {
+                self.entrants[*entrant].left_out = self.reason_to_leave_out(*entrant, &measured);
+            }
+            if self.entrants[*entrant].left_out.is_some() {
                 continue;
             }
             match self.turn(*entrant, turn).await {
@@ -173,8 +205,9 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
     /// Measures an entrant and returns its metric, which is better the higher it is.
     async fn turn(&mut self, number: usize, time: Duration) -> Result<f64> {
         let default_rate = self.entrants[0].rates.last().copied();
-        let Entrant { choice, model, rates, .. } = &self.entrants[number];
-        let rate = rates.last().copied().or(default_rate).unwrap_or(FIRST_GUESS);
+        let Entrant { choice, candidate, model, rates, .. } = &self.entrants[number];
+        let guess = if number == 0 { None } else { self.candidates[*candidate].rate.or(default_rate) };
+        let rate = rates.last().copied().or(guess).unwrap_or(FIRST_GUESS);
         self.workload.warm(model, *choice).await?;
         let measured = self.workload.measure(model, *choice, time, rate).await?;
         let score = match self.options.metric {
@@ -185,6 +218,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         let entrant = &mut self.entrants[number];
         entrant.rates.push(measured.rate);
         entrant.memory_bytes = Some(memory_bytes);
+        entrant.device_use.extend(measured.device_use);
         if measured.is_refused || measured.failed > self.failed + 0.01 {
             entrant.failure = Some("the device refuses batches of this size".to_owned());
         }
@@ -192,23 +226,36 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
     }
 
     /// Whether a batch that is no larger was refused with as many sessions.
-    fn is_beyond_failure(&self, number: usize) -> bool {
-        let one = &self.entrants[number].choice;
-        self.entrants.iter().filter(|entrant| entrant.failure.is_some()).any(|failed| {
-            let other = &failed.choice;
-            other.batch_size < one.batch_size
-                && (other.concurrency, other.num_cpus) == (one.concurrency, one.num_cpus)
-        })
+    pub(super) fn is_beyond_failure(&self, number: usize) -> bool {
+        let one = &self.entrants[number];
+        self.entrants
+            .iter()
+            .filter(|entrant| entrant.failure.is_some())
+            .any(|failed| failed.choice.batch_size < one.choice.batch_size && failed.is_of_family(one))
+    }
+
+    /// Why an entrant gets no turn: it would take too long, or can't be the best.
+    fn reason_to_leave_out(&self, number: usize, measured: &[(usize, f64)]) -> Option<&'static str> {
+        let Entrant { choice, candidate, .. } = &self.entrants[number];
+        let rate = self.candidates[*candidate].rate;
+        let seconds = rate.map(|rate| (choice.batch_size * choice.concurrency) as f64 / rate);
+        if seconds.is_some_and(|seconds| seconds > self.options.budget.as_secs_f64() * LONGEST_BATCH) {
+            return Some("its batches would take too much of the budget");
+        }
+        if self.is_hopeless(number, measured) {
+            return Some("smaller batches are slower");
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        (left < self.options.budget.mul_f64(LAST_FIRST_TURN)).then_some(BUDGET_SPENT)
     }
 
     /// Whether an entrant can't be the best: going from one smaller batch to the next, the metric grows so little, or
-    /// falls so much, that the same growth would not lead to the best of this round, `measured`.
+    /// falls so much, that the same growth would not lead to the best of this round, `measured`, that it competes with.
     fn is_hopeless(&self, number: usize, measured: &[(usize, f64)]) -> bool {
-        let one = self.entrants[number].choice;
+        let one = &self.entrants[number];
         let of_family = |entrant: &usize| {
-            let other = self.entrants[*entrant].choice;
-            (other.concurrency, other.num_cpus) == (one.concurrency, one.num_cpus)
-                && other.batch_size < one.batch_size
+            let other = &self.entrants[*entrant];
+            other.is_of_family(one) && other.choice.batch_size < one.choice.batch_size
         };
         let mut family: Vec<_> = measured.iter().filter(|(entrant, _)| of_family(entrant)).collect();
         family.sort_by_key(|(entrant, _)| self.entrants[*entrant].choice.batch_size);
@@ -216,69 +263,32 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         let batch = |entrant: usize| self.entrants[entrant].choice.batch_size as f64;
         let doublings = (batch(*last) / batch(*before)).log2();
         let growth = (score / slower).max(1.0).log2() / doublings;
-        let left = (one.batch_size as f64 / batch(*last)).log2() + 1.0;
-        let best = measured.iter().map(|(_, score)| *score).fold(0.0, f64::max);
+        let left = (one.choice.batch_size as f64 / batch(*last)).log2() + 1.0;
+        let rivals = measured.iter().filter(|(entrant, _)| one.scope.covers(self.entrants[*entrant].scope));
+        let best = rivals.map(|(_, score)| *score).fold(0.0, f64::max);
         score * (growth * left).exp2() < best * CATCHING_UP
     }
 
-    fn score(&self, number: usize) -> f64 {
+    pub(super) fn score(&self, number: usize) -> f64 {
         mean(&self.entrants[number].ratios).unwrap_or(0.0)
     }
 
-    /// Whether the best of `alive`, which are sorted, and the default are ahead of each other and of the next.
+    /// Whether the best of each scope among `alive`, which are sorted, and the default are ahead of each other and of
+    /// the next.
     fn is_decided(&self, alive: &[usize]) -> bool {
-        let of = |number: usize| {
-            let ratios = &self.entrants[number].ratios;
+        self.scopes().into_iter().all(|scope| {
+            let mut rivals = alive.iter().filter(|number| scope.covers(self.entrants[**number].scope));
+            self.is_decided_between(rivals.next(), rivals.next())
+        })
+    }
+
+    fn is_decided_between(&self, best: Option<&usize>, next: Option<&usize>) -> bool {
+        let of = |number: &usize| {
+            let ratios = &self.entrants[*number].ratios;
             interval(ratios).filter(|_| ratios.len() >= LEAST_ROUNDS)
         };
-        let Some([_, low, high]) = alive.first().and_then(|best| of(*best)) else { return alive.is_empty() };
-        let next = alive.get(1).and_then(|next| of(*next)).map_or(0.0, |[_, _, high]| high);
+        let Some([_, low, high]) = best.and_then(of) else { return best.is_none() };
+        let next = next.and_then(of).map_or(0.0, |[_, _, high]| high);
         high < LEAST_GAIN || low > 1.0 && low > next
-    }
-
-    /// The entrant to choose: the best, if it is ahead of the default by more than chance, or if the default fails. `None` if
-    /// all fail.
-    pub(super) fn best(&self) -> Option<usize> {
-        let default_works = self.entrants[0].failure.is_none();
-        let rounds = self.entrants.iter().map(|entrant| entrant.ratios.len()).skip(1).max().unwrap_or(0);
-        let finalists = (1..self.entrants.len()).filter(|number| {
-            self.entrants[*number].ratios.len() == rounds && self.entrants[*number].failure.is_none()
-        });
-        let best = finalists.max_by(|one, other| self.score(*one).total_cmp(&self.score(*other)));
-        let is_better = |number: &usize| {
-            let ratios = &self.entrants[*number].ratios;
-            ratios.len() >= LEAST_ROUNDS
-                && interval(ratios).is_some_and(|[mean, low, _]| mean >= LEAST_GAIN && low > 1.0)
-        };
-        if default_works { best.filter(is_better).or(Some(0)) } else { best }
-    }
-
-    /// What is known of every entrant.
-    pub(super) fn trials(&self) -> Vec<Trial> {
-        let best = self.best();
-        let trial = |(number, entrant): (usize, &Entrant)| {
-            let outcome = match (&entrant.failure, number) {
-                (Some(failure), _) => format!("failed: {failure}"),
-                (None, number) if Some(number) == best => "chosen".to_owned(),
-                (None, 0) => "default".to_owned(),
-                (None, number) if self.is_beyond_failure(number) => {
-                    "failed: a smaller batch was refused".to_owned()
-                }
-                (None, _) if entrant.rates.is_empty() => {
-                    format!("not tried: {}", entrant.left_out.unwrap_or("the budget was spent"))
-                }
-                (None, _) => "slower".to_owned(),
-            };
-            let time = |share| Some(entrant.model.run_time(share)?.as_secs_f64());
-            Trial {
-                choice: entrant.choice,
-                runs: entrant.rates.len(),
-                rate: interval(&entrant.rates),
-                latency: time(0.5).zip(time(0.95)).map(|(half, most)| [half, most]),
-                memory_bytes: entrant.memory_bytes,
-                outcome,
-            }
-        };
-        self.entrants.iter().enumerate().map(trial).collect()
     }
 }

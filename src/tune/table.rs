@@ -12,7 +12,7 @@ use datafusion::logical_expr::{DocSection, Documentation, Expr};
 
 use crate::Result;
 use crate::model::ModelRegistry;
-use crate::model::runtime::{Choice, Trial, Tuning, Tunings};
+use crate::model::runtime::{Choice, Trial, Tuning, Tunings, Variant};
 
 /// Name of the table function over trials.
 pub(crate) const TUNING_TRIALS: &str = "tuning_trials";
@@ -23,14 +23,16 @@ pub(crate) fn tunings_table(tunings: &[Tuning]) -> Result<RecordBatch> {
     let gain = |number: usize| floats(tunings.iter().map(|tuning| Some(rounded(tuning.gain[number], 1e3))));
     let times = TimestampSecondArray::from_iter_values(tunings.iter().map(|tuning| tuning.at.cast_signed()));
     let mut columns = vec![("model", text(|tuning| &tuning.model))];
-    columns.extend(choices(&tunings.iter().map(|tuning| tuning.chosen).collect::<Vec<_>>()));
+    columns.extend(variants(&tunings.iter().map(|tuning| &tuning.variant).collect::<Vec<_>>()));
+    columns.extend(choices(&tunings.iter().map(|tuning| Some(tuning.chosen)).collect::<Vec<_>>()));
     columns.extend([
+        ("agreement", floats(tunings.iter().map(|tuning| tuning.agreement.map(|share| rounded(share, 1e4))))),
         ("metric", text(|tuning| &tuning.metric)),
         ("gain", gain(0)),
         ("gain_low", gain(1)),
         ("gain_high", gain(2)),
-        ("device", text(|tuning| &tuning.key.device)),
-        ("precision", text(|tuning| &tuning.key.precision)),
+        ("for_device", text(|tuning| &tuning.key.device)),
+        ("for_precision", text(|tuning| &tuning.key.precision)),
         ("runtime", text(|tuning| &tuning.key.runtime)),
         ("machine", text(|tuning| &tuning.key.machine)),
         ("tuned", Arc::new(times) as ArrayRef),
@@ -52,6 +54,7 @@ pub(crate) fn trials_table(tunings: &[Tuning]) -> Result<RecordBatch> {
     let runs = trials.iter().map(|(_, trial)| trial.runs as u64);
     let memory: UInt64Array = trials.iter().map(|(_, trial)| trial.memory_bytes).collect();
     let mut columns = vec![("model", strings(trials.iter().map(|(tuning, _)| tuning.model.as_str())))];
+    columns.extend(variants(&trials.iter().map(|(_, trial)| &trial.variant).collect::<Vec<_>>()));
     columns.extend(choices(&trials.iter().map(|(_, trial)| trial.choice).collect::<Vec<_>>()));
     columns.extend([
         ("rows_per_second", number(|trial| trial.rate.map(|rate| rate[0]))),
@@ -60,22 +63,33 @@ pub(crate) fn trials_table(tunings: &[Tuning]) -> Result<RecordBatch> {
         ("p50_ms", number(|trial| trial.latency.map(|latency| latency[0] * 1e3))),
         ("p95_ms", number(|trial| trial.latency.map(|latency| latency[1] * 1e3))),
         ("memory_bytes", Arc::new(memory) as ArrayRef),
+        ("device_use", number(|trial| trial.device_use)),
+        (
+            "agreement",
+            floats(trials.iter().map(|(_, trial)| trial.agreement.map(|share| rounded(share, 1e4)))),
+        ),
         ("runs", Arc::new(UInt64Array::from_iter_values(runs)) as ArrayRef),
-        ("device", strings(trials.iter().map(|(tuning, _)| tuning.key.device.as_str()))),
         ("outcome", strings(trials.iter().map(|(_, trial)| trial.outcome.as_str()))),
     ]);
     batch(columns)
 }
 
-fn choices(choices: &[Choice]) -> [(&'static str, ArrayRef); 3] {
+fn choices(choices: &[Option<Choice>]) -> [(&'static str, ArrayRef); 3] {
     let column = |count: fn(Choice) -> usize| {
-        Arc::new(UInt64Array::from_iter_values(choices.iter().map(|choice| count(*choice) as u64)))
-            as ArrayRef
+        let counts = choices.iter().map(|choice| choice.map(|choice| count(choice) as u64));
+        Arc::new(counts.collect::<UInt64Array>()) as ArrayRef
     };
     [
         ("batch_size", column(|choice| choice.batch_size)),
         ("concurrency", column(|choice| choice.concurrency)),
         ("num_cpus", column(|choice| choice.num_cpus)),
+    ]
+}
+
+fn variants(variants: &[&Variant]) -> [(&'static str, ArrayRef); 2] {
+    [
+        ("device", strings(variants.iter().map(|variant| variant.device.as_str()))),
+        ("precision", strings(variants.iter().map(|variant| variant.precision.as_str()))),
     ]
 }
 

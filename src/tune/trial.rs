@@ -1,5 +1,6 @@
 //! One measurement: a model with a configuration runs over some rows, in the operators of a query.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,9 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 use seequel_udfs::{Request, check_image_type};
+use tokio::time::timeout;
 
+use super::interval::mean;
 use super::rows::Rows;
 use crate::exec::PhysicalCall;
 use crate::model::Predictor;
@@ -21,6 +24,14 @@ use crate::{Error, Result};
 
 /// How often a run that was much too short is repeated with more rows: its start and end would count too much.
 const MOST_GUESSES: usize = 4;
+
+/// The first column that can hold images.
+pub(super) fn image_column(schema: &Schema) -> Option<usize> {
+    schema.fields().iter().position(|field| check_image_type("USING", field.data_type()).is_ok())
+}
+
+/// How often the device is looked at: drivers average over a sixth of a second to a second.
+const LOOK_AT_DEVICE: Duration = Duration::from_millis(200);
 
 /// What every trial of a model does.
 pub(super) struct Workload<'a, F> {
@@ -43,6 +54,8 @@ pub(super) struct Measured {
     pub(super) failed: f64,
     /// Whether batches were tried again row by row.
     pub(super) is_refused: bool,
+    /// Share of the time in which the device computed, 0 to 1, if its driver tells.
+    pub(super) device_use: Option<f64>,
 }
 
 impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
@@ -64,11 +77,10 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
             Task::FeatureExtraction => Request::Embed,
             Task::Other(_) => Request::Predict,
         };
-        let is_image = |field: &Arc<Field>| check_image_type("USING", field.data_type()).is_ok();
         let columns = if spec.numbers().next().is_some() {
             (0..schema.fields().len()).collect()
         } else {
-            schema.fields().iter().position(is_image).into_iter().collect()
+            image_column(&schema).into_iter().collect()
         };
         let workload = Self { context, rows, request, columns, schema, observe: Mutex::new(observe) };
         if workload.columns.is_empty() {
@@ -140,8 +152,9 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
         (self.observe.lock())(&plan);
         let started = Instant::now();
         let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx())?;
-        let done = stream.try_fold(0, |done, batch| async move { Ok(done + batch.num_rows()) }).await?;
-        let time = started.elapsed();
+        let done = stream.try_fold(0, |done, batch| async move { Ok(done + batch.num_rows()) });
+        let (done, device_use) = with_device_use(model, done).await;
+        let (done, time) = (done?, started.elapsed());
         let count =
             |name| plan.metrics().and_then(|all| all.sum_by_name(name)).map_or(0, |value| value.as_usize());
         Ok(Measured {
@@ -149,6 +162,19 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
             time,
             failed: count("failed_rows") as f64 / rows as f64,
             is_refused: count("retried_batches") > 0,
+            device_use,
         })
+    }
+}
+
+/// Awaits `work`, and looks at times how busy the device of `model` is.
+async fn with_device_use<T>(model: &Model, work: impl Future<Output = T>) -> (T, Option<f64>) {
+    let mut seen = vec![];
+    let mut work = pin!(work);
+    loop {
+        match timeout(LOOK_AT_DEVICE, work.as_mut()).await {
+            Ok(done) => return (done, mean(&seen)),
+            Err(_) => seen.extend(model.device_use()),
+        }
     }
 }

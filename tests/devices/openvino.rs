@@ -1,15 +1,20 @@
 //! `device 'openvino'`, on the processor.
 
+use std::os::unix::fs::symlink;
+
 use libtest_mimic::Trial;
 
-use crate::support::{LABELS, LITE0, Test, difference, error, missing_runtime, model, run, trials};
+use crate::support::{
+    LABELS, LITE0, Outcome, Test, command, difference, error, home, missing_runtime, model, run, trials,
+};
 
-const TESTS: [Test; 5] = [
+const TESTS: [Test; 6] = [
     ("openvino_agrees_with_the_cpu", agrees_with_the_cpu),
     ("openvino_computes_in_bf16_where_the_processor_can", computes_in_bf16_where_the_processor_can),
     ("openvino_refuses_unknown_options_at_create", refuses_unknown_options_at_create),
     ("openvino_reports_what_it_leaves_to_the_cpu", reports_what_it_leaves_to_the_cpu),
     ("openvino_refuses_a_gpu_that_is_missing", refuses_a_gpu_that_is_missing),
+    ("openvino_is_tuned_beside_the_cpu", is_tuned_beside_the_cpu),
 ];
 
 pub(crate) fn suite() -> Vec<Trial> {
@@ -87,4 +92,29 @@ fn reports_what_it_leaves_to_the_cpu() {
     assert!(plans[0].contains("left_to_cpu=[whole 0 of 94 nodes], metrics="), "{}", plans[0]);
     // A plan that has not run says nothing of what the process has loaded.
     assert!(plans.len() == 2 && !plans[1].contains("left_to_cpu"), "{plans:?}");
+}
+
+fn is_tuned_beside_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    for linked in ["lib", "runtimes", "models", "photos"] {
+        symlink(home().join(linked), folder.path().join(linked)).unwrap();
+    }
+    let tune = "TUNE MODEL efficientnet_lite0 USING (SELECT image FROM 'photos/c*.jpg') \
+                OPTIONS (budget '10s', devices 'cpu,openvino', precisions 'f32,bf16', min_agreement '0'); \
+                SELECT device, precision, count(rows_per_second) > 0 AS tried, min(agreement) > 0 AS compared \
+                FROM tuning_trials('efficientnet_lite0') GROUP BY device, precision ORDER BY device, precision; \
+                SELECT count(*) AS n FROM tuning_trials() WHERE outcome = 'chosen'; SHOW TUNING";
+    let mut tuned = command("openvino", tune);
+    let outcome = Outcome::of(tuned.env("SEEQUEL_HOME", folder.path()));
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    let has_bf16 = ["avx512_bf16", "amx_bf16"].iter().any(|flag| flags.contains(flag));
+    let bf16 = if has_bf16 { "true,true" } else { "false," };
+    let expected =
+        format!("cpu,bf16,false,\ncpu,f32,true,true\nopenvino,bf16,{bf16}\nopenvino,f32,true,true\n");
+    assert!(outcome.stdout.contains(&expected), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("n\n1\n"), "one is chosen\n{}", outcome.stdout);
+    // One for each kind of model: as it is, and with device or precision left open.
+    for scope in [",cpu,f32,", ",auto,f32,", ",auto,auto,"] {
+        assert!(outcome.stdout.contains(scope), "{scope}{}", outcome.stdout);
+    }
 }

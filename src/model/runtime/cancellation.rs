@@ -86,6 +86,16 @@ impl Cancellation {
     }
 }
 
+/// Ends the runs of models when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct CancelOnDrop(pub(crate) Cancellation);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("is_cancelled", &self.is_cancelled).finish_non_exhaustive()

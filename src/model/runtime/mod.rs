@@ -3,7 +3,7 @@
 //! ```text
 //!  builds.rs ─► library.rs ─ Runtime ─┐
 //!  providers/ ─ Provider ─────────────┼─► session.rs ─ Session ─► pool.rs ─► model.rs ─ Model
-//!  values.rs, memory.rs ──────────────┘                  tuning.rs ─ sizing.rs ─┘
+//!  values.rs, memory.rs ──────────────┘                  tuning/ ─── sizing.rs ─┘
 //! ```
 //!
 //! The only folder that uses `ort`.
@@ -32,9 +32,9 @@ pub use library::{DISABLE_TELEMETRY, Runtime};
 pub use model::Model;
 pub use providers::Provider;
 pub use sizing::Sizing;
-pub use tuning::{Choice, Trial, Tuning, TuningKey};
+pub use tuning::{Choice, Trial, Tuning, TuningKey, Twin, Variant};
 
-pub(crate) use cancellation::{Cancellation, WeakCancellation};
+pub(crate) use cancellation::{CancelOnDrop, Cancellation, WeakCancellation};
 pub(crate) use run_times::{RunHistogram, RunTimes};
 pub(crate) use session::Batch;
-pub(crate) use tuning::Tunings;
+pub(crate) use tuning::{OPEN, Tunings};

@@ -1,6 +1,7 @@
 //! A registered model: its specification, its provider and its pool of sessions.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,7 +18,7 @@ use super::providers::Provider;
 use super::run_times::{RunHistogram, RunTimes};
 use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
-use super::tuning::{Choice, TuningKey, Tunings};
+use super::tuning::{Choice, OPEN, Tuning, TuningKey, Tunings, Twin, Variant};
 use crate::model::spec::{Device, ModelSpec, Precision, Resources};
 use crate::model::tensor::BatchOutput;
 use crate::{Error, Result};
@@ -43,8 +44,11 @@ pub struct Model {
 #[derive(Debug)]
 struct Placed {
     provider: Provider,
+    /// What runs there: the model's specification, unless TUNE chose another precision.
+    spec: ModelSpec,
     sizing: Sizing,
-    is_tuned: bool,
+    /// What TUNE chose, without its trials, if that is used.
+    tuning: Option<Tuning>,
     /// The rows of every run, if they are fixed.
     fixed_batch: Option<usize>,
     pool: Pool,
@@ -183,6 +187,13 @@ impl Model {
         self.loaded().iter().map(|arenas| arenas.bytes()).sum()
     }
 
+    /// The share of the last moments in which the model's device computed, for whatever process, 0 to 1; `None` if its
+    /// driver does not tell.
+    #[must_use]
+    pub fn device_use(&self) -> Option<f64> {
+        self.placed.get()?.provider.device_use()
+    }
+
     fn loaded(&self) -> Vec<Arc<Arenas>> {
         self.placed.get().map_or_else(Vec::new, |placed| placed.pool.loaded())
     }
@@ -205,13 +216,21 @@ impl Model {
 
     /// What [`Self::sizing`] is without TUNE.
     pub(crate) fn untuned_sizing(&self) -> Result<Sizing> {
-        Ok(Sizing::new(&self.spec, self.provider()?, None))
+        Ok(Sizing::new(&self.spec, self.untuned_provider()?, None))
     }
 
-    /// Whether TUNE chose the sizing.
+    /// The precision that the device computes in.
+    ///
+    /// # Errors
+    /// See [`Self::provider`].
+    pub fn precision(&self) -> Result<Precision> {
+        Ok(self.placed()?.spec.resources.precision.resolved())
+    }
+
+    /// What TUNE chose, without its trials, if the model uses that.
     #[must_use]
-    pub fn is_tuned(&self) -> bool {
-        self.placed().is_ok_and(|placed| placed.is_tuned)
+    pub fn tuning(&self) -> Option<&Tuning> {
+        self.placed().ok()?.tuning.as_ref()
     }
 
     /// The rows of every run, if the graph or the provider fixes them: smaller batches are padded.
@@ -258,9 +277,9 @@ impl Model {
     }
 
     fn load(&self, placed: &Placed) -> Result<Session> {
-        let Placed { provider, sizing, fixed_batch, .. } = placed;
+        let Placed { provider, spec, sizing, fixed_batch, .. } = placed;
         let session =
-            Session::load(&self.runtime, &self.spec, *provider, sizing.threads, *fixed_batch, &self.weights)?;
+            Session::load(&self.runtime, spec, *provider, sizing.threads, *fixed_batch, &self.weights)?;
         if let Some(assignment) = session.assignment() {
             placed.assignment.get_or_init(|| assignment.clone());
         }
@@ -271,20 +290,17 @@ impl Model {
         if let Some(placed) = self.placed.get() {
             return Ok(placed);
         }
-        let provider = self.choose_provider()?;
-        let tuned = self.tuned(provider);
-        let sizing = Sizing::new(&self.spec, provider, tuned);
+        let default = self.untuned_provider()?;
+        let (provider, spec, tuning) = match self.tuned(default) {
+            Some((provider, spec, tuning)) => (provider, spec, Some(tuning)),
+            None => (default, self.spec.clone(), None),
+        };
+        let sizing = Sizing::new(&spec, provider, tuning.as_ref().map(|tuning| tuning.chosen));
         let fixes_batch = provider.kind().fixes_batch();
-        let fixed_batch = self.spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
+        let fixed_batch = spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
         let (pool, assignment) = (Pool::new(sizing.sessions), OnceLock::new());
-        Ok(self.placed.get_or_init(|| Placed {
-            provider,
-            sizing,
-            is_tuned: tuned.is_some(),
-            fixed_batch,
-            pool,
-            assignment,
-        }))
+        let placed = Placed { provider, spec, sizing, tuning, fixed_batch, pool, assignment };
+        Ok(self.placed.get_or_init(|| placed))
     }
 
     /// The same model with this batch size, sessions and threads, and a pool of its own.
@@ -304,39 +320,96 @@ impl Model {
         Self::new(self.spec.clone(), self.runtime.clone())
     }
 
-    /// What a measurement of this model's speed depends on; `None` if the version of ONNX Runtime is unknown.
-    ///
-    /// # Errors
-    /// See [`Self::provider`].
-    pub fn tuning_key(&self) -> Result<Option<TuningKey>> {
-        Ok(self.tuning_key_on(self.provider()?))
+    /// The same model on another device and in another precision, with the graph of its quantized `twin` if it is given,
+    /// and a pool of its own.
+    pub(crate) fn on(&self, device: &Device, precision: Precision, twin: Option<&ModelSpec>) -> Self {
+        Self::new(self.spec_on(device, precision, twin), self.runtime.clone())
     }
 
-    fn tuning_key_on(&self, provider: Provider) -> Option<TuningKey> {
-        let precision = match self.spec.resources.precision {
-            Precision::Auto => Precision::F32,
-            precision => precision,
-        };
+    fn spec_on(&self, device: &Device, precision: Precision, twin: Option<&ModelSpec>) -> ModelSpec {
+        let mut spec = self.spec.clone();
+        // They are for the device that the model runs on otherwise.
+        if Provider::of(device) != self.untuned_provider().ok() {
+            spec.resources.provider_options.clear();
+        }
+        spec.resources.device = device.clone();
+        spec.resources.precision = precision;
+        if let Some(twin) = twin {
+            spec.file.clone_from(&twin.file);
+            (spec.nodes, spec.fixed_batch) = (twin.nodes, twin.fixed_batch);
+        }
+        spec
+    }
+
+    /// What a measurement of the speed of this model on `provider` depends on, for the models whose options are, or
+    /// allow, `scope`; `None` if the version of ONNX Runtime is unknown.
+    pub(crate) fn tuning_key(&self, provider: Provider, scope: Variant) -> Option<TuningKey> {
         Some(TuningKey {
             sha256: self.spec.sha256.clone(),
             runtime: self.runtime.version()?,
-            device: provider.to_string(),
-            precision: precision.to_string(),
+            device: scope.device,
+            precision: scope.precision,
             machine: provider.machine(),
         })
     }
 
-    /// What TUNE chose, if all is left to it.
-    fn tuned(&self, provider: Provider) -> Option<Choice> {
-        let Resources { batch_size, concurrency, num_cpus, num_gpus, .. } = &self.spec.resources;
+    /// What TUNE chose, if all is left to it: where to run, and what. `default` is where the model runs otherwise.
+    fn tuned(&self, default: Provider) -> Option<(Provider, ModelSpec, Tuning)> {
+        let Resources { device, batch_size, concurrency, num_cpus, num_gpus, precision, .. } =
+            &self.spec.resources;
         let is_auto =
             batch_size.is_none() && concurrency.is_none() && num_cpus.is_none() && num_gpus.is_none();
         let tunings = Tunings::in_home(self.runtime.home());
         // Looks for the file first, since the key takes reading of the machine.
-        (is_auto && tunings.exist()).then(|| Some(tunings.of(&self.tuning_key_on(provider)?)?.chosen))?
+        if !is_auto || !tunings.exist() {
+            return None;
+        }
+        let (own_device, own_precision) = (default.to_string(), precision.resolved().to_string());
+        let is_open = |own: &str, open: bool, scope: &str| scope == own || open && scope == OPEN;
+        let mut fitting = tunings.all();
+        fitting.retain(|Tuning { key, .. }| {
+            is_open(&own_device, *device == Device::Auto, &key.device)
+                && is_open(&own_precision, *precision == Precision::Auto, &key.precision)
+        });
+        // The latest, and of one TUNE the widest.
+        let width =
+            |key: &TuningKey| [&key.device, &key.precision].iter().filter(|scope| **scope == OPEN).count();
+        fitting.sort_by_key(|tuning| Reverse((tuning.at, width(&tuning.key))));
+        fitting.into_iter().find_map(|tuning| self.as_tuned(default, tuning))
     }
 
-    fn choose_provider(&self) -> Result<Provider> {
+    /// Where and what to run by `tuning`, if that holds here.
+    fn as_tuned(&self, default: Provider, mut tuning: Tuning) -> Option<(Provider, ModelSpec, Tuning)> {
+        let device = tuning.variant.device.parse().ok()?;
+        let provider = Provider::of(&device)?;
+        let scope = Variant { device: tuning.key.device.clone(), precision: tuning.key.precision.clone() };
+        let is_same = self.tuning_key(provider, scope)? == tuning.key;
+        if !is_same || provider != default && !self.may_use(provider).ok()? {
+            return None;
+        }
+        let twin = match tuning.twin.as_ref().map(|twin| (twin, self.resolve(twin))) {
+            None => None,
+            Some((_, Some(found))) => Some(found),
+            Some((Twin { name, file, .. }, None)) => {
+                let (model, file) = (&self.spec.name, file.display());
+                tracing::warn!("TUNE chose '{name}' for '{model}', but '{file}' is gone or has changed");
+                return None;
+            }
+        };
+        let spec = self.spec_on(&device, tuning.variant.precision.parse().ok()?, twin.as_ref());
+        provider.check_precision(&spec.resources).ok()?;
+        tuning.trials = vec![];
+        Some((provider, spec, tuning))
+    }
+
+    /// The model of `twin`, if it is still what was measured.
+    fn resolve(&self, twin: &Twin) -> Option<ModelSpec> {
+        let found = ModelSpec::resolve(&twin.name, &twin.file, &BTreeMap::new()).ok()?;
+        (found.sha256 == twin.sha256).then_some(found)
+    }
+
+    /// What [`Self::provider`] is without TUNE.
+    pub(crate) fn untuned_provider(&self) -> Result<Provider> {
         let resources = &self.spec.resources;
         let provider = match &resources.device {
             Device::Auto => self.fastest_provider()?,

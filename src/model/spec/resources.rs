@@ -93,7 +93,7 @@ fn is_name(text: &str) -> bool {
 keywords! {
     /// Precision a provider may compute in, independent of the types of the model's tensors.
     pub enum Precision {
-        /// The fastest whose predictions are those of the graph: single precision.
+        /// What TUNE chose, or else single precision.
         Auto = "auto",
         /// IEEE 754 single precision.
         F32 = "f32",
@@ -103,6 +103,14 @@ keywords! {
         F16 = "f16",
         /// Integers of 8 bits, in a quantized graph.
         Int8 = "int8",
+    }
+}
+
+impl Precision {
+    /// The precision without TUNE.
+    #[must_use]
+    pub fn resolved(self) -> Self {
+        if self == Self::Auto { Self::F32 } else { self }
     }
 }
 

@@ -98,6 +98,10 @@ impl Kind for Cuda {
         PageLocker::new(number.cast_signed())
     }
 
+    fn device_use(&self, number: u32) -> Option<f64> {
+        device_use(number)
+    }
+
     fn memory(&self) -> Option<AllocationDevice<'static>> {
         Some(AllocationDevice::CUDA)
     }
@@ -134,6 +138,13 @@ fn managed_devices() -> Result<Vec<Hardware>, NvmlError> {
         })
     };
     (0..driver.device_count()?).map(hardware).collect()
+}
+
+/// By the driver's management library, which numbers devices by their addresses.
+pub(super) fn device_use(number: u32) -> Option<f64> {
+    let driver = Nvml::init().ok()?;
+    let rates = driver.device_by_index(number).ok()?.utilization_rates().ok()?;
+    Some(f64::from(rates.gpu) / 100.0)
 }
 
 /// The devices described in `folder`, in the same order.

@@ -87,6 +87,11 @@ pub(in crate::model::runtime) trait Kind: fmt::Debug + Sync {
     fn memory(&self) -> Option<AllocationDevice<'static>> {
         None
     }
+
+    /// The share of the last moments in which device `number` computed, 0 to 1, if its driver tells.
+    fn device_use(&self, _number: u32) -> Option<f64> {
+        None
+    }
 }
 
 /// What a session asks of its provider.

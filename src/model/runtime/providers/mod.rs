@@ -19,7 +19,7 @@ use itertools::Itertools;
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
-use crate::model::spec::{Precision, Resources};
+use crate::model::spec::{Device, Precision, Resources};
 use crate::model::tensor::PageLocker;
 
 pub(super) use kind::{Hardware, Kind};
@@ -70,6 +70,14 @@ impl Provider {
                 Err(format!("'{name}:{number}': the highest is {last}"))
             }
             _ => Ok(Self { kind, number: number.unwrap_or(0) }),
+        }
+    }
+
+    /// The device that an option names; `None` for `auto` and names that no provider has.
+    pub(super) fn of(device: &Device) -> Option<Self> {
+        match device {
+            Device::Auto => None,
+            Device::Named { name, number } => Self::named(name, *number).ok(),
         }
     }
 
@@ -146,6 +154,11 @@ impl Provider {
     /// What locks memory for copies to the device, once a session is loaded, if it copies.
     pub(super) fn page_locker(self) -> Option<PageLocker> {
         self.kind.page_locker(self.number)
+    }
+
+    /// The share of the last moments in which the device computed, 0 to 1, if its driver tells.
+    pub(super) fn device_use(self) -> Option<f64> {
+        self.kind.device_use(self.number)
     }
 
     /// The provider's own memory, if ONNX Runtime counts it: the kind and the number of the device.

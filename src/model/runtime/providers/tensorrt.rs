@@ -97,6 +97,10 @@ impl Kind for TensorRt {
         PageLocker::new(number.cast_signed())
     }
 
+    fn device_use(&self, number: u32) -> Option<f64> {
+        cuda::device_use(number)
+    }
+
     fn memory(&self) -> Option<AllocationDevice<'static>> {
         Some(AllocationDevice::CUDA)
     }

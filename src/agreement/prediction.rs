@@ -6,8 +6,10 @@
 //! | `object-detection` | share of the boxes that have one of the other model's with the same class and an IoU of 0.5 |
 //! | `feature-extraction`, others | median of the cosines between the vectors |
 
-use crate::model::ModelSpec;
+use super::samples::{Runner, Samples};
+use crate::Result;
 use crate::model::tensor::{BatchOutput, Placement};
+use crate::model::{Model, ModelSpec};
 use crate::tasks::detection::{Detection, detections, overlap};
 use crate::tasks::{Class, Task, best_class};
 
@@ -16,7 +18,7 @@ const SAME_OBJECT: f32 = 0.5;
 
 /// The prediction for one image.
 #[derive(Debug, Clone)]
-pub(super) struct Prediction {
+pub(crate) struct Prediction {
     class: Option<Class>,
     objects: Option<Vec<Detection>>,
     /// The embedding, or the first output of a task without a function of its own.
@@ -25,17 +27,17 @@ pub(super) struct Prediction {
 
 /// How far two models agree.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Agreement {
+pub(crate) struct Agreement {
     /// 0 to 1, by the task.
-    pub(super) share: f64,
+    pub(crate) share: f64,
     /// Largest difference between confidences of the same class or object, if there are confidences.
-    pub(super) confidence_difference: Option<f64>,
+    pub(crate) confidence_difference: Option<f64>,
     /// Median cosine between the vectors, if there are vectors.
-    pub(super) cosine: Option<f64>,
+    pub(crate) cosine: Option<f64>,
 }
 
 /// The outputs that predictions are read from.
-pub(super) fn outputs(spec: &ModelSpec) -> Vec<String> {
+pub(crate) fn outputs(spec: &ModelSpec) -> Vec<String> {
     let mut outputs = match (&spec.task, &spec.detector) {
         (Task::ObjectDetection, Some(detector)) => {
             detector.outputs().into_iter().map(str::to_owned).collect()
@@ -62,7 +64,7 @@ impl Prediction {
     ///
     /// # Errors
     /// Outputs that are not numbers, or of another shape.
-    pub(super) fn read(
+    pub(crate) fn read(
         spec: &ModelSpec,
         outputs: &[BatchOutput],
         placement: &Placement,
@@ -89,9 +91,23 @@ impl Prediction {
     }
 }
 
+/// The predictions of `model` for each of `samples`, read as those of a model with the specification `spec`.
+///
+/// # Errors
+/// A model that can't be loaded or run, outputs of another shape, cancellation.
+pub(crate) fn predictions(
+    runner: &Runner<'_>,
+    spec: &ModelSpec,
+    model: &Model,
+    samples: &Samples,
+) -> Result<Vec<Prediction>> {
+    let read = |outputs: &[_], placement: &_| Prediction::read(spec, outputs, placement);
+    runner.map(model, samples, &outputs(spec), read)
+}
+
 impl Agreement {
     /// Compares the predictions of two models for the same images.
-    pub(super) fn between(task: &Task, originals: &[Prediction], others: &[Prediction]) -> Self {
+    pub(crate) fn between(task: &Task, originals: &[Prediction], others: &[Prediction]) -> Self {
         let pairs = || originals.iter().zip(others);
         let count = originals.len().max(1) as f64;
         let mut differences: Vec<f64> = vec![];
@@ -146,7 +162,7 @@ fn matches(originals: &[Detection], others: &[Detection]) -> Vec<f64> {
 }
 
 /// The cosine between two vectors: 1 if both are zero, 0 if one is.
-pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let (product, lengths) = (dot(a, b), (dot(a, a) * dot(b, b)).sqrt());
     if a == b {
@@ -158,7 +174,7 @@ pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }

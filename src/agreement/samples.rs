@@ -24,25 +24,30 @@ pub(crate) struct Samples {
 
 /// Runs models on images until it is cancelled.
 #[derive(Debug)]
-pub(super) struct Runner<'a> {
-    pub(super) cancellation: &'a Cancellation,
+pub(crate) struct Runner<'a> {
+    pub(crate) cancellation: &'a Cancellation,
 }
 
 impl Samples {
-    /// Splits the images: every second one is kept aside. Images that can't be decoded are left out.
-    pub(super) fn split(self) -> (Self, Self) {
+    /// Without the images that can't be decoded.
+    pub(crate) fn decodable(mut self) -> Self {
         let limits = Limits::pixels(self.max_pixels);
-        let good = self.images.into_iter().filter(|image| decode(image, &limits, |_, _| 0.125).is_ok());
+        self.images.retain(|image| decode(image, &limits, |_, _| 0.125).is_ok());
+        self
+    }
+
+    /// Splits the images: every second one is kept aside. Images that can't be decoded are left out.
+    pub(crate) fn split(self) -> (Self, Self) {
+        let max_pixels = self.max_pixels;
         let mut halves = (vec![], vec![]);
-        for (number, image) in good.enumerate() {
+        for (number, image) in self.decodable().images.into_iter().enumerate() {
             if number % 2 == 0 { halves.0.push(image) } else { halves.1.push(image) }
         }
-        let max_pixels = self.max_pixels;
         (Self { images: halves.0, max_pixels }, Self { images: halves.1, max_pixels })
     }
 
     /// At most the first `most`.
-    pub(super) fn first(&self, most: usize) -> Self {
+    pub(crate) fn first(&self, most: usize) -> Self {
         let images = self.images.iter().take(most).cloned().collect();
         Self { images, max_pixels: self.max_pixels }
     }
@@ -53,7 +58,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// A model that can't be loaded or run, an error of `read`, cancellation.
-    pub(super) fn map<T: Send>(
+    pub(crate) fn map<T: Send>(
         &self,
         model: &Model,
         samples: &Samples,
@@ -91,12 +96,12 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// Cancellation.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         Ok(self.cancellation.check()?)
     }
 
     /// Runs `model` once on an image that is already written.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         model: &Model,
         input: &ImageInput,
@@ -109,7 +114,7 @@ impl Runner<'_> {
 }
 
 /// The tensor of a model for one image.
-pub(super) struct ImageInput<'a> {
+pub(crate) struct ImageInput<'a> {
     model: &'a Model,
     preprocessor: Preprocessor,
     tensor: Tensor,
@@ -117,7 +122,7 @@ pub(super) struct ImageInput<'a> {
 }
 
 impl<'a> ImageInput<'a> {
-    pub(super) fn new(model: &'a Model) -> Result<Self> {
+    pub(crate) fn new(model: &'a Model) -> Result<Self> {
         let spec = model.spec();
         let image = spec.image().ok_or_else(|| error(model, "it takes no image".to_owned()))?;
         let slots = spec.fixed_batch.unwrap_or(1);
@@ -126,7 +131,7 @@ impl<'a> ImageInput<'a> {
     }
 
     /// Decodes an image as queries do, and writes it into the tensor; into all slots where the batch is fixed.
-    pub(super) fn write(&mut self, image: &[u8], max_pixels: u64) -> Result<Placement> {
+    pub(crate) fn write(&mut self, image: &[u8], max_pixels: u64) -> Result<Placement> {
         let spec = self.model.spec();
         let scale = |width, height| decoder_scale(spec.least_scale(width, height));
         let decoded = decode(image, &Limits::pixels(max_pixels), scale);
