@@ -30,6 +30,7 @@ pub mod plan;
 mod progress;
 mod quantize;
 mod query;
+mod report;
 mod session;
 #[cfg(feature = "shell")]
 pub mod shell;

@@ -272,6 +272,65 @@ fn batches_that_are_refused_bound_the_search() {
     assert_eq!(run(home.path(), "SHOW TUNING").stdout().lines().count(), 2, "only the first is kept");
 }
 
+/// The values of an attribute in a page, unescaped.
+fn attributes(html: &str, name: &str) -> Vec<Value> {
+    let start = format!(" {name}=\"");
+    let values = html.split(&start).skip(1).map(|rest| rest.split_once('"').unwrap().0);
+    values
+        .map(|value| serde_json::from_str(&value.replace("&quot;", "\"").replace("&amp;", "&")).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_report_shows_the_numbers_of_the_trials() {
+    let home = home_with_model();
+    let file = home.path().join("tuning.html");
+    run(home.path(), &tune(&format!("budget '3s', precisions 'f32,bf16', report '{}'", file.display())))
+        .stdout();
+    let html = std::fs::read_to_string(&file).unwrap();
+    assert!(html.contains("<h1>TUNE MODEL efficientnet_lite0</h1>"), "{html}");
+    assert!(!html.contains("https://") && html.matches("http://").count() == html.matches("<svg ").count());
+    assert!(html.contains("bf16&#39; is not supported by cpu"), "what can't be tried is in the table");
+
+    let sql = "SELECT * FROM tuning_trials('efficientnet_lite0')";
+    let command = seequel(home.path(), &["--format", "json", "-q", "-c", sql])
+        .env("SEEQUEL_HOME", home.path())
+        .output();
+    let rows: Vec<Value> = serde_json::from_slice(&command.unwrap().stdout).unwrap();
+    let numbers = html.split_once("id=\"numbers\">").unwrap().1.split_once("</script>").unwrap().0;
+    assert_eq!(serde_json::from_str::<Value>(numbers).unwrap()["trials"], json!(rows));
+
+    let charts = attributes(&html, "data-numbers");
+    let rounded = |value: &Value| (value.as_f64().unwrap() * 100.0).round() / 100.0;
+    let mut points = 0;
+    for line in charts[0]["lines"].as_array().unwrap() {
+        for point in line["points"].as_array().unwrap() {
+            let row = rows.iter().find(|row| {
+                row["batch_size"] == point[0]
+                    && row["concurrency"] == line["concurrency"]
+                    && row["num_cpus"] == line["num_cpus"]
+            });
+            let drawn = [1, 2, 3].map(|number| rounded(&point[number]));
+            assert_eq!(
+                drawn,
+                ["rows_per_second", "low", "high"].map(|name| row.unwrap()[name].as_f64().unwrap())
+            );
+            points += 1;
+        }
+    }
+    let measured: Vec<_> = rows.iter().filter(|row| !row["rows_per_second"].is_null()).collect();
+    assert_eq!(points, measured.len());
+    let [bars, latencies] = [&charts[1], &charts[2]].map(|chart| chart.as_array().unwrap());
+    assert_eq!((bars.len(), latencies.len()), (measured.len(), measured.len()));
+    for ((row, bar), latency) in measured.iter().zip(bars).zip(latencies) {
+        assert_eq!(row["rows_per_second"], rounded(&bar["rate"][0]));
+        assert_eq!(
+            [&row["p50_ms"], &row["p95_ms"]],
+            [&latency["p50_ms"], &latency["p95_ms"]].map(|value| json!(rounded(value))).each_ref()
+        );
+    }
+}
+
 #[test]
 fn mistakes_are_found_before_the_query_runs() {
     let home = home_with_model();
@@ -282,6 +341,7 @@ fn mistakes_are_found_before_the_query_runs() {
     let rows = "TUNE MODEL efficientnet_lite0 USING (SELECT 1 AS a)";
     assert!(error(rows).contains("the query of USING has no column of images"), "{}", error(rows));
     assert!(error(&tune("devices 'gpu 0'")).contains("option 'devices': 'gpu 0' is not a device"));
+    assert!(error(&tune("report 'tuning.txt'")).contains("'tuning.txt' is no HTML file"));
     assert!(error(&tune("min_agreement 98")).contains("'98' is not a share from 0 to 1"));
     assert!(error("SELECT * FROM tuning_trials(1)").contains("takes the name of a model"));
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::settings::keywords;
 use crate::model::spec::{Device, Precision};
+use crate::report::check_report;
 use crate::{Error, Result};
 
 /// Every key.
-pub(crate) const TUNE_OPTIONS: [&str; 5] = ["budget", "devices", "metric", "min_agreement", "precisions"];
+pub(crate) const TUNE_OPTIONS: [&str; 6] =
+    ["budget", "devices", "metric", "min_agreement", "precisions", "report"];
 
 /// How long the search takes, unless it is sure earlier.
 const BUDGET: Duration = Duration::from_secs(30);
@@ -42,6 +45,8 @@ pub(super) struct TuneOptions {
     pub(super) precisions: Vec<Precision>,
     /// Share of the predictions, 0 to 1, that must be those of the model in float32 on the CPU.
     pub(super) min_agreement: f64,
+    /// Where to write a page about it.
+    pub(super) report: Option<PathBuf>,
 }
 
 impl TuneOptions {
@@ -64,6 +69,7 @@ impl TuneOptions {
             devices: vec![],
             precisions: vec![],
             min_agreement: MIN_AGREEMENT,
+            report: None,
         };
         for (key, value) in options {
             match key.to_ascii_lowercase().as_str() {
@@ -87,6 +93,10 @@ impl TuneOptions {
                     let share = value.parse().ok().filter(|share| (0.0..=1.0).contains(share));
                     tune.min_agreement =
                         share.ok_or_else(|| invalid(key, format!("'{value}' is not a share from 0 to 1")))?;
+                }
+                "report" => {
+                    check_report(Path::new(value)).map_err(|reason| invalid(key, reason))?;
+                    tune.report = Some(value.into());
                 }
                 _ => {
                     let reason = format!("TUNE MODEL has the options {}", TUNE_OPTIONS.join(", "));
@@ -142,6 +152,7 @@ mod tests {
             devices: ["cpu", "openvino"].map(|name| name.parse().unwrap()).to_vec(),
             precisions: vec![Precision::F32, Precision::Int8],
             min_agreement: 0.9,
+            report: None,
         };
         assert_eq!(given, expected);
         assert_eq!(of(&[("budget", "5")])?.budget, Duration::from_secs(5));
@@ -153,6 +164,8 @@ mod tests {
             of(&[("precisions", "f32,int4")]),
             of(&[("precisions", ",")]),
             of(&[("min_agreement", "98")]),
+            of(&[("report", "tuning.pdf")]),
+            of(&[("report", "/missing/tuning.html")]),
             of(&[("batch_size", "4")]),
         ];
         let errors = errors.map(|result| result.err().map(|error| error.to_string()).unwrap_or_default());
@@ -164,7 +177,9 @@ mod tests {
         model 'm': option 'precisions': 'int4' is not one of auto, f32, bf16, f16, int8
         model 'm': option 'precisions': it names none
         model 'm': option 'min_agreement': '98' is not a share from 0 to 1
-        model 'm': option 'batch_size': TUNE MODEL has the options budget, devices, metric, min_agreement, precisions
+        model 'm': option 'report': 'tuning.pdf' is no HTML file, such as 'tuning.html'
+        model 'm': option 'report': there is no folder '/missing'
+        model 'm': option 'batch_size': TUNE MODEL has the options budget, devices, metric, min_agreement, precisions, report
         ");
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Carries out `TUNE MODEL`.
 
-use std::iter;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{iter, slice};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -22,12 +22,14 @@ use super::options::TuneOptions;
 use super::rows::{IMAGE_ROWS, NUMBER_ROWS, Rows};
 use super::search::Search;
 use super::statement::TuneModel;
+use super::table::trials_table;
 use super::trial::{Workload, image_column};
 use crate::agreement::Samples;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
 use crate::model::runtime::{CancelOnDrop, Choice, Model, OPEN, Tuning, Tunings, Variant};
 use crate::model::spec::Precision;
+use crate::report::write_tuning_report;
 use crate::{Error, Result};
 
 /// Checks a statement before its query runs.
@@ -148,6 +150,9 @@ pub(crate) async fn tune(
         )
     })?;
     models.renew(Some(&model.spec().sha256));
+    if let Some(file) = &options.report {
+        write_tuning_report(file, &tuning, &trials_table(slice::from_ref(&tuning))?)?;
+    }
     Ok(tuning)
 }
 

@@ -174,11 +174,11 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         let before = self.turn(0, turn).await?;
         let mut measured = vec![];
         for entrant in alive {
-            let is_first = self.entrants[*entrant].rates.is_empty();
-            if Instant::now() >= self.deadline || self.is_beyond_failure(*entrant) {
+            let is_late = Instant::now() >= self.deadline && !self.is_needed(*entrant);
+            if is_late || self.is_beyond_failure(*entrant) {
                 continue;
             }
-            if is_first {
+            if self.entrants[*entrant].rates.is_empty() {
                 self.entrants[*entrant].left_out = self.reason_to_leave_out(*entrant, &measured);
             }
             if self.entrants[*entrant].left_out.is_some() {
@@ -234,6 +234,13 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
             .any(|failed| failed.choice.batch_size < one.choice.batch_size && failed.is_of_family(one))
     }
 
+    /// Whether nothing is known yet of its device and precision, which must not be missing from a comparison.
+    fn is_needed(&self, number: usize) -> bool {
+        let candidate = self.entrants[number].candidate;
+        let mut same = self.entrants.iter().filter(|entrant| entrant.candidate == candidate);
+        same.all(|entrant| entrant.rates.is_empty() && entrant.failure.is_none())
+    }
+
     /// Why an entrant gets no turn: it would take too long, or can't be the best.
     fn reason_to_leave_out(&self, number: usize, measured: &[(usize, f64)]) -> Option<&'static str> {
         let Entrant { choice, candidate, .. } = &self.entrants[number];
@@ -246,7 +253,8 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
             return Some("smaller batches are slower");
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
-        (left < self.options.budget.mul_f64(LAST_FIRST_TURN)).then_some(BUDGET_SPENT)
+        let is_late = left < self.options.budget.mul_f64(LAST_FIRST_TURN);
+        (is_late && !self.is_needed(number)).then_some(BUDGET_SPENT)
     }
 
     /// Whether an entrant can't be the best: going from one smaller batch to the next, the metric grows so little, or

@@ -8,7 +8,7 @@
 //!                            ┌──────────────────────┴───────────────────────┐
 //!                            ▼                                              ▼
 //!  terminal/                                                 page/
-//!  show.rs ─ grid.rs: rows of pictures with captions          sheet.rs ─ card.rs: HTML, html.rs: escaping
+//!  show.rs ─ grid.rs: rows of pictures with captions          sheet.rs ─ card.rs: HTML, which report/ escapes
 //!               │ graphics.rs: what the terminal can draw        template.rs: sheet.html, sheet.css, sheet.js
 //!               └ blocks.rs, inline.rs, sixel.rs
 //! ```

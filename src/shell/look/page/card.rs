@@ -5,9 +5,9 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::html::escaped;
 use crate::images::decode::{Format, RgbImage};
 use crate::images::functions::encode::{Encoding, encode};
+use crate::report::escaped;
 use crate::shell::look::picture::Picture;
 use crate::shell::look::rows::{Prediction, Row};
 

@@ -1,7 +1,6 @@
 //! `\contact-sheet`: images and their predictions as one HTML file.
 
 mod card;
-mod html;
 mod sheet;
 mod template;
 

@@ -1,24 +1,22 @@
 //! `\contact-sheet`: the images of a query and what models found in them, as one page for a browser.
 
-use std::fs::Permissions;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
 use datafusion::physical_plan::execute_stream;
 use futures::{StreamExt, TryStreamExt};
-use tempfile::NamedTempFile;
 
 use super::card::card;
 use super::template;
 use crate::config::InferenceOptions;
+use crate::report::PartFile;
 use crate::shell::look::columns::Columns;
 use crate::shell::look::picture::for_each_row;
 use crate::shell::look::rows::rows;
 use crate::shell::look::target::Target;
 use crate::shell::progress::Progress;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Result};
 
 /// Images on a page unless `--limit` says otherwise: some 30 MB, which a browser opens in a second.
 const DEFAULT_LIMIT: usize = 2_000;
@@ -84,7 +82,7 @@ pub(crate) async fn write_sheet(
     let columns = Columns::find(query.schema().as_arrow())?;
     let task = Arc::new(query.task_ctx());
     let plan = query.create_physical_plan().await?;
-    let mut part = Part::create(file)?;
+    let mut part = PartFile::create(file)?;
     part.write(&template::head(&title(file), &target.sql()))?;
 
     let watch = progress.watch(&plan);
@@ -110,52 +108,6 @@ pub(crate) async fn write_sheet(
 
 fn title(file: &Path) -> String {
     file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// A file beside its later place: an interrupted run leaves what was there before.
-struct Part<'a> {
-    file: &'a Path,
-    part: BufWriter<NamedTempFile>,
-}
-
-impl<'a> Part<'a> {
-    fn create(file: &'a Path) -> Result<Self> {
-        let folder =
-            file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".contact-sheet-").suffix(".part");
-        if let Some(permissions) = usual_permissions() {
-            builder.permissions(permissions);
-        }
-        let part = builder.tempfile_in(folder).map_err(|source| at(file, source))?;
-        Ok(Self { file, part: BufWriter::new(part) })
-    }
-
-    fn write(&mut self, text: &str) -> Result<()> {
-        self.part.write_all(text.as_bytes()).map_err(|source| at(self.file, source))
-    }
-
-    fn finish(self) -> Result<()> {
-        let part = self.part.into_inner().map_err(|error| at(self.file, error.into_error()))?;
-        part.persist(self.file).map_err(|error| at(self.file, error.error))?;
-        Ok(())
-    }
-}
-
-/// Those of a new file, not of a temporary one, which only its owner may read.
-#[cfg(unix)]
-fn usual_permissions() -> Option<Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn usual_permissions() -> Option<Permissions> {
-    None
-}
-
-fn at(file: &Path, source: std::io::Error) -> Error {
-    Error::Io { path: file.to_path_buf(), source }
 }
 
 #[cfg(test)]

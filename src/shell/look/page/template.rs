@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::html::escaped;
+use crate::report::escaped;
 
 const TEMPLATE: &str = include_str!("sheet.html");
 const STYLE: &str = include_str!("sheet.css");

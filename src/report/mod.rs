@@ -1,0 +1,20 @@
+//! Reports: one HTML file each, which opens without a network, in light and dark.
+//!
+//! ```text
+//!  tuning.rs: Tuning ─┬─► charts.rs, chart.rs: SVG ─┐
+//!                     └─► table.rs: HTML ───────────┴─► page.rs: style, policy ─► part_file.rs: the file, when complete
+//! ```
+//!
+//! Texts from outside are escaped by `html.rs`. Colours are variables of the page's style, so that a chart follows the
+//! reader's theme. Each chart carries the numbers it is drawn from, for those who want them exactly.
+
+mod chart;
+mod html;
+mod page;
+mod part_file;
+mod table;
+mod tuning;
+
+pub(crate) use html::escaped;
+pub(crate) use part_file::PartFile;
+pub(crate) use tuning::{check_report, write_tuning_report};
