@@ -272,6 +272,28 @@ fn batches_that_are_refused_bound_the_search() {
     assert_eq!(run(home.path(), "SHOW TUNING").stdout().lines().count(), 2, "only the first is kept");
 }
 
+/// The memory that this model takes grows with the batch beyond what any machine has; a run of it takes the same time for
+/// any batch, so that the largest batch is the fastest.
+#[test]
+fn the_largest_batch_that_memory_suffices_for_is_found() {
+    let home = home_with_model();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/hungry.onnx");
+    let sql = format!(
+        "CREATE MODEL hungry FROM '{model}' OPTIONS (concurrency 1, num_cpus 1);
+         TUNE MODEL hungry USING (SELECT resize(image, 8, 8) AS image FROM read_images('{}')) OPTIONS (budget '8s')",
+        crate::support::photos().display()
+    );
+    let trials = run(home.path(), &sql).stdout;
+    let [batches, rates, outcomes] =
+        ["batch_size", "rows_per_second", "outcome"].map(|name| column(&trials, name));
+    let of = |batch: &str| batches.iter().position(|other| other == batch).unwrap();
+    assert!(!rates[of("4")].is_empty() && !outcomes[of("4")].starts_with("failed"), "{trials}");
+    assert_eq!(outcomes[of("8")], "failed: the device refuses batches of this size", "{trials}");
+    assert_eq!(outcomes[of("16")], "failed: a smaller batch was refused", "{trials}");
+    let chosen = outcomes.iter().position(|outcome| outcome == "chosen").unwrap();
+    assert!(batches[chosen].parse::<usize>().unwrap() <= 4, "{trials}");
+}
+
 /// The values of an attribute in a page, unescaped.
 fn attributes(html: &str, name: &str) -> Vec<Value> {
     let start = format!(" {name}=\"");
