@@ -18,6 +18,7 @@ mod plans;
 mod quantize;
 mod queries;
 mod reference;
+mod report;
 mod runs;
 mod schema;
 mod shell;

@@ -294,15 +294,6 @@ fn the_largest_batch_that_memory_suffices_for_is_found() {
     assert!(batches[chosen].parse::<usize>().unwrap() <= 4, "{trials}");
 }
 
-/// The values of an attribute in a page, unescaped.
-fn attributes(html: &str, name: &str) -> Vec<Value> {
-    let start = format!(" {name}=\"");
-    let values = html.split(&start).skip(1).map(|rest| rest.split_once('"').unwrap().0);
-    values
-        .map(|value| serde_json::from_str(&value.replace("&quot;", "\"").replace("&amp;", "&")).unwrap())
-        .collect()
-}
-
 #[test]
 fn a_report_shows_the_numbers_of_the_trials() {
     let home = home_with_model();
@@ -322,7 +313,7 @@ fn a_report_shows_the_numbers_of_the_trials() {
     let numbers = html.split_once("id=\"numbers\">").unwrap().1.split_once("</script>").unwrap().0;
     assert_eq!(serde_json::from_str::<Value>(numbers).unwrap()["trials"], json!(rows));
 
-    let charts = attributes(&html, "data-numbers");
+    let charts = crate::support::attributes(&html, "data-numbers");
     let rounded = |value: &Value| (value.as_f64().unwrap() * 100.0).round() / 100.0;
     let mut points = 0;
     for line in charts[0]["lines"].as_array().unwrap() {

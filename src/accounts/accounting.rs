@@ -1,5 +1,6 @@
 //! The accounts of a query while it runs and afterwards.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
@@ -10,6 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::account::{Accounts, QueryAccount};
 use super::plan;
 use super::process::Usage;
+use crate::model::runtime::RunHistogram;
 
 /// Keeps the accounts of one query. Cloning is cheap; clones are about the same query, during its run and after it.
 ///
@@ -63,6 +65,11 @@ impl Accounting {
     /// Ends the query's time; without effect if it has ended.
     pub fn end(&self) {
         self.clock.ended.get_or_init(|| (Instant::now(), Usage::now()));
+    }
+
+    /// The runs of each model so far, by its name.
+    pub(crate) fn runs(&self) -> BTreeMap<String, RunHistogram> {
+        plan::runs(self.plan.as_ref())
     }
 
     /// The accounts so far.

@@ -8,6 +8,7 @@
 //!                                                  other operators ──► compute
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::datasource::sink::DataSinkExec;
@@ -26,6 +27,24 @@ pub(super) fn accounts(plan: &dyn ExecutionPlan) -> Accounts {
     add(plan, &mut accounts);
     accounts.memory.wait_seconds = accounts.stages.decode.room_wait_seconds;
     accounts
+}
+
+/// The runs of each model.
+pub(super) fn runs(plan: &dyn ExecutionPlan) -> BTreeMap<String, RunHistogram> {
+    let mut all: BTreeMap<String, RunHistogram> = BTreeMap::new();
+    add_runs(plan, &mut all);
+    all
+}
+
+fn add_runs(plan: &dyn ExecutionPlan, all: &mut BTreeMap<String, RunHistogram>) {
+    if let (Some(infer), Some(metrics)) = (plan.downcast_ref::<InferExec>(), plan.metrics()) {
+        let metrics = Metrics(metrics);
+        for model in infer.models() {
+            let name = &model.spec().name;
+            all.entry(name.clone()).or_default().add(&metrics.of_model(name).runs());
+        }
+    }
+    plan.children().into_iter().for_each(|child| add_runs(child.as_ref(), all));
 }
 
 fn add(plan: &dyn ExecutionPlan, accounts: &mut Accounts) {

@@ -1,6 +1,9 @@
 //! What inference needs besides inputs and models.
 
+use std::time::Duration;
+
 use datafusion::execution::memory_pool::MemoryReservation;
+use parking_lot::Mutex;
 use rayon::ThreadPool;
 
 use super::batcher::BatchBuffers;
@@ -16,6 +19,8 @@ pub(crate) struct Context<'a> {
     pub(crate) reservation: &'a MemoryReservation,
     pub(crate) memory: &'a WorkerMemory<Vec<BatchBuffers>>,
     pub(crate) cancellation: &'a Cancellation,
+    /// Gets the row and the decoding time of each image, if there is a record of them.
+    pub(crate) decoded: Option<&'a Mutex<Vec<(usize, Duration)>>>,
     /// Threads that decode a morsel's images; `None` if the caller's own does.
     pub(crate) decoders: Option<&'a ThreadPool>,
 }

@@ -106,7 +106,7 @@ fn decode_one_by_one(
             }
             continue;
         };
-        decode_row(bytes, plans, &pixels, context, |model, image| match image {
+        decode_row(row, bytes, plans, &pixels, context, |model, image| match image {
             Ok(image) => batchers[model].push(row, Some(image)),
             Err(reason) => {
                 batchers[model].fail(row, &reason.to_string());

@@ -1,6 +1,7 @@
 //! Decodes the image of one row, once at each scale that models need.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use datafusion::error::Result;
 
@@ -9,11 +10,12 @@ use super::inference_plan::ModelPlan;
 use super::worker_memory::Pixels;
 use crate::images::decode::{ImageError, Limits, RgbImage, decode, decoder_scale};
 
-/// Decodes `bytes` and calls `give` with the position of each model and its image, or the reason why there is none.
+/// Decodes `bytes`, the image of `row`, and calls `give` with the position of each model and its image, or the reason why there is none.
 ///
 /// # Errors
 /// The first error of `give`.
 pub(super) fn decode_row<B>(
+    row: usize,
     bytes: &[u8],
     plans: &[ModelPlan],
     pixels: &Pixels<'_, B>,
@@ -24,20 +26,24 @@ pub(super) fn decode_row<B>(
     metrics.decoded_bytes.add(bytes.len());
     let mut scales = Scales::new(plans);
     let mut is_decoded = false;
+    let mut spent = Duration::ZERO;
     while !scales.is_done {
-        let timer = RefCell::new(metrics.decode_time.timer());
+        let (timer, started) = (RefCell::new(metrics.decode_time.timer()), Instant::now());
+        let waited = Cell::new(Duration::ZERO);
         let admit = |bytes: u64| {
             timer.borrow_mut().stop();
-            let waiting = metrics.memory_wait_time.timer();
+            let (waiting, since) = (metrics.memory_wait_time.timer(), Instant::now());
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             let is_admitted = pixels.add(bytes, || cancellation.check()).is_ok();
             waiting.done();
+            waited.set(waited.get() + since.elapsed());
             timer.borrow_mut().restart();
             is_admitted
         };
         let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
         let decoded = decode(bytes, &limits, |width, height| scales.next(width, height));
         timer.into_inner().done();
+        spent += started.elapsed().saturating_sub(waited.get());
         metrics.decodes.add(1);
         is_decoded |= decoded.is_ok();
         scales.take().into_iter().try_for_each(|model| give(model, decoded.as_ref()))?;
@@ -45,6 +51,9 @@ pub(super) fn decode_row<B>(
         pixels.clear();
     }
     metrics.decoded_images.add(usize::from(is_decoded));
+    if let Some(decoded) = context.decoded {
+        decoded.lock().push((row, spent));
+    }
     Ok(())
 }
 

@@ -54,6 +54,7 @@ impl Models for ModelRegistry {
             memory: &WorkerMemory::default(),
             cancellation: &QueryCancellation::part(config),
             decoders: None,
+            decoded: None,
         };
         let inputs = Inputs {
             rows: inputs.first().map_or(0, |input| input.len()),

@@ -19,6 +19,7 @@ mod inference_plan;
 mod metrics;
 mod predictions;
 mod query_cancellation;
+mod row_record;
 mod running;
 mod side_by_side;
 mod worker;
@@ -30,3 +31,4 @@ pub use running::cancel_inference;
 
 pub(crate) use metrics::{MODEL, RUN_TIME};
 pub(crate) use query_cancellation::QueryCancellation;
+pub(crate) use row_record::{RowRecord, Rows, SlowImage};

@@ -152,7 +152,7 @@ impl Job<'_> {
             return Ok(self.plans.iter().map(|_| missing()).collect());
         };
         let mut all: Vec<_> = self.plans.iter().map(|_| Prepared::Null).collect();
-        decode_row(bytes, self.plans, &self.lent.pixels(), self.context, |model, image| {
+        decode_row(row, bytes, self.plans, &self.lent.pixels(), self.context, |model, image| {
             let spec = self.plans[model].model.spec().image();
             let prepared = match (image, spec, &mut preprocessors[model], slots[model].take()) {
                 (Ok(image), Some(spec), Some(preprocessor), Some(slot)) => {

@@ -18,6 +18,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 use rayon::ThreadPool;
 use seequel_udfs::ImageArray;
 use tokio::runtime::Handle;
@@ -32,6 +33,7 @@ use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
 use super::metrics::InferMetrics;
 use super::query_cancellation::QueryCancellation;
+use super::row_record::RowRecord;
 use super::running::Running;
 use super::side_by_side::Decoders;
 use super::worker_memory::WorkerMemory;
@@ -77,6 +79,8 @@ pub(crate) struct Worker {
     decode_threads: OnceLock<Arc<ThreadPool>>,
     /// The partition's, below that of the query.
     span: Span,
+    /// What single rows are like, if anybody asks.
+    record: Option<RowRecord>,
 }
 
 impl Worker {
@@ -100,6 +104,7 @@ impl Worker {
             decoders: node.decoders.clone(),
             decode_threads: OnceLock::new(),
             span,
+            record: RowRecord::of(context.session_config().options()),
         })
     }
 
@@ -202,6 +207,10 @@ impl Worker {
             let _timer = self.metrics.postprocess_time.timer();
             for (column, predictions) in group.columns.iter().zip(predictions) {
                 let name = |row| self.row_name(batch, row);
+                if let Some(record) = &self.record {
+                    let mut failures = predictions.failures.iter();
+                    failures.try_for_each(|(row, reason)| record.add_error(reason, || name(*row)))?;
+                }
                 columns.push((*column, predictions.accept(self.options.on_error, &self.metrics, name)?));
             }
         }
@@ -220,15 +229,23 @@ impl Worker {
         let numbers = group.numbers.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
         let inputs = Inputs { rows, images, numbers: &numbers };
         timer.done();
+        let decoded = Mutex::new(vec![]);
         let context = Context {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
             reservation: &self.reservation,
             memory: &self.memory,
             cancellation: &self.cancellation,
+            decoded: self.record.as_ref().map(|_| &decoded),
             decoders: self.decode_threads()?,
         };
-        decode_infer(&inputs, &group.plan, key, &context)
+        let predictions = decode_infer(&inputs, &group.plan, key, &context)?;
+        if let (Some(record), Some(images)) = (&self.record, &inputs.images) {
+            for (row, time) in decoded.into_inner() {
+                record.add_image(time, || Ok((self.row_name(batch, row)?, images.get(row))))?;
+            }
+        }
+        Ok(predictions)
     }
 
     fn decode_threads(&self) -> Result<Option<&ThreadPool>> {

@@ -1,8 +1,11 @@
 //! Reports: one HTML file each, which opens without a network, in light and dark.
 //!
 //! ```text
-//!  tuning.rs: Tuning ─┬─► charts.rs, chart.rs: SVG ─┐
-//!                     └─► table.rs: HTML ───────────┴─► page.rs: style, policy ─► part_file.rs: the file, when complete
+//!  tuning.rs: Tuning ────────────────────────────────────┐
+//!  run.rs: a query ─ samples.rs, operators.rs ─► query.rs ┴─► chart.rs: SVG ────┐
+//!                                                         └─► table.rs, thumbnail.rs ─┴─► page.rs: style, policy
+//!                                                                                            │
+//!                                                              part_file.rs: the file, when complete ◄┘
 //! ```
 //!
 //! Texts from outside are escaped by `html.rs`. Colours are variables of the page's style, so that a chart follows the
@@ -10,11 +13,17 @@
 
 mod chart;
 mod html;
+mod operators;
 mod page;
 mod part_file;
+mod query;
+mod run;
+mod samples;
 mod table;
+mod thumbnail;
 mod tuning;
 
 pub(crate) use html::escaped;
 pub(crate) use part_file::PartFile;
+pub(crate) use run::report;
 pub(crate) use tuning::{check_report, write_tuning_report};

@@ -15,7 +15,7 @@ use super::output::Output;
 use super::source::Source;
 use super::{catalog, look, report};
 use crate::quantize::Record;
-use crate::shell::look::{SheetRequest, Target};
+use crate::shell::look::{ReportRequest, SheetRequest, Target};
 use crate::shell::print::{Detail, Page, PrintError, Printer, printer};
 use crate::shell::progress::Progress;
 use crate::shell::prompt::command;
@@ -69,6 +69,8 @@ pub(crate) struct Settings {
 pub(crate) struct Runner {
     engine: Engine,
     settings: Arc<Mutex<Settings>>,
+    /// The last query, for `\report`.
+    last_query: Arc<Mutex<Option<String>>>,
     progress: Progress,
     /// Whether nothing but results and errors is shown.
     quiet: bool,
@@ -77,7 +79,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn new(engine: Engine, printer: Printer, quiet: bool, progress: Progress) -> Self {
         let settings = Settings { printer, timing: !quiet, output: Output::standard(&progress) };
-        Self { engine, settings: Arc::new(Mutex::new(settings)), progress, quiet }
+        Self { engine, settings: Arc::new(Mutex::new(settings)), last_query: Arc::default(), progress, quiet }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -131,6 +133,9 @@ impl Runner {
         let (Settings { printer, timing, mut output }, page) = self.page(statement.is_introspection());
         let mut watch = None;
         let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
+        if let Some(query) = statement.query() {
+            *self.last_query.lock() = Some(query);
+        }
         let created = self.created_by(&statement);
         let tuned = match &statement {
             Statement::TuneModel(tune) => Some(tune.name.clone()),
@@ -217,6 +222,7 @@ impl Runner {
             }
             Command::Include(file) => self.include(&file, depth + 1).await?,
             Command::Show(target) => Box::pin(self.show(&target, source)).await?,
+            Command::Report(request) => Box::pin(self.report(&request, source)).await?,
             Command::ContactSheet(request) => Box::pin(self.contact_sheet(&request, source)).await?,
             Command::Settings => say(&self.settings_text())?,
             Command::Expanded(switch) => {
@@ -243,14 +249,24 @@ impl Runner {
         let mut screen = Output::standard(&self.progress);
         let shown = look::show(&self.engine, target, &self.progress, &mut screen).await;
         shown.map_err(|error| match error {
-            PrintError::Query(error) => self.in_query(&error, target, source),
+            PrintError::Query(error) => self.in_query(&error, target.sql(), source),
             error => error.into(),
         })
     }
 
     async fn contact_sheet(&self, request: &SheetRequest, source: &Source) -> Result<(), Stop> {
         let written = look::write_sheet(&self.engine, request, &self.progress).await;
-        say(&written.map_err(|error| self.in_query(&error, &request.target, source))?)?;
+        say(&written.map_err(|error| self.in_query(&error, request.target.sql(), source))?)?;
+        Ok(())
+    }
+
+    async fn report(&self, request: &ReportRequest, source: &Source) -> Result<(), Stop> {
+        let Some(sql) = request.query.clone().or_else(|| self.last_query.lock().clone()) else {
+            let reason = "\\report: there was no query yet; \\report query.html SELECT … runs one";
+            return Err(Stop::Failed(reason.to_owned()));
+        };
+        let written = request.write(&self.engine, &sql, &self.progress).await;
+        say(&written.map_err(|error| self.in_query(&error, sql, source))?)?;
         Ok(())
     }
 
@@ -267,8 +283,8 @@ impl Runner {
     }
 
     /// An error of a command's query, with its place in that.
-    fn in_query(&self, error: &Error, target: &Target, source: &Source) -> Stop {
-        let query = Source { name: source.name.clone(), text: target.sql() };
+    fn in_query(&self, error: &Error, sql: String, source: &Source) -> Stop {
+        let query = Source { name: source.name.clone(), text: sql };
         let (options, models) = (self.sql_options(), self.engine.models().names());
         let mut script = Script::new(&query.text);
         // The query was parsed before it ran.

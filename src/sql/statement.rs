@@ -55,6 +55,22 @@ pub enum Statement {
 }
 
 impl Statement {
+    /// The query that the statement is or explains, as SQL.
+    #[cfg(feature = "shell")]
+    pub(crate) fn query(&self) -> Option<String> {
+        let Self::DataFusion(statement) = self else { return None };
+        let query = match statement.as_ref() {
+            DataFusionStatement::Explain(explain) => explain.statement.as_ref(),
+            statement => statement,
+        };
+        match query {
+            DataFusionStatement::Statement(sql) if matches!(sql.as_ref(), SqlStatement::Query(_)) => {
+                Some(sql.to_string())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the statement queries the session or a plan instead of data: `SHOW`, `DESCRIBE`, `EXPLAIN`, `ADVISE`.
     pub fn is_introspection(&self) -> bool {
         match self {

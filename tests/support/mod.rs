@@ -43,6 +43,15 @@ pub(crate) fn folder_of(count: usize) -> tempfile::TempDir {
     folder
 }
 
+/// The values of an attribute in a page, unescaped.
+pub(crate) fn attributes(html: &str, name: &str) -> Vec<serde_json::Value> {
+    let start = format!(" {name}=\"");
+    let values = html.split(&start).skip(1).map(|rest| rest.split_once('"').unwrap().0);
+    values
+        .map(|value| serde_json::from_str(&value.replace("&quot;", "\"").replace("&amp;", "&")).unwrap())
+        .collect()
+}
+
 /// A completed query: its rows, and the plan with its metrics.
 pub(crate) struct Run {
     pub(crate) batches: Vec<RecordBatch>,

@@ -40,6 +40,18 @@ impl RunHistogram {
         Some(Duration::from_micros(times.value_at_quantile(share)))
     }
 
+    /// The times of the runs, to two digits, and how many took as long.
+    pub(crate) fn recorded(&self) -> Vec<(Duration, u64)> {
+        let times = self.0.lock();
+        let of = |times: &Histogram<u64>| {
+            times
+                .iter_recorded()
+                .map(|time| (Duration::from_micros(time.value_iterated_to()), time.count_at_value()))
+                .collect()
+        };
+        times.as_ref().map(of).unwrap_or_default()
+    }
+
     /// Adds the runs of `other`.
     pub(crate) fn add(&self, other: &Self) {
         if Arc::ptr_eq(&self.0, &other.0) {

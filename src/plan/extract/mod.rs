@@ -36,6 +36,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{AnalyzerRule, Optimizer, OptimizerConfig, OptimizerRule};
 
 use crate::config::InferenceOptions;
+use crate::exec::RowRecord;
 use crate::model::ModelRegistry;
 use calls::column_number;
 use nodes::Extraction;
@@ -66,8 +67,9 @@ impl ExtractInference {
     fn extract(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<Transformed<LogicalPlan>> {
         let options = InferenceOptions::of(config);
         let next_column = first_free_column(&plan)?;
+        let is_recorded = RowRecord::of(config).is_some();
         let mut extraction =
-            Extraction { models: &self.models, options: &options, next_column, changed: false };
+            Extraction { models: &self.models, options: &options, is_recorded, next_column, changed: false };
         let plan = extraction.complete(plan)?;
         Ok(Transformed::new_transformed(plan, extraction.changed))
     }

@@ -23,6 +23,8 @@ use crate::plan::InferNode;
 pub(super) struct Extraction<'a> {
     pub(super) models: &'a ModelRegistry,
     pub(super) options: &'a InferenceOptions,
+    /// Whether rows are recorded for a report, by their names.
+    pub(super) is_recorded: bool,
     pub(super) next_column: usize,
     /// Whether anything was replaced.
     pub(super) changed: bool,
@@ -240,8 +242,9 @@ impl Extraction<'_> {
         let columns =
             calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
         let row = calls.iter().find_map(|carried| {
-            let is_named =
-                self.options.on_error == OnError::Fail || carried.call.request != Request::Classify;
+            let is_named = self.is_recorded
+                || self.options.on_error == OnError::Fail
+                || carried.call.request != Request::Classify;
             let mut inputs = carried.call.inputs.iter().filter(|_| is_named);
             inputs.find_map(|expr| row_of(expr, input.plan.schema()))
         });

@@ -1,4 +1,5 @@
-//! Images to look at: `\show` in the terminal, `\contact-sheet` as a page for a browser.
+//! Images to look at: `\show` in the terminal, `\contact-sheet` as a page for a browser. And `\report`: a page about a
+//! query, by report/.
 //!
 //! ```text
 //!  target.rs: SELECT …, or a location ─► query ─► rows.rs: image, name, predictions, other columns of each row
@@ -18,10 +19,12 @@
 mod columns;
 mod page;
 mod picture;
+mod query_report;
 mod rows;
 mod target;
 mod terminal;
 
 pub(crate) use page::{SheetRequest, write_sheet};
+pub(crate) use query_report::ReportRequest;
 pub(crate) use target::Target;
 pub(crate) use terminal::show;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::other_shells;
-use crate::shell::look::{SheetRequest, Target};
+use crate::shell::look::{ReportRequest, SheetRequest, Target};
 use crate::shell::print::{Expanded, Format, MaxRows};
 
 /// A command.
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Show(Target),
     /// `\contact-sheet`: writes a page of images.
     ContactSheet(SheetRequest),
+    /// `\report`: runs a query and writes where its time went.
+    Report(ReportRequest),
 }
 
 /// The tables that a command lists.
@@ -69,6 +71,7 @@ Statements end with ; and may take many lines.
   \f         Seequel's functions \f NAME    what a function does; \f * all functions
   \show PATH draw images, such as \show photos/; \show SELECT … those of a query, with predictions
   \contact-sheet FILE SELECT …  write a page of images and predictions, for a browser
+  \report FILE  run the last query, or the one given, and write where its time went, as .html or .json
   \i FILE    run a file          \o FILE    write results to a file, in the format of its ending;
                                           \o alone to the screen again
   \x         one line per value, on or off; \x auto where a table would not fit
@@ -83,7 +86,7 @@ Ctrl-C cancels the query that runs.
 ";
 
 /// All commands, for completion.
-pub(crate) const COMMANDS: [&str; 14] = [
+pub(crate) const COMMANDS: [&str; 15] = [
     "\\?",
     "\\contact-sheet",
     "\\d",
@@ -95,6 +98,7 @@ pub(crate) const COMMANDS: [&str; 14] = [
     "\\o",
     "\\pset",
     "\\q",
+    "\\report",
     "\\show",
     "\\timing",
     "\\x",
@@ -148,6 +152,7 @@ impl Command {
                 );
             }
             ("\\show", _) => Self::Show(Target::parse(rest)),
+            ("\\report", _) => Self::Report(ReportRequest::parse(rest)?),
             ("\\contact-sheet", _) => Self::ContactSheet(SheetRequest::parse(rest)?),
             // Scripts switch headers on; they are never off.
             (".header" | ".headers", "on") => Self::Sql(String::new()),
@@ -311,6 +316,7 @@ mod tests {
             ("\\i", "\\i runs a file"),
             ("\\show", "\\show draws images"),
             ("\\contact-sheet a.html", "\\contact-sheet writes a page"),
+            ("\\report", "\\report runs the last query again"),
         ] {
             let message = Command::parse(line).err().unwrap_or_default();
             assert!(message.starts_with(reason), "{message}");

@@ -161,7 +161,7 @@ fn complete_command(text: &str, names: &Names) -> Completion {
             }
             Some(_) => Vec::new(),
         },
-        "\\contact-sheet" | "\\i" | "\\o" | "\\show" => return files(argument, start),
+        "\\contact-sheet" | "\\i" | "\\o" | "\\report" | "\\show" => return files(argument, start),
         _ => Vec::new(),
     };
     Completion { start, candidates }

@@ -1,0 +1,190 @@
+//! What single rows of a query were like, for a report: the images that took longest to decode, and errors by kind.
+//!
+//! ```text
+//!  RowRecord ─ in the settings that the query is planned with ─► workers ─┬─ decode times ─► the slowest images
+//!                                                                         └─ failures ─────► errors by kind
+//! ```
+//!
+//! A query whose settings have none keeps no such record.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use datafusion::common::config_err;
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result;
+use parking_lot::Mutex;
+
+/// Images that are kept.
+const MOST_IMAGES: usize = 12;
+
+/// A larger file is kept without its bytes.
+const MOST_BYTES: usize = 8 << 20;
+
+/// Kinds of errors that are told apart.
+const MOST_KINDS: usize = 50;
+
+/// The kind of errors beyond these.
+const OTHERS: &str = "other errors";
+
+/// The record of one query. Cloning is cheap; clones are of the same query.
+#[derive(Clone, Default)]
+pub(crate) struct RowRecord(Arc<Mutex<Rows>>);
+
+/// The rows of a query that stand out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
+    /// The images that took longest to decode, longest first.
+    pub(crate) slowest: Vec<SlowImage>,
+    /// Errors by kind: how often, and one of them.
+    pub(crate) errors: BTreeMap<String, ErrorKind>,
+}
+
+/// An image that took long to decode.
+#[derive(Debug, Clone)]
+pub(crate) struct SlowImage {
+    /// The row's name, such as a path.
+    pub(crate) name: String,
+    pub(crate) time: Duration,
+    /// The encoded image, unless it is very large.
+    pub(crate) bytes: Option<Vec<u8>>,
+}
+
+/// Errors that differ in names and numbers at most.
+#[derive(Debug, Clone)]
+pub(crate) struct ErrorKind {
+    pub(crate) count: u64,
+    /// The name of the first row.
+    pub(crate) name: String,
+    /// Its error in full.
+    pub(crate) error: String,
+}
+
+impl RowRecord {
+    /// The record of the query with these settings, if it keeps one.
+    pub(crate) fn of(config: &ConfigOptions) -> Option<Self> {
+        config.extensions.get::<Self>().cloned()
+    }
+
+    /// What was recorded.
+    pub(crate) fn rows(&self) -> Rows {
+        self.0.lock().clone()
+    }
+
+    /// Records an image that took `time` to decode, if that is among the longest.
+    pub(super) fn add_image<'a>(
+        &self,
+        time: Duration,
+        image: impl FnOnce() -> Result<(String, Option<&'a [u8]>)>,
+    ) -> Result<()> {
+        let is_slow = |rows: &Rows| {
+            rows.slowest.len() < MOST_IMAGES || rows.slowest.last().is_some_and(|last| last.time < time)
+        };
+        if !is_slow(&self.0.lock()) {
+            return Ok(());
+        }
+        let (name, bytes) = image()?;
+        let bytes = bytes.filter(|bytes| bytes.len() <= MOST_BYTES).map(<[u8]>::to_vec);
+        let mut rows = self.0.lock();
+        let place = rows.slowest.partition_point(|other| other.time >= time);
+        rows.slowest.insert(place, SlowImage { name, time, bytes });
+        rows.slowest.truncate(MOST_IMAGES);
+        Ok(())
+    }
+
+    /// Records an error of a row.
+    pub(super) fn add_error(&self, error: &str, name: impl FnOnce() -> Result<String>) -> Result<()> {
+        let mut rows = self.0.lock();
+        let kind = kind_of(error);
+        let is_full = rows.errors.len() >= MOST_KINDS && !rows.errors.contains_key(&kind);
+        let kind = if is_full { OTHERS.to_owned() } else { kind };
+        if let Some(known) = rows.errors.get_mut(&kind) {
+            known.count += 1;
+        } else {
+            rows.errors.insert(kind, ErrorKind { count: 1, name: name()?, error: error.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// An error without what tells it from others of its kind: quoted names and numbers.
+fn kind_of(error: &str) -> String {
+    let mut kind = String::new();
+    let mut quoted = false;
+    for character in error.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                kind.push_str(if quoted { "'…" } else { "'" });
+            }
+            _ if quoted => {}
+            '0'..='9' => {
+                if !kind.ends_with('…') {
+                    kind.push('…');
+                }
+            }
+            _ => kind.push(character),
+        }
+    }
+    kind
+}
+
+impl fmt::Debug for RowRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowRecord").field("errors", &self.0.lock().errors.len()).finish_non_exhaustive()
+    }
+}
+
+impl ConfigExtension for RowRecord {
+    const PREFIX: &'static str = "inference_record";
+}
+
+/// Without entries: it is no setting to be seen or changed.
+impl ExtensionOptions for RowRecord {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        config_err!("unknown setting {}.{key}", Self::PREFIX)
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        vec![]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_images_are_kept_and_errors_counted_by_kind() -> Result<()> {
+        let record = RowRecord::default();
+        for ms in [5, 1, 30, 20].into_iter().chain(100..120) {
+            let image = || Ok((ms.to_string(), Some(b"x".as_slice())));
+            record.add_image(Duration::from_millis(ms), image)?;
+        }
+        for error in ["'a.jpg' has 10 × 20 pixels", "'b.jpg' has 7 × 3000 pixels", "no image"] {
+            record.add_error(error, || Ok("c".to_owned()))?;
+        }
+        let rows = record.rows();
+        let names: Vec<_> = rows.slowest.iter().map(|image| image.name.as_str()).collect();
+        assert_eq!((names.len(), names[0], names[11]), (12, "119", "108"));
+        let errors: Vec<_> = rows.errors.iter().map(|(kind, error)| (kind.as_str(), error.count)).collect();
+        assert_eq!(errors, [("'…' has … × … pixels", 2), ("no image", 1)]);
+        Ok(())
+    }
+}
