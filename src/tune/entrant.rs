@@ -30,7 +30,7 @@ impl Entrant {
             choice,
             candidate,
             scope: Scope::of(&candidates[candidate].variant, &candidates[0].variant),
-            model: Arc::new(candidates[candidate].model.with_choice(choice)),
+            model: Arc::new(candidates[candidate].model.with_choice(choice).in_whole_batches()),
             rates: vec![],
             ratios: vec![],
             memory_bytes: None,

@@ -33,6 +33,9 @@ pub struct Model {
     /// Number of the registration, unique in the process.
     id: u64,
     runtime: Runtime,
+    /// Whether the last rows of a query are not divided among workers in smaller batches: a short trial would measure
+    /// those instead.
+    in_whole_batches: bool,
     placed: OnceLock<Placed>,
     weights: SharedWeights,
     inferred_rows: AtomicU64,
@@ -65,6 +68,7 @@ impl Model {
             spec,
             id: NEXT_ID.fetch_add(1, Relaxed),
             runtime,
+            in_whole_batches: false,
             placed: OnceLock::new(),
             weights: SharedWeights::default(),
             inferred_rows: AtomicU64::new(0),
@@ -295,7 +299,10 @@ impl Model {
             Some((provider, spec, tuning)) => (provider, spec, Some(tuning)),
             None => (default, self.spec.clone(), None),
         };
-        let sizing = Sizing::new(&spec, provider, tuning.as_ref().map(|tuning| tuning.chosen));
+        let mut sizing = Sizing::new(&spec, provider, tuning.as_ref().map(|tuning| tuning.chosen));
+        if self.in_whole_batches {
+            sizing.least_rows = sizing.batch_rows;
+        }
         let fixes_batch = provider.kind().fixes_batch();
         let fixed_batch = spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
         let (pool, assignment) = (Pool::new(sizing.sessions), OnceLock::new());
@@ -313,6 +320,11 @@ impl Model {
             ..self.spec.resources.clone()
         };
         Self::new(ModelSpec { resources, ..self.spec.clone() }, self.runtime.clone())
+    }
+
+    /// The model, before it is used, so that the last rows of a query are not divided into smaller batches.
+    pub(crate) fn in_whole_batches(self) -> Self {
+        Self { in_whole_batches: true, ..self }
     }
 
     /// The same model, sized anew.
