@@ -19,6 +19,8 @@ pub(crate) struct Context<'a> {
     pub(crate) reservation: &'a MemoryReservation,
     pub(crate) memory: &'a WorkerMemory<Vec<BatchBuffers>>,
     pub(crate) cancellation: &'a Cancellation,
+    /// The batch size that was found to be faster than the model's own, or is tried.
+    pub(crate) batch: Option<usize>,
     /// Gets the row and the decoding time of each image, if there is a record of them.
     pub(crate) decoded: Option<&'a Mutex<Vec<(usize, Duration)>>>,
     /// Threads that decode a morsel's images; `None` if the caller's own does.

@@ -53,19 +53,20 @@ pub(crate) fn decode_infer(
     let plans = plan.models();
     let timer = context.metrics.memory_wait_time.timer();
     let (held, kept) = context.memory.hold(
-        key,
+        (key, context.batch),
         context.reservation.new_empty(),
         rows.max(1),
-        |most| tensor_bytes(plans, rows, most),
+        |most| tensor_bytes(plans, rows, most, context.batch),
         || context.cancellation.check(),
     )?;
     timer.done();
     context.metrics.shrunk_morsels.add(usize::from(held.most < rows));
     let mut buffers = match kept {
         Some(kept) => kept,
-        None => {
-            plans.iter().map(|plan| buffers(plan, plans.len(), rows, held.most)).collect::<Result<_>>()?
-        }
+        None => plans
+            .iter()
+            .map(|plan| buffers(plan, plans.len(), rows, held.most, context.batch))
+            .collect::<Result<_>>()?,
     };
     let batchers = plans
         .iter()
@@ -130,8 +131,14 @@ impl Inputs<'_> {
     }
 }
 
-fn buffers(plan: &ModelPlan, models: usize, rows: usize, most: usize) -> Result<BatchBuffers> {
-    let Sizes { slots, batch } = Sizes::of(&plan.model, models, rows, most)?;
+fn buffers(
+    plan: &ModelPlan,
+    models: usize,
+    rows: usize,
+    most: usize,
+    batch: Option<usize>,
+) -> Result<BatchBuffers> {
+    let Sizes { slots, batch } = Sizes::of(&plan.model, models, rows, most, batch)?;
     Ok(BatchBuffers::new(&plan.model, slots, batch))
 }
 
@@ -147,20 +154,20 @@ impl Sizes {
     ///
     /// A single model runs as soon as a batch is full, while the tensor is still in the CPU cache. Several models take
     /// turns after a whole morsel, so that a model's weights are in the cache for all its runs but the first.
-    fn of(model: &Model, models: usize, rows: usize, most: usize) -> Result<Self> {
+    fn of(model: &Model, models: usize, rows: usize, most: usize, batch: Option<usize>) -> Result<Self> {
         if let Some(batch) = model.fixed_batch()? {
             return Ok(Self { slots: batch, batch });
         }
-        let batch = model.sizing()?.batch_rows.min(most);
+        let batch = batch.unwrap_or(model.sizing()?.batch_rows).min(most);
         let slots = if models == 1 { batch } else { rows.clamp(batch, most.max(batch)) };
         Ok(Self { slots, batch })
     }
 }
 
 /// Bytes of all models' tensors, inputs and outputs, if a morsel has `rows` rows and memory suffices for `most` images.
-fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize) -> Result<usize> {
+fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize, batch: Option<usize>) -> Result<usize> {
     let bytes = plans.iter().map(|plan| {
-        let Sizes { slots, batch } = Sizes::of(&plan.model, plans.len(), rows, most)?;
+        let Sizes { slots, batch } = Sizes::of(&plan.model, plans.len(), rows, most, batch)?;
         let spec = plan.model.spec();
         let image = spec.image().map_or(0, |image| Tensor::image_bytes(&image.input));
         let inputs = image + spec.numbers().map(NumbersSpec::row_bytes).sum::<usize>();

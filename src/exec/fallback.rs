@@ -53,6 +53,7 @@ impl Models for ModelRegistry {
             reservation: &MemoryConsumer::new("inference in an expression").register(&pool),
             memory: &WorkerMemory::default(),
             cancellation: &QueryCancellation::part(config),
+            batch: None,
             decoders: None,
             decoded: None,
         };

@@ -28,6 +28,7 @@ use futures::TryStreamExt;
 use itertools::Itertools;
 use seequel_udfs::Request;
 
+use super::adapt::Adaptation;
 use super::batcher::BatchBuffers;
 use super::metrics::InferMetrics;
 use super::side_by_side::Decoders;
@@ -76,6 +77,7 @@ pub struct InferExec {
     morsels: Morsels,
     pub(crate) decoders: Option<Arc<Decoders>>,
     pub(crate) memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
+    pub(crate) adaptation: Arc<Adaptation>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -95,8 +97,9 @@ impl InferExec {
     ) -> Result<Self> {
         let properties = Arc::new(properties(&input, &calls)?);
         let decoders = decode_threads.map(|threads| Arc::new(Decoders::new(threads)));
-        let (memory, metrics) = (Arc::default(), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, calls, row, morsels, decoders, memory, properties, metrics })
+        let (memory, adaptation) = (Arc::default(), Arc::default());
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { input, calls, row, morsels, decoders, memory, adaptation, properties, metrics })
     }
 
     /// The columns that are added, in order.
@@ -157,7 +160,9 @@ impl DisplayAs for InferExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, "InferExec: calls=[{}]", self.calls.iter().join(", "))?;
+                let calls =
+                    self.calls.iter().map(|call| call.described(|model| self.adaptation.found(model)));
+                write!(f, "InferExec: calls=[{}]", calls.format(", "))?;
                 if let Morsels::Ordered { rows, in_flight } = self.morsels {
                     write!(f, ", morsel_rows={rows}, in_flight={in_flight}")?;
                 }
@@ -180,23 +185,31 @@ impl DisplayAs for InferExec {
 
 impl fmt::Display for PhysicalCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.described(|_| None))
+    }
+}
+
+impl PhysicalCall {
+    /// The call with where and how its models run; `found` gives the batch size that a run found to be faster.
+    fn described(&self, found: impl Fn(&Model) -> Option<usize>) -> String {
         let Self { field, request, inputs, predictor } = self;
         let inputs = inputs.iter().map(ToString::to_string).collect::<Vec<_>>();
-        write!(f, "{}={}", field.name(), request.display(&inputs, predictor.name()))?;
+        let call = format!("{}={}", field.name(), request.display(&inputs, predictor.name()));
         match predictor {
-            Predictor::Model(model) => write!(f, " {{{}}}", placed(model)),
+            Predictor::Model(model) => format!("{call} {{{}}}", placed(model, found(model))),
             Predictor::Ensemble(ensemble) => {
-                let members = ensemble.members().iter();
-                let members =
-                    members.map(|model| format!("{} {{{}}}", model.spec().name, placed(model))).join(", ");
-                write!(f, " {{combine={}, {members}}}", ensemble.combine())
+                let members = ensemble.members().iter().map(|model| {
+                    let placed = placed(model, found(model));
+                    format!("{} {{{placed}}}", model.spec().name)
+                });
+                format!("{call} {{combine={}, {}}}", ensemble.combine(), members.format(", "))
             }
         }
     }
 }
 
 /// The device, the precision unless it is float32, the batch size and concurrency of a model, or the error in resolving them.
-fn placed(model: &Model) -> String {
+fn placed(model: &Model, found: Option<usize>) -> String {
     let described = || {
         let (provider, sizing) = (model.provider()?, model.sizing()?);
         let precision = match model.precision()? {
@@ -204,7 +217,8 @@ fn placed(model: &Model) -> String {
             precision => format!("precision={precision}, "),
         };
         let tuned = if model.tuning().is_some() { ", tuned" } else { "" };
-        let (rows, sessions) = (sizing.batch_rows, sizing.sessions);
+        let found = found.map_or_else(String::new, |found| format!("→{found} (measured)"));
+        let (rows, sessions) = (format!("{}{found}", sizing.batch_rows), sizing.sessions);
         Ok::<_, crate::Error>(format!(
             "device={provider}, {precision}batch_size={rows}, concurrency={sessions}{tuned}"
         ))
@@ -257,6 +271,7 @@ impl ExecutionPlan for InferExec {
             input,
             properties,
             memory: Arc::default(),
+            adaptation: Arc::default(),
             metrics: ExecutionPlanMetricsSet::new(),
             ..Self::clone(&self)
         }))

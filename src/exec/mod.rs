@@ -7,6 +7,7 @@
 //!
 //! On a CPU each worker decodes its own morsel. For a GPU all cores decode the rows of a morsel side by side.
 
+mod adapt;
 mod batcher;
 mod context;
 mod decode_infer;
@@ -19,7 +20,6 @@ mod inference_plan;
 mod metrics;
 mod predictions;
 mod query_cancellation;
-mod row_record;
 mod running;
 mod side_by_side;
 mod worker;
@@ -29,6 +29,5 @@ pub use exchange::{InferExchangeExec, MorselRows};
 pub use infer::{InferExec, Morsels, PhysicalCall};
 pub use running::cancel_inference;
 
-pub(crate) use metrics::{MODEL, RUN_TIME};
+pub(crate) use metrics::{MODEL, RUN_TIME, RowRecord, Rows, SlowImage};
 pub(crate) use query_cancellation::QueryCancellation;
-pub(crate) use row_record::{RowRecord, Rows, SlowImage};

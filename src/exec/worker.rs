@@ -7,6 +7,7 @@
 //! Tokio's workers only forward batches. When the partition's stream is dropped, its work stops before the next image.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -25,15 +26,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tracing::Span;
 
+use super::adapt::Adaptation;
 use super::batcher::BatchBuffers;
 use super::context::Context;
 use super::decode_infer::{Inputs, decode_infer};
 use super::failures::Predictions;
 use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
-use super::metrics::InferMetrics;
+use super::metrics::{InferMetrics, RowRecord};
 use super::query_cancellation::QueryCancellation;
-use super::row_record::RowRecord;
 use super::running::Running;
 use super::side_by_side::Decoders;
 use super::worker_memory::WorkerMemory;
@@ -74,6 +75,7 @@ pub(crate) struct Worker {
     reservation: MemoryReservation,
     memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     cancellation: Cancellation,
+    adaptation: Arc<Adaptation>,
     decoders: Option<Arc<Decoders>>,
     /// Those of `decoders`, once they are needed.
     decode_threads: OnceLock<Arc<ThreadPool>>,
@@ -101,6 +103,7 @@ impl Worker {
             reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
             memory: Arc::clone(&node.memory),
             cancellation: QueryCancellation::part(context.session_config().options()),
+            adaptation: Arc::clone(&node.adaptation),
             decoders: node.decoders.clone(),
             decode_threads: OnceLock::new(),
             span,
@@ -230,16 +233,25 @@ impl Worker {
         let inputs = Inputs { rows, images, numbers: &numbers };
         timer.done();
         let decoded = Mutex::new(vec![]);
+        let adapted = match group.plan.models() {
+            [only] => self.adaptation.next(key, &only.model, rows)?,
+            _ => None,
+        };
         let context = Context {
             max_image_pixels: self.options.max_image_pixels,
             metrics: &self.metrics,
             reservation: &self.reservation,
             memory: &self.memory,
             cancellation: &self.cancellation,
+            batch: adapted,
             decoded: self.record.as_ref().map(|_| &decoded),
             decoders: self.decode_threads()?,
         };
+        let start = Instant::now();
         let predictions = decode_infer(&inputs, &group.plan, key, &context)?;
+        if let Some(batch) = adapted {
+            self.adaptation.add(key, batch, rows, start.elapsed());
+        }
         if let (Some(record), Some(images)) = (&self.record, &inputs.images) {
             for (row, time) in decoded.into_inner() {
                 record.add_image(time, || Ok((self.row_name(batch, row)?, images.get(row))))?;

@@ -14,6 +14,9 @@ use parking_lot::{Condvar, Mutex};
 /// How long a worker waits before it retries: memory may also be freed outside these workers, without notification.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// What buffers are for: a plan, and its batch size if that is not the model's own.
+type Key = (usize, Option<usize>);
+
 /// The workers of one operator that hold memory, and the buffers `B` that none of them is using.
 #[derive(Debug)]
 pub(crate) struct WorkerMemory<B> {
@@ -36,7 +39,7 @@ struct Workers<B> {
 
 #[derive(Debug)]
 struct Idle<B> {
-    key: usize,
+    key: Key,
     most: usize,
     buffers: B,
     reservation: MemoryReservation,
@@ -72,7 +75,7 @@ impl<B> WorkerMemory<B> {
     /// If the pool refuses memory for one image and no other worker can free any; those of `bytes` and `check`.
     pub(crate) fn hold(
         &self,
-        key: usize,
+        key: Key,
         reservation: MemoryReservation,
         mut most: usize,
         bytes: impl Fn(usize) -> Result<usize>,
@@ -111,12 +114,12 @@ pub(crate) struct Held<'a, B> {
     /// Maximum number of images in a tensor.
     pub(crate) most: usize,
     memory: &'a WorkerMemory<B>,
-    key: usize,
+    key: Key,
     reservation: MemoryReservation,
 }
 
 impl<'a, B> Held<'a, B> {
-    fn new(memory: &'a WorkerMemory<B>, key: usize, most: usize, reservation: MemoryReservation) -> Self {
+    fn new(memory: &'a WorkerMemory<B>, key: Key, most: usize, reservation: MemoryReservation) -> Self {
         Self { most, memory, key, reservation }
     }
 
@@ -235,7 +238,13 @@ mod tests {
         pool: &Arc<dyn MemoryPool>,
         most: usize,
     ) -> Result<(Held<'a, &'static str>, Option<&'static str>)> {
-        memory.hold(0, MemoryConsumer::new("test").register(pool), most, |most| Ok(most * 100), || Ok(()))
+        memory.hold(
+            (0, None),
+            MemoryConsumer::new("test").register(pool),
+            most,
+            |most| Ok(most * 100),
+            || Ok(()),
+        )
     }
 
     fn reserve<'a>(
@@ -271,7 +280,8 @@ mod tests {
         reserve(&memory, &pool, 2)?.keep("small");
         let (held, kept) = hold(&memory, &pool, 4)?;
         assert_eq!((held.most, kept, pool.reserved()), (4, None, 400));
-        let other = memory.hold(1, MemoryConsumer::new("test").register(&pool), 1, |_| Ok(100), || Ok(()))?;
+        let other =
+            memory.hold((1, None), MemoryConsumer::new("test").register(&pool), 1, |_| Ok(100), || Ok(()))?;
         other.0.keep("other");
         assert_eq!(pool.reserved(), 500);
         held.pixels().add(100, || Ok(()))?;

@@ -237,6 +237,14 @@ impl Model {
         self.placed().ok()?.tuning.as_ref()
     }
 
+    /// Whether a query may change the batch size that it was planned with: on the CPU, where predictions don't depend on
+    /// it, if neither an option nor TUNE has chosen it.
+    pub(crate) fn may_adapt(&self) -> Result<bool> {
+        let placed = self.placed()?;
+        let is_free = placed.fixed_batch.is_none() && self.spec.resources.batch_size.is_none();
+        Ok(is_free && placed.tuning.is_none() && placed.provider == Provider::CPU)
+    }
+
     /// The rows of every run, if the graph or the provider fixes them: smaller batches are padded.
     pub(crate) fn fixed_batch(&self) -> Result<Option<usize>> {
         Ok(self.placed()?.fixed_batch)

@@ -76,7 +76,7 @@ impl RowRecord {
     }
 
     /// Records an image that took `time` to decode, if that is among the longest.
-    pub(super) fn add_image<'a>(
+    pub(in crate::exec) fn add_image<'a>(
         &self,
         time: Duration,
         image: impl FnOnce() -> Result<(String, Option<&'a [u8]>)>,
@@ -97,7 +97,11 @@ impl RowRecord {
     }
 
     /// Records an error of a row.
-    pub(super) fn add_error(&self, error: &str, name: impl FnOnce() -> Result<String>) -> Result<()> {
+    pub(in crate::exec) fn add_error(
+        &self,
+        error: &str,
+        name: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
         let mut rows = self.0.lock();
         let kind = kind_of(error);
         let is_full = rows.errors.len() >= MOST_KINDS && !rows.errors.contains_key(&kind);

@@ -9,12 +9,15 @@
 //!
 //! What depends on the model has its name as a label, which `EXPLAIN ANALYZE VERBOSE` shows.
 
+mod row_record;
+
 use std::sync::Arc;
 
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricValue, Time,
 };
 
+pub(crate) use self::row_record::{RowRecord, Rows, SlowImage};
 use crate::model::runtime::{Model, RunTimes};
 
 /// The label of metrics that depend on the model.

@@ -1,0 +1,205 @@
+//! Which batch size is fastest, found on a query's own rows.
+//!
+//! ```text
+//!  morsels ─┬─ nearly all: the batch size in use ─► its time a row, lately
+//!           └─ at most 3 % of the rows: twice or half of it ─► logarithm of time a row ÷ that ─► mean, standard error
+//!                                                                            │
+//!                        surely faster by 3 %: in use from now on, and its neighbours are next ◄─┘
+//! ```
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Share of the rows that may run at other batch sizes than the one in use.
+const EXPLORED: f64 = 0.03;
+
+/// Time that a query runs before anything is tried: short ones are over by then, and caches are warm.
+const WARM: Duration = Duration::from_secs(2);
+
+/// Gain, as a logarithm, below which a change is not worth it: 3 %.
+const LEAST_GAIN: f64 = 0.03;
+
+/// Standard errors that a mean is taken to be off by at most. More than usual, since it is looked at again and again.
+const CAUTION: f64 = 3.0;
+
+/// Morsels that a batch size is tried on at least, and at most.
+const TRIALS: (u32, u32) = (6, 40);
+
+/// Weight of the last morsel in what the batch size in use takes lately.
+const LAST: f64 = 1.0 / 16.0;
+
+/// Morsels at the batch size in use before others are compared with it.
+const SETTLED: u32 = 16;
+
+/// A search for the fastest batch size.
+#[derive(Debug)]
+pub(super) struct Climb {
+    /// The size that the query began with, and the one in use.
+    first: usize,
+    base: usize,
+    /// Most rows of a morsel so far.
+    most: usize,
+    rows: usize,
+    explored: usize,
+    /// Seconds a row of the size in use, lately, and the morsels that it was seen on.
+    lately: f64,
+    seen: u32,
+    tried: BTreeSet<usize>,
+    candidate: Option<Candidate>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    batch: usize,
+    trials: u32,
+    /// Of the logarithms of ratios to the size in use.
+    mean: f64,
+    /// Sum of the squared differences from the mean.
+    squares: f64,
+}
+
+impl Climb {
+    pub(super) fn new(first: usize) -> Self {
+        Self {
+            first,
+            base: first,
+            most: first,
+            rows: 0,
+            explored: 0,
+            lately: 0.0,
+            seen: 0,
+            tried: BTreeSet::from([first]),
+            candidate: None,
+        }
+    }
+
+    /// The batch size in use, if it is not the first.
+    pub(super) fn changed(&self) -> Option<usize> {
+        (self.base != self.first).then_some(self.base)
+    }
+
+    /// The batch size for a morsel of `rows` rows that begins when the query has run for `elapsed`.
+    pub(super) fn next(&mut self, rows: usize, elapsed: Duration) -> usize {
+        self.most = self.most.max(rows);
+        let allowed = (self.explored + rows) as f64 <= EXPLORED * self.rows as f64;
+        if elapsed < WARM || self.seen < SETTLED || !allowed {
+            return self.base;
+        }
+        if self.candidate.is_none() {
+            let neighbours = [self.base.saturating_mul(2), self.base / 2];
+            let untried = neighbours.into_iter().find(|batch| self.is_new(*batch));
+            self.candidate = untried.map(|batch| Candidate { batch, trials: 0, mean: 0.0, squares: 0.0 });
+        }
+        match &self.candidate {
+            // A run of fewer rows would say nothing of the batch size.
+            Some(candidate) if rows >= candidate.batch.max(self.base) => {
+                self.explored += rows;
+                candidate.batch
+            }
+            _ => self.base,
+        }
+    }
+
+    fn is_new(&self, batch: usize) -> bool {
+        (1..=self.most).contains(&batch) && !self.tried.contains(&batch)
+    }
+
+    /// Takes note of a morsel of `rows` rows that ran at the batch size `batch`.
+    pub(super) fn add(&mut self, batch: usize, rows: usize, time: Duration) {
+        self.rows += rows;
+        let a_row = time.as_secs_f64() / rows.max(1) as f64;
+        if a_row <= 0.0 || rows < self.base {
+            return;
+        }
+        if batch == self.base {
+            self.seen += 1;
+            let weight = (1.0 / f64::from(self.seen)).max(LAST);
+            self.lately += (a_row - self.lately) * weight;
+        } else if let Some(mut candidate) = self.candidate.take_if(|candidate| candidate.batch == batch) {
+            candidate.add((a_row / self.lately).ln());
+            self.judge(candidate);
+        }
+    }
+
+    fn judge(&mut self, candidate: Candidate) {
+        let (low, high) = candidate.interval();
+        if candidate.trials < TRIALS.0
+            || (candidate.trials < TRIALS.1 && low < -LEAST_GAIN && high > -LEAST_GAIN)
+        {
+            self.candidate = Some(candidate);
+            return;
+        }
+        self.tried.insert(candidate.batch);
+        if high <= -LEAST_GAIN {
+            (self.base, self.seen, self.lately) = (candidate.batch, 0, 0.0);
+        }
+    }
+}
+
+impl Candidate {
+    fn add(&mut self, ratio: f64) {
+        self.trials += 1;
+        let difference = ratio - self.mean;
+        self.mean += difference / f64::from(self.trials);
+        self.squares += difference * (ratio - self.mean);
+    }
+
+    /// What the mean is nearly surely between.
+    fn interval(&self) -> (f64, f64) {
+        let trials = f64::from(self.trials);
+        let error = (self.squares / (trials - 1.0).max(1.0) / trials).sqrt() * CAUTION;
+        (self.mean - error, self.mean + error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `morsels` morsels of 32 rows, of which a row takes `seconds` at a batch size, more or less.
+    fn run(climb: &mut Climb, morsels: usize, seconds: impl Fn(usize) -> f64) -> usize {
+        let mut others = 0;
+        for number in 0..morsels {
+            let in_use = climb.base;
+            let batch = climb.next(32, Duration::from_secs(3));
+            others += usize::from(batch != in_use);
+            // Photos differ by a third.
+            let noise = 1.0 + f64::from((number * 7919 % 13) as i32 - 6) / 18.0;
+            climb.add(batch, 32, Duration::from_secs_f64(32.0 * seconds(batch) * noise));
+        }
+        others
+    }
+
+    #[test]
+    fn a_faster_size_is_found_at_a_small_share_of_the_rows() {
+        let mut climb = Climb::new(1);
+        let others = run(&mut climb, 20_000, |batch| match batch {
+            1 => 0.010,
+            2 => 0.008,
+            4 => 0.006,
+            _ => 0.007,
+        });
+        assert_eq!(climb.changed(), Some(4));
+        assert!((20..=600).contains(&others), "{others}");
+    }
+
+    #[test]
+    fn a_size_that_is_no_faster_is_left_and_not_tried_again() {
+        let mut climb = Climb::new(4);
+        run(&mut climb, 10_000, |batch| if batch == 8 { 0.0099 } else { 0.010 });
+        assert_eq!((climb.changed(), climb.tried.clone()), (None, [2, 4, 8].into()));
+        assert_eq!(run(&mut climb, 1_000, |_| 0.010), 0);
+    }
+
+    #[test]
+    fn nothing_is_tried_in_a_short_query_nor_beyond_a_morsel() {
+        let mut climb = Climb::new(8);
+        for _ in 0..1000 {
+            assert_eq!(climb.next(8, Duration::from_secs(1)), 8);
+            climb.add(8, 8, Duration::from_millis(10));
+        }
+        assert_eq!((climb.changed(), climb.tried.len()), (None, 1));
+        run(&mut climb, 10_000, |batch| if batch == 4 { 0.02 } else { 0.01 });
+        assert_eq!(climb.changed(), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! What `auto` changes while a long query runs: the batch size, if another one is faster on the query's own rows.
+//!
+//! ```text
+//!  worker ─ next ─► batch size for its morsel ─ decode, infer ─► time ─ add ─► Climb ─► batch size of later morsels
+//! ```
+//!
+//! Predictions don't depend on the batch size, and rows keep their order. Each operator has a search for each image
+//! that a single model runs on; several models share a morsel, and their sizes are left alone.
+
+mod climb;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use datafusion::error::Result;
+use parking_lot::Mutex;
+
+use self::climb::Climb;
+use crate::model::runtime::Model;
+
+/// The searches of one operator's workers.
+#[derive(Debug, Default)]
+pub(crate) struct Adaptation {
+    started: OnceLock<Instant>,
+    /// By the key of a plan.
+    searches: Mutex<HashMap<usize, Search>>,
+}
+
+#[derive(Debug)]
+struct Search {
+    model: Arc<Model>,
+    climb: Climb,
+}
+
+impl Adaptation {
+    /// The batch size for a morsel of `rows` rows that `model` alone runs on, in the plan `key`; `None` if an option, TUNE
+    /// or the device has chosen it.
+    ///
+    /// # Errors
+    /// A model that can't be placed on its device.
+    pub(crate) fn next(&self, key: usize, model: &Arc<Model>, rows: usize) -> Result<Option<usize>> {
+        if !model.may_adapt()? {
+            return Ok(None);
+        }
+        let elapsed = self.started.get_or_init(Instant::now).elapsed();
+        let first = model.sizing()?.batch_rows;
+        let mut searches = self.searches.lock();
+        let search = searches
+            .entry(key)
+            .or_insert_with(|| Search { model: Arc::clone(model), climb: Climb::new(first) });
+        Ok(Some(search.climb.next(rows, elapsed)))
+    }
+
+    /// Takes note of how long a morsel took.
+    pub(crate) fn add(&self, key: usize, batch: usize, rows: usize, time: Duration) {
+        if let Some(search) = self.searches.lock().get_mut(&key) {
+            search.climb.add(batch, rows, time);
+        }
+    }
+
+    /// The batch size that was found for `model`, if it is another than it began with.
+    pub(crate) fn found(&self, model: &Model) -> Option<usize> {
+        let searches = self.searches.lock();
+        searches.values().find(|search| *search.model == *model)?.climb.changed()
+    }
+}
