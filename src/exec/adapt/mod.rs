@@ -10,7 +10,7 @@
 mod climb;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use datafusion::error::Result;
@@ -29,7 +29,8 @@ pub(crate) struct Adaptation {
 
 #[derive(Debug)]
 struct Search {
-    model: Arc<Model>,
+    /// Not held: the plan outlives the query's run.
+    model: Weak<Model>,
     climb: Climb,
 }
 
@@ -48,7 +49,7 @@ impl Adaptation {
         let mut searches = self.searches.lock();
         let search = searches
             .entry(key)
-            .or_insert_with(|| Search { model: Arc::clone(model), climb: Climb::new(first) });
+            .or_insert_with(|| Search { model: Arc::downgrade(model), climb: Climb::new(first) });
         Ok(Some(search.climb.next(rows, elapsed)))
     }
 
@@ -62,6 +63,7 @@ impl Adaptation {
     /// The batch size that was found for `model`, if it is another than it began with.
     pub(crate) fn found(&self, model: &Model) -> Option<usize> {
         let searches = self.searches.lock();
-        searches.values().find(|search| *search.model == *model)?.climb.changed()
+        let is_of = |search: &&Search| search.model.upgrade().is_some_and(|known| *known == *model);
+        searches.values().find(is_of)?.climb.changed()
     }
 }
