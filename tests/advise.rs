@@ -1,5 +1,5 @@
 //! `ADVISE` on queries that are slow on purpose: it names the cause first. How much a change gains is measured by
-//! `make bench-advise`.
+//! `make bench-advise`, which also has too many sessions: beside other tests, these get the larger share of the cores.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,18 +74,6 @@ fn one_session_of_large_batches_leaves_a_core_idle() {
     let sql = format!("{}; {}", lite0("batch_size 64, concurrency 1"), classify(folder.path()));
     let rows = assert_first_in_time("sessions", &sql);
     assert!(rows[0]["change"].as_str().unwrap().contains("concurrency '2'"), "{rows:?}");
-}
-
-#[test]
-fn too_many_sessions_and_threads_wait_for_each_other() {
-    let folder = folder_of(100);
-    let sql = format!(
-        "{}; SET datafusion.execution.target_partitions = 16; {}",
-        lite0("concurrency 8, num_cpus 2"),
-        classify(folder.path())
-    );
-    let rows = assert_first_in_time("sessions", &sql);
-    assert!(rows[0]["finding"].as_str().unwrap().contains("8 sessions of 2 threads"), "{rows:?}");
 }
 
 #[test]
