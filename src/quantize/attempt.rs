@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
             })?;
             for layer in portion {
                 self.runner.check()?;
-                layer.improve();
+                layer.improve(steps.largest);
             }
         }
         Ok(layers)
@@ -235,7 +235,7 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn steps(&self) -> Steps {
-        Steps { per_channel: self.options.per_channel, adds_pairs: adds_pairs() }
+        Steps { per_channel: self.options.per_channel, largest: largest_weight() }
     }
 
     /// Where weights outside the file are.
@@ -258,11 +258,12 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Whether this processor adds pairs of products of 8-bit integers in 16 bits, as x86 does without VNNI.
-fn adds_pairs() -> bool {
+/// The largest integer for a weight. Without VNNI, x86 processors add pairs of products of 8-bit integers in 16 bits,
+/// which overflow; with 7 bits for weights they do not (ONNX Runtime's documentation of `reduce_range`).
+fn largest_weight() -> i8 {
     #[cfg(target_arch = "x86_64")]
-    return !std::arch::is_x86_feature_detected!("avx512vnni")
-        && !std::arch::is_x86_feature_detected!("avxvnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
+    if !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni") {
+        return 63;
+    }
+    127
 }

@@ -31,13 +31,6 @@ impl Activation {
     }
 }
 
-/// The largest integer for a weight.
-pub(in crate::quantize) const LARGEST: i8 = 127;
-
-/// The largest sum of two neighbouring weights where two products are added in 16 bits: 255 × 128 is the most that fits,
-/// and rounding to the nearest may move each of them by a half (ONNX Runtime's documentation of `reduce_range`).
-const LARGEST_PAIR: f32 = 127.0;
-
 /// Weights as signed 8-bit integers, with a scale for each channel or one for all.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::quantize) struct Weights {
@@ -53,8 +46,8 @@ pub(in crate::quantize) struct Weights {
 pub(in crate::quantize) struct Steps {
     /// A scale for each channel instead of one for all.
     pub(in crate::quantize) per_channel: bool,
-    /// Whether the processor adds two products at a time in 16 bits, in which large ones overflow.
-    pub(in crate::quantize) adds_pairs: bool,
+    /// The largest integer: 127, or 63 on processors whose 8-bit products may overflow in sums of two.
+    pub(in crate::quantize) largest: i8,
 }
 
 impl Weights {
@@ -85,11 +78,10 @@ impl Weights {
             let largest = &mut largest[channel(position)];
             *largest = largest.max(number.abs());
         }
-        let mut scales: Vec<f32> = largest.iter().map(|number| number / f32::from(LARGEST)).collect();
-        if steps.adds_pairs {
-            let pairs = largest_pairs(numbers, &lengths, axis);
-            scales.iter_mut().zip(pairs).for_each(|(scale, pair)| *scale = scale.max(pair / LARGEST_PAIR));
+        if !steps.per_channel {
+            largest = vec![largest.iter().copied().fold(0.0, f32::max); channels];
         }
+        let mut scales: Vec<f32> = largest.iter().map(|number| number / f32::from(steps.largest)).collect();
         if let Some((bias, input)) = bias {
             if bias.len() != channels {
                 return None;
@@ -122,40 +114,11 @@ impl Weights {
     }
 }
 
-/// For each channel the largest absolute sum of two weights that a kernel multiplies and adds at a time: the first and
-/// second, third and fourth, and so on, of what an output sees, with channels or with positions innermost.
-///
-/// None in depthwise convolutions, whose kernels add in 32 bits.
-fn largest_pairs(numbers: &[f32], lengths: &[usize], axis: usize) -> Vec<f32> {
-    let channels = lengths[axis];
-    let mut largest = vec![0.0_f32; channels];
-    if lengths.len() > 2 && lengths[1] == 1 {
-        return largest;
-    }
-    let seen = numbers.len() / channels;
-    let positions: usize = lengths.iter().skip(2).product();
-    let at = |channel: usize, number: usize| match axis {
-        0 => numbers[channel * seen + number],
-        _ => numbers[number * channels + channel],
-    };
-    // Where the number is in the file that is `number` in an order with channels innermost.
-    let inputs = seen / positions.max(1);
-    let turned = |number: usize| number % inputs * positions + number / inputs;
-    for (channel, largest) in largest.iter_mut().enumerate() {
-        for first in (0..seen.saturating_sub(1)).step_by(2) {
-            let sum = at(channel, first) + at(channel, first + 1);
-            let sum_turned = at(channel, turned(first)) + at(channel, turned(first + 1));
-            *largest = largest.max(sum.abs()).max(sum_turned.abs());
-        }
-    }
-    largest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STEPS: Steps = Steps { per_channel: true, adds_pairs: false };
+    const STEPS: Steps = Steps { per_channel: true, largest: 127 };
 
     #[test]
     fn zero_is_exact_and_the_ends_of_the_range_are_those_of_the_integers() {
@@ -176,26 +139,8 @@ mod tests {
         assert_eq!(rows.map(|weights| weights.integers), Some(vec![127, -50, 127, 0]));
         let columns = Weights::of(&numbers, &[2, 2], 1, None, STEPS);
         assert_eq!(columns.map(|weights| weights.integers), Some(vec![127, -127, 13, 0]));
-        let one = Weights::of(&numbers, &[2, 2], 0, None, Steps { per_channel: false, adds_pairs: false });
-        assert_eq!(one.map(|weights| weights.integers), Some(vec![127, -50, 13, 0]));
-    }
-
-    #[test]
-    fn neighbours_whose_products_are_added_in_16_bits_do_not_overflow() {
-        let steps = Steps { per_channel: true, adds_pairs: true };
-        let of = |numbers: &[f32], dims: &[i64], axis| {
-            Weights::of(numbers, dims, axis, None, steps).map(|weights| weights.integers)
-        };
-        // Signs that differ cancel out.
-        assert_eq!(of(&[1.0, -1.0, 1.0, 1.0], &[2, 2], 0), Some(vec![127, -127, 64, 64]));
-        assert_eq!(of(&[1.0, 1.0, 0.0, 1.0, 1.0, 0.0], &[1, 6], 0), Some(vec![64, 64, 0, 64, 64, 0]));
-        // The third and fourth are neighbours, the second and third are not.
-        assert_eq!(of(&[0.0, 1.0, 1.0, 0.0], &[1, 4], 0), Some(vec![0, 127, 127, 0]));
-        assert_eq!(of(&[1.0, 0.5, 1.0, 0.25], &[2, 2], 1), Some(vec![64, 85, 64, 42]));
-        // Of a window of 1 × 2, channels are neighbours or positions, as the kernel likes.
-        assert_eq!(of(&[1.0, 0.0, 1.0, 0.0], &[1, 2, 1, 2], 0), Some(vec![64, 0, 64, 0]));
-        // Depthwise.
-        assert_eq!(of(&[1.0, 1.0], &[1, 1, 1, 2], 0), Some(vec![127, 127]));
+        let one = Weights::of(&numbers, &[2, 2], 0, None, Steps { per_channel: false, largest: 63 });
+        assert_eq!(one.map(|weights| weights.integers), Some(vec![63, -25, 6, 0]));
     }
 
     #[test]

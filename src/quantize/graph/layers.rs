@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use parking_lot::Mutex;
 use seequel_rounding::{Moments, Window, round};
 
-use super::integers::{LARGEST, Steps, Weights};
+use super::integers::{Steps, Weights};
 use super::rewrite::{Activations, Source};
 use super::select::{Kind, Nodes, Selection};
 use crate::model::onnx::{DocumentGraph, DocumentNode};
@@ -144,7 +144,7 @@ impl Layer {
     }
 
     /// Rounds the weights anew by all inputs that were added, which are then forgotten.
-    pub(in crate::quantize) fn improve(&mut self) {
+    pub(in crate::quantize) fn improve(&mut self, largest: i8) {
         let moments = std::mem::take(self.moments.get_mut());
         if moments.is_empty() {
             return;
@@ -154,7 +154,7 @@ impl Layer {
         let scales = self.weights.scales.chunks(rows);
         let parts = self.rows.chunks(part).zip(scales).zip(&moments);
         let integers: Vec<i8> =
-            parts.flat_map(|((rows, scales), moments)| round(rows, scales, moments, LARGEST)).collect();
+            parts.flat_map(|((rows, scales), moments)| round(rows, scales, moments, largest)).collect();
         if integers.len() == self.weights.integers.len() {
             let outputs = self.weights.scales.len();
             self.weights.integers = if self.weights.axis == 0 {

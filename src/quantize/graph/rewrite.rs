@@ -77,7 +77,7 @@ pub(in crate::quantize) fn round_trip(
         source: Source { nodes: &nodes, folder: Path::new(".") },
         activations,
         weights: &weights,
-        steps: Steps { per_channel: false, adds_pairs: false },
+        steps: Steps { per_channel: false, largest: 127 },
         written: vec![],
         initializers: vec![],
         inside: HashSet::new(),
@@ -359,7 +359,7 @@ mod tests {
         let selection = Selection::new(&Nodes::of(&document.graph), &excluded);
         let ranges =
             ranges.iter().map(|(name, low, high)| ((*name).to_owned(), Range { low: *low, high: *high }));
-        let steps = Steps { per_channel: true, adds_pairs: false };
+        let steps = Steps { per_channel: true, largest: 127 };
         let activations = activations(&selection, &ranges.collect());
         let rewritten =
             rewrite(&document, Path::new("."), &selection, &activations, &HashMap::new(), steps).unwrap();
