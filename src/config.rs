@@ -9,6 +9,39 @@ use datafusion::common::config_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 
+/// Lets a type travel among the settings that a query is planned with, under a prefix. It has no entries: it is no setting
+/// to be seen or changed.
+macro_rules! unlisted_setting {
+    ($type:ty, $prefix:literal) => {
+        impl datafusion::common::config::ConfigExtension for $type {
+            const PREFIX: &'static str = $prefix;
+        }
+
+        impl datafusion::common::config::ExtensionOptions for $type {
+            fn as_any(&self) -> &dyn std::any::Any {
+                self
+            }
+
+            fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
+                self
+            }
+
+            fn cloned(&self) -> Box<dyn datafusion::common::config::ExtensionOptions> {
+                Box::new(self.clone())
+            }
+
+            fn set(&mut self, key: &str, _value: &str) -> datafusion::error::Result<()> {
+                datafusion::common::config_err!("unknown setting {}.{key}", $prefix)
+            }
+
+            fn entries(&self) -> Vec<datafusion::common::config::ConfigEntry> {
+                vec![]
+            }
+        }
+    };
+}
+pub(crate) use unlisted_setting;
+
 /// Inference settings of a session.
 #[derive(Debug, Clone)]
 pub struct InferenceOptions {

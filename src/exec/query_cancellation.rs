@@ -8,16 +8,13 @@
 //!
 //! Expressions know nothing of the query that evaluates them but its settings, so it is among these.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
-use datafusion::common::config_err;
 use datafusion::config::ConfigOptions;
-use datafusion::error::Result;
 use parking_lot::Mutex;
 
+use crate::config::unlisted_setting;
 use crate::model::runtime::{Cancellation, WeakCancellation};
 
 /// The inference of one query. Cloning is cheap; clones end the same query.
@@ -67,32 +64,7 @@ impl fmt::Debug for QueryCancellation {
     }
 }
 
-impl ConfigExtension for QueryCancellation {
-    const PREFIX: &'static str = "inference_query";
-}
-
-/// Without entries: it is no setting to be seen or changed.
-impl ExtensionOptions for QueryCancellation {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        config_err!("unknown setting {}.{key}", Self::PREFIX)
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        vec![]
-    }
-}
+unlisted_setting!(QueryCancellation, "inference_query");
 
 #[cfg(test)]
 mod tests {

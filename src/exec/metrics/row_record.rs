@@ -7,17 +7,16 @@
 //!
 //! A query whose settings have none keeps no such record.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
-use datafusion::common::config_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use parking_lot::Mutex;
+
+use crate::config::unlisted_setting;
 
 /// Images that are kept.
 const MOST_IMAGES: usize = 12;
@@ -143,32 +142,7 @@ impl fmt::Debug for RowRecord {
     }
 }
 
-impl ConfigExtension for RowRecord {
-    const PREFIX: &'static str = "inference_record";
-}
-
-/// Without entries: it is no setting to be seen or changed.
-impl ExtensionOptions for RowRecord {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        config_err!("unknown setting {}.{key}", Self::PREFIX)
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        vec![]
-    }
-}
+unlisted_setting!(RowRecord, "inference_record");
 
 #[cfg(test)]
 mod tests {
