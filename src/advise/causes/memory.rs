@@ -103,18 +103,9 @@ fn limits(context: &SessionContext) -> Option<(usize, usize)> {
 
 /// The session's context with another memory limit.
 fn with_limit(context: &SessionContext, limit: usize) -> Arc<TaskContext> {
-    let (context, memory_pool) = (context.task_ctx(), Arc::new(FairSpillPool::new(limit)));
+    let memory_pool = Arc::new(FairSpillPool::new(limit));
     let runtime = RuntimeEnv { memory_pool, ..RuntimeEnv::clone(&context.runtime_env()) };
-    Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone(),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        Arc::new(runtime),
-    ))
+    Arc::new(TaskContext::from(&context.state()).with_runtime(Arc::new(runtime)))
 }
 
 /// The memory that the system could still give, where it tells.
