@@ -164,9 +164,8 @@ impl<'a> Attempt<'a> {
     fn channels(&self) -> Vec<(String, usize)> {
         let (graph, nodes) = (&self.document.graph, Nodes::of(&self.document.graph));
         let weighted = self.weighted(&self.options.exclude);
-        let computes = |output: &String| graph.nodes.iter().find(|node| node.outputs.first() == Some(output));
         let rank = |output: &String| {
-            let node = computes(output).filter(|node| !node.is("MatMul"))?;
+            let node = graph.node_of(output).filter(|node| !node.is("MatMul"))?;
             Some((output.clone(), nodes.weight_dims(&node.inputs[1])?.len()))
         };
         weighted.iter().filter_map(rank).collect()

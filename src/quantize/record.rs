@@ -66,9 +66,9 @@ impl Record {
         serde_json::from_slice(&bytes).ok().map(Self)
     }
 
-    /// Digest of the model that it was made of.
-    pub(crate) fn source_sha256(&self) -> Option<&str> {
-        self.0["source_sha256"].as_str()
+    /// Whether the model was made of `source`.
+    pub(crate) fn is_of(&self, source: &ModelSpec) -> bool {
+        self.0["source_sha256"] == source.sha256.as_str()
     }
 
     /// The most important figures, in a line.

@@ -12,7 +12,7 @@ pub(super) fn twin_of(models: &ModelRegistry, source: &ModelSpec) -> Option<Arc<
         let folder = models.folder_of(name);
         let record = Record::beside(&folder.join("model.onnx"))?;
         let made = fs::metadata(&folder).and_then(|metadata| metadata.modified()).ok()?;
-        (record.source_sha256() == Some(&source.sha256)).then(|| (made, name.clone()))
+        record.is_of(source).then(|| (made, name.clone()))
     };
     let (_, name) = models.names().iter().filter_map(made).max()?;
     models.get(&name).ok()

@@ -13,7 +13,7 @@ pub(in crate::advise) fn twins(case: &Case<'_>, trials: &Trials<'_>) -> Vec<(Can
         for twin in case.models.names() {
             let Ok(other) = case.models.get(&twin) else { continue };
             let Some(record) = Record::beside(&other.spec().file) else { continue };
-            if record.source_sha256() != Some(model.spec().sha256.as_str()) {
+            if !record.is_of(model.spec()) {
                 continue;
             }
             let name = &model.spec().name;

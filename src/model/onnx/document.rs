@@ -169,6 +169,11 @@ impl DocumentGraph {
         self.outputs.push(port(name, TensorTypeProto { elem_type: data_type::FLOAT, shape }));
     }
 
+    /// The node whose first output is `output`.
+    pub(crate) fn node_of(&self, output: &str) -> Option<&DocumentNode> {
+        self.nodes.iter().find(|node| node.outputs.first().is_some_and(|first| first == output))
+    }
+
     /// Encoded tensors of the file by name.
     pub(crate) fn initializers(&self) -> HashMap<String, Bytes> {
         let named = self

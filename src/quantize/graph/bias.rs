@@ -44,7 +44,7 @@ pub(super) fn add_reduced(document: &mut Document, operator: &str, tensor: &str,
 /// Adds the means of the channels of `layers`, each an output of `Conv` or `Gemm` and its rank, as outputs.
 pub(in crate::quantize) fn add_means(document: &mut Document, layers: &[(String, usize)]) -> Vec<String> {
     let mut add = |(layer, rank): &(String, usize)| {
-        let node = document.graph.nodes.iter().find(|node| node.outputs.first() == Some(layer)).cloned()?;
+        let node = document.graph.node_of(layer).cloned()?;
         let mean = add_mean(document, &node, *rank);
         document.graph.add_output(&mean);
         Some(mean)

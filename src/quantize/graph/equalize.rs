@@ -161,17 +161,14 @@ pub(in crate::quantize) fn equalize(
     }
     let scale = |own: &f32| (most / own.max(f32::MIN_POSITIVE)).sqrt().clamp(1.0, MOST);
     let scales: Vec<f32> = largest.iter().map(scale).collect();
-    let by_output = |graph: &DocumentGraph, output: &String| {
-        graph.nodes.iter().find(|node| node.outputs.first() == Some(output)).cloned()
-    };
     for output in &group.producers {
-        let Some(node) = by_output(&document.graph, output) else { continue };
+        let Some(node) = document.graph.node_of(output).cloned() else { continue };
         for input in node.inputs[1..].iter().filter(|input| !input.is_empty()) {
             change(document, folder, input, |row, number, _| number * scales[row])?;
         }
     }
     for output in &group.consumers {
-        let Some(node) = by_output(&document.graph, output) else { continue };
+        let Some(node) = document.graph.node_of(output).cloned() else { continue };
         let parts = usize::try_from(node.int("group", 1)).unwrap_or(1).max(1);
         change(document, folder, &node.inputs[1], |row, number, place| {
             // Each part of the rows sees a part of the channels.
