@@ -10,6 +10,7 @@ use super::html::escaped;
 use super::page::{Page, facts, figure};
 use super::run::Ran;
 use super::samples::{Sample, rows};
+use super::table::table_of_texts;
 use super::thumbnail::img;
 use crate::Result;
 use crate::accounts::{Accounts, ModelAccount, StageAccount};
@@ -233,7 +234,7 @@ fn stages(accounts: &Accounts) -> String {
         ]
     });
     let header = ["stage", "rows", "bytes", "at work", "share", "waiting for input", "waiting for room"];
-    html_table(&header, rows)
+    table_of_texts(&header, rows)
 }
 
 /// How long runs of a model took.
@@ -310,7 +311,7 @@ fn models(models: &[ModelAccount]) -> String {
         "loading",
         "memory",
     ];
-    html_table(&header, rows)
+    table_of_texts(&header, rows)
 }
 
 /// The operators, each with its rows and times.
@@ -341,7 +342,7 @@ fn errors(ran: &Ran) -> String {
         let example = if error.error == *kind { String::new() } else { error.error.clone() };
         vec![kind.clone(), grouped(error.count), error.name.clone(), example]
     });
-    html_table(&["kind", "predictions", "such as", "its error"], rows)
+    table_of_texts(&["kind", "predictions", "such as", "its error"], rows)
 }
 
 /// The images that took longest to decode.
@@ -361,27 +362,6 @@ fn slowest(ran: &Ran) -> String {
     };
     let cards = ran.rows.slowest.iter().map(card).collect::<String>();
     format!("<p class=\"quiet\">Those that took longest to decode.</p>\n<ul class=\"cards\">\n{cards}</ul>\n")
-}
-
-/// A table of texts; all but the first column are numbers, unless they don't start with one.
-fn html_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let is_number = |cell: &str| cell.starts_with(|c: char| c.is_ascii_digit());
-    let rows: Vec<Vec<String>> = rows.collect();
-    let numbers: Vec<bool> = (0..header.len())
-        .map(|column| column > 0 && rows.iter().all(|row| row[column].is_empty() || is_number(&row[column])))
-        .collect();
-    let class = |column: usize| if numbers[column] { " class=\"number\"" } else { "" };
-    let cells = |tag: &str, cells: &mut dyn Iterator<Item = (usize, &str)>| {
-        cells.map(|(column, cell)| format!("<{tag}{}>{}</{tag}>", class(column), escaped(cell))).join("")
-    };
-    let head = cells("th", &mut header.iter().copied().enumerate());
-    let body = rows
-        .iter()
-        .map(|row| format!("<tr>{}</tr>\n", cells("td", &mut row.iter().map(String::as_str).enumerate())));
-    format!(
-        "<div class=\"table\" tabindex=\"0\"><table><thead><tr>{head}</tr></thead><tbody>\n{}</tbody></table></div>\n",
-        body.collect::<String>()
-    )
 }
 
 fn milliseconds(time: Duration) -> f64 {
