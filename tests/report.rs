@@ -1,4 +1,4 @@
-//! `\report`: the page of a query has the numbers of its accounts.
+//! `\report` and `EXPLAIN … FORMAT JSON`: the page of a query, and its JSON, have the numbers of its accounts.
 
 use std::path::Path;
 
@@ -123,6 +123,81 @@ fn json_has_the_same_numbers_and_the_last_query_is_run_again() {
         (&first["accounts"]["models"], &second["rows"]),
         (&Value::from(Vec::<Value>::new()), &1.into())
     );
+}
+
+/// What the statement, whose result is JSON, gives.
+fn explained(folder: &Path, statement: &str) -> Value {
+    let arguments = ["--format", "json", "-q", "-c", statement];
+    let rows = Outcome::of(&mut seequel(folder, &arguments)).stdout();
+    let rows: Vec<Value> = serde_json::from_str(&rows).unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    serde_json::from_str(rows[0]["plan"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn explain_analyze_in_json_has_the_numbers_of_the_run() {
+    let folder = photos_and_others();
+    let sql = "SELECT path, classify(image) AS p FROM read_images('*.jpg')";
+    let count = run(folder.path(), "SELECT count(*) AS n FROM read_images('*.jpg')").stdout();
+    let count: u64 = count.lines().nth(1).unwrap().parse().unwrap();
+    for options in ["ANALYZE FORMAT JSON", "(ANALYZE, FORMAT JSON)"] {
+        let numbers = explained(folder.path(), &format!("EXPLAIN {options} {sql}"));
+        assert_eq!((&numbers["sql"], &numbers["rows"]), (&sql.into(), &count.into()));
+        let model = &numbers["accounts"]["models"][0];
+        assert_eq!(
+            (&model["rows"], &numbers["accounts"]["query"]["failed_rows"]),
+            (&(count - 2).into(), &2.into())
+        );
+        let runs = numbers["run_times"][0]["runs"].as_array().unwrap();
+        assert_eq!(sum(runs.iter().map(|run| &run[1])), model["batches"].as_f64().unwrap());
+        let plan = numbers["plan"].as_array().unwrap();
+        let infer = plan.iter().find(|operator| operator["line"].as_str().unwrap().starts_with("InferExec"));
+        assert_eq!(infer.unwrap()["rows"], count);
+
+        // All that the report has.
+        run(folder.path(), &format!("\\report query.json {sql}\n")).stdout();
+        let report = std::fs::read(folder.path().join("query.json")).unwrap();
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&numbers), keys(&report));
+        assert_eq!(keys(&numbers["accounts"]), keys(&report["accounts"]));
+    }
+}
+
+#[test]
+fn explain_in_json_has_the_plan_and_runs_nothing() {
+    let folder = photos_and_others();
+    let plan = explained(folder.path(), "EXPLAIN FORMAT JSON SELECT classify(image) AS p FROM '*.jpg'");
+    let operators = plan["plan"].as_array().unwrap();
+    assert!(operators.iter().any(|operator| operator["line"].as_str().unwrap().starts_with("InferExec")));
+    assert!(operators.iter().all(|operator| operator["seconds"] == Value::Array(vec![])), "{plan}");
+    assert_eq!(plan.get("accounts"), None);
+
+    // COPY runs with ANALYZE, and only then.
+    let copy = "COPY (SELECT path FROM read_images('*.jpg')) TO 'paths.csv'";
+    let file = folder.path().join("paths.csv");
+    explained(folder.path(), &format!("EXPLAIN FORMAT JSON {copy}"));
+    assert!(!file.exists());
+    let numbers = explained(folder.path(), &format!("EXPLAIN ANALYZE FORMAT JSON {copy}"));
+    let lines = std::fs::read_to_string(&file).unwrap().lines().count() as u64;
+    assert_eq!(numbers["accounts"]["stages"]["write"]["rows"], lines - 1);
+}
+
+#[test]
+fn errors_of_explain_in_json_are_those_of_the_query() {
+    let folder = photos_and_others();
+    let error = |sql: &str| Outcome::of(&mut seequel(folder.path(), &["-q", "-c", sql])).error();
+    let missing = error("EXPLAIN ANALYZE FORMAT JSON SELECT * FROM missing");
+    assert!(missing.contains("missing"), "{missing}");
+    let failed = error(
+        "SET inference.on_error = 'fail';
+         EXPLAIN ANALYZE FORMAT JSON SELECT classify(image) FROM 'cut.jpg'",
+    );
+    assert!(failed.contains("cut.jpg"), "{failed}");
+    let options = error("EXPLAIN ANALYZE VERBOSE FORMAT JSON SELECT 1");
+    assert!(options.contains("no option but ANALYZE"), "{options}");
+    let nested = error("EXPLAIN FORMAT JSON EXPLAIN SELECT 1");
+    assert!(nested.contains("EXPLAIN takes no other EXPLAIN"), "{nested}");
 }
 
 #[test]

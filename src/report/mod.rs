@@ -25,5 +25,5 @@ mod tuning;
 
 pub(crate) use html::escaped;
 pub(crate) use part_file::PartFile;
-pub(crate) use run::report;
+pub(crate) use run::{analyzed, planned, report};
 pub(crate) use tuning::{check_report, write_tuning_report};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::operators::{Operator, operators};
@@ -42,6 +43,32 @@ fn is_json(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
+/// Runs `query`, whose text is `sql`, and gives the numbers of its report as JSON. `observe` gets the plan before it runs.
+///
+/// # Errors
+/// Those of the query.
+pub(crate) async fn analyzed<W>(
+    query: DataFrame,
+    sql: &str,
+    observe: impl FnOnce(&Arc<dyn ExecutionPlan>) -> W,
+) -> Result<String> {
+    Ok(json_of(&value(&run(query, sql, observe).await?)))
+}
+
+/// The plan of `query`, whose text is `sql`, as JSON.
+///
+/// # Errors
+/// A plan that can't be executed.
+pub(crate) async fn planned(query: DataFrame, sql: &str) -> Result<String> {
+    let plan = query.create_physical_plan().await?;
+    Ok(json_of(&json!({"sql": sql, "plan": operators(plan.as_ref())})))
+}
+
+/// Indented, for people too.
+fn json_of(value: &Value) -> String {
+    format!("{value:#}")
+}
+
 /// Runs `query`, whose text is `sql`, and writes a report of it to `file`: HTML, or JSON with the same numbers if the
 /// file is called so. Returns a sentence about it. `observe` gets the plan before it runs.
 ///
@@ -55,9 +82,8 @@ pub(crate) async fn report<W>(
 ) -> Result<String> {
     let ran = run(query, sql, observe).await?;
     if is_json(file) {
-        let text = serde_json::to_string_pretty(&value(&ran)).unwrap_or_default();
         let mut part = super::PartFile::create(file)?;
-        part.write(&text)?;
+        part.write(&json_of(&value(&ran)))?;
         part.write("\n")?;
         part.finish()?;
     } else {

@@ -20,9 +20,8 @@ use crate::tune::{trials_table, tunings_table};
 
 /// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
-/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of ADVISE and of
-/// trials. Remote
-/// models are downloaded first. Models are created, described and dropped on a blocking thread, because this reads and
+/// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of ADVISE, of
+/// EXPLAIN ANALYZE with FORMAT JSON and of trials. Remote models are downloaded first. Models are created, described and dropped on a blocking thread, because this reads and
 /// writes files and opens devices.
 ///
 /// # Errors
@@ -88,6 +87,11 @@ pub async fn plan(
             formats::check(engine_ctx, &statement.query)?;
             let found = queries::advise(engine_ctx, models, statement, observe).await?;
             Ok(engine_ctx.read_batch(found)?)
+        }
+        Statement::ExplainJson { analyze, statement } => {
+            formats::check(engine_ctx, &statement)?;
+            let explained = queries::explain_json(engine_ctx, *statement, analyze, observe).await?;
+            Ok(engine_ctx.read_batch(explained)?)
         }
         Statement::DataFusion(statement) => {
             formats::check(engine_ctx, &statement)?;

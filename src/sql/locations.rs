@@ -22,7 +22,8 @@ pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
         Statement::DataFusion(statement)
         | Statement::Summarize(statement)
         | Statement::CreateQuantized(CreateQuantized { query: statement, .. })
-        | Statement::Advise(Advise { query: statement, .. }) => {
+        | Statement::Advise(Advise { query: statement, .. })
+        | Statement::ExplainJson { statement, .. } => {
             expand_in(statement);
             let _ = visit_mut(statement, &mut Folders { ctx, subqueries: HashSet::new() });
         }

@@ -12,6 +12,7 @@ mod columns;
 mod create_quantized;
 mod execute;
 mod explain;
+mod explain_format;
 mod formats;
 mod locations;
 mod model_statements;

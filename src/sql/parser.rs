@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::advise_rows::take_rows;
+use super::explain_format::{in_json, take_json};
 use super::model_statements::model_grammar;
 use super::statement::Statement;
 use crate::advise::Advise;
@@ -35,6 +36,7 @@ pub(super) fn parse(
         };
     }
     let summarizes = take_summarize(&mut tokens);
+    let explains_in_json = take_json(&mut tokens);
     let mut parser =
         DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(recursion_limit).build()?;
     let statement = if summarizes { parse_summarized(&mut parser.parser)? } else { parse_any(&mut parser)? };
@@ -42,7 +44,7 @@ pub(super) fn parse(
     if next != Token::SemiColon && next != Token::EOF {
         return Ok(parser.parser.expected("end of statement", next)?);
     }
-    Ok(statement)
+    if explains_in_json { in_json(statement) } else { Ok(statement) }
 }
 
 /// Turns the keyword `CONVERT` into an ordinary word: as a keyword it would be a cast, which DataFusion lacks; here it
@@ -252,6 +254,8 @@ mod tests {
             "DESCRIBE MODEL \"A b\"",
             "DROP MODEL IF EXISTS a",
             "SUMMARIZE a",
+            "EXPLAIN ANALYZE FORMAT JSON SELECT 1",
+            "EXPLAIN FORMAT JSON SELECT 1",
             "SELECT count(*) FROM model WHERE a = 'b;c'",
         ] {
             let first = statement(sql)?;

@@ -50,7 +50,14 @@ pub enum Statement {
     Summarize(Box<DataFusionStatement>),
     /// `ADVISE query [OPTIONS (rows 'number')]`
     Advise(Advise),
-    /// Everything that DataFusion parses.
+    /// `EXPLAIN [ANALYZE] FORMAT JSON statement`
+    ExplainJson {
+        /// Whether the statement runs, and its numbers are in the JSON.
+        analyze: bool,
+        /// What is explained.
+        statement: Box<DataFusionStatement>,
+    },
+    /// Everything else that DataFusion parses.
     DataFusion(Box<DataFusionStatement>),
 }
 
@@ -58,10 +65,13 @@ impl Statement {
     /// The query that the statement is or explains, as SQL.
     #[cfg(feature = "shell")]
     pub(crate) fn query(&self) -> Option<String> {
-        let Self::DataFusion(statement) = self else { return None };
-        let query = match statement.as_ref() {
-            DataFusionStatement::Explain(explain) => explain.statement.as_ref(),
-            statement => statement,
+        let query = match self {
+            Self::ExplainJson { statement, .. } => statement.as_ref(),
+            Self::DataFusion(statement) => match statement.as_ref() {
+                DataFusionStatement::Explain(explain) => explain.statement.as_ref(),
+                statement => statement,
+            },
+            _ => return None,
         };
         match query {
             DataFusionStatement::Statement(sql) if matches!(sql.as_ref(), SqlStatement::Query(_)) => {
@@ -78,6 +88,7 @@ impl Statement {
             | Self::ShowDevices
             | Self::ShowTuning
             | Self::DescribeModel { .. }
+            | Self::ExplainJson { .. }
             | Self::Advise(_) => true,
             Self::CreateModel(_)
             | Self::CreateEnsemble(_)
@@ -126,6 +137,10 @@ impl fmt::Display for Statement {
             Self::Advise(Advise { query, rows: None }) => write!(f, "ADVISE {query}"),
             Self::Advise(Advise { query, rows: Some(rows) }) => {
                 write!(f, "ADVISE {query} OPTIONS (rows '{rows}')")
+            }
+            Self::ExplainJson { analyze, statement } => {
+                let analyze = if *analyze { "ANALYZE " } else { "" };
+                write!(f, "EXPLAIN {analyze}FORMAT JSON {statement}")
             }
             Self::DataFusion(statement) => statement.fmt(f),
         }

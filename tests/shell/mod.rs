@@ -243,14 +243,19 @@ fn demo_classifies_the_photos() {
     assert_eq!(counts.stdout(), "rows,labels\n20,20\n");
 }
 
-/// An endless run is terminated within the graph, in an operator and in a branch of CASE.
+/// An endless run is terminated within the graph, in an operator, in a branch of CASE and in EXPLAIN ANALYZE.
 #[test]
 fn ctrl_c_ends_an_endless_model() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/endless.onnx");
     let create = format!("CREATE MODEL endless FROM '{model}'");
     let call = "classify(image, 'endless')['label']";
-    for call in [call, &format!("CASE WHEN path IS NULL THEN 'none' ELSE {call} END")] {
-        let sql = format!("SELECT 'begun' AS a; SELECT {call} FROM read_images('photos/lion.jpg')");
+    let queries = [
+        format!("SELECT {call}"),
+        format!("SELECT CASE WHEN path IS NULL THEN 'none' ELSE {call} END"),
+        format!("EXPLAIN ANALYZE FORMAT JSON SELECT {call}"),
+    ];
+    for query in queries {
+        let sql = format!("SELECT 'begun' AS a; {query} FROM read_images('photos/lion.jpg')");
         let mut command = seequel(&home(), &["-q", "--format", "csv", "-c", &create, &sql]);
         let (mut child, _watchdog) = start(&mut command, Stdio::null());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -261,7 +266,7 @@ fn ctrl_c_ends_an_endless_model() {
         signal(child.id(), "INT");
         assert_eq!(child.wait().unwrap().code(), Some(130));
         // Well above the usual time, and well below the process's timeout for a run that does not end.
-        assert!(interrupted.elapsed() < Duration::from_secs(3), "{call}: {:?}", interrupted.elapsed());
+        assert!(interrupted.elapsed() < Duration::from_secs(3), "{query}: {:?}", interrupted.elapsed());
     }
 }
 

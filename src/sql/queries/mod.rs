@@ -1,10 +1,13 @@
-//! Queries within statements, and the statements about a query: `SUMMARIZE`, `ADVISE`, `CREATE TABLE … AS`.
+//! Queries within statements, and the statements about a query: `SUMMARIZE`, `ADVISE`, `EXPLAIN … FORMAT JSON`,
+//! `CREATE TABLE … AS`.
 
 mod advise;
 mod create_table;
+mod explain_json;
 pub(super) mod query;
 mod summarize;
 
 pub(super) use advise::advise;
 pub(super) use create_table::run_query;
+pub(super) use explain_json::explain_json;
 pub(super) use summarize::summarize;
