@@ -1,23 +1,11 @@
 //! `TUNE MODEL`, `SHOW TUNING` and `RESET TUNING`, in a home of their own. How fast a choice is, is not tested here.
 
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::home;
 use crate::support::process::{Outcome, seequel};
-
-/// A home with the set-up's library and a model, as links: tunings are written there, and nowhere else.
-fn home_with_model() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("models")).unwrap();
-    for linked in ["lib", "models/efficientnet_lite0"] {
-        symlink(home().join(linked), folder.path().join(linked)).unwrap();
-    }
-    folder
-}
+use crate::support::{home, home_with_model};
 
 fn run(home: &Path, sql: &str) -> Outcome {
     Outcome::of(seequel(home, &["--format", "csv", "-q", "-c", sql]).env("SEEQUEL_HOME", home))

@@ -5,6 +5,7 @@ pub(crate) mod process;
 pub(crate) mod s3;
 pub(crate) mod server;
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,8 +14,19 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 use seequel::Engine;
+use tempfile::TempDir;
 
 pub(crate) use home::home;
+
+/// A home with the set-up's library and a model, as links: tunings are written there, and nowhere else.
+pub(crate) fn home_with_model() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("models")).unwrap();
+    for linked in ["lib", "models/efficientnet_lite0"] {
+        symlink(home().join(linked), folder.path().join(linked)).unwrap();
+    }
+    folder
+}
 
 /// The folder of the set-up's photos.
 pub(crate) fn photos() -> PathBuf {
@@ -34,7 +46,7 @@ pub(crate) fn two_partitions() -> SessionConfig {
 }
 
 /// A folder of `count` small photos, hard links to one.
-pub(crate) fn folder_of(count: usize) -> tempfile::TempDir {
+pub(crate) fn folder_of(count: usize) -> TempDir {
     let folder = tempfile::tempdir_in(home()).unwrap();
     for number in 0..count {
         std::fs::hard_link(photos().join("lion.jpg"), folder.path().join(format!("{number:04}.jpg")))

@@ -1,7 +1,7 @@
 //! The file of tunings, which several processes may change.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -79,6 +79,12 @@ impl Tunings {
         lock.lock().map_err(error)?;
         let mut all = self.all();
         change(&mut all);
+        if all.is_empty() {
+            return match fs::remove_file(&file) {
+                Err(reason) if reason.kind() != ErrorKind::NotFound => Err(error(reason)),
+                _ => Ok(()),
+            };
+        }
         let tunings: Vec<_> = all.iter().map(write_tuning).collect();
         let mut text = tempfile::NamedTempFile::new_in(&self.home).map_err(error)?;
         serde_json::to_writer_pretty(&mut text, &tunings).map_err(|reason| error(reason.into()))?;
@@ -150,7 +156,8 @@ mod tests {
         assert_eq!(tunings.all(), [b.clone(), again]);
         assert_eq!(tunings.remove(Some("bb"))?, 1);
         assert_eq!(tunings.remove(None)?, 1);
-        assert_eq!(tunings.all(), []);
+        assert!(!tunings.exist() && tunings.all().is_empty(), "an empty file is not left behind");
+        assert_eq!(tunings.remove(None)?, 0);
         Ok(())
     }
 
