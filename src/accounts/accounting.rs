@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use datafusion::physical_plan::ExecutionPlan;
@@ -11,7 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::account::{Accounts, QueryAccount};
 use super::plan;
 use super::process::Usage;
-use crate::model::runtime::RunHistogram;
+use crate::model::runtime::{Machine, RunHistogram};
 
 /// Keeps the accounts of one query. Cloning is cheap; clones are about the same query, during its run and after it.
 ///
@@ -77,7 +76,7 @@ impl Accounting {
     pub fn accounts(&self) -> Accounts {
         let mut accounts = plan::accounts(self.plan.as_ref());
         let (seconds, cpu_seconds, peak_memory_bytes) = self.clock.read();
-        let cores = available_parallelism().map_or(1, usize::from);
+        let cores = Machine::cores();
         let cpu_share = if seconds > 0.0 { (cpu_seconds / seconds / cores as f64).min(1.0) } else { 0.0 };
         let QueryAccount { failed_rows, .. } = accounts.query;
         accounts.query =

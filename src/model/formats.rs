@@ -4,7 +4,7 @@
 
 use prost::Message;
 
-use super::testing::{Folder, Onnx};
+use super::testing::{Folder, Onnx, home};
 use crate::Result;
 use crate::images::decode::RgbImage;
 use crate::model::runtime::{Batch, Cancellation, Model, RunTimes, Runtime};
@@ -109,8 +109,6 @@ fn run(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     std::fs::write(folder.path().join("model.onnx"), onnx).unwrap();
     let options = [&[("device", "cpu")], options].concat();
     let spec = folder.resolve(&options)?;
-    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let home = home.join(std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into()));
     let image =
         RgbImage { width: 6, height: 5, pixels: COLOUR.repeat(30), original_width: 6, original_height: 5 };
     let image_spec = spec.image().unwrap();
@@ -122,7 +120,7 @@ fn run(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     let times = RunTimes::default();
     let outputs = [spec.output.name.clone()];
     let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
-    let outputs = Model::new(spec, Runtime::new(&home))
+    let outputs = Model::new(spec, Runtime::new(&home()))
         .run(&batch, &outputs, &times, &Cancellation::default())?
         .unwrap();
     Ok((0..rows).flat_map(|row| outputs[0].floats(row).unwrap().to_vec()).collect())

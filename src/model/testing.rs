@@ -1,6 +1,6 @@
 //! Small ONNX files, folders and settings for tests. Files are built with the same protobuf schema that reads them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 use serde_json::Value;
@@ -12,6 +12,12 @@ use crate::model::onnx::{
 };
 use crate::model::settings::{Settings, Source};
 use crate::model::spec::ModelSpec;
+
+/// The set-up's folder, with ONNX Runtime.
+pub(crate) fn home() -> PathBuf {
+    let home = std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into());
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(home)
+}
 
 /// An ONNX file under construction.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use super::options::{Calibration, QuantizeOptions};
 use crate::agreement::{Agreement, Prediction, Runner, Samples, predictions};
 use crate::model::Model;
 use crate::model::onnx::{Document, DocumentNode, is_quantized};
+use crate::model::runtime::Machine;
 use crate::model::settings::{MAX_MODEL_BYTES, read_bounded};
 use crate::{Error, Result};
 
@@ -234,7 +235,7 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn steps(&self) -> Steps {
-        Steps { per_channel: self.options.per_channel, largest: largest_weight() }
+        Steps { per_channel: self.options.per_channel, largest: Machine::without_gpus().largest_weight() }
     }
 
     /// Where weights outside the file are.
@@ -255,14 +256,4 @@ impl<'a> Attempt<'a> {
         fs::write(&file, document.bytes()).map_err(describe)?;
         Ok(self.source.with_file(file))
     }
-}
-
-/// The largest integer for a weight. Without VNNI, x86 processors add pairs of products of 8-bit integers in 16 bits,
-/// which overflow; with 7 bits for weights they do not (ONNX Runtime's documentation of `reduce_range`).
-fn largest_weight() -> i8 {
-    #[cfg(target_arch = "x86_64")]
-    if !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni") {
-        return 63;
-    }
-    127
 }

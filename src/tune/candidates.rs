@@ -118,7 +118,7 @@ impl Candidates {
         let time = options.budget / SHARE;
         let own = &self.usable[0];
         let spec = own.model.spec().clone();
-        let cpu = Device::Named { name: "cpu".to_owned(), number: None };
+        let cpu = Device::Named { name: "cpu".to_owned(), numbers: None };
         // The graph of a quantized model has its precision in itself.
         let reference = own.model.on(&cpu, Precision::F32, None);
         let originals = timed(&runner, &spec, &reference, samples, time)?;

@@ -11,7 +11,7 @@ const NUMBER_BATCHES: [usize; 4] = [64, 256, 1024, 4096];
 /// Batch sizes on a GPU.
 const GPU_BATCHES: [usize; 5] = [8, 16, 32, 64, 128];
 
-/// Sessions on a GPU.
+/// Sessions on each GPU.
 const GPU_SESSIONS: [usize; 3] = [1, 2, 3];
 
 /// What of a configuration is fixed: by an option, or by the graph.
@@ -33,7 +33,7 @@ pub(super) fn choices(default: Sizing, fixed: Fixed, has_image: bool, cores: usi
         None => CPU_BATCHES.to_vec(),
     };
     let sessions_and_threads: Vec<(usize, usize)> = if is_gpu {
-        GPU_SESSIONS.iter().map(|sessions| (*sessions, default.threads)).collect()
+        GPU_SESSIONS.iter().map(|sessions| (*sessions * default.devices, default.threads)).collect()
     } else {
         let threads = std::iter::successors(Some(1), |threads| Some(threads * 2));
         threads
@@ -70,6 +70,7 @@ mod tests {
         Sizing {
             batch_rows: 1,
             least_rows: 1,
+            devices: 1,
             sessions: cores,
             threads: 1,
             workers: cores,
@@ -103,6 +104,7 @@ mod tests {
         let gpu = Sizing {
             batch_rows: 32,
             least_rows: 32,
+            devices: 1,
             sessions: 2,
             threads: 1,
             workers: 10,
@@ -111,5 +113,9 @@ mod tests {
         let all = choices(gpu, Fixed::default(), true, 16);
         assert_eq!(all.len(), 15);
         assert_eq!(shown(&all)[0], (32, 2, 1));
+        let two = Sizing { devices: 2, sessions: 4, ..gpu };
+        let all = shown(&choices(two, Fixed::default(), true, 16));
+        assert_eq!((all.len(), all[0]), (15, (32, 4, 1)));
+        assert!(all.contains(&(64, 6, 1)) && !all.contains(&(64, 3, 1)), "as many on each");
     }
 }

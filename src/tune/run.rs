@@ -1,7 +1,6 @@
 //! Carries out `TUNE MODEL`.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use std::{iter, slice};
 
@@ -27,7 +26,7 @@ use super::trial::{Workload, image_column};
 use crate::agreement::Samples;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
-use crate::model::runtime::{CancelOnDrop, Choice, Model, OPEN, Tuning, Tunings, Variant};
+use crate::model::runtime::{CancelOnDrop, Choice, Machine, Model, OPEN, Tuning, Tunings, Variant};
 use crate::model::spec::Precision;
 use crate::report::write_tuning_report;
 use crate::{Error, Result};
@@ -159,7 +158,7 @@ pub(crate) async fn tune(
 /// The configurations to try: the default first, then those of all candidates by turns, so that each has some if the
 /// budget is spent early. Of one that must not be chosen, only its default, which shows what it would gain.
 fn entrants(candidates: &Candidates, default: Choice) -> Result<Vec<Entrant>> {
-    let cores = available_parallelism().map_or(1, usize::from);
+    let cores = Machine::cores();
     let usable = &candidates.usable;
     let of_candidate = |(number, candidate): (usize, &Candidate)| {
         let (model, spec) = (&candidate.model, candidate.model.spec());

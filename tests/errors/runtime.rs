@@ -176,6 +176,7 @@ fn devices_of_the_default_runtime() {
     let shown = run(&["-q", "--format", "csv", "-c", "SHOW DEVICES"]).stdout();
     let cpu = shown.lines().find(|line| line.starts_with("cpu,CPUExecutionProvider,")).unwrap();
     assert!(cpu.ends_with("lib/libonnxruntime.so") && cpu.contains(",1.32.0,,"), "{cpu}");
+    assert!(cfg!(not(target_arch = "x86_64")) || cpu.contains(" core"), "{cpu}");
     let webgpu = shown.lines().find(|line| line.starts_with("webgpu:0,WebGpuExecutionProvider,,,")).unwrap();
     assert!(webgpu.contains("seequel --runtime webgpu"), "{webgpu}");
 }

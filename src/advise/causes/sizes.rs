@@ -1,7 +1,6 @@
 //! Batch size, sessions, threads and partitions: what the model's sizes are, and others to try.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use datafusion::common::utils::quote_identifier;
 use itertools::Itertools;
@@ -9,7 +8,7 @@ use itertools::Itertools;
 use crate::Result;
 use crate::advise::evidence::{Change, Trials, counted};
 use crate::model::Predictor;
-use crate::model::runtime::{Choice, Model};
+use crate::model::runtime::{Choice, Machine, Model};
 use crate::model::settings::Source;
 
 /// What may be wrong, and what would mend it; how much that gains a trial shows.
@@ -30,7 +29,7 @@ const NUMBER_BATCHES: [usize; 3] = [64, 512, 4096];
 /// # Errors
 /// A model whose device is not there.
 pub(in crate::advise) fn sizes(trials: &Trials<'_>) -> Result<Vec<(Candidate, Change)>> {
-    let cores = available_parallelism().map_or(1, usize::from);
+    let cores = Machine::cores();
     let mut candidates = vec![];
     for model in trials.infer.models().filter(|model| is_alone(trials, model)) {
         candidates.extend(sessions(trials, model, cores)?);
@@ -68,7 +67,9 @@ fn sessions(trials: &Trials<'_>, model: &Arc<Model>, cores: usize) -> Result<Opt
     let now = Choice { batch_size: sizing.batch_rows, concurrency: sessions, num_cpus: threads };
     let is_gpu = sizing.decode_threads.is_some();
     let (choice, is) = match (sessions * threads).cmp(&cores) {
-        _ if is_gpu => (Choice { concurrency: sessions + 1, ..now }, "may have too few sessions"),
+        _ if is_gpu => {
+            (Choice { concurrency: sessions + sizing.devices, ..now }, "may have too few sessions")
+        }
         std::cmp::Ordering::Less => {
             (Choice { concurrency: (cores / threads).max(1), ..now }, "has too few sessions")
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::builds;
 use super::library::Runtime;
-use super::providers::{Hardware, KINDS, Kind, spelling};
+use super::providers::{Hardware, KINDS, Kind, Machine, spelling};
 use crate::Result;
 
 /// A device, or a provider that needs something before it has one.
@@ -14,7 +14,7 @@ pub struct Device {
     pub device: String,
     /// ONNX Runtime's name of its provider.
     pub provider: &'static str,
-    /// What the machine calls the hardware.
+    /// What the machine calls the hardware; of its processor also the cores that the process may use, and instructions.
     pub name: Option<String>,
     /// Its memory in bytes.
     pub memory_bytes: Option<u64>,
@@ -45,7 +45,7 @@ impl Runtime {
     }
 
     /// A provider that the loaded library lacks.
-    fn unusable(&self, kind: &dyn Kind) -> Device {
+    fn unusable(&self, kind: &'static dyn Kind) -> Device {
         let build = kind.runtime();
         let library = builds::find(self.home(), build);
         let start = format!("seequel --runtime {build}");
@@ -60,16 +60,25 @@ impl Runtime {
 }
 
 /// The devices of a provider that the loaded library has.
-fn usable(kind: &dyn Kind, library: Option<&Path>) -> Vec<Device> {
+fn usable(kind: &'static dyn Kind, library: Option<&Path>) -> Vec<Device> {
     let hardware = kind.devices();
     if hardware.is_empty() {
         let device = device(kind, 0, Hardware::default(), library);
         return vec![Device { missing: Some("a device and its driver".to_owned()), ..device }];
     }
-    (0..).zip(hardware).map(|(number, hardware)| device(kind, number, hardware, library)).collect()
+    // The instructions are those of x86.
+    let is_processor = kind.device_sessions().is_none() && cfg!(target_arch = "x86_64");
+    let described = |name: String| {
+        if is_processor { format!("{name}, {}", Machine::without_gpus().processor()) } else { name }
+    };
+    let devices = (0..).zip(hardware).map(|(number, hardware)| {
+        let hardware = Hardware { name: hardware.name.map(described), ..hardware };
+        device(kind, number, hardware, library)
+    });
+    devices.collect()
 }
 
-fn device(kind: &dyn Kind, number: u32, hardware: Hardware, library: Option<&Path>) -> Device {
+fn device(kind: &'static dyn Kind, number: u32, hardware: Hardware, library: Option<&Path>) -> Device {
     Device {
         device: spelling(kind, number),
         provider: kind.registered_name(),
@@ -96,6 +105,8 @@ mod tests {
         let devices = usable(Provider::CPU.kind(), Some(Path::new("lib/libonnxruntime.so")));
         assert_eq!(devices.len(), 1);
         assert_eq!((devices[0].device.as_str(), &devices[0].missing), ("cpu", &None));
+        #[cfg(target_arch = "x86_64")]
+        assert!(devices[0].name.as_ref().unwrap().ends_with(&Machine::without_gpus().processor()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //!  builds.rs ─► library.rs ─ Runtime ─┐
 //!  providers/ ─ Provider ─────────────┼─► session.rs ─ Session ─► pool.rs ─► model.rs ─ Model
-//!  values.rs, memory.rs ──────────────┘                  tuning/ ─── sizing.rs ─┘
+//!  values.rs, memory.rs ──────────────┘     tuning/ ─── presets.rs, sizing.rs ─┘
 //! ```
 //!
 //! The only folder that uses `ort`.
@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod model;
 mod pool;
+mod presets;
 mod probe;
 mod providers;
 mod run_times;
@@ -35,6 +36,7 @@ pub use sizing::Sizing;
 pub use tuning::{Choice, Trial, Tuning, TuningKey, Twin, Variant};
 
 pub(crate) use cancellation::{CancelOnDrop, Cancellation, WeakCancellation};
+pub(crate) use providers::Machine;
 pub(crate) use run_times::{RunHistogram, RunTimes};
 pub(crate) use session::Batch;
 pub(crate) use tuning::{OPEN, Tunings};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  take_seat() ── an idle session, or room to load one? ── no: wait until a seat is released
-//!       │ yes
+//!       │ yes: on the device with the fewest seats taken
 //!  Seat::session(load) ──► &mut Session ── seat dropped ──► the session is idle again, or freed after unload()
 //! ```
 //!
@@ -21,51 +21,78 @@ use crate::Result;
 /// How often a thread that waits for a seat checks whether its query was cancelled.
 const CHECK: Duration = Duration::from_millis(50);
 
-/// At most `capacity` sessions of one model.
+/// The sessions of one model, as many at most on each of its devices as on any other, or one more.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    capacity: usize,
     state: Mutex<State>,
     released: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    idle: Vec<Session>,
-    taken: usize,
+    devices: Vec<OnDevice>,
     /// The memory of each loaded session, idle or in use.
     loaded: Vec<Weak<Arenas>>,
     /// How often the pool was unloaded: a seat taken before the last time does not return its session.
     unloads: usize,
 }
 
+/// The sessions on one device.
+#[derive(Debug)]
+struct OnDevice {
+    capacity: usize,
+    taken: usize,
+    idle: Vec<Session>,
+}
+
 impl Pool {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::default(), released: Condvar::new() }
+    /// At most `sessions` sessions, divided among `devices` devices.
+    pub(crate) fn new(sessions: usize, devices: usize) -> Self {
+        let (sessions, devices) = (sessions.max(1), devices.max(1));
+        let capacity = |device| sessions / devices + usize::from(device < sessions % devices);
+        let devices =
+            (0..devices).map(|device| OnDevice { capacity: capacity(device), taken: 0, idle: vec![] });
+        let state = State { devices: devices.collect(), loaded: vec![], unloads: 0 };
+        Self { state: Mutex::new(state), released: Condvar::new() }
     }
 
-    /// Waits until fewer than `capacity` seats are taken, then takes one, with a loaded session if one is idle.
+    /// Waits until a seat is free, then takes one on the device with the fewest seats taken, with a loaded session if one
+    /// is idle there.
     ///
     /// # Errors
     /// The error of `check`, which ends the wait.
     pub(crate) fn take_seat<E>(&self, check: impl Fn() -> Result<(), E>) -> Result<Seat<'_>, E> {
         let mut state = self.state.lock();
-        while state.taken >= self.capacity {
+        loop {
+            let unloads = state.unloads;
+            let devices = state.devices.iter_mut().enumerate();
+            let free = devices.filter(|(_, device)| device.taken < device.capacity);
+            // Of equals one with an idle session, so that no session is loaded which is not needed.
+            if let Some((number, device)) =
+                free.min_by_key(|(_, device)| (device.taken, device.idle.is_empty()))
+            {
+                device.taken += 1;
+                return Ok(Seat { pool: self, device: number, session: device.idle.pop(), unloads });
+            }
             self.released.wait_for(&mut state, CHECK);
             check()?;
         }
-        state.taken += 1;
-        Ok(Seat { pool: self, session: state.idle.pop(), unloads: state.unloads })
     }
 
     /// Frees the idle sessions, and those in use as soon as they are released.
     pub(crate) fn unload(&self) {
         let mut state = self.state.lock();
         state.unloads += 1;
-        let idle = std::mem::take(&mut state.idle);
+        let idle: Vec<_> = state.devices.iter_mut().map(|device| std::mem::take(&mut device.idle)).collect();
         drop(state);
         // Frees them without the lock, since it takes time.
         drop(idle);
+    }
+
+    /// The number of idle sessions on each device.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> Vec<usize> {
+        self.state.lock().devices.iter().map(|device| device.idle.len()).collect()
     }
 
     /// The memory of each loaded session, idle or in use.
@@ -78,21 +105,23 @@ impl Pool {
 #[derive(Debug)]
 pub(crate) struct Seat<'a> {
     pool: &'a Pool,
+    /// The position of its device among those of the model.
+    device: usize,
     session: Option<Session>,
     /// The pool's `unloads` when the seat was taken.
     unloads: usize,
 }
 
 impl Seat<'_> {
-    /// The seat's session, loaded by `load` if none was idle.
+    /// The seat's session, loaded by `load` on the device of that position if none was idle.
     ///
     /// # Errors
     /// The error of `load`; the seat stays usable.
-    pub(crate) fn session(&mut self, load: impl FnOnce() -> Result<Session>) -> Result<&mut Session> {
+    pub(crate) fn session(&mut self, load: impl FnOnce(usize) -> Result<Session>) -> Result<&mut Session> {
         match &mut self.session {
             Some(session) => Ok(session),
             empty => {
-                let session = empty.insert(load()?);
+                let session = empty.insert(load(self.device)?);
                 let loaded = &mut self.pool.state.lock().loaded;
                 loaded.retain(|arenas| arenas.strong_count() > 0);
                 loaded.push(Arc::downgrade(session.arenas()));
@@ -105,11 +134,44 @@ impl Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock();
-        state.taken -= 1;
-        if state.unloads == self.unloads {
-            state.idle.extend(self.session.take());
+        let is_kept = state.unloads == self.unloads;
+        let device = &mut state.devices[self.device];
+        device.taken -= 1;
+        if is_kept {
+            device.idle.extend(self.session.take());
         }
         drop(state);
         self.pool.released.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(pool: &Pool) -> Option<Seat<'_>> {
+        pool.take_seat(|| Err(())).ok()
+    }
+
+    #[test]
+    fn seats_are_spread_over_the_devices() {
+        let pool = Pool::new(5, 3);
+        let mut seats: Vec<_> = (0..5).map(|_| take(&pool).unwrap()).collect();
+        assert_eq!(seats.iter().map(|seat| seat.device).collect::<Vec<_>>(), [0, 1, 2, 0, 1]);
+        assert!(take(&pool).is_none());
+        seats.remove(2);
+        assert_eq!(take(&pool).unwrap().device, 2);
+        let released: Vec<_> = seats.drain(..2).collect();
+        drop(released);
+        assert_eq!(take(&pool).unwrap().device, 2, "the others have one taken, and this none");
+    }
+
+    #[test]
+    fn fewer_sessions_than_devices_leave_some_out() {
+        let pool = Pool::new(1, 4);
+        let seat = take(&pool).unwrap();
+        assert!(seat.device == 0 && take(&pool).is_none());
+        drop(seat);
+        assert!(take(&Pool::new(0, 0)).is_some(), "there is one in any case");
     }
 }

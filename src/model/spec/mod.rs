@@ -14,3 +14,5 @@ mod resources;
 pub use assumed::Assumptions;
 pub use model_spec::ModelSpec;
 pub use resources::{Device, Precision, Resources, UnknownDevice};
+
+pub(crate) use resources::numbered;

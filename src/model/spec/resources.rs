@@ -39,12 +39,12 @@ pub struct Resources {
 pub enum Device {
     /// The fastest available device.
     Auto,
-    /// A device of an execution provider, such as `cpu`, `openvino` or `cuda:1`.
+    /// A device of an execution provider, such as `cpu`, `openvino` or `cuda:1`, or several, such as `cuda:0..3`.
     Named {
         /// The provider, in lower case.
         name: String,
-        /// Which of its devices, if that is given.
-        number: Option<u32>,
+        /// Which of its devices, the first and the last, if that is given.
+        numbers: Option<(u32, u32)>,
     },
 }
 
@@ -52,9 +52,17 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.pad("auto"),
-            Self::Named { name, number: None } => f.pad(name),
-            Self::Named { name, number: Some(number) } => f.pad(&format!("{name}:{number}")),
+            Self::Named { name, numbers: None } => f.pad(name),
+            Self::Named { name, numbers: Some(numbers) } => f.pad(&numbered(name, *numbers)),
         }
+    }
+}
+
+/// `cuda:1`, or `cuda:0..3`: the devices of a provider from the first to the last of `numbers`.
+pub(crate) fn numbered(name: &str, numbers: (u32, u32)) -> String {
+    match numbers {
+        (first, last) if first == last => format!("{name}:{first}"),
+        (first, last) => format!("{name}:{first}..{last}"),
     }
 }
 
@@ -73,16 +81,23 @@ impl FromStr for Device {
         if lower == "auto" {
             return Ok(Self::Auto);
         }
-        let (name, number) = match lower.split_once(':') {
+        let (name, numbers) = match lower.split_once(':') {
             None => (lower.as_str(), None),
-            Some((name, number)) => (name, Some(number.parse().map_err(|_| unknown())?)),
+            Some((name, numbers)) => (name, Some(first_and_last(numbers).ok_or_else(unknown)?)),
         };
         if is_name(name) && name != "auto" {
-            Ok(Self::Named { name: name.to_string(), number })
+            Ok(Self::Named { name: name.to_string(), numbers })
         } else {
             Err(unknown())
         }
     }
+}
+
+/// The ends of `1` or `0..3`.
+fn first_and_last(text: &str) -> Option<(u32, u32)> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some((first, last))
 }
 
 fn is_name(text: &str) -> bool {
@@ -288,7 +303,7 @@ mod tests {
             [("num_streams", "1"), ("cache", "/c"), ("load_config", r#"{"CPU":{"A":"1"}}"#)]
                 .map(|(k, v)| (k.to_string(), v.to_string()));
         let expected = Resources {
-            device: Device::Named { name: "cuda".to_string(), number: Some(1) },
+            device: Device::Named { name: "cuda".to_string(), numbers: Some((1, 1)) },
             batch_size: Some(8),
             concurrency: Some((1, 4)),
             num_cpus: Some(2),
@@ -302,12 +317,16 @@ mod tests {
 
     #[test]
     fn device_is_auto_cpu_or_any_provider() {
-        let named = |name: &str, number| Ok(Device::Named { name: name.to_string(), number });
+        let named = |name: &str, numbers| Ok(Device::Named { name: name.to_string(), numbers });
         assert_eq!("Auto".parse(), Ok(Device::Auto));
         assert_eq!("cuda".parse(), named("cuda", None));
         assert_eq!("OpenVINO".parse(), named("openvino", None));
-        assert_eq!("tensorrt:0".parse(), named("tensorrt", Some(0)));
-        for text in ["", "auto:0", "cuda:x", "cuda:-1", "tensorrt:", "a b", ":0"] {
+        assert_eq!("tensorrt:0".parse(), named("tensorrt", Some((0, 0))));
+        assert_eq!("cuda:0..3".parse(), named("cuda", Some((0, 3))));
+        for text in ["cuda", "cuda:1", "cuda:0..3"] {
+            assert_eq!(text.parse::<Device>().map(|device| device.to_string()), Ok(text.to_string()));
+        }
+        for text in ["", "auto:0", "cuda:x", "cuda:-1", "cuda:3..0", "cuda:0..", "tensorrt:", "a b", ":0"] {
             assert_eq!(text.parse::<Device>(), Err(UnknownDevice(text.to_string())));
         }
     }

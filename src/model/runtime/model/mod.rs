@@ -16,12 +16,12 @@ use super::cancellation::Cancellation;
 use super::library::Runtime;
 use super::memory::Arenas;
 use super::probe::{Refusal, probe};
-use super::providers::Provider;
+use super::providers::{Machine, Provider};
 use super::run_times::{RunHistogram, RunTimes};
 use super::session::{Batch, Session, SharedWeights, simplify};
 use super::sizing::Sizing;
 use super::tuning::{Choice, Tuning};
-use crate::model::spec::{ModelSpec, Precision, Resources};
+use crate::model::spec::{ModelSpec, Precision};
 use crate::model::tensor::BatchOutput;
 use crate::{Error, Result};
 
@@ -38,6 +38,8 @@ pub struct Model {
     /// Whether the last rows of a query are not divided among workers in smaller batches: a short trial would measure
     /// those instead.
     in_whole_batches: bool,
+    /// As it was when the model first asked.
+    machine: OnceLock<Machine>,
     placed: OnceLock<Placed>,
     weights: SharedWeights,
     inferred_rows: AtomicU64,
@@ -55,6 +57,7 @@ impl Model {
             id: NEXT_ID.fetch_add(1, Relaxed),
             runtime,
             in_whole_batches: false,
+            machine: OnceLock::new(),
             placed: OnceLock::new(),
             weights: SharedWeights::default(),
             inferred_rows: AtomicU64::new(0),
@@ -94,14 +97,18 @@ impl Model {
         if provider == Provider::CPU || !self.runtime.is_installed()? {
             return Ok(());
         }
-        match probe(&self.runtime, provider, &self.spec.resources)? {
+        provider.each().try_for_each(|device| self.check_device(device))
+    }
+
+    fn check_device(&self, device: Provider) -> Result<()> {
+        match probe(&self.runtime, device, &self.spec.resources)? {
             Ok(()) => Ok(()),
             Err(Refusal::Options(reason)) => {
-                Err(self.error("provider_options", format!("refused by {provider}: {reason}")))
+                Err(self.error("provider_options", format!("refused by {device}: {reason}")))
             }
             Err(Refusal::Device(reason)) => {
-                let needs = provider.kind().needs().map(|needs| format!(". {needs}")).unwrap_or_default();
-                Err(self.error("device", format!("'{provider}' can't be used: {reason}{needs}")))
+                let needs = device.kind().needs().map(|needs| format!(". {needs}")).unwrap_or_default();
+                Err(self.error("device", format!("'{device}' can't be used: {reason}{needs}")))
             }
         }
     }
@@ -122,7 +129,7 @@ impl Model {
         let placed = self.placed()?;
         let is_known = placed.provider == Provider::CPU || placed.assignment.get().is_some();
         if !is_known && self.runtime.is_installed()? {
-            placed.pool.take_seat(|| Ok::<_, Error>(()))?.session(|| self.load(placed))?;
+            placed.pool.take_seat(|| Ok::<_, Error>(()))?.session(|device| self.load(placed, device))?;
         }
         Ok(self.left_to_cpu())
     }
@@ -137,7 +144,7 @@ impl Model {
         while seats.len() < placed.sizing.sessions {
             // Ends the wait for a seat, if there is one.
             let Ok(mut seat) = placed.pool.take_seat(|| Err(())) else { break };
-            seat.session(|| self.load(placed))?;
+            seat.session(|device| self.load(placed, device))?;
             seats.push(seat);
         }
         Ok(())
@@ -204,11 +211,6 @@ impl Model {
         Ok(self.placed()?.sizing)
     }
 
-    /// What [`Self::sizing`] is without TUNE.
-    pub(crate) fn untuned_sizing(&self) -> Result<Sizing> {
-        Ok(Sizing::new(&self.spec, self.untuned_provider()?, None))
-    }
-
     /// The precision that the device computes in.
     ///
     /// # Errors
@@ -253,10 +255,10 @@ impl Model {
         let timer = times.queue.timer();
         let mut seat = placed.pool.take_seat(|| cancellation.check())?;
         drop(timer);
-        let session = seat.session(|| {
+        let session = seat.session(|device| {
             let _timer = times.load.timer();
             let name = self.spec.name.as_str();
-            tracing::debug_span!("load", model = name).in_scope(|| self.load(placed))
+            tracing::debug_span!("load", model = name).in_scope(|| self.load(placed, device))
         })?;
         let started = Instant::now();
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
@@ -274,10 +276,12 @@ impl Model {
         Ok(result)
     }
 
-    fn load(&self, placed: &Placed) -> Result<Session> {
+    /// A session on the device at a position among those of the model.
+    fn load(&self, placed: &Placed, device: usize) -> Result<Session> {
         let Placed { provider, spec, sizing, fixed_batch, .. } = placed;
+        let provider = provider.each().nth(device).unwrap_or(*provider);
         let session =
-            Session::load(&self.runtime, spec, *provider, sizing.threads, *fixed_batch, &self.weights)?;
+            Session::load(&self.runtime, spec, provider, sizing.threads, *fixed_batch, &self.weights)?;
         if let Some(assignment) = session.assignment() {
             placed.assignment.get_or_init(|| assignment.clone());
         }
@@ -286,13 +290,7 @@ impl Model {
 
     /// The same model with this batch size, sessions and threads, and a pool of its own.
     pub(crate) fn with_choice(&self, choice: Choice) -> Self {
-        let Choice { batch_size, concurrency, num_cpus } = choice;
-        let resources = Resources {
-            batch_size: Some(batch_size),
-            concurrency: Some((concurrency, concurrency)),
-            num_cpus: Some(num_cpus),
-            ..self.spec.resources.clone()
-        };
+        let resources = choice.given_to(&self.spec.resources);
         Self::new(ModelSpec { resources, ..self.spec.clone() }, self.runtime.clone())
     }
 

@@ -1,8 +1,8 @@
 //! Where a model runs: the provider, the graph and the sizes, by its options, the machine and what TUNE chose.
 //!
 //! ```text
-//!  device option, GPUs of the machine ─► untuned_provider ─┬────────────────────────────┬─► Placed: provider, spec, sizes
-//!                                       tuning.json ───────┴─ if file, machine, … match ┘
+//!  options, machine, file ─► Preset ─┬────────────────────────────┬─► Placed: provider, spec, sizes
+//!                      tuning.json ──┴─ if file, machine, … match ┘
 //! ```
 
 use std::cmp::Reverse;
@@ -14,8 +14,9 @@ use crate::Result;
 use crate::model::runtime::assignment::Assignment;
 use crate::model::runtime::library::Runtime;
 use crate::model::runtime::pool::Pool;
-use crate::model::runtime::providers::Provider;
-use crate::model::runtime::sizing::Sizing;
+use crate::model::runtime::presets::Preset;
+use crate::model::runtime::providers::{Machine, Provider};
+use crate::model::runtime::sizing::{ModelFacts, Sizing};
 use crate::model::runtime::tuning::{OPEN, Tuning, TuningKey, Tunings, Twin, Variant};
 use crate::model::spec::{Device, ModelSpec, Precision, Resources};
 
@@ -40,20 +41,26 @@ impl Model {
         if let Some(placed) = self.placed.get() {
             return Ok(placed);
         }
-        let default = self.untuned_provider()?;
-        let (provider, spec, tuning) = match self.tuned(default) {
-            Some((provider, spec, tuning)) => (provider, spec, Some(tuning)),
-            None => (default, self.spec.clone(), None),
+        let untuned = self.untuned()?;
+        let (preset, spec, tuning) = match self.tuned(untuned.provider) {
+            Some((spec, tuning)) => {
+                let options = tuning.chosen.given_to(&spec.resources);
+                (self.preset(&spec, &options)?, spec, Some(tuning))
+            }
+            None => (untuned, self.spec.clone(), None),
         };
-        let mut sizing = Sizing::new(&spec, provider, tuning.as_ref().map(|tuning| tuning.chosen));
+        Ok(self.placed.get_or_init(|| self.place(preset, spec, tuning)))
+    }
+
+    fn place(&self, preset: Preset, spec: ModelSpec, tuning: Option<Tuning>) -> Placed {
+        let Preset { provider, mut sizing } = preset;
         if self.in_whole_batches {
             sizing.least_rows = sizing.batch_rows;
         }
         let fixes_batch = provider.kind().fixes_batch();
         let fixed_batch = spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
-        let (pool, assignment) = (Pool::new(sizing.sessions), OnceLock::new());
-        let placed = Placed { provider, spec, sizing, tuning, fixed_batch, pool, assignment };
-        Ok(self.placed.get_or_init(|| placed))
+        let (pool, assignment) = (Pool::new(sizing.sessions, sizing.devices), OnceLock::new());
+        Placed { provider, spec, sizing, tuning, fixed_batch, pool, assignment }
     }
 
     /// The same model on another device and in another precision, with the graph of its quantized `twin` if it is given,
@@ -85,12 +92,12 @@ impl Model {
             runtime: self.runtime.version()?,
             device: scope.device,
             precision: scope.precision,
-            machine: provider.machine(),
+            machine: provider.machine(Machine::cores()),
         })
     }
 
-    /// What TUNE chose, if all is left to it: where to run, and what. `default` is where the model runs otherwise.
-    fn tuned(&self, default: Provider) -> Option<(Provider, ModelSpec, Tuning)> {
+    /// What TUNE chose, if all is left to it: what to run, and where. `default` is where the model runs otherwise.
+    fn tuned(&self, default: Provider) -> Option<(ModelSpec, Tuning)> {
         let Resources { device, batch_size, concurrency, num_cpus, num_gpus, precision, .. } =
             &self.spec.resources;
         let is_auto =
@@ -114,8 +121,8 @@ impl Model {
         fitting.into_iter().find_map(|tuning| self.as_tuned(default, tuning))
     }
 
-    /// Where and what to run by `tuning`, if that holds here.
-    fn as_tuned(&self, default: Provider, mut tuning: Tuning) -> Option<(Provider, ModelSpec, Tuning)> {
+    /// What to run by `tuning`, and where, if that holds here.
+    fn as_tuned(&self, default: Provider, mut tuning: Tuning) -> Option<(ModelSpec, Tuning)> {
         let device = tuning.variant.device.parse().ok()?;
         let provider = Provider::of(&device)?;
         let scope = Variant { device: tuning.key.device.clone(), precision: tuning.key.precision.clone() };
@@ -133,9 +140,9 @@ impl Model {
             }
         };
         let spec = self.spec_on(&device, tuning.variant.precision.parse().ok()?, twin.as_ref());
-        provider.check_precision(&spec.resources).ok()?;
+        provider.check_precision(&spec.resources, self.machine().ok()?).ok()?;
         tuning.trials = vec![];
-        Some((provider, spec, tuning))
+        Some((spec, tuning))
     }
 
     /// The model of `twin`, if it is still what was measured.
@@ -146,37 +153,115 @@ impl Model {
 
     /// What [`Self::provider`] is without TUNE.
     pub(crate) fn untuned_provider(&self) -> Result<Provider> {
+        Ok(self.untuned()?.provider)
+    }
+
+    /// What [`Self::sizing`] is without TUNE.
+    pub(crate) fn untuned_sizing(&self) -> Result<Sizing> {
+        Ok(self.untuned()?.sizing)
+    }
+
+    /// Where the model runs without TUNE, and in what sizes, after a check that it can.
+    fn untuned(&self) -> Result<Preset> {
         let resources = &self.spec.resources;
-        let provider = match &resources.device {
-            Device::Auto => self.fastest_provider()?,
-            Device::Named { name, number } => self.named_provider(name, *number)?,
-        };
-        provider.check_precision(resources).map_err(|reason| self.error("precision", reason))?;
+        let preset = self.preset(&self.spec, resources)?;
+        let provider = preset.provider;
+        if resources.device != Device::Auto && provider != Provider::CPU && !self.may_use(provider)? {
+            let reason = self.runtime.lacks(provider.kind())?;
+            return Err(self.error("device", format!("'{provider}' {reason}")));
+        }
+        let checked = provider.check_precision(resources, self.machine()?);
+        checked.map_err(|reason| self.error("precision", reason))?;
         // The options of a model that runs anywhere are for the GPU that it may find.
         if resources.device != Device::Auto {
             let checked = provider.check_options(&resources.provider_options);
             checked.map_err(|reason| self.error("provider_options", reason))?;
         }
-        Ok(provider)
+        Ok(preset)
     }
 
-    /// Only what was measured to be fastest: a GPU that CUDA can use, or else the CPU provider.
-    fn fastest_provider(&self) -> Result<Provider> {
-        let cuda = Provider::cuda(0);
-        Ok(if Runtime::sees_gpu() && self.may_use(cuda)? { cuda } else { Provider::CPU })
+    /// What `spec` starts with on this machine by `options`.
+    fn preset(&self, spec: &ModelSpec, options: &Resources) -> Result<Preset> {
+        let preset = Preset::new(self.machine()?, &ModelFacts::of(spec), options);
+        preset.map_err(|reason| self.error("device", reason))
     }
 
-    fn named_provider(&self, name: &str, number: Option<u32>) -> Result<Provider> {
-        let provider = Provider::named(name, number).map_err(|reason| self.error("device", reason))?;
-        if provider == Provider::CPU || self.may_use(provider)? {
-            return Ok(provider);
+    /// The machine, with its GPUs if the model may choose one.
+    fn machine(&self) -> Result<&Machine> {
+        if let Some(machine) = self.machine.get() {
+            return Ok(machine);
         }
-        let reason = self.runtime.lacks(provider.kind())?;
-        Err(self.error("device", format!("'{provider}' {reason}")))
+        let chooses = self.spec.resources.device == Device::Auto;
+        let has_gpus = chooses && Runtime::sees_gpu() && self.may_use(Provider::cuda(0))?;
+        let gpus = if has_gpus { Provider::gpus() } else { vec![] };
+        Ok(self.machine.get_or_init(|| Machine { gpus, ..Machine::without_gpus() }))
     }
 
     /// Whether the library has the provider. Without a library nothing can run, so that any may be named.
     fn may_use(&self, provider: Provider) -> Result<bool> {
         Ok(!self.runtime.is_installed()? || self.runtime.offers(provider.kind())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::thread;
+
+    use datafusion::arrow::array::Float32Array;
+
+    use super::*;
+    use crate::model::runtime::cancellation::Cancellation;
+    use crate::model::runtime::run_times::RunTimes;
+    use crate::model::runtime::session::Batch;
+    use crate::model::tensor::Numbers;
+    use crate::model::testing::home;
+
+    fn iris() -> Model {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models/iris.onnx");
+        let spec = ModelSpec::resolve("iris", &file, &BTreeMap::new()).unwrap();
+        Model::new(spec, Runtime::new(&home()))
+    }
+
+    /// What the model computes of a flower.
+    fn computed(model: &Model, flower: u8) -> String {
+        let values = [5.0, 3.0, 1.0, 0.1].map(|length| length + f32::from(flower));
+        let numbers = [Numbers { values: Arc::new(Float32Array::from(values.to_vec())), shape: vec![4] }];
+        let batch = Batch { rows: 1, images: None, numbers: vec![&numbers] };
+        let outputs: Vec<_> = model.spec().outputs.iter().map(|output| output.name.clone()).collect();
+        let computed = model.run(&batch, &outputs, &RunTimes::default(), &Cancellation::default());
+        format!("{:?}", computed.unwrap().unwrap())
+    }
+
+    /// The CPU stands in for two devices; GPUs differ in what `Provider::register` does.
+    #[test]
+    fn sessions_are_spread_over_the_devices_and_freed_on_them() {
+        let (alone, model) = (iris(), iris());
+        let (provider, spec) = (Provider::cpus(2), model.spec.clone());
+        let options = Resources { concurrency: Some((3, 3)), ..spec.resources.clone() };
+        let facts = ModelFacts::of(&spec);
+        let sizing = Sizing::new(model.machine().unwrap(), &facts, &options, provider);
+        model.placed.set(model.place(Preset { provider, sizing }, spec, None)).unwrap();
+        let pool = &model.placed().unwrap().pool;
+
+        computed(&model, 0);
+        computed(&model, 1);
+        assert_eq!(pool.idle(), [1, 0], "one run at a time needs one session");
+        model.load_all().unwrap();
+        assert_eq!((pool.idle(), model.loaded_sessions()), (vec![2, 1], 3));
+        let expected: Vec<_> = (0..40).map(|flower| computed(&alone, flower)).collect();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for (flower, expected) in (0..40).zip(&expected) {
+                        assert_eq!(computed(&model, flower), *expected);
+                    }
+                });
+            }
+        });
+        assert_eq!(pool.idle(), [2, 1]);
+        model.unload();
+        assert_eq!((pool.idle(), model.loaded_sessions()), (vec![0, 0], 0));
     }
 }

@@ -8,6 +8,7 @@ use ort::ep::ArbitrarilyConfigurableExecutionProvider;
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
+use super::machine::Machine;
 use crate::model::spec::Precision;
 use crate::model::tensor::PageLocker;
 
@@ -36,8 +37,8 @@ pub(in crate::model::runtime) trait Kind: fmt::Debug + Sync {
     /// The devices that it could use on this machine, by number.
     fn devices(&self) -> Vec<Hardware>;
 
-    /// Why it can't compute in a precision other than f32, as the end of a sentence that starts with the precision.
-    fn refuses(&self, _: Precision) -> Option<String> {
+    /// Why it can't compute in a precision other than f32 on this machine, as the end of a sentence that starts with the precision.
+    fn refuses(&self, _: Precision, _: &Machine) -> Option<String> {
         let name = self.name();
         Some(format!("is not supported by {name}, which computes in f32; openvino computes in bf16 too"))
     }

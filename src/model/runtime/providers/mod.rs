@@ -6,6 +6,7 @@ mod cpu;
 mod cuda;
 mod kind;
 mod libraries;
+mod machine;
 mod openvino;
 mod processor;
 mod tensorrt;
@@ -19,8 +20,10 @@ use itertools::Itertools;
 use ort::memory::AllocationDevice;
 use ort::session::builder::SessionBuilder;
 
-use crate::model::spec::{Device, Precision, Resources};
+use crate::model::spec::{Device, Precision, Resources, numbered};
 use crate::model::tensor::PageLocker;
+
+pub(crate) use machine::Machine;
 
 pub(super) use kind::{Hardware, Kind};
 
@@ -30,21 +33,46 @@ use kind::Request;
 pub(super) static KINDS: [&dyn Kind; 5] =
     [&cpu::Cpu, &openvino::OpenVino, &webgpu::WebGpu, &cuda::Cuda, &tensorrt::TensorRt];
 
-/// Where a session computes, with `auto` resolved: a provider and the number of one of its devices.
+/// Where a model computes, with `auto` resolved: a provider, and one or several of its devices. A session computes on one
+/// of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Provider {
     kind: &'static dyn Kind,
-    number: u32,
+    /// The numbers of the first device and of the last.
+    first: u32,
+    last: u32,
 }
 
 impl Provider {
     /// The CPU provider, which every build of ONNX Runtime has.
-    pub const CPU: Self = Self { kind: &cpu::Cpu, number: 0 };
+    pub const CPU: Self = Self { kind: &cpu::Cpu, first: 0, last: 0 };
 
     /// The CUDA device with this number.
     #[must_use]
     pub fn cuda(number: u32) -> Self {
-        Self { kind: &cuda::Cuda, number }
+        Self { kind: &cuda::Cuda, first: number, last: number }
+    }
+
+    /// `count` devices of the CPU provider, which stand in for several GPUs.
+    #[cfg(test)]
+    pub(super) fn cpus(count: u32) -> Self {
+        Self { last: count - 1, ..Self::CPU }
+    }
+
+    /// What the device `auto` is, by what was measured to be fastest: the GPUs that CUDA can use, or else the CPU
+    /// provider. Of GPUs that differ only the first: a slow one would hold back the end of a query.
+    pub(super) fn auto(machine: &Machine) -> Self {
+        let last = u32::try_from(machine.gpus.len()).unwrap_or(0).checked_sub(1);
+        match last.map(|last| last.min(cuda::LAST_NUMBER)) {
+            None => Self::CPU,
+            Some(last) if machine.gpus.iter().all_equal() => Self { last, ..Self::cuda(0) },
+            Some(_) => Self::cuda(0),
+        }
+    }
+
+    /// The names of the GPUs that CUDA shows this process; one without a name if its driver lists none.
+    pub(super) fn gpus() -> Vec<Option<String>> {
+        cuda::shown().map_or_else(|| vec![None], |gpus| gpus.into_iter().map(|gpu| gpu.name).collect())
     }
 
     /// What the option `device` may name: `auto`, and the first device of each provider.
@@ -56,20 +84,18 @@ impl Provider {
     ///
     /// # Errors
     /// The reason why there is none of this name or number.
-    pub(super) fn named(name: &str, number: Option<u32>) -> Result<Self, String> {
+    pub(super) fn named(name: &str, numbers: Option<(u32, u32)>) -> Result<Self, String> {
         let Some(kind) = KINDS.into_iter().find(|kind| kind.name() == name) else {
             let all = Self::devices().format(", ").to_string();
             return Err(format!("'{name}' is no device; the devices are {all}"));
         };
-        match (number, kind.last_number()) {
-            (Some(_), None) => Err(format!("'{name}' takes no number")),
-            (Some(number), Some(0)) if number > 0 => {
-                Err(format!("'{name}:{number}': {name} has one device, its number 0"))
-            }
-            (Some(number), Some(last)) if number > last => {
-                Err(format!("'{name}:{number}': the highest is {last}"))
-            }
-            _ => Ok(Self { kind, number: number.unwrap_or(0) }),
+        let (first, last) = numbers.unwrap_or((0, 0));
+        let given = numbered(name, (first, last));
+        match kind.last_number() {
+            None if numbers.is_some() => Err(format!("'{name}' takes no number")),
+            Some(0) if last > 0 => Err(format!("'{given}': {name} has one device, its number 0")),
+            Some(highest) if last > highest => Err(format!("'{given}': the highest is {highest}")),
+            _ => Ok(Self { kind, first, last }),
         }
     }
 
@@ -77,7 +103,7 @@ impl Provider {
     pub(super) fn of(device: &Device) -> Option<Self> {
         match device {
             Device::Auto => None,
-            Device::Named { name, number } => Self::named(name, *number).ok(),
+            Device::Named { name, numbers } => Self::named(name, *numbers).ok(),
         }
     }
 
@@ -85,26 +111,38 @@ impl Provider {
         self.kind
     }
 
+    /// Each of its devices alone.
+    pub(super) fn each(self) -> impl Iterator<Item = Self> {
+        (self.first..=self.last).map(move |number| Self { first: number, last: number, ..self })
+    }
+
+    /// The number of its devices.
+    pub(super) fn count(self) -> usize {
+        (self.last - self.first) as usize + 1
+    }
+
     /// The hardware and the number of cores, which speed depends on: `AMD EPYC, 2 cores`.
-    pub(super) fn machine(self) -> String {
-        let name = |provider: Self| {
-            provider.kind.devices().into_iter().nth(provider.number as usize).and_then(|device| device.name)
+    pub(super) fn machine(self, cores: usize) -> String {
+        let names = |provider: Self| {
+            let devices = provider.kind.devices().into_iter();
+            let devices = devices.skip(provider.first as usize).take(provider.count());
+            devices.filter_map(|device| device.name).dedup_with_count()
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let counted = |(count, name)| if count == 1 { name } else { format!("{count} × {name}") };
         let cores = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
         // Images are decoded on the CPU for any device.
-        [name(self), name(Self::CPU), Some(cores)].into_iter().flatten().unique().join(", ")
+        names(self).chain(names(Self::CPU)).map(counted).chain([cores]).unique().join(", ")
     }
 
     /// Checks that the provider can compute in the precision of `resources`.
     ///
     /// # Errors
     /// The reason why it can't.
-    pub(super) fn check_precision(self, resources: &Resources) -> Result<(), String> {
+    pub(super) fn check_precision(self, resources: &Resources, machine: &Machine) -> Result<(), String> {
         match resources.precision {
             // A quantized graph, which int8 requires, has its precision in itself.
             Precision::Auto | Precision::F32 | Precision::Int8 => Ok(()),
-            precision => match self.kind.refuses(precision) {
+            precision => match self.kind.refuses(precision, machine) {
                 Some(reason) => Err(format!("'{precision}' {reason}")),
                 None => Ok(()),
             },
@@ -129,8 +167,8 @@ impl Provider {
         }
     }
 
-    /// Lets the session that `builder` makes compute here. The opened library is in `folder`; what the provider compiles
-    /// is kept in the folder `cache`.
+    /// Lets the session that `builder` makes compute on the first device. The opened library is in `folder`; what the
+    /// provider compiles is kept in the folder `cache`.
     pub(super) fn register(
         self,
         builder: SessionBuilder,
@@ -148,28 +186,30 @@ impl Provider {
             cache,
             options: &resources.provider_options,
         };
-        self.kind.register(builder, self.number, &request)
+        self.kind.register(builder, self.first, &request)
     }
 
-    /// What locks memory for copies to the device, once a session is loaded, if it copies.
+    /// What locks memory for copies to the first device, once a session is loaded, if it copies.
     pub(super) fn page_locker(self) -> Option<PageLocker> {
-        self.kind.page_locker(self.number)
+        self.kind.page_locker(self.first)
     }
 
-    /// The share of the last moments in which the device computed, 0 to 1, if its driver tells.
+    /// The share of the last moments in which the devices computed, 0 to 1, their mean, if their driver tells.
     pub(super) fn device_use(self) -> Option<f64> {
-        self.kind.device_use(self.number)
+        let all = self.each().map(|device| self.kind.device_use(device.first)).sum::<Option<f64>>()?;
+        Some(all / self.count() as f64)
     }
 
-    /// The provider's own memory, if ONNX Runtime counts it: the kind and the number of the device.
+    /// The first device's own memory, if ONNX Runtime counts it: the kind and the number of the device.
     pub(super) fn memory(self) -> Option<(AllocationDevice<'static>, i32)> {
-        Some((self.kind.memory()?, self.number.cast_signed()))
+        Some((self.kind.memory()?, self.first.cast_signed()))
     }
 }
 
 impl PartialEq for Provider {
     fn eq(&self, other: &Self) -> bool {
-        (self.kind.name(), self.number) == (other.kind.name(), other.number)
+        let parts = |of: &Self| (of.kind.name(), of.first, of.last);
+        parts(self) == parts(other)
     }
 }
 
@@ -177,13 +217,16 @@ impl Eq for Provider {}
 
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&spelling(self.kind, self.number))
+        match self.kind.last_number() {
+            Some(_) => f.write_str(&numbered(self.kind.name(), (self.first, self.last))),
+            None => f.write_str(self.kind.name()),
+        }
     }
 }
 
 /// The option `device` for device `number` of a provider.
-pub(super) fn spelling(kind: &dyn Kind, number: u32) -> String {
-    if kind.last_number().is_some() { format!("{}:{number}", kind.name()) } else { kind.name().to_owned() }
+pub(super) fn spelling(kind: &'static dyn Kind, number: u32) -> String {
+    Provider { kind, first: number, last: number }.to_string()
 }
 
 #[cfg(test)]
@@ -192,20 +235,48 @@ mod tests {
 
     #[test]
     fn devices_are_providers_with_or_without_a_number() {
-        let named = |name, number| Provider::named(name, number).map(|provider| provider.to_string());
+        let named = |name, numbers| Provider::named(name, numbers).map(|provider| provider.to_string());
         assert_eq!(named("cpu", None), Ok("cpu".to_owned()));
         assert_eq!(named("openvino", None), Ok("openvino".to_owned()));
         assert_eq!(named("cuda", None), Ok("cuda:0".to_owned()));
-        assert_eq!(named("cuda", Some(1)), Ok("cuda:1".to_owned()));
-        assert_eq!(named("webgpu", Some(0)), Ok("webgpu:0".to_owned()));
+        assert_eq!(named("cuda", Some((1, 1))), Ok("cuda:1".to_owned()));
+        assert_eq!(named("webgpu", Some((0, 0))), Ok("webgpu:0".to_owned()));
         assert_eq!(
-            named("webgpu", Some(1)),
+            named("webgpu", Some((1, 1))),
             Err("'webgpu:1': webgpu has one device, its number 0".to_owned())
         );
-        assert_eq!(named("cuda", Some(u32::MAX)), Err("'cuda:4294967295': the highest is 255".to_owned()));
-        assert_eq!(named("cpu", Some(1)), Err("'cpu' takes no number".to_owned()));
+        assert_eq!(named("cuda", Some((0, 3))), Ok("cuda:0..3".to_owned()));
+        assert_eq!(
+            named("webgpu", Some((0, 1))),
+            Err("'webgpu:0..1': webgpu has one device, its number 0".to_owned())
+        );
+        assert_eq!(named("cuda", Some((0, 256))), Err("'cuda:0..256': the highest is 255".to_owned()));
+        assert_eq!(named("cpu", Some((1, 1))), Err("'cpu' takes no number".to_owned()));
         let all = "'gpu' is no device; the devices are auto, cpu, openvino, webgpu:0, cuda:0, tensorrt:0";
         assert_eq!(named("gpu", None), Err(all.to_owned()));
+    }
+
+    #[test]
+    fn auto_is_all_gpus_if_they_are_alike() {
+        let auto = |names: &[Option<&str>]| {
+            let gpus = names.iter().map(|name| name.map(ToOwned::to_owned)).collect();
+            Provider::auto(&Machine { gpus, ..Machine::without_gpus() }).to_string()
+        };
+        assert_eq!(auto(&[]), "cpu");
+        assert_eq!(auto(&[None]), "cuda:0");
+        assert_eq!(auto(&[Some("NVIDIA A"); 4]), "cuda:0..3");
+        assert_eq!(auto(&[Some("NVIDIA A"), Some("NVIDIA B")]), "cuda:0");
+        assert_eq!(auto(&[None; 300]), "cuda:0..255");
+    }
+
+    #[test]
+    fn several_devices_are_used_one_by_one() {
+        let all = Provider::named("cuda", Some((1, 3))).unwrap();
+        let each: Vec<_> = all.each().map(|device| device.to_string()).collect();
+        assert_eq!(
+            (all.count(), each.as_slice()),
+            (3, ["cuda:1", "cuda:2", "cuda:3"].map(String::from).as_slice())
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use ort::session::builder::SessionBuilder;
 use serde_json::{Map, Value, json};
 
 use super::kind::{Hardware, Kind, Request};
+use super::machine::Machine;
 use super::processor;
 use crate::model::spec::Precision;
 
@@ -54,21 +55,15 @@ impl Kind for OpenVino {
     }
 
     /// OpenVINO would compute in f32 without a word on a processor that lacks the instructions.
-    fn refuses(&self, precision: Precision) -> Option<String> {
-        let (features, listed): (&[&str], _) = match precision {
-            Precision::Bf16 => (&["avx512_bf16", "amx_bf16"], "avx512_bf16 or amx_bf16"),
-            Precision::F16 => (&["avx512_fp16", "amx_fp16"], "avx512_fp16 or amx_fp16"),
+    fn refuses(&self, precision: Precision, machine: &Machine) -> Option<String> {
+        let (has_it, features) = match precision {
+            Precision::Bf16 => (machine.bf16, "avx512_bf16 or amx_bf16"),
+            Precision::F16 => (machine.f16, "avx512_fp16 or amx_fp16"),
             Precision::Auto | Precision::F32 | Precision::Int8 => return None,
         };
-        if processor::has_any(features) {
-            return None;
-        }
-        let missing = format!("needs a processor with {listed}, and this one has neither");
-        let other = match precision {
-            Precision::F16 if processor::has_any(&["avx512_bf16", "amx_bf16"]) => "; it has bf16",
-            _ => "",
-        };
-        Some(missing + other)
+        let other = if precision == Precision::F16 && machine.bf16 { "; it has bf16" } else { "" };
+        let missing = format!("needs a processor with {features}, and this one has neither{other}");
+        (!has_it).then_some(missing)
     }
 }
 
@@ -138,6 +133,18 @@ mod tests {
         assert_eq!(settings_for("CPU", Precision::Bf16, None), Some(json!({"CPU": cpu("bf16")})));
         let gpu = json!({"GPU": {"INFERENCE_PRECISION_HINT": "f16"}});
         assert_eq!(settings_for("GPU.1", Precision::F16, None), Some(gpu));
+    }
+
+    #[test]
+    fn a_processor_without_the_instructions_is_refused() {
+        let machine = Machine { bf16: true, f16: false, ..Machine::without_gpus() };
+        assert_eq!(OpenVino.refuses(Precision::Bf16, &machine), None);
+        let refused = OpenVino.refuses(Precision::F16, &machine).unwrap();
+        assert_eq!(
+            refused,
+            "needs a processor with avx512_fp16 or amx_fp16, and this one has neither; it has bf16"
+        );
+        assert!(OpenVino.refuses(Precision::Bf16, &Machine { bf16: false, ..machine }).is_some());
     }
 
     #[test]

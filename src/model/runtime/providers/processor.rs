@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::kind::Hardware;
+use super::machine::Machine;
 
 /// Its name, and the memory of the machine.
 pub(super) fn hardware() -> Hardware {
@@ -12,10 +13,32 @@ pub(super) fn hardware() -> Hardware {
     }
 }
 
+impl Machine {
+    /// This machine, without its GPUs.
+    pub(crate) fn without_gpus() -> Self {
+        Self {
+            cores: Self::cores(),
+            gpus: vec![],
+            vnni: has_vnni(),
+            bf16: has_any(&["avx512_bf16", "amx_bf16"]),
+            f16: has_any(&["avx512_fp16", "amx_fp16"]),
+        }
+    }
+}
+
 /// Whether it has one of these features, as `/proc/cpuinfo` spells them; `true` if that is not known.
-pub(super) fn has_any(features: &[&str]) -> bool {
+fn has_any(features: &[&str]) -> bool {
     let flags = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| value(&text, "flags"));
     flags.is_none_or(|flags| flags.split_whitespace().any(|flag| features.contains(&flag)))
+}
+
+/// Other processors than x86 need no such instructions.
+fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni") {
+        return false;
+    }
+    true
 }
 
 /// The value behind `key` and a colon, in the first line that has it.

@@ -11,6 +11,7 @@ use ort::session::builder::SessionBuilder;
 
 use super::cuda;
 use super::kind::{Hardware, Kind, Request};
+use super::machine::Machine;
 use crate::model::spec::Precision;
 use crate::model::tensor::PageLocker;
 
@@ -69,7 +70,7 @@ impl Kind for TensorRt {
         cuda::Cuda.devices()
     }
 
-    fn refuses(&self, _: Precision) -> Option<String> {
+    fn refuses(&self, _: Precision, _: &Machine) -> Option<String> {
         None
     }
 

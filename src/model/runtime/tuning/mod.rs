@@ -12,6 +12,8 @@ mod json;
 
 use std::path::PathBuf;
 
+use crate::model::spec::Resources;
+
 pub(crate) use file::Tunings;
 
 /// The device and the precision of a [`TuningKey`] that holds for models which leave them open.
@@ -41,6 +43,18 @@ pub struct Choice {
     pub concurrency: usize,
     /// Threads per session.
     pub num_cpus: usize,
+}
+
+impl Choice {
+    /// `options` with these sizes.
+    pub(super) fn given_to(self, options: &Resources) -> Resources {
+        Resources {
+            batch_size: Some(self.batch_size),
+            concurrency: Some((self.concurrency, self.concurrency)),
+            num_cpus: Some(self.num_cpus),
+            ..options.clone()
+        }
+    }
 }
 
 /// Where a model computes, and in which precision.
