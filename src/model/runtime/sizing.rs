@@ -47,7 +47,7 @@ pub struct Sizing {
 /// What of a model decides its sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ModelFacts {
-    /// Bytes of its file.
+    /// Bytes of its file and of weights beside it.
     pub(super) weight_bytes: u64,
     /// The only batch size that the graph accepts, if it is fixed.
     pub(super) fixed_batch: Option<usize>,
@@ -72,8 +72,8 @@ impl ModelFacts {
             let mut lengths = inputs.chain(spec.outputs.iter().map(fixed_length));
             Row::Numbers(lengths.try_fold(0, |sum: usize, length| Some(sum.saturating_add(length?))))
         };
-        let weight_bytes = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
-        Self { weight_bytes, fixed_batch: spec.fixed_batch, row }
+        let graph = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
+        Self { weight_bytes: graph + spec.external_bytes, fixed_batch: spec.fixed_batch, row }
     }
 }
 
@@ -149,6 +149,17 @@ mod tests {
     #[test]
     fn large_models_get_batches() {
         assert_eq!([1 << 10, 19 << 20, 25 << 20, 102 << 20, 2 << 30].map(cpu_batch_rows), [1, 1, 2, 8, 8]);
+    }
+
+    #[test]
+    fn weights_beside_the_graph_count() {
+        let folder =
+            Folder::with(&Onnx::classifier("b,3,224,224", 2).weight_in_file("w", "weights")).unwrap();
+        let auto = |bytes: u64| {
+            std::fs::File::create(folder.path().join("weights")).unwrap().set_len(bytes).unwrap();
+            sizing(ModelFacts::of(&folder.resolve(&[]).unwrap()), &[], Provider::CPU).batch_rows
+        };
+        assert_eq!([1 << 20, 102 << 20].map(auto), [1, 8]);
     }
 
     #[test]

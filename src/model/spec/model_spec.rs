@@ -19,6 +19,8 @@ pub struct ModelSpec {
     pub file: PathBuf,
     /// SHA-256 of the ONNX file (without external weight files), 64 lower-case hex digits.
     pub sha256: String,
+    /// Bytes of its external weight files.
+    pub external_bytes: u64,
     /// What the model is for.
     pub task: Task,
     /// The model's inputs, in the order of the graph.

@@ -73,7 +73,7 @@ impl Model {
 
     /// The same model from another file with the same inputs and outputs, to be tried out. It has a pool of its own.
     pub(crate) fn with_file(&self, file: PathBuf) -> Self {
-        Self::new(ModelSpec { file, ..self.spec.clone() }, self.runtime.clone())
+        Self::new(ModelSpec { file, external_bytes: 0, ..self.spec.clone() }, self.runtime.clone())
     }
 
     /// Writes the graph as ONNX Runtime simplifies it for any provider: constants folded, normalisations merged into

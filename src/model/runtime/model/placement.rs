@@ -80,6 +80,7 @@ impl Model {
         if let Some(twin) = twin {
             spec.file.clone_from(&twin.file);
             (spec.nodes, spec.fixed_batch) = (twin.nodes, twin.fixed_batch);
+            spec.external_bytes = twin.external_bytes;
         }
         spec
     }
