@@ -34,7 +34,7 @@ use super::metrics::InferMetrics;
 use super::side_by_side::Decoders;
 use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
-use crate::exec::exchange::morsels;
+use crate::exec::exchange::{Growing, morsels};
 use crate::model::Predictor;
 use crate::model::runtime::Model;
 use crate::model::spec::Precision;
@@ -292,7 +292,9 @@ impl ExecutionPlan for InferExec {
         let worker = Worker::try_new(self, metrics, span, &context)?;
         let batches = match self.morsels {
             Morsels::Exchanged => worker.run_alone(input),
-            Morsels::Ordered { rows, in_flight } => worker.run_in_flight(morsels(input, rows), in_flight),
+            Morsels::Ordered { rows, in_flight } => {
+                worker.run_in_flight(morsels(input, Growing::fixed(rows)), in_flight)
+            }
         };
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&baseline);

@@ -39,7 +39,7 @@ use super::running::Running;
 use super::side_by_side::Decoders;
 use super::worker_memory::WorkerMemory;
 use crate::config::InferenceOptions;
-use crate::exec::exchange::Morsel;
+use crate::exec::exchange::{Growing, InferExchangeExec, Morsel};
 use crate::model::input::Assignment;
 use crate::model::runtime::Cancellation;
 
@@ -76,6 +76,8 @@ pub(crate) struct Worker {
     memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     cancellation: Cancellation,
     adaptation: Arc<Adaptation>,
+    /// The rows of the morsels to come, if they may become more.
+    morsel_rows: Option<Growing>,
     decoders: Option<Arc<Decoders>>,
     /// Those of `decoders`, once they are needed.
     decode_threads: OnceLock<Arc<ThreadPool>>,
@@ -104,6 +106,7 @@ impl Worker {
             memory: Arc::clone(&node.memory),
             cancellation: QueryCancellation::part(context.session_config().options()),
             adaptation: Arc::clone(&node.adaptation),
+            morsel_rows: node.input.downcast_ref().map(InferExchangeExec::growing).cloned(),
             decoders: node.decoders.clone(),
             decode_threads: OnceLock::new(),
             span,
@@ -250,7 +253,8 @@ impl Worker {
         let start = Instant::now();
         let predictions = decode_infer(&inputs, &group.plan, key, &context)?;
         if let Some(batch) = adapted {
-            self.adaptation.add(key, batch, rows, start.elapsed());
+            let wanted = self.adaptation.add(key, batch, rows, start.elapsed());
+            self.morsel_rows.iter().zip(wanted).for_each(|(morsels, rows)| morsels.grow(rows));
         }
         if let (Some(record), Some(images)) = (&self.record, &inputs.images) {
             for (row, time) in decoded.into_inner() {

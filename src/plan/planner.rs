@@ -27,6 +27,9 @@ use crate::exec::exchange::{InferExchangeExec, MorselRows};
 use crate::exec::{InferExec, Morsels, PhysicalCall};
 use crate::model::onnx::Port;
 
+/// Rows that morsels may grow to in a long query, to try larger batches than the first: TUNE tries no larger ones either.
+const GROWN_ROWS: usize = 32;
+
 /// Minimum rows of a morsel: enough that forwarding it is cheap compared to inference, few enough that partitions
 /// finish at about the same time and LIMIT stops early.
 pub(super) const MORSEL_ROWS: usize = 8;
@@ -100,13 +103,15 @@ pub(crate) fn plan_inference(
         }
     }
     let rows = batch_rows * MORSEL_ROWS.div_ceil(batch_rows);
-    let rows = rows.min((OUTPUT_BYTES / output_bytes(&calls).max(1)).max(least));
+    let most = (OUTPUT_BYTES / output_bytes(&calls).max(1)).max(least);
+    let rows = rows.min(most);
     if input.output_ordering().is_some() {
         let in_flight = workers.div_ceil(input.output_partitioning().partition_count().max(1));
         let morsels = Morsels::Ordered { rows, in_flight };
         return Ok(Arc::new(InferExec::try_new(input, calls, row, morsels, decode_threads)?));
     }
-    let exchange = Arc::new(InferExchangeExec::new(input, workers, MorselRows { most: rows, least }));
+    let exchange = InferExchangeExec::new(input, workers, MorselRows { most: rows, least });
+    let exchange = Arc::new(exchange.growing_to(rows.max(GROWN_ROWS.min(most))));
     Ok(Arc::new(InferExec::try_new(exchange, calls, row, Morsels::Exchanged, decode_threads)?))
 }
 

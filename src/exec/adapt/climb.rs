@@ -4,8 +4,11 @@
 //!  morsels ─┬─ nearly all: the batch size in use ─► its time a row, lately
 //!           └─ at most 3 % of the rows: twice or half of it ─► logarithm of time a row ÷ that ─► mean, standard error
 //!                                                                            │
-//!                        surely faster by 3 %: in use from now on, and its neighbours are next ◄─┘
+//!              faster by 3 % and by more than chance: in use from now on, and its neighbours are next ◄─┘
 //! ```
+//!
+//! Means are of logarithms on both sides: a machine with other work slows some morsels down much, and the logarithm of
+//! a mean time would be more than the mean of logarithms.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,11 +22,11 @@ const WARM: Duration = Duration::from_secs(2);
 /// Gain, as a logarithm, below which a change is not worth it: 3 %.
 const LEAST_GAIN: f64 = 0.03;
 
-/// Standard errors that a mean is taken to be off by at most. More than usual, since it is looked at again and again.
+/// Standard errors that a mean is taken to be off by at most: more than usual, since it is judged after each trial.
 const CAUTION: f64 = 3.0;
 
 /// Morsels that a batch size is tried on at least, and at most.
-const TRIALS: (u32, u32) = (6, 40);
+const TRIALS: (u32, u32) = (4, 40);
 
 /// Weight of the last morsel in what the batch size in use takes lately.
 const LAST: f64 = 1.0 / 16.0;
@@ -34,16 +37,21 @@ const SETTLED: u32 = 16;
 /// A search for the fastest batch size.
 #[derive(Debug)]
 pub(super) struct Climb {
+    sessions: u32,
     /// The size that the query began with, and the one in use.
     first: usize,
     base: usize,
     /// Most rows of a morsel so far.
     most: usize,
+    /// Whether sessions are loaded and caches are warm.
+    is_warm: bool,
     rows: usize,
     explored: usize,
-    /// Seconds a row of the size in use, lately, and the morsels that it was seen on.
+    /// The logarithm of the seconds a row of the size in use, lately, and the morsels that it was seen on.
     lately: f64,
     seen: u32,
+    /// How far morsels of the size in use are from that: the mean square.
+    variance: f64,
     tried: BTreeSet<usize>,
     candidate: Option<Candidate>,
 }
@@ -51,6 +59,8 @@ pub(super) struct Climb {
 #[derive(Debug)]
 struct Candidate {
     batch: usize,
+    /// Trials that don't count: the first run of a size takes longer, since a session allocates memory for it.
+    cold: u32,
     trials: u32,
     /// Of the logarithms of ratios to the size in use.
     mean: f64,
@@ -59,15 +69,19 @@ struct Candidate {
 }
 
 impl Climb {
-    pub(super) fn new(first: usize) -> Self {
+    /// A search that begins with the size `first`, for a model in so many sessions.
+    pub(super) fn new(first: usize, sessions: usize) -> Self {
         Self {
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             first,
             base: first,
             most: first,
+            is_warm: false,
             rows: 0,
             explored: 0,
             lately: 0.0,
             seen: 0,
+            variance: 0.0,
             tried: BTreeSet::from([first]),
             candidate: None,
         }
@@ -81,14 +95,21 @@ impl Climb {
     /// The batch size for a morsel of `rows` rows that begins when the query has run for `elapsed`.
     pub(super) fn next(&mut self, rows: usize, elapsed: Duration) -> usize {
         self.most = self.most.max(rows);
+        self.is_warm = elapsed >= WARM;
         let allowed = (self.explored + rows) as f64 <= EXPLORED * self.rows as f64;
-        if elapsed < WARM || self.seen < SETTLED || !allowed {
+        if self.seen < SETTLED || !allowed {
             return self.base;
         }
         if self.candidate.is_none() {
             let neighbours = [self.base.saturating_mul(2), self.base / 2];
             let untried = neighbours.into_iter().find(|batch| self.is_new(*batch));
-            self.candidate = untried.map(|batch| Candidate { batch, trials: 0, mean: 0.0, squares: 0.0 });
+            self.candidate = untried.map(|batch| Candidate {
+                batch,
+                cold: self.sessions,
+                trials: 0,
+                mean: 0.0,
+                squares: 0.0,
+            });
         }
         match &self.candidate {
             // A run of fewer rows would say nothing of the batch size.
@@ -100,6 +121,11 @@ impl Climb {
         }
     }
 
+    /// The rows that a morsel needs for twice the size in use, soon enough for that to be tried next.
+    pub(super) fn wanted(&self) -> Option<usize> {
+        (self.seen >= SETTLED / 2).then_some(self.base.saturating_mul(2))
+    }
+
     fn is_new(&self, batch: usize) -> bool {
         (1..=self.most).contains(&batch) && !self.tried.contains(&batch)
     }
@@ -107,48 +133,56 @@ impl Climb {
     /// Takes note of a morsel of `rows` rows that ran at the batch size `batch`.
     pub(super) fn add(&mut self, batch: usize, rows: usize, time: Duration) {
         self.rows += rows;
-        let a_row = time.as_secs_f64() / rows.max(1) as f64;
-        if a_row <= 0.0 || rows < self.base {
+        if !self.is_warm || time.is_zero() || rows < self.base {
             return;
         }
+        let difference = (time.as_secs_f64() / rows as f64).ln() - self.lately;
         if batch == self.base {
+            if self.seen > 0 {
+                self.variance += (difference.powi(2) - self.variance) / f64::from(self.seen);
+            }
             self.seen += 1;
-            let weight = (1.0 / f64::from(self.seen)).max(LAST);
-            self.lately += (a_row - self.lately) * weight;
+            self.lately += difference * (1.0 / f64::from(self.seen)).max(LAST);
         } else if let Some(mut candidate) = self.candidate.take_if(|candidate| candidate.batch == batch) {
-            candidate.add((a_row / self.lately).ln());
+            candidate.add(difference);
             self.judge(candidate);
         }
     }
 
     fn judge(&mut self, candidate: Candidate) {
-        let (low, high) = candidate.interval();
-        if candidate.trials < TRIALS.0
-            || (candidate.trials < TRIALS.1 && low < -LEAST_GAIN && high > -LEAST_GAIN)
-        {
+        let Candidate { mean, trials, .. } = candidate;
+        let error = candidate.error(self.variance);
+        let is_faster = mean <= -LEAST_GAIN && mean + error < 0.0;
+        let is_open = !is_faster && mean - error < -LEAST_GAIN;
+        if trials < TRIALS.0 || is_open && trials < TRIALS.1 {
             self.candidate = Some(candidate);
             return;
         }
         self.tried.insert(candidate.batch);
-        if high <= -LEAST_GAIN {
-            (self.base, self.seen, self.lately) = (candidate.batch, 0, 0.0);
+        if is_faster {
+            (self.base, self.seen, self.lately, self.variance) = (candidate.batch, 0, 0.0, 0.0);
         }
     }
 }
 
 impl Candidate {
     fn add(&mut self, ratio: f64) {
+        if self.cold > 0 {
+            self.cold -= 1;
+            return;
+        }
         self.trials += 1;
         let difference = ratio - self.mean;
         self.mean += difference / f64::from(self.trials);
         self.squares += difference * (ratio - self.mean);
     }
 
-    /// What the mean is nearly surely between.
-    fn interval(&self) -> (f64, f64) {
-        let trials = f64::from(self.trials);
-        let error = (self.squares / (trials - 1.0).max(1.0) / trials).sqrt() * CAUTION;
-        (self.mean - error, self.mean + error)
+    /// How far the mean may be off. Few trials may happen to agree, so they are taken to differ as much as the morsels
+    /// of the size in use at least, whose `variance` is known from many.
+    fn error(&self, variance: f64) -> f64 {
+        let trials = f64::from(self.trials.max(1));
+        let own = self.squares / (trials - 1.0).max(1.0);
+        (own.max(variance) / trials).sqrt() * CAUTION
     }
 }
 
@@ -156,24 +190,24 @@ impl Candidate {
 mod tests {
     use super::*;
 
-    /// Runs `morsels` morsels of 32 rows, of which a row takes `seconds` at a batch size, more or less.
-    fn run(climb: &mut Climb, morsels: usize, seconds: impl Fn(usize) -> f64) -> usize {
+    /// Runs `morsels` morsels of `rows` rows, of which a row takes `seconds` at a batch size, more or less.
+    fn run(climb: &mut Climb, morsels: usize, rows: usize, seconds: impl Fn(usize) -> f64) -> usize {
         let mut others = 0;
         for number in 0..morsels {
             let in_use = climb.base;
-            let batch = climb.next(32, Duration::from_secs(3));
+            let batch = climb.next(rows, Duration::from_secs(3));
             others += usize::from(batch != in_use);
             // Photos differ by a third.
             let noise = 1.0 + f64::from((number * 7919 % 13) as i32 - 6) / 18.0;
-            climb.add(batch, 32, Duration::from_secs_f64(32.0 * seconds(batch) * noise));
+            climb.add(batch, rows, Duration::from_secs_f64(rows as f64 * seconds(batch) * noise));
         }
         others
     }
 
     #[test]
     fn a_faster_size_is_found_at_a_small_share_of_the_rows() {
-        let mut climb = Climb::new(1);
-        let others = run(&mut climb, 20_000, |batch| match batch {
+        let mut climb = Climb::new(1, 2);
+        let others = run(&mut climb, 20_000, 32, |batch| match batch {
             1 => 0.010,
             2 => 0.008,
             4 => 0.006,
@@ -185,21 +219,45 @@ mod tests {
 
     #[test]
     fn a_size_that_is_no_faster_is_left_and_not_tried_again() {
-        let mut climb = Climb::new(4);
-        run(&mut climb, 10_000, |batch| if batch == 8 { 0.0099 } else { 0.010 });
+        let mut climb = Climb::new(4, 2);
+        run(&mut climb, 10_000, 32, |batch| if batch == 8 { 0.0099 } else { 0.010 });
         assert_eq!((climb.changed(), climb.tried.clone()), (None, [2, 4, 8].into()));
-        assert_eq!(run(&mut climb, 1_000, |_| 0.010), 0);
+        assert_eq!(run(&mut climb, 1_000, 32, |_| 0.010), 0);
+    }
+
+    #[test]
+    fn the_first_runs_of_a_size_do_not_count() {
+        let mut climb = Climb::new(8, 2);
+        let mut colds = 2;
+        for _ in 0..1_000 {
+            let batch = climb.next(16, Duration::from_secs(3));
+            let is_cold = batch == 16 && colds > 0;
+            colds -= usize::from(is_cold);
+            let seconds = if is_cold { 0.016 } else { 0.16 / (8 + batch) as f64 };
+            climb.add(batch, 16, Duration::from_secs_f64(16.0 * seconds));
+        }
+        assert_eq!(climb.changed(), Some(16));
+    }
+
+    #[test]
+    fn morsels_grow_for_a_larger_size() {
+        let mut climb = Climb::new(8, 2);
+        assert_eq!(climb.wanted(), None);
+        run(&mut climb, 1_000, 8, |_| 0.01);
+        assert_eq!(climb.wanted(), Some(16));
+        run(&mut climb, 10_000, 16, |batch| if batch == 16 { 0.008 } else { 0.01 });
+        assert_eq!((climb.changed(), climb.wanted()), (Some(16), Some(32)));
     }
 
     #[test]
     fn nothing_is_tried_in_a_short_query_nor_beyond_a_morsel() {
-        let mut climb = Climb::new(8);
+        let mut climb = Climb::new(8, 2);
         for _ in 0..1000 {
             assert_eq!(climb.next(8, Duration::from_secs(1)), 8);
             climb.add(8, 8, Duration::from_millis(10));
         }
         assert_eq!((climb.changed(), climb.tried.len()), (None, 1));
-        run(&mut climb, 10_000, |batch| if batch == 4 { 0.02 } else { 0.01 });
-        assert_eq!(climb.changed(), None);
+        run(&mut climb, 10_000, 8, |batch| if batch == 4 { 0.02 } else { 0.01 });
+        assert_eq!((climb.changed(), climb.tried.clone()), (None, [4, 8].into()));
     }
 }

@@ -41,7 +41,7 @@ use datafusion::physical_plan::{
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 
-use super::morsel::MorselRows;
+use super::morsel::{Growing, MorselRows};
 use super::queue::{Queue, QueueMetrics, Queued};
 
 /// Hands the rows of its input to `partitions` outputs, in morsels of a few rows.
@@ -49,6 +49,7 @@ use super::queue::{Queue, QueueMetrics, Queued};
 pub struct InferExchangeExec {
     input: Arc<dyn ExecutionPlan>,
     rows: MorselRows,
+    growing: Growing,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     execution: Mutex<Option<Execution>>,
@@ -71,6 +72,17 @@ impl InferExchangeExec {
         Self::with_properties(input, partitions, rows, equivalences)
     }
 
+    /// The same exchange, whose morsels may become as large as `limit` rows while a query runs.
+    #[must_use]
+    pub fn growing_to(self, limit: usize) -> Self {
+        Self { growing: Growing::new(self.rows.most, limit), ..self }
+    }
+
+    /// The rows of the morsels to come.
+    pub(crate) fn growing(&self) -> &Growing {
+        &self.growing
+    }
+
     fn with_properties(
         input: Arc<dyn ExecutionPlan>,
         partitions: usize,
@@ -88,6 +100,7 @@ impl InferExchangeExec {
         Self {
             input,
             rows,
+            growing: Growing::fixed(rows.most),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
             execution: Mutex::new(None),
@@ -102,7 +115,8 @@ impl InferExchangeExec {
     fn queue(&self, partition: usize, context: &Arc<TaskContext>) -> Arc<Queue> {
         let begin = || {
             let (input, metrics) = (Arc::clone(&self.input), QueueMetrics::new(&self.metrics));
-            let queue = Queue::new(input, self.rows, self.partitions(), context, metrics);
+            let rows = self.growing.clone();
+            let queue = Queue::new(input, rows, self.rows.least, self.partitions(), context, metrics);
             Execution { queue: Arc::new(queue), taken: vec![false; self.partitions()] }
         };
         let mut current = self.execution.lock();
@@ -165,7 +179,8 @@ impl ExecutionPlan for InferExchangeExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "InferExchangeExec has one input");
-        Ok(Arc::new(Self::new(children.swap_remove(0), self.partitions(), self.rows)))
+        let exchange = Self::new(children.swap_remove(0), self.partitions(), self.rows);
+        Ok(Arc::new(exchange.growing_to(self.growing.limit())))
     }
 
     fn with_new_children(

@@ -7,4 +7,4 @@ mod queue;
 pub use exec::InferExchangeExec;
 pub use morsel::MorselRows;
 
-pub(crate) use morsel::{Morsel, morsels};
+pub(crate) use morsel::{Growing, Morsel, morsels};

@@ -6,6 +6,8 @@
 //! the beginning of the next copies less than a morsel.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
@@ -34,6 +36,38 @@ pub struct MorselRows {
     pub least: usize,
 }
 
+/// The rows of the morsels to come, which may become more while a query runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Growing {
+    rows: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Growing {
+    /// `rows` rows now, at most `limit` later.
+    pub(crate) fn new(rows: usize, limit: usize) -> Self {
+        Self { rows: Arc::new(AtomicUsize::new(rows)), limit }
+    }
+
+    /// `rows` rows, always.
+    pub(crate) fn fixed(rows: usize) -> Self {
+        Self::new(rows, rows)
+    }
+
+    /// Later morsels have `rows` rows or the limit, unless they have more already.
+    pub(crate) fn grow(&self, rows: usize) {
+        self.rows.fetch_max(rows.min(self.limit), Ordering::Relaxed);
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn get(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
 impl Morsel {
     /// Splits off the second half of the rows, if both halves then have at least `least` rows.
     pub(crate) fn split_off(&mut self, least: usize) -> Option<Self> {
@@ -53,12 +87,12 @@ impl Morsel {
     }
 }
 
-/// Cuts `input` into morsels of `rows` rows, fewer where rows are large or the stream ends. Keeps the order.
+/// Cuts `input` into morsels of so many rows, fewer where rows are large or the stream ends. Keeps the order.
 ///
 /// Smaller batches are joined until a morsel is full or the stream ends.
 pub(crate) fn morsels(
     input: SendableRecordBatchStream,
-    rows: usize,
+    rows: Growing,
 ) -> impl Stream<Item = Result<Morsel>> + Send {
     let schema = input.schema();
     let state = Cutter { input: Some(input), schema, rest: VecDeque::new(), rows };
@@ -71,57 +105,52 @@ struct Cutter {
     /// `None` once it has ended.
     input: Option<SendableRecordBatchStream>,
     schema: SchemaRef,
-    /// Rows that are not cut yet: at most the end of one batch and the tail of the next.
+    /// Rows that are not cut yet: at most the end of one batch and the next.
     rest: VecDeque<RecordBatch>,
-    rows: usize,
+    rows: Growing,
 }
 
 impl Cutter {
     async fn next(&mut self) -> Result<Option<Morsel>> {
         loop {
-            if let Some(morsel) = self.cut_rest() {
+            if let Some(morsel) = self.cut_rest()? {
                 return Ok(Some(morsel));
             }
             let Some(input) = &mut self.input else { return Ok(None) };
             match input.next().await.transpose()? {
                 None => self.input = None,
-                Some(batch) => self.append(batch)?,
+                Some(batch) if batch.num_rows() == 0 => {}
+                Some(batch) => self.rest.push_back(batch),
             }
         }
     }
 
     /// A morsel of the buffered rows, unless the next batch may still add to it.
-    fn cut_rest(&mut self) -> Option<Morsel> {
-        let rest = self.rest.front()?;
-        let morsel = cut(rest, self.rows);
-        let taken = morsel.batch.num_rows();
-        let is_full = taken == self.rows || taken < rest.num_rows();
-        if !is_full && self.input.is_some() {
-            return None;
+    ///
+    /// Where it needs the head of the next batch, the end of one and that head are copied, and the tail stays a slice.
+    fn cut_rest(&mut self) -> Result<Option<Morsel>> {
+        let rows = self.rows.get();
+        while let Some(first) = self.rest.pop_front() {
+            let morsel = cut(&first, rows);
+            let taken = morsel.batch.num_rows();
+            let is_full = taken == rows || taken < first.num_rows();
+            if is_full || self.rest.is_empty() && self.input.is_none() {
+                if taken < first.num_rows() {
+                    self.rest.push_front(first.slice(taken, first.num_rows() - taken));
+                }
+                return Ok(Some(morsel));
+            }
+            let Some(next) = self.rest.pop_front() else {
+                self.rest.push_front(first);
+                break;
+            };
+            let missing = (rows - taken).min(next.num_rows());
+            if missing < next.num_rows() {
+                self.rest.push_front(next.slice(missing, next.num_rows() - missing));
+            }
+            self.rest.push_front(concat_batches(&self.schema, [&first, &next.slice(0, missing)])?);
         }
-        let left = rest.slice(taken, rest.num_rows() - taken);
-        self.rest.pop_front();
-        if left.num_rows() > 0 {
-            self.rest.push_front(left);
-        }
-        Some(morsel)
-    }
-
-    /// Joins the buffered rows with the head of `batch`, copying both, and keeps its tail as a slice.
-    fn append(&mut self, batch: RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let Some(rest) = self.rest.pop_front() else {
-            self.rest.push_back(batch);
-            return Ok(());
-        };
-        let missing = self.rows.saturating_sub(rest.num_rows()).min(batch.num_rows());
-        self.rest.push_back(concat_batches(&self.schema, [&rest, &batch.slice(0, missing)])?);
-        if missing < batch.num_rows() {
-            self.rest.push_back(batch.slice(missing, batch.num_rows() - missing));
-        }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -164,8 +193,6 @@ fn bytes(array: &ArrayRef) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use datafusion::arrow::array::{BinaryViewArray, Int32Array, ListArray};
     use datafusion::arrow::datatypes::{Field, Float32Type, Int32Type, Schema};
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -185,7 +212,7 @@ mod tests {
     }
 
     async fn rows_of(batches: Vec<RecordBatch>, rows: usize) -> Result<(Vec<usize>, Vec<i32>)> {
-        let morsels: Vec<_> = morsels(stream(batches), rows).try_collect().await?;
+        let morsels: Vec<_> = morsels(stream(batches), Growing::fixed(rows)).try_collect().await?;
         let values =
             morsels.iter().flat_map(|m| m.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
         Ok((morsels.iter().map(|m| m.batch.num_rows()).collect(), values.collect()))
@@ -228,9 +255,43 @@ mod tests {
             Arc::new(BinaryViewArray::from_iter_values([&photo[..], b"small", b"tiny", &photo]));
         let schema = Arc::new(Schema::new(vec![Field::new("image", DataType::BinaryView, false)]));
         let batch = RecordBatch::try_new(schema, vec![column])?;
-        let morsels: Vec<_> = morsels(stream(vec![batch]), 8).try_collect().await?;
+        let morsels: Vec<_> = morsels(stream(vec![batch]), Growing::fixed(8)).try_collect().await?;
         assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [3, 1]);
         assert!(morsels.iter().all(|morsel| morsel.bytes <= MORSEL_BYTES));
+        Ok(())
+    }
+
+    /// A morsel that is cut short by its bytes leaves rows before the tail of a batch.
+    #[tokio::test]
+    async fn rows_stay_in_order_behind_a_morsel_that_is_cut_short() -> Result<()> {
+        let batch = |range: std::ops::Range<u8>| {
+            let photo = |number| vec![number; MORSEL_BYTES / 3];
+            let column: ArrayRef = Arc::new(BinaryViewArray::from_iter_values(range.map(photo)));
+            let schema = Arc::new(Schema::new(vec![Field::new("image", DataType::BinaryView, false)]));
+            RecordBatch::try_new(schema, vec![column])
+        };
+        let batches = vec![batch(0..3)?, batch(3..9)?, batch(9..11)?];
+        let morsels: Vec<_> = morsels(stream(batches), Growing::fixed(5)).try_collect().await?;
+        let images = morsels.iter().flat_map(|morsel| morsel.batch.column(0).as_binary_view().iter());
+        assert_eq!(
+            images.map(|image| image.map_or(0, |image| image[0])).collect::<Vec<_>>(),
+            (0..11).collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn later_morsels_may_have_more_rows() -> Result<()> {
+        let rows = Growing::new(2, 4);
+        let batches = vec![numbers(0..3), numbers(3..7), numbers(7..20)];
+        let mut morsels = std::pin::pin!(morsels(stream(batches), rows.clone()));
+        let mut seen = vec![];
+        while let Some(morsel) = morsels.try_next().await? {
+            seen.push(morsel.batch.column(0).as_primitive::<Int32Type>().values().to_vec());
+            rows.grow(64);
+        }
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [2, 4, 4, 4, 4, 2]);
+        assert_eq!(seen.concat(), (0..20).collect::<Vec<_>>());
         Ok(())
     }
 
@@ -242,7 +303,7 @@ mod tests {
             Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vec![vector; 1 << 10]));
         let schema = Arc::new(Schema::new(vec![Field::new("vector", column.data_type().clone(), true)]));
         let batch = RecordBatch::try_new(schema, vec![column])?;
-        let morsels: Vec<_> = morsels(stream(vec![batch]), 512).try_collect().await?;
+        let morsels: Vec<_> = morsels(stream(vec![batch]), Growing::fixed(512)).try_collect().await?;
         assert_eq!(morsels.iter().map(|m| m.batch.num_rows()).collect::<Vec<_>>(), [512, 512]);
         Ok(())
     }

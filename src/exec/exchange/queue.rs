@@ -16,7 +16,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::morsel::{Morsel, MorselRows, morsels};
+use super::morsel::{Growing, Morsel, morsels};
 
 /// Maximum bytes in the queue, unless a single morsel has more.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -47,7 +47,7 @@ enum Feeders {
 /// What a feeder needs to send morsels.
 #[derive(Debug, Clone)]
 struct Sender {
-    morsel_rows: usize,
+    morsel_rows: Growing,
     queue: async_channel::Sender<Result<Queued>>,
     budget: Arc<Semaphore>,
     reservation: Arc<MemoryReservation>,
@@ -87,7 +87,8 @@ pub(crate) struct Queued {
 impl Queue {
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
-        rows: MorselRows,
+        rows: Growing,
+        least_rows: usize,
         outputs: usize,
         context: &Arc<TaskContext>,
         metrics: QueueMetrics,
@@ -95,7 +96,7 @@ impl Queue {
         let (sender, morsels) = async_channel::bounded(outputs * 2);
         let consumer = MemoryConsumer::new("InferExchangeExec");
         let sender = Sender {
-            morsel_rows: rows.most,
+            morsel_rows: rows,
             queue: sender,
             budget: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
             reservation: Arc::new(consumer.register(context.memory_pool())),
@@ -106,7 +107,7 @@ impl Queue {
             morsels,
             halves: Mutex::default(),
             outputs,
-            least_rows: rows.least,
+            least_rows,
         }
     }
 
@@ -189,7 +190,7 @@ impl Queued {
 impl Sender {
     /// Sends morsels until the input ends or fails, or the receivers are dropped.
     async fn feed(&self, input: SendableRecordBatchStream) {
-        let mut morsels = std::pin::pin!(morsels(input, self.morsel_rows));
+        let mut morsels = std::pin::pin!(morsels(input, self.morsel_rows.clone()));
         loop {
             let waiting = self.metrics.feed_wait_time.timer();
             let Some(morsel) = morsels.next().await else { return };
