@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test install bench bench-advise bench-build bench-kernels bench-quantize bench-scale check format clippy docs versions imports deny
+.PHONY: help system setup demo test install bench bench-advise bench-build bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-build: setup  ## Measures builds from clean clones; ARGS="--before REV" co
 
 bench-scale: setup  ## Measures memory, long folders, first predictions and the time to stop, each beside its bar.
 	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
+
+bench-tuning: setup  ## Compares what TUNE chooses, and untuned auto, with the best of an exhaustive grid.
+	@CARGO='$(CARGO)' $(PYTHON) benches/tuning.py $(ARGS)
 
 check: format clippy docs versions imports deny  ## Format, lints, documentation, crate versions and licences, import cycles.
 

@@ -87,7 +87,7 @@ def main() -> int:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     try:
-        seequel = options.binary or build()
+        seequel = options.binary or fixtures.release()
         prepare(seequel)
         all_cases = cases()
         for name in options.only or all_cases:
@@ -99,15 +99,6 @@ def main() -> int:
     print(text)
     (BENCHES / "ADVISE.md").write_text(text, "utf-8")
     return 0
-
-
-def build() -> Path:
-    """Builds the binary for release."""
-    command = [fixtures.CARGO, "build", "--release", "--locked", "--bin", "seequel"]
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
-        raise BenchError("cargo could not build")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "seequel"
 
 
 def prepare(seequel: Path) -> None:

@@ -82,6 +82,14 @@ def build(example: str) -> dict[str, Path]:
     }
 
 
+def release() -> Path:
+    """Builds the binary alone for release and returns its path."""
+    command = [CARGO, "build", "--release", "--locked", "--bin", "seequel"]
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        raise BenchError("cargo could not build")
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "seequel"
+
+
 def quantized(model: Path) -> Path:
     """Returns the folder of the quantized twin of a model's folder; it may not exist."""
     return QUANTIZED / "models" / f"{model.name}_int8"
