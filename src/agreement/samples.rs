@@ -20,6 +20,16 @@ pub(crate) struct Samples {
     pub(crate) images: Vec<Vec<u8>>,
     /// Maximum pixels of an image.
     pub(crate) max_pixels: u64,
+    /// Whether each image is there mirrored, too, left to right, after all that are not.
+    pub(crate) with_mirrored: bool,
+}
+
+/// One of the samples.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample<'a> {
+    image: &'a [u8],
+    max_pixels: u64,
+    is_mirrored: bool,
 }
 
 /// Runs models on images until it is cancelled.
@@ -36,20 +46,35 @@ impl Samples {
         self
     }
 
-    /// Splits the images: every second one is kept aside. Images that can't be decoded are left out.
+    /// Splits the images: every second one is kept aside, and mirrored, since twice as many predictions tell agreement
+    /// more precisely. Images that can't be decoded are left out.
     pub(crate) fn split(self) -> (Self, Self) {
-        let max_pixels = self.max_pixels;
+        let (max_pixels, with_mirrored) = (self.max_pixels, self.with_mirrored);
         let mut halves = (vec![], vec![]);
         for (number, image) in self.decodable().images.into_iter().enumerate() {
             if number % 2 == 0 { halves.0.push(image) } else { halves.1.push(image) }
         }
-        (Self { images: halves.0, max_pixels }, Self { images: halves.1, max_pixels })
+        (
+            Self { images: halves.0, max_pixels, with_mirrored },
+            Self { images: halves.1, max_pixels, with_mirrored: true },
+        )
+    }
+
+    /// How many there are, mirrored ones included.
+    pub(crate) fn count(&self) -> usize {
+        self.images.len() * if self.with_mirrored { 2 } else { 1 }
+    }
+
+    pub(crate) fn get(&self, number: usize) -> Option<Sample<'_>> {
+        let is_mirrored = number >= self.images.len();
+        let number = if is_mirrored && self.with_mirrored { number - self.images.len() } else { number };
+        Some(Sample { image: self.images.get(number)?, max_pixels: self.max_pixels, is_mirrored })
     }
 
     /// At most the first `most`.
     pub(crate) fn first(&self, most: usize) -> Self {
         let images = self.images.iter().take(most).cloned().collect();
-        Self { images, max_pixels: self.max_pixels }
+        Self { images, ..*self }
     }
 }
 
@@ -65,12 +90,13 @@ impl Runner<'_> {
         outputs: &[String],
         read: impl Fn(&[BatchOutput], &Placement) -> Result<T, String> + Sync,
     ) -> Result<Vec<T>> {
-        let workers = model.sizing()?.sessions.min(samples.images.len()).max(1);
+        let workers = model.sizing()?.sessions.min(samples.count()).max(1);
         let work = |first: usize| {
             let mut input = ImageInput::new(model)?;
-            let own = samples.images.iter().enumerate().skip(first).step_by(workers);
-            let run = |(number, image): (usize, &Vec<u8>)| {
-                let placement = input.write(image, samples.max_pixels)?;
+            let own = (first..samples.count()).step_by(workers);
+            let own = own.filter_map(|number| Some((number, samples.get(number)?)));
+            let run = |(number, sample): (usize, Sample<'_>)| {
+                let placement = input.write(sample)?;
                 let outputs = self.run(model, &input, outputs)?;
                 read(&outputs, &placement).map(|value| (number, value)).map_err(|reason| error(model, reason))
             };
@@ -131,11 +157,12 @@ impl<'a> ImageInput<'a> {
     }
 
     /// Decodes an image as queries do, and writes it into the tensor; into all slots where the batch is fixed.
-    pub(crate) fn write(&mut self, image: &[u8], max_pixels: u64) -> Result<Placement> {
+    pub(crate) fn write(&mut self, sample: Sample<'_>) -> Result<Placement> {
         let spec = self.model.spec();
         let scale = |width, height| decoder_scale(spec.least_scale(width, height));
-        let decoded = decode(image, &Limits::pixels(max_pixels), scale);
+        let decoded = decode(sample.image, &Limits::pixels(sample.max_pixels), scale);
         let decoded = decoded.map_err(|reason| error(self.model, reason.to_string()))?;
+        let decoded = if sample.is_mirrored { decoded.mirrored() } else { decoded };
         for slot in 0..self.slots {
             let written = self.preprocessor.write(&decoded, &mut self.tensor, slot);
             written.map_err(|reason| error(self.model, reason))?;

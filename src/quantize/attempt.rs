@@ -155,7 +155,7 @@ impl<'a> Attempt<'a> {
             })?;
             for layer in portion {
                 self.runner.check()?;
-                layer.improve(steps.largest);
+                layer.improve();
             }
         }
         Ok(layers)
@@ -235,7 +235,7 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn steps(&self) -> Steps {
-        Steps { per_channel: self.options.per_channel, largest: Machine::without_gpus().largest_weight() }
+        Steps { per_channel: self.options.per_channel, adds_pairs: Machine::without_gpus().adds_pairs() }
     }
 
     /// Where weights outside the file are.

@@ -94,9 +94,9 @@ impl Record {
             ),
             (
                 "agreement",
-                number("agreement")
-                    .zip(number("compared_images"))
-                    .map(|(share, images)| format!("{} on {images} images kept aside", percent(share))),
+                number("agreement").zip(number("compared_images")).map(|(share, images)| {
+                    format!("{} on {images} images kept aside and their mirror images", percent(share))
+                }),
             ),
             (
                 "confidences",

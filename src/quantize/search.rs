@@ -73,7 +73,8 @@ impl Attempt<'_> {
             Agreement::between(&self.source.spec().task, &originals, &self.predictions(&model, aside)?);
         if agreement.share < self.options.min_agreement {
             return Err(self.error(format!(
-                "it agrees with '{}' on {:.1} % of {} images, and {} % are asked for; exclude '…' leaves nodes in float32",
+                "it agrees with '{}' on {:.1} % of {} images and their mirror images, and {} % are asked for; \
+                 exclude '…' leaves nodes in float32",
                 self.source.spec().name,
                 agreement.share * 100.0,
                 aside.images.len(),
@@ -87,8 +88,8 @@ impl Attempt<'_> {
     fn disagrees(&self, share: f64, images: usize) -> Error {
         let (share, asked) = (share * 100.0, self.options.min_agreement * 100.0);
         self.error(format!(
-            "it agrees with '{}' on {share:.1} % of {images} images at best, however many nodes stay in float32; \
-             min_agreement asks for {asked:.1} %",
+            "it agrees with '{}' on {share:.1} % of {images} images and their mirror images at best, however \
+             many nodes stay in float32; min_agreement asks for {asked:.1} %",
             self.source.spec().name
         ))
     }

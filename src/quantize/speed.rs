@@ -20,8 +20,8 @@ pub(super) fn speed_ratio(
 ) -> Result<f64> {
     let runner = Runner { cancellation };
     let (mut input, outputs) = (ImageInput::new(original)?, outputs(original.spec()));
-    let Some(image) = samples.images.first() else { return Ok(1.0) };
-    input.write(image, samples.max_pixels)?;
+    let Some(sample) = samples.get(0) else { return Ok(1.0) };
+    input.write(sample)?;
     let seconds = |model: &Model| {
         let start = Instant::now();
         runner.run(model, &input, &outputs)?;

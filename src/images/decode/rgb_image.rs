@@ -28,6 +28,16 @@ impl std::fmt::Debug for RgbImage {
     }
 }
 
+impl RgbImage {
+    /// With left and right exchanged.
+    pub(crate) fn mirrored(mut self) -> Self {
+        for row in self.pixels.chunks_exact_mut((self.width as usize * 3).max(1)) {
+            row.as_chunks_mut::<3>().0.reverse();
+        }
+        self
+    }
+}
+
 /// Limits on a decoder's allocations for pixels.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
@@ -95,5 +105,18 @@ pub(crate) fn upright(stored: image::RgbImage, orientation: Orientation, origina
         pixels: image.into_rgb8().into_raw(),
         original_width: original.0,
         original_height: original.1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn left_and_right_are_exchanged_in_each_row() {
+        let pixels = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let image = RgbImage { width: 2, height: 2, pixels, original_width: 2, original_height: 2 };
+        assert_eq!(image.clone().mirrored().pixels, [4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]);
+        assert_eq!(image.clone().mirrored().mirrored(), image);
     }
 }

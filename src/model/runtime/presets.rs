@@ -177,8 +177,8 @@ mod tests {
             row("threads that decode for all", &|machine| {
                 auto(machine).decode_threads.map_or_else(|| "none".to_owned(), |threads| threads.to_string())
             }),
-            row("bits of weights `AS QUANTIZED`", &|machine| {
-                if machine.largest_weight() == i8::MAX { "8".to_owned() } else { "7".to_owned() }
+            row("sum of two weights `AS QUANTIZED`", &|machine| {
+                if machine.adds_pairs() { "128".to_owned() } else { "254".to_owned() }
             }),
             row("`precision 'bf16'` with `openvino`", &|machine| {
                 if openvino.check_precision(&bf16, machine).is_ok() {

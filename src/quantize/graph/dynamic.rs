@@ -121,7 +121,8 @@ impl Writer {
         } else {
             (first, second, numbers.weight.clone())
         };
-        Weights::of(&values, &[rows, columns], 1, None, self.steps)
+        let partners = numbers.partners(self.steps);
+        Weights::of(&values, &[rows, columns], 1, None, &partners, self.steps.per_channel)
             .ok_or_else(|| format!("the weight '{}' has numbers that are not finite", node.inputs[1]))
     }
 

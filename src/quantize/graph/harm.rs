@@ -11,7 +11,7 @@ use crate::model::onnx::DocumentGraph;
 /// Nodes around a tensor stay in float32 even if agreement is high enough when the tensor's share of the harm exceeds
 /// their share of the work by this factor. Typically these are the first convolutions: they see few channels, which
 /// integer kernels do not multiply faster.
-const OUTSIZED: f64 = 8.0;
+const OUTSIZED: f64 = 6.0;
 
 /// A tensor, and the nodes that have to be in float32 for it to be.
 #[derive(Debug, Clone, PartialEq)]

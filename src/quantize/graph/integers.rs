@@ -1,5 +1,9 @@
 //! Numbers as integers: `real = scale × (integer − zero)`.
 
+use seequel_rounding::LARGEST;
+
+use super::pairs::widen;
+
 /// Numbers that a tensor takes, as seen in calibration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Range {
@@ -46,13 +50,14 @@ pub(in crate::quantize) struct Weights {
 pub(in crate::quantize) struct Steps {
     /// A scale for each channel instead of one for all.
     pub(in crate::quantize) per_channel: bool,
-    /// The largest integer: 127, or 63 on processors whose 8-bit products may overflow in sums of two.
-    pub(in crate::quantize) largest: i8,
+    /// Whether the processor adds two products at a time in 16 bits.
+    pub(in crate::quantize) adds_pairs: bool,
 }
 
 impl Weights {
     /// Rounds `numbers` of shape `dims`, whose channels are along `axis`. `bias` is in units of `input` × scale, so each
-    /// scale is large enough for its number of the bias to be a 32-bit integer.
+    /// scale is large enough for its number of the bias to be a 32-bit integer. `partners` has for each weight of an
+    /// output the other one of its pair.
     ///
     /// `None` if the shape does not fit or a number is not finite.
     pub(in crate::quantize) fn of(
@@ -60,7 +65,8 @@ impl Weights {
         dims: &[i64],
         axis: usize,
         bias: Option<(&[f32], Activation)>,
-        steps: Steps,
+        partners: &[usize],
+        per_channel: bool,
     ) -> Option<Self> {
         let lengths: Vec<usize> =
             dims.iter().map(|length| usize::try_from(*length).ok()).collect::<Option<_>>()?;
@@ -78,10 +84,12 @@ impl Weights {
             let largest = &mut largest[channel(position)];
             *largest = largest.max(number.abs());
         }
-        if !steps.per_channel {
-            largest = vec![largest.iter().copied().fold(0.0, f32::max); channels];
-        }
-        let mut scales: Vec<f32> = largest.iter().map(|number| number / f32::from(steps.largest)).collect();
+        let mut scales: Vec<f32> = largest.iter().map(|number| number / f32::from(LARGEST)).collect();
+        let seen = numbers.len() / channels;
+        widen(&mut scales, partners, |channel, number| match axis {
+            0 => numbers[channel * seen + number],
+            _ => numbers[number * channels + channel],
+        });
         if let Some((bias, input)) = bias {
             if bias.len() != channels {
                 return None;
@@ -90,7 +98,7 @@ impl Weights {
                 *scale = scale.max(bias.abs() / (input.scale * (1 << 30) as f32));
             }
         }
-        if !steps.per_channel {
+        if !per_channel {
             scales = vec![scales.iter().copied().fold(0.0, f32::max); channels];
         }
         for scale in &mut scales {
@@ -118,7 +126,9 @@ impl Weights {
 mod tests {
     use super::*;
 
-    const STEPS: Steps = Steps { per_channel: true, largest: 127 };
+    fn weights(numbers: &[f32], dims: &[i64], axis: usize, partners: &[usize]) -> Option<Weights> {
+        Weights::of(numbers, dims, axis, None, partners, true)
+    }
 
     #[test]
     fn zero_is_exact_and_the_ends_of_the_range_are_those_of_the_integers() {
@@ -135,19 +145,31 @@ mod tests {
     #[test]
     fn each_channel_has_the_scale_of_its_largest_weight() {
         let numbers = [1.27, -0.5, 0.127, 0.0];
-        let rows = Weights::of(&numbers, &[2, 2], 0, None, STEPS);
+        let rows = weights(&numbers, &[2, 2], 0, &[0, 1]);
         assert_eq!(rows.map(|weights| weights.integers), Some(vec![127, -50, 127, 0]));
-        let columns = Weights::of(&numbers, &[2, 2], 1, None, STEPS);
+        let columns = weights(&numbers, &[2, 2], 1, &[0, 1]);
         assert_eq!(columns.map(|weights| weights.integers), Some(vec![127, -127, 13, 0]));
-        let one = Weights::of(&numbers, &[2, 2], 0, None, Steps { per_channel: false, largest: 63 });
-        assert_eq!(one.map(|weights| weights.integers), Some(vec![63, -25, 6, 0]));
+        let one = Weights::of(&numbers, &[2, 2], 0, None, &[0, 1], false);
+        assert_eq!(one.map(|weights| weights.integers), Some(vec![127, -50, 13, 0]));
+    }
+
+    #[test]
+    fn pairs_of_one_sign_are_small_enough_to_be_added() {
+        let of = |numbers: &[f32], dims: &[i64], axis, partners: &[usize]| {
+            weights(numbers, dims, axis, partners).map(|weights| weights.integers)
+        };
+        // Signs that differ cancel out.
+        assert_eq!(of(&[1.0, -1.0, 1.0, 1.0], &[2, 2], 0, &[1, 0]), Some(vec![127, -127, 64, 64]));
+        // The third and fourth are a pair, the second and third are not.
+        assert_eq!(of(&[0.0, 1.0, 1.0, 0.0], &[1, 4], 0, &[1, 0, 3, 2]), Some(vec![0, 127, 127, 0]));
+        assert_eq!(of(&[1.0, 0.5, 1.0, 0.25], &[2, 2], 1, &[1, 0]), Some(vec![64, 85, 64, 42]));
     }
 
     #[test]
     fn a_bias_is_an_integer_even_beside_weights_that_are_nearly_zero() {
         let input = Activation { scale: 0.1, zero: 0 };
         let bias = [2.0, 3.0];
-        let weights = Weights::of(&[1.27, 1e-30], &[2, 1], 0, Some((&bias, input)), STEPS);
+        let weights = Weights::of(&[1.27, 1e-30], &[2, 1], 0, Some((&bias, input)), &[0], true);
         let bias = weights.map(|weights| weights.bias(&bias, input)).unwrap_or_default();
         assert_eq!(bias[0], 2000);
         assert!((bias[1] - (1 << 30)).abs() < 100, "{bias:?}");
@@ -155,8 +177,8 @@ mod tests {
 
     #[test]
     fn shapes_that_do_not_fit_are_refused() {
-        assert_eq!(Weights::of(&[1.0; 3], &[2, 2], 0, None, STEPS), None);
-        assert_eq!(Weights::of(&[1.0; 4], &[2, 2], 2, None, STEPS), None);
-        assert_eq!(Weights::of(&[f32::NAN; 4], &[2, 2], 0, None, STEPS), None);
+        assert_eq!(weights(&[1.0; 3], &[2, 2], 0, &[0, 1]), None);
+        assert_eq!(weights(&[1.0; 4], &[2, 2], 2, &[0, 1]), None);
+        assert_eq!(weights(&[f32::NAN; 4], &[2, 2], 0, &[0, 1]), None);
     }
 }

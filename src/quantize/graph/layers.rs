@@ -31,6 +31,8 @@ pub(in crate::quantize) struct Layer {
     pub(in crate::quantize) weights: Weights,
     /// The weights, a row for each output channel.
     rows: Vec<f32>,
+    /// For each weight of a row the other one of its pair, or itself.
+    partners: Vec<usize>,
     /// Convolutions with groups see a part of the input's channels for each part of their outputs.
     groups: usize,
     /// What an output sees; `None` for convolutions along one or three dimensions, which are rounded to the nearest.
@@ -66,12 +68,12 @@ impl Layer {
             let Some(input) = activations.get(&node.inputs[0]).copied() else { return Ok(None) };
             let numbers = source.numbers_of(node)?;
             let weights = numbers.round(input, steps);
-            Ok(weights.map(|weights| Self::new(node, weights, &numbers.weight)))
+            Ok(weights.map(|weights| Self::new(node, weights, &numbers.weight, numbers.partners(steps))))
         });
         layers.filter_map(Result::transpose).collect()
     }
 
-    fn new(node: &DocumentNode, weights: Weights, numbers: &[f32]) -> Self {
+    fn new(node: &DocumentNode, weights: Weights, numbers: &[f32], partners: Vec<usize>) -> Self {
         let is_convolution = node.is("Conv");
         let groups =
             if is_convolution { usize::try_from(node.int("group", 1)).unwrap_or(1).max(1) } else { 1 };
@@ -83,6 +85,7 @@ impl Layer {
             window: if is_convolution { window(node, &weights.dims) } else { Some(POINT) },
             weights,
             rows,
+            partners,
             groups,
             moments: Mutex::default(),
             uses: AtomicUsize::new(1),
@@ -144,7 +147,7 @@ impl Layer {
     }
 
     /// Rounds the weights anew by all inputs that were added, which are then forgotten.
-    pub(in crate::quantize) fn improve(&mut self, largest: i8) {
+    pub(in crate::quantize) fn improve(&mut self) {
         let moments = std::mem::take(self.moments.get_mut());
         if moments.is_empty() {
             return;
@@ -153,8 +156,9 @@ impl Layer {
         let part = rows * self.length();
         let scales = self.weights.scales.chunks(rows);
         let parts = self.rows.chunks(part).zip(scales).zip(&moments);
-        let integers: Vec<i8> =
-            parts.flat_map(|((rows, scales), moments)| round(rows, scales, moments, largest)).collect();
+        let integers: Vec<i8> = parts
+            .flat_map(|((rows, scales), moments)| round(rows, scales, moments, &self.partners))
+            .collect();
         if integers.len() == self.weights.integers.len() {
             let outputs = self.weights.scales.len();
             self.weights.integers = if self.weights.axis == 0 {

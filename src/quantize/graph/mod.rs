@@ -4,7 +4,7 @@
 //!  equalize ─► a graph whose channels are alike
 //!  select ─► tensors, layers ─┬─ layers: weights rounded by what inputs have in common ─┐
 //!                             ├─ harm: which tensors cost most for what they save       ├─► rewrite ─► bias
-//!                             └─ integers: ranges, scales, zero points ─────────────────┘
+//!                             └─ integers, pairs: ranges, scales, zero points ──────────┘
 //! ```
 //!
 //! Without calibration, `dynamic` rewrites products instead.
@@ -15,5 +15,6 @@ pub(super) mod equalize;
 pub(super) mod harm;
 pub(super) mod integers;
 pub(super) mod layers;
+pub(super) mod pairs;
 pub(super) mod rewrite;
 pub(super) mod select;

@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::integers::{Activation, Range, Steps, Weights};
+use super::pairs::pairs;
 use super::select::{Kind, Nodes, Selection, data_inputs};
 use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type, floats};
 
@@ -77,7 +78,7 @@ pub(in crate::quantize) fn round_trip(
         source: Source { nodes: &nodes, folder: Path::new(".") },
         activations,
         weights: &weights,
-        steps: Steps { per_channel: false, largest: 127 },
+        steps: Steps { per_channel: false, adds_pairs: false },
         written: vec![],
         initializers: vec![],
         inside: HashSet::new(),
@@ -128,6 +129,8 @@ pub(in crate::quantize) struct Numbers {
     bias: Option<Vec<f32>>,
     /// The dimension of the output channels.
     axis: usize,
+    /// Whether it is a convolution of each channel by itself, whose products are added in 32 bits on all processors.
+    is_depthwise: bool,
 }
 
 impl Source<'_> {
@@ -142,7 +145,8 @@ impl Source<'_> {
         let axis = if node.is("Conv") || node.is("Gemm") && node.int("transB", 0) == 1 { 0 } else { 1 };
         let channels = dims.get(axis).and_then(|channels| usize::try_from(*channels).ok()).unwrap_or(0);
         let zeros = || (!node.is("MatMul")).then(|| vec![0.0; channels]);
-        Ok(Numbers { weight, dims, bias: bias.or_else(zeros), axis })
+        let is_depthwise = node.is("Conv") && dims.starts_with(&[node.int("group", 1), 1]);
+        Ok(Numbers { weight, dims, bias: bias.or_else(zeros), axis, is_depthwise })
     }
 
     fn numbers(&self, name: &str) -> Result<(Vec<f32>, Vec<i64>), String> {
@@ -155,7 +159,19 @@ impl Numbers {
     /// The nearest integers, if the numbers allow that.
     pub(in crate::quantize) fn round(&self, input: Activation, steps: Steps) -> Option<Weights> {
         let bias = self.bias.as_deref().map(|bias| (bias, input));
-        Weights::of(&self.weight, &self.dims, self.axis, bias, steps)
+        Weights::of(&self.weight, &self.dims, self.axis, bias, &self.partners(steps), steps.per_channel)
+    }
+
+    /// For each weight of an output the other one of its pair, or itself.
+    pub(super) fn partners(&self, steps: Steps) -> Vec<usize> {
+        let outputs = self.dims.get(self.axis).and_then(|outputs| usize::try_from(*outputs).ok());
+        let length = self.weight.len() / outputs.unwrap_or(1).max(1);
+        let window: i64 = self.dims.iter().skip(2).product();
+        if steps.adds_pairs && !self.is_depthwise {
+            pairs(length, usize::try_from(window).unwrap_or(1))
+        } else {
+            (0..length).collect()
+        }
     }
 }
 
@@ -359,7 +375,7 @@ mod tests {
         let selection = Selection::new(&Nodes::of(&document.graph), &excluded);
         let ranges =
             ranges.iter().map(|(name, low, high)| ((*name).to_owned(), Range { low: *low, high: *high }));
-        let steps = Steps { per_channel: true, largest: 127 };
+        let steps = Steps { per_channel: true, adds_pairs: false };
         let activations = activations(&selection, &ranges.collect());
         let rewritten =
             rewrite(&document, Path::new("."), &selection, &activations, &HashMap::new(), steps).unwrap();
