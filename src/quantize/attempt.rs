@@ -43,7 +43,7 @@ pub(super) struct Calibrated<'s> {
     pub(super) ranges: HashMap<String, Range>,
     /// The weights of each node by its output.
     pub(super) weights: HashMap<String, Weights>,
-    /// The multiplications that each of these nodes does for an image.
+    /// What each of these nodes does for an image, in multiplications.
     pub(super) work: HashMap<String, f64>,
     /// The mean of each channel that a node with weights computes, in the original.
     means: HashMap<String, Vec<f64>>,

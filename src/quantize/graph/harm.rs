@@ -20,12 +20,12 @@ pub(in crate::quantize) struct Unit {
     pub(in crate::quantize) nodes: BTreeSet<String>,
     /// How much the graph's outputs change when only this tensor is rounded.
     pub(in crate::quantize) harm: f64,
-    /// Multiplications of the nodes for an image.
+    /// What the nodes do for an image, in multiplications.
     pub(in crate::quantize) work: f64,
 }
 
 impl Unit {
-    /// The nodes of `graph` that compute `tensor` or take it. `work` has the multiplications of nodes by their output.
+    /// The nodes of `graph` that compute `tensor` or take it. `work` has that of nodes by their output.
     pub(in crate::quantize) fn new(
         tensor: &str,
         harm: f64,

@@ -49,7 +49,7 @@ mod tests {
         // Two channels of a window of three: each with the other at the same position.
         assert_eq!(pairs(6, 3), [3, 4, 5, 0, 1, 2]);
         // Three channels of a window of two, in the kernel's order: 0 2 4 1 3 5.
-        assert_eq!(pairs(6, 2), [2, 5, 0, 1 + 3, 3, 1]);
+        assert_eq!(pairs(6, 2), [2, 4, 0, 5, 1, 3]);
         assert!(pairs(0, 1).is_empty());
     }
 }
