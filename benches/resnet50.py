@@ -8,21 +8,14 @@ into the convolutions, as by exporters, and the stride of a block is in its 3 ×
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-import sys
-from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import seeded
+from seeded import CLASSES
 
 OPSET = 13
-IR_VERSION = 8
 SEED = 50
-SIZE = 224
-CLASSES = 1000
 STEM_CHANNELS = 64
 STAGES = ((3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2))
 """For each stage: blocks, channels inside a block, stride of the first block."""
@@ -30,36 +23,12 @@ EXPANSION = 4
 RESIDUAL_GAIN = 0.3
 """Scale of a block's output, so that values neither grow nor vanish over the blocks."""
 
-SETTINGS = {
-    "task": "image-classification",
-    "input_size": f"{SIZE}x{SIZE}",
-    "rescale": 1 / 255,
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-    "resize": "crop",
-    "crop_fraction": 0.875,
-    "interpolation": "bicubic",
-    "labels": "labels.txt",
-    "activation": "softmax",
-    "output": "logits",
-}
-
-
-def main() -> None:
-    """Writes model, settings and labels into a folder, atomically."""
-    labels, folder = (Path(argument) for argument in sys.argv[1:])
-    partial = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "model.onnx").write_bytes(build().SerializeToString(deterministic=True))
-    (partial / "seequel.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
-    shutil.copy(labels, partial / "labels.txt")
-    partial.rename(folder)
+SETTINGS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "crop_fraction": 0.875}
 
 
 def build() -> onnx.ModelProto:
     """Returns the checked model."""
-    graph = Graph()
+    graph = Graph(SEED)
     x = graph.convolution("input", "stem", 3, STEM_CHANNELS, kernel=7, stride=2)
     x = graph.node("MaxPool", [x], "pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     channels = STEM_CHANNELS
@@ -69,30 +38,14 @@ def build() -> onnx.ModelProto:
             channels = inner * EXPANSION
     x = graph.node("GlobalAveragePool", [x], "pooled")
     x = graph.node("Flatten", [x], "features", axis=1)
-    weight = graph.constant("fc.weight", (CLASSES, channels), 1 / math.sqrt(channels))
-    bias = graph.constant("fc.bias", (CLASSES,), 0.1)
+    weight = graph.weights("fc.weight", (CLASSES, channels), 1 / math.sqrt(channels))
+    bias = graph.weights("fc.bias", (CLASSES,), 0.1)
     graph.node("Gemm", [x, weight, bias], "logits", transB=1)
-    return graph.model()
+    return graph.model("resnet50_random", OPSET)
 
 
-class Graph:
-    """An ONNX graph builder."""
-
-    def __init__(self) -> None:
-        self.random = np.random.default_rng(SEED)
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, shape: tuple[int, ...], deviation: float) -> str:
-        """Adds normally distributed numbers and returns their name."""
-        data = self.random.standard_normal(shape, np.float32) * np.float32(deviation)
-        self.constants.append(numpy_helper.from_array(data, name))
-        return name
-
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
-        """Adds a node and returns the name of its output."""
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
+class Graph(seeded.Graph):
+    """A graph of convolutions."""
 
     def block(self, x: str, name: str, channels: int, inner: int, stride: int) -> str:
         """Adds a bottleneck: narrow, convolve, widen, and add the input."""
@@ -110,24 +63,14 @@ class Graph:
     ) -> str:  # fmt: skip
         """Adds a convolution with He initialisation, which keeps the variance of its input."""
         deviation = gain * math.sqrt((2 if relu else 1) / (channels * kernel**2))
-        weight = self.constant(f"{name}.weight", (filters, channels, kernel, kernel), deviation)
-        bias = self.constant(f"{name}.bias", (filters,), 0.01)
+        weight = self.weights(f"{name}.weight", (filters, channels, kernel, kernel), deviation)
+        bias = self.weights(f"{name}.bias", (filters,), 0.01)
         x = self.node(
             "Conv", [x, weight, bias], name,
             kernel_shape=[kernel, kernel], strides=[stride, stride], pads=[kernel // 2] * 4,
         )  # fmt: skip
         return self.node("Relu", [x], f"{name}.relu") if relu else x
 
-    def model(self) -> onnx.ModelProto:
-        """Returns the checked model with inferred shapes."""
-        image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])
-        graph = helper.make_graph(self.nodes, "resnet50_random", [image], [logits], self.constants)
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="seequel")
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
 
 if __name__ == "__main__":
-    main()
+    seeded.write(build, SETTINGS)

@@ -8,60 +8,30 @@ exporter writes: MatMul and Add for linear layers, Erf for GELU, LayerNormalizat
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import seeded
+from seeded import CLASSES, SIZE
 
 OPSET = 17
-IR_VERSION = 8
 SEED = 16
-SIZE = 224
 PATCH = 16
 WIDTH = 384
 HEADS = 6
 LAYERS = 12
-CLASSES = 1000
 EXPANSION = 4
 EPSILON = 1e-6
 RESIDUAL_GAIN = 0.3
 """Scale of what a layer adds, so that values stay small over the layers."""
 
-SETTINGS = {
-    "task": "image-classification",
-    "input_size": f"{SIZE}x{SIZE}",
-    "rescale": 1 / 255,
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-    "resize": "crop",
-    "crop_fraction": 0.9,
-    "interpolation": "bicubic",
-    "labels": "labels.txt",
-    "activation": "softmax",
-    "output": "logits",
-}
-
-
-def main() -> None:
-    """Writes model, settings and labels into a folder, atomically."""
-    labels, folder = (Path(argument) for argument in sys.argv[1:])
-    partial = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "model.onnx").write_bytes(build().SerializeToString(deterministic=True))
-    (partial / "seequel.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
-    shutil.copy(labels, partial / "labels.txt")
-    partial.rename(folder)
+SETTINGS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "crop_fraction": 0.9}
 
 
 def build() -> onnx.ModelProto:
     """Returns the checked model."""
-    graph = Graph()
+    graph = Graph(SEED)
     x = graph.tokens()
     for layer in range(LAYERS):
         name = f"layer{layer}"
@@ -76,26 +46,11 @@ def build() -> onnx.ModelProto:
     weight = graph.weights("head.weight", (CLASSES, WIDTH), 1 / math.sqrt(WIDTH))
     bias = graph.weights("head.bias", (CLASSES,), 0.1)
     graph.node("Gemm", [x, weight, bias], "logits", transB=1)
-    return graph.model()
+    return graph.model("vit_s16_random", OPSET)
 
 
-class Graph:
-    """An ONNX graph builder."""
-
-    def __init__(self) -> None:
-        self.random = np.random.default_rng(SEED)
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, data: np.ndarray) -> str:
-        """Adds an initializer and returns its name."""
-        self.constants.append(numpy_helper.from_array(data, name))
-        return name
-
-    def weights(self, name: str, shape: tuple[int, ...], deviation: float, mean: float = 0) -> str:
-        """Adds normally distributed numbers and returns their name."""
-        data = self.random.standard_normal(shape, np.float32) * np.float32(deviation) + np.float32(mean)
-        return self.constant(name, data)
+class Graph(seeded.Graph):
+    """A graph of transformer layers."""
 
     def integers(self, name: str, value: int | list[int]) -> str:
         """Adds one integer or a vector of some, for shapes and positions, and returns the name."""
@@ -104,11 +59,6 @@ class Graph:
     def scalar(self, name: str, value: float) -> str:
         """Adds a number and returns its name."""
         return self.constant(name, np.array(value, np.float32))
-
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
-        """Adds a node and returns the name of its output."""
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
 
     def tokens(self) -> str:
         """Adds the patches' embeddings, the class token before them, and the positions."""
@@ -162,16 +112,6 @@ class Graph:
         y = self.node("Mul", [x, y], f"{name}.product")
         return self.node("Mul", [y, self.scalar(f"{name}.half", 0.5)], name)
 
-    def model(self) -> onnx.ModelProto:
-        """Returns the checked model with inferred shapes."""
-        image = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", CLASSES])
-        graph = helper.make_graph(self.nodes, "vit_s16_random", [image], [logits], self.constants)
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="seequel")
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
 
 if __name__ == "__main__":
-    main()
+    seeded.write(build, SETTINGS)

@@ -21,8 +21,8 @@ use crate::tune::{trials_table, tunings_table};
 /// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
 /// `observe` gets the plans that run now, each before it does: those of `CREATE TABLE … AS`, of USING, of ADVISE, of
-/// EXPLAIN ANALYZE with FORMAT JSON and of trials. Remote models are downloaded first. Models are created, described and dropped on a blocking thread, because this reads and
-/// writes files and opens devices.
+/// EXPLAIN ANALYZE with FORMAT JSON and of trials. Remote models are downloaded first. Models are created, described and
+/// dropped on a blocking thread, because this reads and writes files and opens devices.
 ///
 /// # Errors
 /// Errors in the statement's names, types, options or files.
