@@ -15,5 +15,5 @@ mod round;
 mod window;
 
 pub use moments::Moments;
-pub use round::{LARGEST, round};
+pub use round::{LARGEST, LARGEST_PAIR, round};
 pub use window::Window;

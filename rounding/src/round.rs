@@ -11,7 +11,7 @@ const SWEEPS: usize = 4;
 pub const LARGEST: i8 = 127;
 
 /// The largest sum of two weights of one sign whose products are added in 16 bits: 255 × 128 is the most that fits.
-const LARGEST_PAIR: f32 = 128.0;
+pub const LARGEST_PAIR: f32 = 128.0;
 
 /// Products from which on more threads than one are started.
 const WORTH_THREADS: usize = 1 << 20;

@@ -21,7 +21,7 @@ pub(crate) struct Samples {
     /// Maximum pixels of an image.
     pub(crate) max_pixels: u64,
     /// Whether each image is there mirrored, too, left to right, after all that are not.
-    pub(crate) with_mirrored: bool,
+    with_mirrored: bool,
 }
 
 /// One of the samples.
@@ -39,6 +39,11 @@ pub(crate) struct Runner<'a> {
 }
 
 impl Samples {
+    /// The images as they are.
+    pub(crate) fn new(images: Vec<Vec<u8>>, max_pixels: u64) -> Self {
+        Self { images, max_pixels, with_mirrored: false }
+    }
+
     /// Without the images that can't be decoded.
     pub(crate) fn decodable(mut self) -> Self {
         let limits = Limits::pixels(self.max_pixels);
@@ -49,15 +54,12 @@ impl Samples {
     /// Splits the images: every second one is kept aside, and mirrored, since twice as many predictions tell agreement
     /// more precisely. Images that can't be decoded are left out.
     pub(crate) fn split(self) -> (Self, Self) {
-        let (max_pixels, with_mirrored) = (self.max_pixels, self.with_mirrored);
+        let max_pixels = self.max_pixels;
         let mut halves = (vec![], vec![]);
         for (number, image) in self.decodable().images.into_iter().enumerate() {
             if number % 2 == 0 { halves.0.push(image) } else { halves.1.push(image) }
         }
-        (
-            Self { images: halves.0, max_pixels, with_mirrored },
-            Self { images: halves.1, max_pixels, with_mirrored: true },
-        )
+        (Self::new(halves.0, max_pixels), Self { with_mirrored: true, ..Self::new(halves.1, max_pixels) })
     }
 
     /// How many there are, mirrored ones included.
@@ -66,9 +68,9 @@ impl Samples {
     }
 
     pub(crate) fn get(&self, number: usize) -> Option<Sample<'_>> {
-        let is_mirrored = number >= self.images.len();
-        let number = if is_mirrored && self.with_mirrored { number - self.images.len() } else { number };
-        Some(Sample { image: self.images.get(number)?, max_pixels: self.max_pixels, is_mirrored })
+        let is_mirrored = self.with_mirrored && number >= self.images.len();
+        let image = self.images.get(if is_mirrored { number - self.images.len() } else { number })?;
+        Some(Sample { image, max_pixels: self.max_pixels, is_mirrored })
     }
 
     /// At most the first `most`.

@@ -94,7 +94,7 @@ async fn collect(
             images.push(image.to_vec());
         }
     }
-    Ok(Samples { images, max_pixels, with_mirrored: false })
+    Ok(Samples::new(images, max_pixels))
 }
 
 fn is_folder_name(name: &str) -> bool {

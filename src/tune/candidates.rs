@@ -225,7 +225,7 @@ fn timed(
     predictions(runner, spec, model, &samples.first(1))?;
     let (started, mut all) = (Instant::now(), vec![]);
     for images in samples.images.chunks(IMAGES_AT_ONCE) {
-        let few = Samples { images: images.to_vec(), max_pixels: samples.max_pixels, with_mirrored: false };
+        let few = Samples::new(images.to_vec(), samples.max_pixels);
         all.extend(predictions(runner, spec, model, &few)?);
         if started.elapsed() > time {
             break;

@@ -106,7 +106,7 @@ pub(crate) async fn tune(
     let deadline = Instant::now() + options.budget;
     let candidates = {
         let max_pixels = InferenceOptions::of(context.state().config_options()).max_image_pixels;
-        let samples = Samples { images: some_images(&schema, &batches)?, max_pixels, with_mirrored: false };
+        let samples = Samples::new(some_images(&schema, &batches)?, max_pixels);
         find_candidates(models, &model, &options, samples).await?
     };
     let own = candidates.usable[0].variant.clone();

@@ -15,7 +15,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::integers::{Steps, Weights};
-use super::rewrite::{Numbers, PREFIX, Source};
+use super::numbers::{Numbers, Source};
+use super::rewrite::PREFIX;
 use super::select::Nodes;
 use crate::model::onnx::{Document, DocumentNode, TensorProto, data_type};
 

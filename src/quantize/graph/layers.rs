@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use seequel_rounding::{Moments, Window, round};
 
 use super::integers::{Steps, Weights};
-use super::rewrite::{Activations, Source};
+use super::numbers::Source;
+use super::rewrite::Activations;
 use super::select::{Kind, Nodes, Selection};
 use crate::model::onnx::{DocumentGraph, DocumentNode};
 use crate::model::tensor::BatchOutput;

@@ -15,6 +15,7 @@ pub(super) mod equalize;
 pub(super) mod harm;
 pub(super) mod integers;
 pub(super) mod layers;
+pub(super) mod numbers;
 pub(super) mod pairs;
 pub(super) mod rewrite;
 pub(super) mod select;

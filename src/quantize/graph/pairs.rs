@@ -10,9 +10,10 @@
 //!            └─ + ─┘    └─ + ─┘        255 × (100 + 28) is the most that fits
 //! ```
 
-/// The largest sum of two weights of one sign that are rounded to the nearest. 255 × 128 is the most that fits, and
-/// rounding may move each of them by a half.
-const LARGEST_SUM: f32 = 127.0;
+use seequel_rounding::LARGEST_PAIR;
+
+/// The largest sum of two weights of one sign before they are rounded, which may move each of them by a half.
+const LARGEST_SUM: f32 = LARGEST_PAIR - 1.0;
 
 /// For each weight of an output, in the order of the file, the other one of its pair: the second for the first, the
 /// fourth for the third, and so on, in ONNX Runtime's order, which has the channels of a position side by side.
