@@ -30,7 +30,7 @@ from typing import NamedTuple
 import fixtures
 import report
 from contenders import CORES, LITE0, LITE2, RESNET50
-from fixtures import BENCH, BENCHES, HOME, say
+from fixtures import BENCH, BENCHES, HOME, RUN, say
 from measure import TIMEOUT_SECONDS, BenchError
 
 FOLDER = BENCH / "tuning"
@@ -139,21 +139,7 @@ class Bench(NamedTuple):
 
 def query(photos: int) -> str:
     """Returns the query on a number of photos."""
-    return QUERY.format(folder_of(photos))
-
-
-def folder_of(count: int) -> Path:
-    """Returns a folder of `count` small photos, hard links, repeated as needed."""
-    folder = FOLDER / f"small-{count}"
-    if not folder.exists():
-        partial = folder.with_suffix(".part")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        photos = sorted((BENCH / "small").iterdir())
-        for number in range(count):
-            os.link(photos[number % len(photos)], partial / f"{number:06}.jpg")
-        partial.rename(folder)
-    return folder
+    return QUERY.format(fixtures.many_photos("small", photos))
 
 
 def seconds(shown: str) -> float:
@@ -206,6 +192,8 @@ def prepare() -> None:
     labels = LITE0 / "labels.txt"
     for script, folder in (("resnet50.py", RESNET50), ("vit.py", VIT)):
         fixtures.make(script, [HOME / "python"], [labels, folder], folder)
+    shutil.rmtree(RUN, ignore_errors=True)
+    RUN.mkdir(parents=True)
     empty_home(FOLDER / "home")
 
 
@@ -261,7 +249,7 @@ def tune(bench: Bench, budget: int) -> tuple[Choice, list[dict[str, object]], fl
     """Returns what TUNE chose, its trials, and the seconds of its process."""
     home = FOLDER / "tuned"
     empty_home(home)
-    using = f"SELECT image FROM read_images('{folder_of(TUNE_PHOTOS)}')"
+    using = f"SELECT image FROM read_images('{fixtures.many_photos('small', TUNE_PHOTOS)}')"
     statements = [bench.create(None), f"TUNE MODEL m USING ({using}) OPTIONS (budget '{budget}s')"]
     started = time.perf_counter()
     shown = bench.run(["--quiet", "--format", "json", "--command", *statements], home)
