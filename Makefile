@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo test install bench bench-advise bench-build bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
+.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress install bench bench-accounting bench-advise bench-build bench-dashboard bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,17 +19,35 @@ demo: setup  ## Classifies the photos into results.parquet, with the development
 	$(CARGO) build --locked
 	@sed 's|\.seequel/|$(SEEQUEL_HOME)/|' queries/03_classify.sql | $(CARGO) run --quiet --locked
 
+cluster-demo: setup  ## Classifies the photos into cluster.parquet on a cluster of this machine: a scheduler, two executors.
+	$(CARGO) build --locked --features cluster
+	@CARGO='$(CARGO)' sh scripts/cluster_demo.sh
+
 test:  ## Sets up, fetches what only the tests need too, and runs them all.
 	@sh scripts/system.sh --tests
 	@$(PYTHON) scripts/setup.py --tests
-	$(CARGO) test --locked --package seequel --package seequel-pixels --package seequel-rounding --package seequel-udfs
+	$(CARGO) test --locked --features seequel/cluster --package seequel --package seequel-cluster --package seequel-pixels --package seequel-rounding --package seequel-udfs
 	$(CARGO) test --locked --package seequel-upstream
+
+fuzz: setup  ## Fuzzes what reads untrusted bytes, each target for a minute; SECONDS=600 ARGS="jpeg png".
+	@CARGO='$(CARGO)' $(PYTHON) scripts/fuzz.py $(addprefix --seconds=,$(SECONDS)) $(ARGS)
+
+stress:  ## Ends random queries over broken files in random ways, and checks the accounts; ARGS="--seeds 200 --seed 7".
+	@$(PYTHON) scripts/setup.py --tests
+	ARGS='$(ARGS)' $(CARGO) test --locked --package seequel --test seequel -- --ignored --nocapture stress::
+
+fuzz-sql:  ## Compares random queries with calls and over their answers; ARGS="--queries 2000 --seed 7".
+	@$(PYTHON) scripts/setup.py --tests
+	ARGS='$(ARGS)' $(CARGO) test --locked --package seequel --test seequel -- --ignored --nocapture random_sql::
 
 install: system  ## Installs the fully optimised binary, `seequel`, among cargo's own.
 	$(CARGO) install --locked --path .
 
 bench: setup  ## Measures Seequel beside a bare loop, Daft, Ray Data and a script; ARGS=--quick takes minutes.
 	@CARGO='$(CARGO)' $(PYTHON) benches/run.py $(ARGS)
+
+bench-accounting: setup  ## Measures what the accounts of a query cost: builds with and without them, by turns.
+	@CARGO='$(CARGO)' $(PYTHON) benches/accounting.py $(ARGS)
 
 bench-advise: setup  ## Follows the advice of ADVISE where queries are slow on purpose, and compares what it gains.
 	@CARGO='$(CARGO)' $(PYTHON) benches/advise.py $(ARGS)
@@ -43,6 +61,9 @@ bench-quantize: setup  ## Compares AS QUANTIZED with onnxruntime's quantize_stat
 bench-build: setup  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes over an hour.
 	@CARGO='$(CARGO)' $(PYTHON) benches/build.py $(ARGS)
 
+bench-dashboard: setup  ## Measures what an open dashboard costs: none, one page, fifty clients, by turns.
+	@CARGO='$(CARGO)' $(PYTHON) benches/dashboard.py $(ARGS)
+
 bench-scale: setup  ## Measures memory, long folders, first predictions and the time to stop, each beside its bar.
 	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
 
@@ -53,13 +74,15 @@ check: format clippy docs versions imports deny  ## Format, lints, documentation
 
 format:  ## Checks the format; `cargo fmt --all` mends it.
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --all --check --manifest-path fuzz/Cargo.toml
 
 clippy: system  ## Lints, as errors.
+	$(CARGO) clippy --workspace --all-targets --features seequel/cluster --locked -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --package seequel --lib --no-default-features --locked -- -D warnings
 
 docs: system  ## Builds the documentation, warnings as errors.
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --features seequel/cluster --no-deps --document-private-items --locked
 
 versions:  ## Fails if a crate whose types cross crate boundaries is there twice.
 	@sh scripts/versions.sh

@@ -21,7 +21,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-CRATES = ["src", "udfs/src", "pixels/src"]
+CRATES = ["src", "udfs/src", "pixels/src", "cluster/src"]
 PYTHON = ["benches", "scripts"]
 
 Graph = dict[Path, dict[Path, set[str]]]

@@ -24,8 +24,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import debian
 import fetch
 import home
+import npm
 import pins
 import vulkan
 from home import HOME, SetupError
@@ -39,9 +41,9 @@ what lies in .seequel (or in the folder SEEQUEL_HOME names) afterwards:
 and with --runtime, a build of ONNX Runtime with another execution provider:
   runtimes/   openvino (160 MB), webgpu (32 MB) or cuda (2.5 GB), which `seequel --runtime NAME` opens instead of lib/
 and with --tests, for the tests alone:
-  tests/      yolov3_tiny, a detector like the models above, photos/ with what it detects, and vulkan/, Mesa's software
-              driver for Vulkan; also the runtimes openvino and webgpu
-  test-python/  moto, an S3 server
+  tests/      yolov3_tiny, a detector like the models above, photos/ with what it detects, vulkan/, Mesa's software
+              driver for Vulkan, prometheus/, and browser/, what drives a browser; also the runtimes openvino and webgpu
+  test-python/  moto, an S3 server, and jsonschema
   source-python/  setuptools, which pip wanted for source archives and may be deleted
 
 Whatever else is deleted comes back with the next run. Sources and licences: scripts/README.md."""
@@ -98,27 +100,42 @@ def steps() -> list[Step]:
 def test_steps() -> list[Step]:
     """The additional steps for the tests."""
     photos = photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")
-    return [detector_step(pins.DETECTOR), photos, server_step(), *device_steps()]
+    return [detector_step(pins.DETECTOR), photos, server_step(), browser_step(), *device_steps()]
 
 
 def device_steps() -> list[Step]:
     """What the tests of other devices than the CPU need: runtimes, and a device for WebGPU that is a program."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
         return []
-    return [*runtime_steps("openvino"), *runtime_steps("webgpu"), vulkan_step()]
+    return [*runtime_steps("openvino"), *runtime_steps("webgpu"), vulkan_step(), prometheus_step()]
 
 
 def vulkan_step() -> Step:
-    """Mesa's software driver for Vulkan, of which no digest is pinned: apt verifies it."""
-    folder = HOME / "tests" / "vulkan"
-    stamp = vulkan.stamp()
+    """Mesa's software driver for Vulkan."""
+    title, without = "Mesa's software driver for Vulkan", "and the tests of WebGPU with it"
+    return debian_step(title, HOME / "tests" / "vulkan", vulkan.unpack, without, vulkan.__file__)
+
+
+def prometheus_step() -> Step:
+    """Prometheus, which the tests let read the dashboard's metrics."""
+
+    def unpack(folder: Path, lock: int) -> None:
+        home.place(debian.unpack(["prometheus"], lock) / "usr" / "bin", folder)
+
+    return debian_step("Prometheus", HOME / "tests" / "prometheus", unpack, "and the tests of what it reads with it")
+
+
+def debian_step(
+    title: str, folder: Path, unpack: Callable[[Path, int], None], without: str, *scripts: str
+) -> Step:
+    """What `scripts` make of packages of Debian or Ubuntu. No digest is pinned: apt verifies them."""
+    stamp = debian.stamp(*scripts)
 
     def make(lock: int) -> None:
-        vulkan.unpack(folder, lock)
+        unpack(folder, lock)
         home.write(folder / fetch.STAMP, stamp)
 
-    outputs = {folder / fetch.STAMP: hashlib.sha256(stamp).hexdigest()}
-    return Step("Mesa's software driver for Vulkan", outputs, make, without="and the tests of WebGPU with it")
+    return Step(title, {folder / fetch.STAMP: hashlib.sha256(stamp).hexdigest()}, make, without)
 
 
 def set_up(steps: list[Step]) -> None:
@@ -274,7 +291,15 @@ def server_step() -> Step:
     """The S3 server that tests start."""
     requirements, folder = home.SCRIPTS / "requirements-test.txt", HOME / "test-python"
     stamp = hashlib.sha256(fetch.stamp_of(requirements).encode()).hexdigest()
-    return Step("moto", {folder / fetch.STAMP: stamp}, lambda lock: fetch.install(requirements, folder, lock))
+    return Step("moto, jsonschema", {folder / fetch.STAMP: stamp}, lambda lock: fetch.install(requirements, folder, lock))
+
+
+def browser_step() -> Step:
+    """What the tests in a browser need besides the browser, which is Debian's."""
+    source, folder = home.SCRIPTS.parent / "tests" / "browser", HOME / "tests" / "browser"
+    outputs = {folder / fetch.STAMP: npm.stamp_digest(source)}
+    title, without = "playwright-core, axe-core, dejavu-fonts-ttf", "and the tests in a browser with it"
+    return Step(title, outputs, lambda lock: npm.install(source, folder, lock), without)
 
 
 def as_json(settings: dict[str, object]) -> bytes:

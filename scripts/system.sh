@@ -43,3 +43,20 @@ if ! command -v cargo >/dev/null; then
     echo "system: missing cargo; install Rust with rustup, then open a new shell so that cargo is on its PATH" >&2
     exit 1
 fi
+
+# The dashboard's tests look at it in a browser, and are left out where there is none. Ubuntu has no such package.
+if [ "${1:-}" = --tests ] && [ "$(uname)" = Linux ] && [ "$(. /etc/os-release && echo "$ID")" = debian ]; then
+    packages=""
+    command -v chromium >/dev/null || packages="$packages chromium"
+    command -v node >/dev/null || packages="$packages nodejs"
+    command -v npm >/dev/null || packages="$packages npm"
+    install="apt-get update && apt-get install --yes --no-install-recommends$packages"
+    if [ -n "$packages" ] && [ "$(id -u)" -ne 0 ]; then
+        echo "system: the tests in a browser are left out; they need$packages:" >&2
+        echo "    sudo sh -c '$install'" >&2
+    elif [ -n "$packages" ]; then
+        echo "installing$packages"
+        DEBIAN_FRONTEND=noninteractive sh -c "$install" ||
+            echo "system:$packages could not be installed; the tests in a browser are left out" >&2
+    fi
+fi

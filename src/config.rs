@@ -3,11 +3,15 @@
 use std::any::Any;
 use std::fmt::{self, Display};
 use std::str::FromStr;
+use std::time::Duration;
 
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::config_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
+use itertools::Itertools;
+
+use crate::bounds::Bounds;
 
 /// Lets a type travel among the settings that a query is planned with, under a prefix. It has no entries: it is no setting
 /// to be seen or changed.
@@ -49,8 +53,14 @@ pub struct InferenceOptions {
     pub default_model: String,
     /// How to handle a row that can't be decoded or inferred.
     pub on_error: OnError,
-    /// Images with more pixels (width × height) are rejected before memory is allocated for them.
-    pub max_image_pixels: u64,
+    /// Failed rows that a query may have; one more fails it.
+    pub max_errors: Option<u64>,
+    /// The share of a query's rows that may fail, 0 to 1, once it has inferred 100; a larger one fails it.
+    pub max_error_ratio: Option<f64>,
+    /// The longest that a model may run on a batch; a longer run is ended, and the rows at fault fail.
+    pub timeout: Option<Duration>,
+    /// How large files, images and models may be.
+    pub bounds: Bounds,
 }
 
 /// How a query handles a row that fails.
@@ -58,6 +68,8 @@ pub struct InferenceOptions {
 pub enum OnError {
     /// The row's prediction is an error and the query continues.
     Null,
+    /// The row is left out of the result and the query continues.
+    Skip,
     /// The query fails with an error that names the row.
     Fail,
 }
@@ -75,8 +87,10 @@ impl Default for InferenceOptions {
         Self {
             default_model: "efficientnet_lite0".to_owned(),
             on_error: OnError::Null,
-            // 300 MB of RGB: larger than any camera image except stitched panoramas.
-            max_image_pixels: 100_000_000,
+            max_errors: None,
+            max_error_ratio: None,
+            timeout: None,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -103,40 +117,58 @@ impl ExtensionOptions for InferenceOptions {
         match key {
             "default_model" => value.clone_into(&mut self.default_model),
             "on_error" => self.on_error = value.parse()?,
-            "max_image_pixels" => self.max_image_pixels = parse_pixels(value)?,
+            "max_errors" => self.max_errors = parse_limit(value, "max_errors", "a number of rows", |_| true)?,
+            "max_error_ratio" => {
+                let is_share = |share: &f64| (0.0..=1.0).contains(share);
+                self.max_error_ratio =
+                    parse_limit(value, "max_error_ratio", "a share from 0 to 1", is_share)?;
+            }
+            "timeout" => self.timeout = parse_seconds(value)?,
+            bound if self.bounds.set(bound, value)? => {}
             _ => {
-                return config_err!(
-                    "unknown setting inference.{key}; the settings are default_model, on_error and max_image_pixels"
-                );
+                let entries = self.entries();
+                let names = entries.iter().filter_map(|entry| entry.key.split_once('.'));
+                let names = names.map(|(_, name)| name).join(", ");
+                return config_err!("unknown setting inference.{key}; the settings are {names}");
             }
         }
         Ok(())
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        let Self { default_model, on_error, max_image_pixels } = self;
+        let Self { default_model, on_error, max_errors, max_error_ratio, timeout, mut bounds } = self.clone();
         let entry = |key: &str, value: String, description| ConfigEntry {
             key: format!("{}.{key}", Self::PREFIX),
             value: Some(value),
             description,
         };
-        vec![
-            entry(
-                "default_model",
-                default_model.clone(),
-                "Model of calls that name none, such as classify(image)",
-            ),
+        let mut entries = vec![
+            entry("default_model", default_model, "Model of calls that name none, such as classify(image)"),
             entry(
                 "on_error",
                 on_error.to_string(),
-                "null: a row that can't be decoded or inferred gets an error, and the query continues; fail: the query fails",
+                "null: a row that can't be decoded or inferred gets an error, and the query continues; skip: it is left out; fail: the query fails",
             ),
             entry(
-                "max_image_pixels",
-                max_image_pixels.to_string(),
-                "Images of more pixels (width × height) are refused before they are decoded",
+                "max_errors",
+                or_none(max_errors.as_ref()),
+                "Failed rows that a query may have: one more fails it",
             ),
-        ]
+            entry(
+                "max_error_ratio",
+                or_none(max_error_ratio.as_ref()),
+                "Share of a query's rows that may fail, 0 to 1: a larger one fails it, after at least 100 rows",
+            ),
+            entry(
+                "timeout",
+                or_none(timeout.map(|timeout| timeout.as_secs_f64()).as_ref()),
+                "Seconds that a model may run on a batch: a longer run is ended, and the rows at fault fail",
+            ),
+        ];
+        let bounds = bounds.all();
+        entries
+            .extend(bounds.iter().map(|bound| entry(bound.name, bound.value.to_string(), bound.description)));
+        entries
     }
 }
 
@@ -144,6 +176,7 @@ impl Display for OnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "null",
+            Self::Skip => "skip",
             Self::Fail => "fail",
         })
     }
@@ -155,15 +188,41 @@ impl FromStr for OnError {
     fn from_str(value: &str) -> Result<Self> {
         match value.to_ascii_lowercase().as_str() {
             "null" => Ok(Self::Null),
+            "skip" => Ok(Self::Skip),
             "fail" => Ok(Self::Fail),
-            _ => config_err!("inference.on_error is 'null' or 'fail', not '{value}'"),
+            _ => config_err!("inference.on_error is 'null', 'skip' or 'fail', not '{value}'"),
         }
     }
 }
 
-fn parse_pixels(value: &str) -> Result<u64> {
-    match value.parse() {
-        Ok(pixels) if pixels > 0 => Ok(pixels),
-        _ => config_err!("inference.max_image_pixels is a number of pixels above 0, not '{value}'"),
+/// The largest time limit, about three years.
+const MAX_SECONDS: f64 = 1e8;
+
+/// Text of a limit that may be absent.
+const NONE: &str = "none";
+
+fn or_none(limit: Option<&impl Display>) -> String {
+    limit.map_or_else(|| NONE.to_owned(), ToString::to_string)
+}
+
+fn parse_limit<T: FromStr>(
+    value: &str,
+    setting: &str,
+    kind: &str,
+    is_valid: impl FnOnce(&T) -> bool,
+) -> Result<Option<T>> {
+    if value.eq_ignore_ascii_case(NONE) {
+        return Ok(None);
     }
+    match value.parse().ok().filter(is_valid) {
+        Some(limit) => Ok(Some(limit)),
+        None => config_err!("inference.{setting} is {kind} or '{NONE}', not '{value}'"),
+    }
+}
+
+/// A time limit in seconds; 0 is none.
+fn parse_seconds(value: &str) -> Result<Option<Duration>> {
+    let is_valid = |seconds: &f64| (0.0..=MAX_SECONDS).contains(seconds);
+    let seconds: Option<f64> = parse_limit(value, "timeout", "a number of seconds", is_valid)?;
+    Ok(seconds.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64))
 }

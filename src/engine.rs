@@ -13,11 +13,18 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::stream::{self, BoxStream, StreamExt};
+#[cfg(feature = "dashboard")]
+use parking_lot::Mutex;
 use seequel_udfs::Inference;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::{Address, on_cluster};
+#[cfg(feature = "dashboard")]
+use crate::dashboard::{Dashboard, DashboardAddress};
 use crate::images::table::UrlTables;
 use crate::model::ModelRegistry;
 use crate::model::runtime::Runtime;
+use crate::queries::{Queries, QueryText};
 use crate::sql::Script;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt, sql};
@@ -44,6 +51,12 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Engine {
     context: SessionContext,
     models: Arc<ModelRegistry>,
+    queries: Queries,
+    #[cfg(feature = "dashboard")]
+    dashboard: Arc<Mutex<Option<Dashboard>>>,
+    /// Whether a dashboard may cancel queries.
+    #[cfg(feature = "dashboard")]
+    dashboard_actions: bool,
 }
 
 impl Engine {
@@ -65,6 +78,46 @@ impl Engine {
         &self.models
     }
 
+    /// The queries of this engine: those that run, and the last that ended.
+    #[must_use]
+    pub fn queries(&self) -> &Queries {
+        &self.queries
+    }
+
+    /// Opens the dashboard, and returns the link to it: a web page of this engine's queries, models and process, the same
+    /// as JSON under `/api/v1/`, and `/metrics` for Prometheus. If it is open, its link alone. It has a thread of its
+    /// own, and is closed by [`Self::close_dashboard`] or with the last clone of the engine.
+    ///
+    /// An address that other machines can reach asks for a token, which the link has.
+    ///
+    /// # Errors
+    /// An address that is in use, or that this machine does not have.
+    #[cfg(feature = "dashboard")]
+    pub fn open_dashboard(&self, address: DashboardAddress) -> Result<String> {
+        let mut dashboard = self.dashboard.lock();
+        if let Some(open) = dashboard.as_ref() {
+            return Ok(open.url().to_owned());
+        }
+        let shown = (self.queries.clone(), Arc::clone(&self.models), self.context.clone());
+        let open = Dashboard::open(address, self.dashboard_actions, shown)?;
+        Ok(dashboard.insert(open).url().to_owned())
+    }
+
+    /// The link to the dashboard, if it is open.
+    #[cfg(feature = "dashboard")]
+    #[must_use]
+    pub fn dashboard_url(&self) -> Option<String> {
+        self.dashboard.lock().as_ref().map(|open| open.url().to_owned())
+    }
+
+    /// Closes the dashboard, if it is open. Its port is free, its thread has ended and its history of queries is complete
+    /// afterwards.
+    #[cfg(feature = "dashboard")]
+    pub fn close_dashboard(&self) {
+        let open = self.dashboard.lock().take();
+        drop(open);
+    }
+
     /// Plans one statement, Seequel's or DataFusion's; statements that define something are executed. Execute the
     /// result yourself, or as a [`Query`](crate::Query) with progress, time-out and cancellation.
     ///
@@ -72,7 +125,7 @@ impl Engine {
     /// Text that is not exactly one statement, an unknown name, or an unusable model or location.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
         let statement = sql::parse_statement(sql, &self.context.state().config_options().sql_parser)?;
-        sql::plan(&self.context, &self.models, statement, |_| {}).await
+        Ok(titled(sql::plan(&self.context, &self.models, statement, |_| {}).await?, sql))
     }
 
     /// Plans the statements of a text, separated by `;`, each when the stream is polled for it. Ends after the first
@@ -105,8 +158,9 @@ impl Engine {
             let options = self.context.state_ref().read().config().options().sql_parser.clone();
             match script.next_statement(&options)? {
                 Some(statement) => {
+                    let text = statement.to_string();
                     let result = sql::plan(&self.context, &self.models, statement, |_| {}).await?;
-                    Ok(Some((result, script)))
+                    Ok(Some((titled(result, &text), script)))
                 }
                 None => Ok(None),
             }
@@ -153,6 +207,12 @@ pub struct EngineBuilder {
     config: Option<SessionConfig>,
     runtime_env: Option<Arc<RuntimeEnv>>,
     session_state: Option<SessionState>,
+    #[cfg(feature = "dashboard")]
+    dashboard: Option<DashboardAddress>,
+    #[cfg(feature = "dashboard")]
+    dashboard_actions: bool,
+    #[cfg(feature = "cluster")]
+    cluster: Option<Address>,
 }
 
 impl EngineBuilder {
@@ -211,11 +271,50 @@ impl EngineBuilder {
         self
     }
 
+    /// Opens the dashboard with the engine; see [`Engine::open_dashboard`]. Default: it is closed.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = seequel::Engine::builder().dashboard("127.0.0.1:8265".parse()?).build()?;
+    /// println!("{}", engine.dashboard_url().unwrap_or_default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "dashboard")]
+    #[must_use]
+    pub fn dashboard(mut self, address: DashboardAddress) -> Self {
+        self.dashboard = Some(address);
+        self
+    }
+
+    /// Whether the dashboard may cancel queries. Default: it only shows them.
+    #[cfg(feature = "dashboard")]
+    #[must_use]
+    pub fn dashboard_actions(mut self, may_cancel: bool) -> Self {
+        self.dashboard_actions = may_cancel;
+        self
+    }
+
+    /// Runs queries that read files on the cluster of this scheduler. Default: in this process.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = seequel::Engine::builder().cluster("df://gpu-1:50050".parse()?).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn cluster(mut self, scheduler: Address) -> Self {
+        self.cluster = Some(scheduler);
+        self
+    }
+
     /// Builds the engine. Loads neither models nor ONNX Runtime.
     ///
     /// # Errors
     /// Settings that exclude each other, a session that has Seequel already, an ONNX Runtime that is chosen by name and
-    /// is not installed, or a runtime environment that DataFusion rejects.
+    /// is not installed, a runtime environment that DataFusion rejects, or an address of the dashboard that is in use.
     pub fn build(self) -> Result<Engine> {
         self.check()?;
         let models = match self.models {
@@ -233,7 +332,29 @@ impl EngineBuilder {
         options.catalog.information_schema = true;
         // Lets errors about names and types give their position in the statement.
         options.sql_parser.collect_spans = true;
-        Ok(Engine { context: with_url_tables(builder.with_seequel(&models).build()), models })
+        let queries = Queries::default();
+        options.extensions.insert(queries.clone());
+        let builder = builder.with_seequel(&models);
+        #[cfg(feature = "cluster")]
+        let builder = match self.cluster {
+            Some(scheduler) => on_cluster(builder, scheduler),
+            None => builder,
+        };
+        let context = with_url_tables(builder.build());
+        let engine = Engine {
+            context,
+            models,
+            queries,
+            #[cfg(feature = "dashboard")]
+            dashboard: Arc::default(),
+            #[cfg(feature = "dashboard")]
+            dashboard_actions: self.dashboard_actions,
+        };
+        #[cfg(feature = "dashboard")]
+        if let Some(address) = self.dashboard {
+            engine.open_dashboard(address)?;
+        }
+        Ok(engine)
     }
 
     fn check(&self) -> Result<()> {
@@ -268,6 +389,13 @@ fn models_of(home: Option<PathBuf>, runtime: Option<&str>) -> Result<ModelRegist
     let runtime = runtime.map_or_else(|| Runtime::new(&home), |name| Runtime::named(&home, name));
     runtime.check()?;
     Ok(ModelRegistry::with_runtime(home, runtime))
+}
+
+/// `query` with its text, by which it is listed.
+fn titled(query: DataFrame, sql: &str) -> DataFrame {
+    let (mut state, plan) = query.into_parts();
+    QueryText::insert(&mut state, sql);
+    DataFrame::new(state, plan)
 }
 
 fn has_seequel(state: &SessionState) -> bool {

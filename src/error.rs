@@ -82,6 +82,15 @@ pub enum Error {
     #[error("{0}")]
     Runtime(String),
 
+    /// A query that can't run on a cluster, and what to do.
+    #[cfg(feature = "cluster")]
+    #[error("{0}")]
+    Cluster(String),
+
+    /// A dashboard that can't be opened, and what to do.
+    #[error("{0}")]
+    Dashboard(String),
+
     /// A query that was ended by [`QueryHandle::cancel`](crate::QueryHandle::cancel).
     #[error("the query was cancelled")]
     Cancelled,
@@ -102,6 +111,14 @@ pub enum Error {
     /// An error of the query engine itself.
     #[error(transparent)]
     DataFusion(#[from] DataFusionError),
+}
+
+impl Error {
+    /// The error of `what` in a query on a cluster.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn not_on_cluster(what: &str) -> DataFusionError {
+        Self::Cluster(format!("{what} can't run on a cluster yet; it can without --cluster")).into()
+    }
 }
 
 /// Result of Seequel's own functions.

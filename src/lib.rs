@@ -18,19 +18,33 @@
 pub mod accounts;
 mod advise;
 mod agreement;
+pub mod bounds;
+mod clock;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod config;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod engine;
 mod error;
 pub mod exec;
+mod failures;
 pub mod functions;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod images;
+mod memory_limit;
 pub mod model;
 mod nearest;
 pub mod plan;
 mod progress;
 mod quantize;
+pub mod queries;
 mod query;
 mod report;
+pub mod resume;
+mod secrets;
 mod session;
 #[cfg(feature = "shell")]
 pub mod shell;
@@ -44,6 +58,11 @@ pub mod write;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/applications.md")]
 struct Applications;
+
+/// The examples of a page are compiled with those of the documentation.
+#[cfg(all(doctest, feature = "dashboard"))]
+#[doc = include_str!("../docs/dashboard.md")]
+struct DashboardPage;
 
 pub use advise::Advise;
 pub use engine::{Engine, EngineBuilder};

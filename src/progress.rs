@@ -23,6 +23,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::union::UnionExec;
 
 use crate::exec::InferExec;
+use crate::images::listing::{REASONS, metric_of};
 use crate::images::scan::ImagesExec;
 
 /// The progress of a query, in numbers. Cloning is cheap; clones show the same query, during its run and after it.
@@ -134,7 +135,7 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     let mut add = |stage: Stage, count: Count| {
         counts.entry(stage).and_modify(|sum| *sum = sum.and(count)).or_insert(count);
     };
-    let children = plan.children();
+    let children = below(plan);
     if let Some(images) = plan.downcast_ref::<ImagesExec>() {
         let total = total_rows(plan);
         let done = metric(plan, "listed_files");
@@ -161,6 +162,14 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     }
 }
 
+/// The operator whose plan runs on a cluster.
+const ELSEWHERE: &str = "ClusterExec";
+
+/// The operators below one that run in this process.
+fn below(plan: &dyn ExecutionPlan) -> Vec<&Arc<dyn ExecutionPlan>> {
+    if plan.name() == ELSEWHERE { vec![] } else { plan.children() }
+}
+
 /// Whether a leaf of a plan has nothing to read: `SELECT 1`, or the placeholder for an executed statement.
 fn is_constant(plan: &dyn ExecutionPlan) -> bool {
     plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>()
@@ -184,7 +193,7 @@ pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
         rows: if infer.has_images() { 0 } else { metric(plan, "inferred_rows") },
         failed_rows: metric(plan, "failed_rows"),
     });
-    let below = plan.children().into_iter().filter_map(|child| inference(child.as_ref()));
+    let below = below(plan).into_iter().filter_map(|child| inference(child.as_ref()));
     own.into_iter().chain(below).reduce(|one, other| Inference {
         images: one.images + other.images,
         rows: one.rows + other.rows,
@@ -192,10 +201,29 @@ pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
     })
 }
 
+/// The failed rows that an errors file lists.
+pub(crate) fn listed_failures(plan: &dyn ExecutionPlan) -> u64 {
+    let own = if plan.is::<DataSinkExec>() { metric(plan, "listed_failures") } else { 0 };
+    own + below(plan).into_iter().map(|child| listed_failures(child.as_ref())).sum::<u64>()
+}
+
+/// The entries of folders that scans can't list, by reason.
+pub(crate) fn unlisted_entries(plan: &dyn ExecutionPlan) -> BTreeMap<&'static str, u64> {
+    let mut unlisted = BTreeMap::new();
+    if plan.is::<ImagesExec>() {
+        let counts = REASONS.into_iter().map(|reason| (reason, metric(plan, &metric_of(reason))));
+        unlisted.extend(counts.filter(|(_, count)| *count > 0));
+    }
+    for (reason, count) in below(plan).into_iter().flat_map(|child| unlisted_entries(child.as_ref())) {
+        *unlisted.entry(reason).or_default() += count;
+    }
+    unlisted
+}
+
 /// The files in folders that scans left out because they are not images by their names.
 pub(crate) fn skipped_files(plan: &dyn ExecutionPlan) -> u64 {
     let own = if plan.is::<ImagesExec>() { metric(plan, "skipped_files") } else { 0 };
-    own + plan.children().into_iter().map(|child| skipped_files(child.as_ref())).sum::<u64>()
+    own + below(plan).into_iter().map(|child| skipped_files(child.as_ref())).sum::<u64>()
 }
 
 /// The total output rows of a plan, if its scans know theirs already and no operator drops or adds rows.
@@ -204,7 +232,7 @@ fn total_rows(plan: &dyn ExecutionPlan) -> Option<u64> {
         // 0 until the listing has ended.
         return Some(metric(plan, "chosen_files")).filter(|files| *files > 0);
     }
-    let children = plan.children();
+    let children = below(plan);
     match children.as_slice() {
         [] => exact_rows(plan),
         [child] if plan.fetch().is_none() && is_one_to_one(plan) => total_rows(child.as_ref()),

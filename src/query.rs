@@ -3,7 +3,8 @@
 //! ```text
 //!  DataFrame ─► Query ─► rows, or the error that says why there are no more
 //!                 ├─ QueryProgress, Accounting ◄─ any task
-//!                 └─ QueryHandle ◄─── any task, or the time-out: no more rows, and runs of models are terminated
+//!                 ├─ QueryHandle ◄─── any task, or the time-out: no more rows, and runs of models are terminated
+//!                 └─ Queries of its engine, where others find it
 //! ```
 
 use std::fmt;
@@ -17,15 +18,18 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::Stream;
 use futures::stream::{AbortHandle, Abortable, StreamExt};
 use tracing::{Instrument, Span};
 
 use crate::accounts::Accounting;
-use crate::exec::QueryCancellation;
+use crate::exec::{ExpressionMetrics, QueryCancellation};
 use crate::progress::QueryProgress;
+use crate::queries::{Outcome, Queries, QueryText, RunningQuery};
 use crate::{Error, Result};
 
 /// A query in execution: a stream of its rows, which other tasks can watch and end.
@@ -63,6 +67,8 @@ pub struct Query {
     schema: SchemaRef,
     progress: QueryProgress,
     accounting: Accounting,
+    /// `None` in a session without an engine.
+    listed: Option<RunningQuery>,
     span: Span,
     handle: QueryHandle,
     timeout: Option<Duration>,
@@ -82,18 +88,24 @@ impl Query {
         let (mut state, plan) = query.into_parts();
         let cancellation = QueryCancellation::default();
         state.config_mut().options_mut().extensions.insert(cancellation.clone());
-        // Expressions get their settings from here, as of when the DataFrame was created.
-        state.execution_props_mut().config_options = Some(Arc::clone(state.config_options()));
-        let span = tracing::debug_span!("query");
+        let (abort, registration) = AbortHandle::new_pair();
+        let handle = QueryHandle(Arc::new(Ending { cancellation, abort, reason: OnceLock::new() }));
+        let listed = list(&state, &plan, &handle);
+        if let Some(listed) = &listed {
+            listed.prepare(&mut state);
+        }
+        ExpressionMetrics::begin(&mut state);
+        let span = listed.as_ref().map_or_else(|| tracing::error_span!("query"), RunningQuery::span);
         let plan = state.create_physical_plan(&plan).instrument(span.clone()).await?;
         let (schema, progress) = (plan.schema(), QueryProgress::new(&plan));
         let accounting = Accounting::new(&plan);
+        if let Some(listed) = &listed {
+            listed.observe_with(&plan, accounting.clone());
+        }
         let context = Arc::new(TaskContext::from(&state));
         let batches = span.in_scope(|| execute_stream(plan, context))?;
-        let (abort, registration) = AbortHandle::new_pair();
-        let handle = QueryHandle(Arc::new(Ending { cancellation, abort, reason: OnceLock::new() }));
         let batches = Some(Abortable::new(batches, registration));
-        Ok(Self { schema, progress, accounting, span, handle, timeout: None, timer: None, batches })
+        Ok(Self { schema, progress, accounting, listed, span, handle, timeout: None, timer: None, batches })
     }
 
     /// Ends the query with [`Error::TimedOut`] if it runs longer than `timeout`, measured from its first poll. Needs a
@@ -101,6 +113,15 @@ impl Query {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Names the query in [`Engine::queries`](crate::Engine::queries) and on the dashboard.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        if let Some(listed) = &self.listed {
+            listed.set_name(name.into());
+        }
         self
     }
 
@@ -149,11 +170,34 @@ impl Stream for Query {
             Some(reason) => Some(Err(DataFusionError::from(Error::from(*reason)))),
             None => next,
         };
+        if let (Some(listed), Some(Ok(batch))) = (&self.listed, &next) {
+            listed.add_batch(batch);
+        }
         if !matches!(next, Some(Ok(_))) {
             (self.batches, self.timer) = (None, None);
             self.accounting.end();
+            if let Some(listed) = self.listed.take() {
+                listed.end(&outcome(next.as_ref(), &self.handle));
+            }
         }
         Poll::Ready(next)
+    }
+}
+
+/// Lists the query in its engine, if it has one.
+fn list(state: &SessionState, plan: &LogicalPlan, handle: &QueryHandle) -> Option<RunningQuery> {
+    let queries = Queries::of(state.config_options())?;
+    let text = QueryText::of(state.config_options()).unwrap_or_else(|| plan.display().to_string());
+    let handle = handle.clone();
+    Some(queries.begin(&text, move || handle.cancel()))
+}
+
+/// How a query ended whose last item is `last`.
+fn outcome(last: Option<&DataFusionResult<RecordBatch>>, handle: &QueryHandle) -> Outcome {
+    match (last, handle.0.reason.get()) {
+        (_, Some(Reason::Cancelled)) => Outcome::Cancelled,
+        (Some(Err(error)), _) => Outcome::Failed(error.to_string()),
+        _ => Outcome::Finished,
     }
 }
 

@@ -17,7 +17,8 @@ use crate::images::webdataset::WebDatasetFactory;
 use crate::model::ModelRegistry;
 use crate::plan::extract::ExtractInference;
 use crate::plan::{
-    BindInference, FieldNames, ImageBatches, LiftInference, PruneInference, RowGroups, SeequelQueryPlanner,
+    BindInference, FieldNames, ImageBatches, KeepOrder, LiftInference, PruneInference, RowGroups,
+    SeequelQueryPlanner,
 };
 use crate::tune::{TUNING_TRIALS, TuningTrials};
 use crate::write::AtomicWrites;
@@ -98,10 +99,11 @@ impl SeequelExt for SessionStateBuilder {
         self.with_table_factory("IMAGES".to_owned(), Arc::new(ImagesTableFactory))
             .with_table_factory("WEBDATASET".to_owned(), Arc::new(WebDatasetFactory))
             .with_analyzer_rule(extract)
-            .with_analyzer_rule(Arc::new(AtomicWrites::default()))
+            .with_analyzer_rule(Arc::new(AtomicWrites::new(Arc::clone(models))))
             .with_optimizer_rule(Arc::new(PruneInference::default()))
             .with_optimizer_rule(Arc::new(LiftInference::default()))
             .with_optimizer_rule(Arc::new(RowGroups::default()))
+            .with_physical_optimizer_rule(Arc::new(KeepOrder::default()))
             .with_physical_optimizer_rule(Arc::new(ImageBatches::default()))
             .with_query_planner(Arc::new(SeequelQueryPlanner::default()))
     }

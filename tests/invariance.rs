@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::arrow::array::AsArray;
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Float32Type;
 use datafusion::arrow::util::display::array_value_to_string;
 use seequel::Engine;
@@ -118,4 +118,42 @@ async fn embeddings_do_not_depend_on_the_rest_of_the_query() {
     );
     run(&engine, "SET datafusion.execution.target_partitions = 1").await;
     assert!(embeddings("").await == alone, "on one partition");
+}
+
+/// The last digits of this model depend on how many rows it runs on, and a long query looks for a faster batch size.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_query_keeps_a_batch_size_that_digits_depend_on() {
+    let engine = engine().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (one, many) = (folder.path().join("one.parquet"), folder.path().join("many.parquet"));
+    let (one, many) = (one.display(), many.display());
+    let model = format!("{}/tests/data/models/transformer.onnx", env!("CARGO_MANIFEST_DIR"));
+    run(&engine, &format!("CREATE MODEL tiny FROM '{model}' OPTIONS (task 'image-classification')")).await;
+    run(&engine, &format!("COPY (SELECT resize(image, 12, 9) AS image FROM images LIMIT 1) TO '{one}'"))
+        .await;
+    run(&engine, &format!("COPY (SELECT image FROM '{one}', generate_series(1, 40000)) TO '{many}'")).await;
+    let outputs = format!("SELECT DISTINCT predict('tiny', image)['logits'] FROM '{many}'");
+    let batches = engine.sql(&outputs).await.unwrap().collect().await.unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+}
+
+/// Expressions above inference must not spread ordered rows over partitions, which come back in any order.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_keep_the_order_that_is_asked_for() {
+    let engine = engine().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    let ordered = "SELECT name, embed(image)[1:1] AS first FROM images ORDER BY name DESC LIMIT 20";
+    let batches = engine.sql(ordered).await.unwrap().collect().await.unwrap();
+    let names = |row: usize, batch: &RecordBatch| array_value_to_string(batch.column(0), row).unwrap();
+    let names: Vec<_> =
+        batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| names(row, batch))).collect();
+    assert_eq!(names.len(), 20);
+    assert!(names.is_sorted_by(|one, other| one > other), "{names:?}");
+
+    let texts = ordered.replace("embed(image)[1:1]", "array_to_string(embed(image)[1:1], ' ')");
+    run(&engine, &format!("COPY ({texts}) TO '{}'", file.display())).await;
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let written: Vec<_> = lines.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(written, names);
 }

@@ -8,9 +8,12 @@ use seequel::Engine;
 
 use crate::support::{Run, engine, home, photos};
 
-/// An engine whose default model has the same batch size and concurrency on every machine.
 async fn sized_engine() -> Engine {
-    let engine = engine().await;
+    with_models(engine().await).await
+}
+
+/// The engine with a default model that has the same batch size and concurrency on every machine.
+pub(crate) async fn with_models(engine: Engine) -> Engine {
     let file = home().join("models/efficientnet_lite0/model.onnx");
     let options = "device 'cpu', batch_size 1, concurrency 2, num_cpus 1";
     for model in ["m", "n"] {
@@ -47,6 +50,10 @@ macro_rules! plans {
             let engine = sized_engine().await;
             assert_plan(stringify!($name), &explain(&engine, $sql).await);
         })*
+
+        /// The queries, for tests that run them.
+        #[cfg(feature = "cluster")]
+        pub(crate) const QUERIES: &[&str] = &[$($sql),*];
     };
 }
 
@@ -77,6 +84,19 @@ plans! {
 
     /// An OR of both kinds can only be evaluated above inference.
     mixed_disjunction: "SELECT path FROM images WHERE size > 1000 OR classify(image)['label'] = 'cat'";
+
+    /// An error is told by the node that runs the model, and takes no run of its own.
+    image_error: "SELECT embed(image), image_error(image) FROM images";
+
+    /// Also where both are in two nodes.
+    image_error_in_where: "SELECT path, embed(image) FROM images WHERE image_error(image) IS NULL";
+
+    /// And where one is below a join and the other above.
+    image_error_above_a_join: "SELECT i.path, image_error(i.image) FROM images i
+        JOIN (VALUES ('lion')) AS t(label) ON classify(i.image)['label'] = t.label";
+
+    /// And where one is below a window.
+    image_error_above_a_window: "SELECT row_number() OVER (ORDER BY embed(image)[1]), image_error(image, 'm') FROM images";
 
     /// Inference keeps the number of rows, so LIMIT moves below it.
     limit: "SELECT path, classify(image) FROM images LIMIT 3";

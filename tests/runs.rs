@@ -135,6 +135,25 @@ runs! {
     one_output_of_many_that_is_read_is_one_run: PHOTOS,
         "SELECT p['features'], p['logits'] FROM (SELECT predict('efficientnet_lite0', image) AS p FROM images)";
 
+    an_error_is_no_run_of_its_own: PHOTOS,
+        "SELECT embed(image), image_error(image), image_error(image, 'efficientnet_lite0') FROM images";
+
+    an_error_in_where_is_no_run_of_its_own: PHOTOS,
+        "SELECT path, embed(image) FROM images WHERE image_error(image) IS NULL";
+
+    an_error_of_an_alias_is_no_run_of_its_own: PHOTOS,
+        "SELECT t.path, embed(t.image) FROM
+           (SELECT path, image FROM images WHERE image_error(image, 'efficientnet_lite0') IS NULL) AS t";
+
+    an_error_of_a_filtered_prediction_is_no_run_of_its_own: PHOTOS,
+        "SELECT path, image_error(image) FROM images WHERE embed(image) IS NOT NULL";
+
+    an_error_without_a_model_runs_none: 0,
+        "SELECT path, image_error(image) FROM images";
+
+    an_error_of_a_model_alone_runs_it: PHOTOS,
+        "SELECT path, image_error(image, 'efficientnet_lite0') FROM images";
+
     each_side_of_a_self_join_runs_its_own: 2 * PHOTOS,
         "SELECT a.path FROM images a JOIN images b ON classify(a.image)['class'] = classify(b.image)['class']";
 }
@@ -190,6 +209,23 @@ async fn several_models_share_the_decode_of_an_image() {
     let run = Run::new(&engine, sql).await;
     assert_eq!(run.metric("InferExec", "decoded_images"), PHOTOS);
     assert_eq!(run.metric("InferExec", "inferred_rows"), 2 * PHOTOS);
+}
+
+#[tokio::test]
+async fn errors_share_the_decode_of_an_image() {
+    let engine = engine().await;
+    for sql in [
+        "SELECT embed(image), image_error(image) FROM images",
+        "SELECT embed(image) FROM images WHERE image_error(image) IS NULL",
+        "SELECT path, image_error(image) FROM images WHERE classify(image)['label'] <> ''",
+        "SELECT row_number() OVER (ORDER BY embed(image)[1]), image_error(image) FROM images",
+        "SELECT i.path, image_error(i.image) FROM images i LEFT JOIN (SELECT 'none' AS l) AS t
+           ON classify(i.image)['label'] = t.l",
+        "SELECT path FROM images WHERE image_error(image) IS NULL",
+    ] {
+        let run = Run::new(&engine, sql).await;
+        assert_eq!((run.rows(), run.metric("InferExec", "decodes")), (PHOTOS, PHOTOS), "{sql}");
+    }
 }
 
 #[tokio::test]

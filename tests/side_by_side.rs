@@ -8,12 +8,20 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use seequel::Engine;
+use seequel::accounts::Accounting;
 use seequel::exec::{InferExec, Morsels};
 
-use crate::support::{Run, engine, home, photos};
+use crate::support::{Run, engine, folder_of, home, photos};
 
 /// Runs `sql` with `threads` threads that decode for each morsel.
 async fn run_with(engine: &Engine, sql: &str, threads: usize) -> Run {
+    let plan = plan_with(engine, sql, threads).await;
+    let context = Arc::new(TaskContext::from(&engine.context().state()));
+    let batches = collect(Arc::clone(&plan), context).await.unwrap();
+    Run { batches, plan }
+}
+
+async fn plan_with(engine: &Engine, sql: &str, threads: usize) -> Arc<dyn ExecutionPlan> {
     let plan = engine.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
     let with_threads = |plan: Arc<dyn ExecutionPlan>| {
         let Some(infer) = plan.downcast_ref::<InferExec>() else { return Ok(Transformed::no(plan)) };
@@ -21,10 +29,7 @@ async fn run_with(engine: &Engine, sql: &str, threads: usize) -> Run {
         let infer = InferExec::try_new(input, calls, None, Morsels::Exchanged, Some(threads))?;
         Ok(Transformed::yes(Arc::new(infer) as Arc<dyn ExecutionPlan>))
     };
-    let plan = plan.transform_up(with_threads).unwrap().data;
-    let context = Arc::new(TaskContext::from(&engine.context().state()));
-    let batches = collect(Arc::clone(&plan), context).await.unwrap();
-    Run { batches, plan }
+    plan.transform_up(with_threads).unwrap().data
 }
 
 /// A folder of the set-up's photos, with a broken file after every third.
@@ -67,4 +72,17 @@ async fn images_decoded_side_by_side_get_the_same_predictions() {
             assert_eq!(alone.metric("InferExec", metric), together.metric("InferExec", metric), "{metric}");
         }
     }
+}
+
+/// The threads that decode are none of the workers: these wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_times_of_workers_that_others_decode_for_add_up() {
+    let (engine, folder) = (engine().await, folder_of(100));
+    let sql = format!("SELECT classify(image) FROM read_images('{}')", folder.path().display());
+    let plan = plan_with(&engine, &sql, 2).await;
+    let accounting = Accounting::new(&plan);
+    collect(plan, engine.context().task_ctx()).await.unwrap();
+    let workers = accounting.accounts().workers;
+    let parts = workers.busy_seconds + workers.input_wait_seconds + workers.room_wait_seconds;
+    assert!(workers.count == 2 && (0.95..=1.01).contains(&(parts / workers.seconds)), "{workers:?}");
 }

@@ -7,9 +7,10 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::tiff::TiffDecoder;
-use image::codecs::webp::WebPDecoder;
 use image::error::{ImageFormatHint, UnsupportedError};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits, RgbImage};
+
+use crate::webp::WebPDecoder;
 
 /// What a decoder may allocate beside the pixels, in bytes: palettes, metadata, a decompressor's windows.
 const SIDE_ALLOCATIONS: u64 = 64 << 20;

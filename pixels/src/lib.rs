@@ -6,6 +6,7 @@
 mod decoder;
 mod normalise;
 mod resize;
+mod webp;
 
 pub use decoder::{limits, open_bytes, open_decoder, read_rgb8};
 pub use normalise::{Order, Source, Target, inverted_cmyk_to_rgb, normalise};

@@ -5,8 +5,8 @@ use serde::Serialize;
 /// What a query's time and memory went to, so far or in all. Times are in seconds, memory in bytes; all can be written
 /// as JSON by serde.
 ///
-/// Calls within branches of CASE and bodies of lambdas run inside expressions, whose operator's time is among
-/// [`Stages::compute`]; their models have no account.
+/// Calls within branches of CASE and bodies of lambdas run inside expressions, on the threads that evaluate these. They
+/// count among the stages and models, but there are no [`Workers`] for them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Accounts {
     /// The query as a whole.
@@ -38,8 +38,10 @@ pub struct QueryAccount {
     pub failed_rows: u64,
 }
 
-/// The threads that infer. `busy_seconds`, `input_wait_seconds` and `room_wait_seconds` add up to `seconds`, but for
-/// what a thread does between stages.
+/// The threads that infer. `busy_seconds`, `input_wait_seconds` and `room_wait_seconds` add up to `seconds`.
+///
+/// For rows whose order matters, the morsels that are in flight count as such: each waits for rows and for a thread, and
+/// then until the morsels before it and itself are taken.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Workers {
     /// Number of threads, of all operators that infer.
@@ -64,7 +66,7 @@ pub struct Stages {
     pub read: StageAccount,
     /// Decoding images; bytes are those of the encoded images. Busy seconds are summed over threads.
     pub decode: StageAccount,
-    /// Evaluating the inputs of models, image functions included, resizing and normalising.
+    /// Evaluating the inputs of models, image functions included, resizing and normalising, filling batches.
     pub preprocess: StageAccount,
     /// The queue before inference. It is never busy; what feeds it waits for input, and for room.
     pub queue: StageAccount,
@@ -72,7 +74,8 @@ pub struct Stages {
     pub infer: StageAccount,
     /// From outputs to columns. It waits for room until rows are taken.
     pub postprocess: StageAccount,
-    /// Filters, sorts, projections and other operators of SQL. Rows are those of the operator that gave most.
+    /// Filters, sorts, projections and other operators of SQL, without the models in their expressions. Rows are those of the
+    /// operator that gave most.
     pub compute: StageAccount,
     /// Encoding and writing results; bytes are those of the files.
     pub write: StageAccount,
@@ -132,6 +135,9 @@ pub struct ModelAccount {
     pub p95_seconds: Option<f64>,
     /// What 99 of 100 runs took at most.
     pub p99_seconds: Option<f64>,
+    /// How busy its device was while it ran, 0 to 1, with all that ran there: the mean of a sample a second. `None` where the
+    /// provider does not tell, as on a CPU.
+    pub device_use: Option<f64>,
     /// Memory that its loaded sessions have taken now, on this machine and on its device.
     pub memory_bytes: u64,
 }

@@ -10,6 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::account::{Accounts, QueryAccount};
 use super::plan;
 use super::process::Usage;
+use crate::exec::ExpressionMetrics;
 use crate::model::runtime::{Machine, RunHistogram};
 
 /// Keeps the accounts of one query. Cloning is cheap; clones are about the same query, during its run and after it.
@@ -39,12 +40,13 @@ use crate::model::runtime::{Machine, RunHistogram};
 #[derive(Clone)]
 pub struct Accounting {
     plan: Arc<dyn ExecutionPlan>,
-    clock: Arc<Clock>,
+    expressions: Option<ExpressionMetrics>,
+    period: Arc<Period>,
 }
 
 /// When the query began and ended, and what the process had used by then.
 #[derive(Debug, Default)]
-struct Clock {
+struct Period {
     began: OnceLock<(Instant, Usage)>,
     ended: OnceLock<(Instant, Usage)>,
 }
@@ -53,29 +55,30 @@ impl Accounting {
     /// The accounting of a plan, which must be the very plan that is executed. Its time begins with [`Self::begin`].
     #[must_use]
     pub fn new(plan: &Arc<dyn ExecutionPlan>) -> Self {
-        Self { plan: Arc::clone(plan), clock: Arc::default() }
+        let expressions = ExpressionMetrics::found_in(plan.as_ref());
+        Self { plan: Arc::clone(plan), expressions, period: Arc::default() }
     }
 
     /// Begins the query's time; without effect if it has begun.
     pub fn begin(&self) {
-        self.clock.began.get_or_init(|| (Instant::now(), Usage::now()));
+        self.period.began.get_or_init(|| (Instant::now(), Usage::now()));
     }
 
     /// Ends the query's time; without effect if it has ended.
     pub fn end(&self) {
-        self.clock.ended.get_or_init(|| (Instant::now(), Usage::now()));
+        self.period.ended.get_or_init(|| (Instant::now(), Usage::now()));
     }
 
     /// The runs of each model so far, by its name.
     pub(crate) fn runs(&self) -> BTreeMap<String, RunHistogram> {
-        plan::runs(self.plan.as_ref())
+        plan::runs(self.plan.as_ref(), self.expressions.as_ref())
     }
 
     /// The accounts so far.
     #[must_use]
     pub fn accounts(&self) -> Accounts {
-        let mut accounts = plan::accounts(self.plan.as_ref());
-        let (seconds, cpu_seconds, peak_memory_bytes) = self.clock.read();
+        let mut accounts = plan::accounts(self.plan.as_ref(), self.expressions.as_ref());
+        let (seconds, cpu_seconds, peak_memory_bytes) = self.period.read();
         let cores = Machine::cores();
         let cpu_share = if seconds > 0.0 { (cpu_seconds / seconds / cores as f64).min(1.0) } else { 0.0 };
         let QueryAccount { failed_rows, .. } = accounts.query;
@@ -85,7 +88,7 @@ impl Accounting {
     }
 }
 
-impl Clock {
+impl Period {
     /// Seconds, processor seconds, and most bytes of memory.
     fn read(&self) -> (f64, f64, u64) {
         let (now, usage) = self.ended.get().copied().unwrap_or_else(|| (Instant::now(), Usage::now()));
@@ -101,6 +104,6 @@ impl Clock {
 
 impl fmt::Debug for Accounting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounting").field("plan", &self.plan.name()).field("clock", &self.clock).finish()
+        f.debug_struct("Accounting").field("plan", &self.plan.name()).field("period", &self.period).finish()
     }
 }

@@ -6,6 +6,7 @@
 //!      InferExchangeExec ─► queue
 //!        ImagesExec ──────► list, read             other scans ──► read
 //!                                                  other operators ──► compute
+//!    calls in expressions ► as InferExec, without workers
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,35 +17,48 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{Metric, MetricValue, MetricsSet};
 
 use super::account::{Accounts, ModelAccount, StageAccount};
-use crate::exec::{InferExchangeExec, InferExec, MODEL, RUN_TIME};
+use crate::exec::{DEVICE_USE, ExpressionMetrics, InferExchangeExec, InferExec, MODEL, RUN_TIME};
 use crate::images::scan::ImagesExec;
 use crate::model::runtime::{Model, RunHistogram};
 use crate::progress::rows_out;
 
 /// The accounts of `plan`, without those of the process.
-pub(super) fn accounts(plan: &dyn ExecutionPlan) -> Accounts {
+pub(super) fn accounts(plan: &dyn ExecutionPlan, expressions: Option<&ExpressionMetrics>) -> Accounts {
     let mut accounts = Accounts::default();
     add(plan, &mut accounts);
+    if let Some(expressions) = expressions {
+        add_expressions(expressions, &mut accounts);
+    }
     accounts.memory.wait_seconds = accounts.stages.decode.room_wait_seconds;
     accounts
 }
 
+/// The runs of each model, by its name.
+type Runs = BTreeMap<String, RunHistogram>;
+
 /// The runs of each model.
-pub(super) fn runs(plan: &dyn ExecutionPlan) -> BTreeMap<String, RunHistogram> {
-    let mut all: BTreeMap<String, RunHistogram> = BTreeMap::new();
+pub(super) fn runs(plan: &dyn ExecutionPlan, expressions: Option<&ExpressionMetrics>) -> Runs {
+    let mut all = Runs::new();
     add_runs(plan, &mut all);
+    if let Some(expressions) = expressions {
+        add_runs_of(&expressions.models(), expressions.metrics(), &mut all);
+    }
     all
 }
 
-fn add_runs(plan: &dyn ExecutionPlan, all: &mut BTreeMap<String, RunHistogram>) {
+fn add_runs(plan: &dyn ExecutionPlan, all: &mut Runs) {
     if let (Some(infer), Some(metrics)) = (plan.downcast_ref::<InferExec>(), plan.metrics()) {
-        let metrics = Metrics(metrics);
-        for model in infer.models() {
-            let name = &model.spec().name;
-            all.entry(name.clone()).or_default().add(&metrics.of_model(name).runs());
-        }
+        add_runs_of(infer.models(), metrics, all);
     }
     plan.children().into_iter().for_each(|child| add_runs(child.as_ref(), all));
+}
+
+fn add_runs_of<'a>(models: impl IntoIterator<Item = &'a Arc<Model>>, metrics: MetricsSet, all: &mut Runs) {
+    let metrics = Metrics(metrics);
+    for model in models {
+        let name = &model.spec().name;
+        all.entry(name.clone()).or_default().add(&metrics.of_model(name).runs());
+    }
 }
 
 fn add(plan: &dyn ExecutionPlan, accounts: &mut Accounts) {
@@ -84,7 +98,36 @@ fn add(plan: &dyn ExecutionPlan, accounts: &mut Accounts) {
     }
 }
 
+/// Calls within expressions, whose time is among that of the operators that evaluate these.
+fn add_expressions(expressions: &ExpressionMetrics, accounts: &mut Accounts) {
+    let metrics = Metrics(expressions.metrics());
+    let compute = &mut accounts.stages.compute.busy_seconds;
+    *compute = (*compute - metrics.seconds("worker_time")).max(0.0);
+    add_stages(&expressions.models(), &metrics, accounts);
+}
+
 fn add_inference(infer: &InferExec, metrics: &Metrics, accounts: &mut Accounts) {
+    let seconds = |name| metrics.seconds(name);
+    let workers = &mut accounts.workers;
+    workers.count += infer.workers();
+    workers.seconds += seconds("worker_time");
+    let own = ["argument_time", "load_time", "infer_time", "postprocess_time"];
+    workers.busy_seconds += own.into_iter().map(seconds).sum::<f64>();
+    if infer.decoders.is_none() {
+        workers.busy_seconds += seconds("decode_time") + seconds("preprocess_time");
+    }
+    workers.input_wait_seconds += seconds("input_wait_time") + seconds("decode_wait_time");
+    workers.room_wait_seconds +=
+        seconds("queue_time") + seconds("memory_wait_time") + seconds("output_wait_time");
+    add_stages(infer.models(), metrics, accounts);
+}
+
+/// The stages of inference, and its models.
+fn add_stages<'a>(
+    models: impl IntoIterator<Item = &'a Arc<Model>>,
+    metrics: &Metrics,
+    accounts: &mut Accounts,
+) {
     let seconds = |name| metrics.seconds(name);
     let stages = &mut accounts.stages;
     stages.decode.add(&StageAccount {
@@ -92,7 +135,7 @@ fn add_inference(infer: &InferExec, metrics: &Metrics, accounts: &mut Accounts) 
         bytes: metrics.count("decoded_bytes"),
         busy_seconds: seconds("decode_time"),
         input_wait_seconds: 0.0,
-        room_wait_seconds: seconds("memory_wait_time"),
+        room_wait_seconds: seconds("memory_wait_time") + seconds("decoders_memory_wait_time"),
     });
     let prepared = StageAccount {
         rows: metrics.count("decoded_images"),
@@ -114,20 +157,9 @@ fn add_inference(infer: &InferExec, metrics: &Metrics, accounts: &mut Accounts) 
         input_wait_seconds: 0.0,
         room_wait_seconds: seconds("output_wait_time"),
     });
-    let workers = &mut accounts.workers;
-    workers.count += infer.workers();
-    workers.seconds += seconds("worker_time");
-    let own = ["argument_time", "load_time", "infer_time", "postprocess_time"];
-    workers.busy_seconds += own.into_iter().map(seconds).sum::<f64>();
-    if infer.decoders.is_none() {
-        workers.busy_seconds += seconds("decode_time") + seconds("preprocess_time");
-    }
-    workers.input_wait_seconds += seconds("input_wait_time") + seconds("decode_wait_time");
-    workers.room_wait_seconds +=
-        seconds("queue_time") + seconds("memory_wait_time") + seconds("output_wait_time");
     accounts.query.failed_rows += metrics.count("failed_rows");
     accounts.memory.shrunk_morsels += metrics.count("shrunk_morsels");
-    for model in infer.models() {
+    for model in models {
         add_model(model, metrics, &mut accounts.models);
     }
 }
@@ -161,6 +193,7 @@ fn add_model(model: &Arc<Model>, metrics: &Metrics, accounts: &mut Vec<ModelAcco
     account.p50_seconds = quantile(0.5).or(account.p50_seconds);
     account.p95_seconds = quantile(0.95).or(account.p95_seconds);
     account.p99_seconds = quantile(0.99).or(account.p99_seconds);
+    account.device_use = metrics.ratio(DEVICE_USE).or(account.device_use);
     account.memory_bytes = model.memory_bytes();
 }
 
@@ -219,6 +252,16 @@ impl Metrics {
             metric.labels().iter().any(|label| label.name() == MODEL && label.value() == name)
         };
         Self(self.0.iter().filter(is_of).cloned().collect())
+    }
+
+    /// A share, 0 to 1, if there is any of it.
+    fn ratio(&self, name: &str) -> Option<f64> {
+        match self.0.sum_by_name(name)? {
+            MetricValue::Ratio { ratio_metrics, .. } if ratio_metrics.total() > 0 => {
+                Some(ratio_metrics.part() as f64 / ratio_metrics.total() as f64)
+            }
+            _ => None,
+        }
     }
 
     /// All runs.

@@ -8,6 +8,8 @@
 
 use std::thread;
 
+use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::images::decode::{Limits, decode, decoder_scale};
 use crate::model::Model;
 use crate::model::runtime::{Batch, Cancellation, RunTimes};
@@ -135,9 +137,12 @@ impl Runner<'_> {
         input: &ImageInput,
         outputs: &[String],
     ) -> Result<Vec<BatchOutput>> {
-        let times = RunTimes::default();
-        let batch = Batch { rows: 1, images: Some((&input.tensor, 0)), numbers: vec![] };
-        model.run(&batch, outputs, &times, self.cancellation)?.map_err(|reason| error(model, reason))
+        let (times, clock) = (RunTimes::default(), Clock::default());
+        let max_output_elements = Bounds::default().max_output_elements;
+        let batch = Batch { rows: 1, images: Some((&input.tensor, 0)), numbers: vec![], max_output_elements };
+        model
+            .run(&batch, outputs, &times, &clock, self.cancellation)?
+            .map_err(|reason| error(model, reason.to_string()))
     }
 }
 

@@ -1,28 +1,33 @@
 //! What inference needs besides inputs and models.
 
-use std::time::Duration;
-
-use datafusion::execution::memory_pool::MemoryReservation;
-use parking_lot::Mutex;
 use rayon::ThreadPool;
 
+use super::adapt::BatchSize;
 use super::batcher::BatchBuffers;
-use super::metrics::InferMetrics;
-use super::worker_memory::WorkerMemory;
+use super::metrics::{InferMetrics, Observed};
+use super::worker_memory::{Reservation, WorkerMemory};
+use crate::bounds::Bounds;
 use crate::model::runtime::Cancellation;
 
 /// The limits, metrics and memory of one worker.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
-    pub(crate) max_image_pixels: u64,
+    pub(crate) bounds: Bounds,
     pub(crate) metrics: &'a InferMetrics,
-    pub(crate) reservation: &'a MemoryReservation,
+    pub(crate) reservation: &'a Reservation,
     pub(crate) memory: &'a WorkerMemory<Vec<BatchBuffers>>,
     pub(crate) cancellation: &'a Cancellation,
-    /// The batch size that was found to be faster than the model's own, or is tried.
-    pub(crate) batch: Option<usize>,
-    /// Gets the row and the decoding time of each image, if there is a record of them.
-    pub(crate) decoded: Option<&'a Mutex<Vec<(usize, Duration)>>>,
+    /// For each of the plan's models, the batch size that was found to be faster than its own, or is tried.
+    pub(crate) batches: Vec<Option<BatchSize>>,
+    /// Is told of each image that is decoded, if there is a record of them.
+    pub(crate) observed: Option<&'a Observed<'a>>,
     /// Threads that decode a morsel's images; `None` if the caller's own does.
     pub(crate) decoders: Option<&'a ThreadPool>,
+}
+
+impl Context<'_> {
+    /// The batch size for the plan's model at `position`, if it is not the model's own.
+    pub(crate) fn batch(&self, position: usize) -> Option<BatchSize> {
+        self.batches.get(position).copied().flatten()
+    }
 }

@@ -11,18 +11,21 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
+use itertools::Itertools;
 use seequel_udfs::ImageArray;
 
+use super::adapt::Ran;
 use super::batcher::{BatchBuffers, Batcher};
 use super::context::Context;
 use super::decode_row::decode_row;
-use super::failures::Predictions;
+use super::failures::{ImageFailures, Predictions};
 use super::inference_plan::{InferencePlan, ModelPlan};
 use super::side_by_side::decode_side_by_side;
 use super::worker_memory::Held;
+use crate::clock::Clock;
+use crate::failures::{Failure, Stage};
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::Port;
-use crate::model::runtime::Model;
 use crate::model::tensor::{RowNumbers, Tensor};
 
 /// The input columns of the models, all of the same length.
@@ -35,8 +38,17 @@ pub(crate) struct Inputs<'a> {
     pub(crate) numbers: &'a [ArrayRef],
 }
 
+/// What came of a morsel.
+#[derive(Debug)]
+pub(crate) struct Inferred {
+    /// Those of each of the plan's calls.
+    pub(crate) predictions: Vec<Predictions>,
+    /// The runs of each of the plan's models.
+    pub(crate) runs: Vec<Ran>,
+}
+
 /// Runs the models of `plan` on the rows of `inputs`; returns the predictions of its calls. `key` distinguishes plans
-/// that share the context's memory.
+/// that share the context's memory; `clock` is that of the thread.
 ///
 /// Blocks until it is done: call it only from threads that may block.
 ///
@@ -48,45 +60,52 @@ pub(crate) fn decode_infer(
     plan: &InferencePlan,
     key: usize,
     context: &Context<'_>,
-) -> Result<Vec<Predictions>> {
+    clock: &Clock,
+) -> Result<Inferred> {
     let rows = inputs.rows;
+    plan.check_outputs(context.bounds.max_output_elements)?;
     let plans = plan.models();
-    let timer = context.metrics.memory_wait_time.timer();
+    let waiting = clock.during(&context.metrics.memory_wait_time);
     let (held, kept) = context.memory.hold(
-        (key, context.batch),
+        (key, context.batches.clone()),
         context.reservation.new_empty(),
         rows.max(1),
-        |most| tensor_bytes(plans, rows, most, context.batch),
+        |most| tensor_bytes(plans, rows, most, context),
         || context.cancellation.check(),
     )?;
-    timer.done();
+    drop(waiting);
     context.metrics.shrunk_morsels.add(usize::from(held.most < rows));
     let mut buffers = match kept {
         Some(kept) => kept,
-        None => plans
-            .iter()
-            .map(|plan| buffers(plan, plans.len(), rows, held.most, context.batch))
+        None => (0..plans.len())
+            .map(|position| {
+                let Sizes { slots, batch, in_use } = Sizes::of(plans, position, rows, held.most, context)?;
+                Ok(BatchBuffers::new(&plans[position].model, slots, batch, in_use))
+            })
             .collect::<Result<_>>()?,
     };
-    let batchers = plans
-        .iter()
-        .zip(&mut buffers)
-        .map(|(plan, buffers)| Ok(Batcher::new(plan, rows, inputs.numbers_of(plan)?, buffers, context)));
+    let batchers = plans.iter().zip(&mut buffers).map(|(plan, buffers)| {
+        Ok(Batcher::new(plan, rows, inputs.numbers_of(plan)?, buffers, context, clock))
+    });
     let mut batchers = batchers.collect::<Result<Vec<_>>>()?;
-    match (&inputs.images, context.decoders) {
-        (None, _) => (0..rows).try_for_each(|row| {
-            context.cancellation.check()?;
-            batchers.iter_mut().try_for_each(|batcher| batcher.push(row, None))
-        })?,
-        (Some(images), None) => decode_one_by_one(images, rows, plans, &mut batchers, &held, context)?,
-        (Some(images), Some(decoders)) => {
-            decode_side_by_side(images, rows, plans, &mut batchers, &held, context, decoders)?;
+    let image_failures = match (&inputs.images, context.decoders) {
+        (None, _) => {
+            (0..rows).try_for_each(|row| {
+                context.cancellation.check()?;
+                batchers.iter_mut().try_for_each(|batcher| batcher.push(row, None))
+            })?;
+            ImageFailures::default()
         }
-    }
-    let predictions = batchers.into_iter().map(Batcher::finish).collect::<Result<_>>()?;
+        (Some(images), None) => decode_one_by_one(images, rows, plans, &mut batchers, &held, context, clock)?,
+        (Some(images), Some(decoders)) => {
+            decode_side_by_side(images, rows, plans, &mut batchers, &held, context, (clock, decoders))?
+        }
+    };
+    let finished = batchers.into_iter().map(Batcher::finish);
+    let (predictions, runs): (Vec<_>, Vec<_>) = finished.process_results(|all| all.unzip())?;
     held.keep(buffers);
-    let _timer = context.metrics.postprocess_time.timer();
-    plan.predictions(&predictions)
+    let _postprocessing = clock.during(&context.metrics.postprocess_time);
+    Ok(Inferred { predictions: plan.predictions(&predictions, rows, &image_failures)?, runs })
 }
 
 /// Decodes row by row on this thread, so that an image's tensor is still in the core's cache when its model runs.
@@ -97,25 +116,29 @@ fn decode_one_by_one(
     batchers: &mut [Batcher<'_>],
     held: &Held<'_, Vec<BatchBuffers>>,
     context: &Context<'_>,
-) -> Result<()> {
-    let pixels = held.pixels();
+    clock: &Clock,
+) -> Result<ImageFailures> {
+    let (pixels, mut failures) = (held.pixels(), ImageFailures::new());
     for row in 0..rows {
         context.cancellation.check()?;
         let Some(bytes) = images.get(row) else {
             if let Some(reason) = images.reason(row) {
-                batchers.iter_mut().for_each(|batcher| batcher.fail(row, reason));
+                let failure = Failure::new(Stage::Read, reason);
+                batchers.iter_mut().for_each(|batcher| batcher.fail(row, &failure));
+                failures.insert(row, failure);
             }
             continue;
         };
-        decode_row(row, bytes, plans, &pixels, context, |model, image| match image {
+        let failure = decode_row(row, bytes, plans, &pixels, context, clock, |model, image| match image {
             Ok(image) => batchers[model].push(row, Some(image)),
             Err(reason) => {
-                batchers[model].fail(row, &reason.to_string());
+                batchers[model].fail(row, &Failure::new(Stage::Decode, reason.to_string()));
                 Ok(())
             }
         })?;
+        failures.extend(failure.map(|failure| (row, failure)));
     }
-    Ok(())
+    Ok(failures)
 }
 
 impl Inputs<'_> {
@@ -131,49 +154,53 @@ impl Inputs<'_> {
     }
 }
 
-fn buffers(
-    plan: &ModelPlan,
-    models: usize,
-    rows: usize,
-    most: usize,
-    batch: Option<usize>,
-) -> Result<BatchBuffers> {
-    let Sizes { slots, batch } = Sizes::of(&plan.model, models, rows, most, batch)?;
-    Ok(BatchBuffers::new(&plan.model, slots, batch))
-}
-
 /// Number of rows that a model's tensors hold, and number of rows it runs on at once.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     slots: usize,
     batch: usize,
+    /// As in [`BatchSize`](super::adapt::BatchSize).
+    in_use: Option<usize>,
 }
 
 impl Sizes {
-    /// The sizes for `model`, one of `models`, if a morsel has `rows` rows and memory suffices for `most` images.
+    /// The sizes for the model at `position` of `plans`, if a morsel has `rows` rows and memory suffices for `most` images.
     ///
     /// A single model runs as soon as a batch is full, while the tensor is still in the CPU cache. Several models take
     /// turns after a whole morsel, so that a model's weights are in the cache for all its runs but the first.
-    fn of(model: &Model, models: usize, rows: usize, most: usize, batch: Option<usize>) -> Result<Self> {
+    fn of(
+        plans: &[ModelPlan],
+        position: usize,
+        rows: usize,
+        most: usize,
+        context: &Context<'_>,
+    ) -> Result<Self> {
+        let model = &plans[position].model;
         if let Some(batch) = model.fixed_batch()? {
-            return Ok(Self { slots: batch, batch });
+            return Ok(Self { slots: batch, batch, in_use: None });
         }
-        let batch = batch.unwrap_or(model.sizing()?.batch_rows).min(most);
-        let slots = if models == 1 { batch } else { rows.clamp(batch, most.max(batch)) };
-        Ok(Self { slots, batch })
+        let size = context.batch(position);
+        let batch = size.map_or(model.sizing()?.batch_rows, |size| size.rows).min(most);
+        // Without memory for both there is nothing to compare.
+        let in_use = size.and_then(|size| size.in_use).filter(|in_use| batch.max(*in_use) <= most);
+        let least = batch.max(in_use.unwrap_or_default());
+        let slots = if plans.len() == 1 { least } else { rows.clamp(least, most.max(least)) };
+        Ok(Self { slots, batch, in_use })
     }
 }
 
 /// Bytes of all models' tensors, inputs and outputs, if a morsel has `rows` rows and memory suffices for `most` images.
-fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize, batch: Option<usize>) -> Result<usize> {
-    let bytes = plans.iter().map(|plan| {
-        let Sizes { slots, batch } = Sizes::of(&plan.model, plans.len(), rows, most, batch)?;
+fn tensor_bytes(plans: &[ModelPlan], rows: usize, most: usize, context: &Context<'_>) -> Result<usize> {
+    let bytes = plans.iter().enumerate().map(|(position, plan)| {
+        let Sizes { slots, batch, in_use } = Sizes::of(plans, position, rows, most, context)?;
         let spec = plan.model.spec();
         let image = spec.image().map_or(0, |image| Tensor::image_bytes(&image.input));
         let inputs = image + spec.numbers().map(NumbersSpec::row_bytes).sum::<usize>();
         let outputs = spec.outputs.iter().filter(|port| plan.outputs.contains(&port.name));
         let outputs = outputs.map(Port::row_bytes).fold(0, usize::saturating_add);
-        Ok(slots.saturating_mul(inputs).saturating_add(batch.saturating_mul(outputs)))
+        // Outputs of both sizes are compared.
+        let out = in_use.map_or(batch, |in_use| 2 * batch.max(in_use));
+        Ok(slots.saturating_mul(inputs).saturating_add(out.saturating_mul(outputs)))
     });
     bytes.sum()
 }

@@ -1,16 +1,19 @@
 //! Decodes the image of one row, once at each scale that models need.
 
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::time::Duration;
 
 use datafusion::error::Result;
 
 use super::context::Context;
 use super::inference_plan::ModelPlan;
 use super::worker_memory::Pixels;
+use crate::clock::Clock;
+use crate::failures::{Failure, Stage};
 use crate::images::decode::{ImageError, Limits, RgbImage, decode, decoder_scale};
 
-/// Decodes `bytes`, the image of `row`, and calls `give` with the position of each model and its image, or the reason why there is none.
+/// Decodes `bytes`, the image of `row`, and calls `give` with the position of each model and its image, or the reason why
+/// there is none. Returns that reason. `clock` is that of the thread.
 ///
 /// # Errors
 /// The first error of `give`.
@@ -20,41 +23,50 @@ pub(super) fn decode_row<B>(
     plans: &[ModelPlan],
     pixels: &Pixels<'_, B>,
     context: &Context<'_>,
+    clock: &Clock,
     mut give: impl FnMut(usize, std::result::Result<&RgbImage, &ImageError>) -> Result<()>,
-) -> Result<()> {
-    let Context { metrics, cancellation, .. } = context;
+) -> Result<Option<Failure>> {
+    let Context { metrics, cancellation, decoders, .. } = context;
+    let memory_wait_time =
+        if decoders.is_some() { &metrics.decoders_memory_wait_time } else { &metrics.memory_wait_time };
+    let mut failure = None;
     metrics.decoded_bytes.add(bytes.len());
     let mut scales = Scales::new(plans);
     let mut is_decoded = false;
     let mut spent = Duration::ZERO;
     while !scales.is_done {
-        let (timer, started) = (RefCell::new(metrics.decode_time.timer()), Instant::now());
+        let decoding = clock.during(&metrics.decode_time);
         let waited = Cell::new(Duration::ZERO);
         let admit = |bytes: u64| {
-            timer.borrow_mut().stop();
-            let (waiting, since) = (metrics.memory_wait_time.timer(), Instant::now());
+            let waiting = clock.during(memory_wait_time);
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             let is_admitted = pixels.add(bytes, || cancellation.check()).is_ok();
-            waiting.done();
-            waited.set(waited.get() + since.elapsed());
-            timer.borrow_mut().restart();
+            waited.set(waited.get() + waiting.end());
             is_admitted
         };
-        let limits = Limits { max_pixels: context.max_image_pixels, admit: &admit };
+        let limits = Limits {
+            max_pixels: context.bounds.max_image_pixels,
+            memory_limit: context.reservation.limit(),
+            admit: &admit,
+        };
         let decoded = decode(bytes, &limits, |width, height| scales.next(width, height));
-        timer.into_inner().done();
-        spent += started.elapsed().saturating_sub(waited.get());
+        spent += decoding.end().saturating_sub(waited.get());
         metrics.decodes.add(1);
         is_decoded |= decoded.is_ok();
+        match (&decoded, context.observed) {
+            (Ok(image), Some(observed)) => observed.see(row, image),
+            (Ok(_), None) => {}
+            (Err(reason), _) => failure = Some(Failure::new(Stage::Decode, reason.to_string())),
+        }
         scales.take().into_iter().try_for_each(|model| give(model, decoded.as_ref()))?;
         drop(decoded);
         pixels.clear();
     }
     metrics.decoded_images.add(usize::from(is_decoded));
-    if let Some(decoded) = context.decoded {
-        decoded.lock().push((row, spent));
+    if let Some(observed) = context.observed {
+        observed.add_time(row, spent);
     }
-    Ok(())
+    Ok(failure)
 }
 
 /// The scales at which the models need one image, largest first.

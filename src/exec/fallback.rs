@@ -10,19 +10,21 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::internal_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::context::Context;
-use super::decode_infer::{Inputs, decode_infer};
+use super::decode_infer::{Inferred, Inputs, decode_infer};
+use super::failures::BatchFailures;
 use super::inference_plan::InferencePlan;
-use super::metrics::InferMetrics;
+use super::metrics::ExpressionMetrics;
 use super::query_cancellation::QueryCancellation;
 use super::running::Running;
-use super::worker_memory::WorkerMemory;
-use crate::config::InferenceOptions;
+use super::worker_memory::{Reservation, WorkerMemory};
+use crate::clock::Clock;
+use crate::config::{InferenceOptions, OnError};
+use crate::failures::{QueryFailures, RowNames};
 use crate::model::ModelRegistry;
 use crate::model::input::Assignment;
 
@@ -32,43 +34,54 @@ impl Models for ModelRegistry {
     }
 
     fn prediction_type(&self, call: &Call, inputs: &[DataType]) -> Result<DataType> {
-        self.predictor(&call.model)?.prediction_type(call.request, inputs)
+        self.called(call)?.prediction_type(call.request, inputs)
     }
 
     fn predict(&self, call: &Call, inputs: &[ArrayRef], config: &ConfigOptions) -> Result<ArrayRef> {
         let options = InferenceOptions::of(config);
-        let predictor = self.predictor(&call.model)?;
+        let predictor = self.called(call)?;
         let types: Vec<_> = inputs.iter().map(|input| input.data_type().clone()).collect();
         let Assignment { image, numbers } = predictor.assign(call.request, &types)?;
         let numbers: Vec<Vec<usize>> = numbers.into_iter().map(Iterator::collect).collect();
         let mut plan = InferencePlan::default();
-        let metrics = InferMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
+        let metrics = ExpressionMetrics::of(config);
+        let (_lap, clock) = (Clock::start(&metrics.worker_time), Clock::start(&metrics.argument_time));
         let data_type = predictor.prediction_type(call.request, &types)?;
         plan.add(call.request, &predictor, &numbers, &data_type, &metrics);
-        // An expression has no access to metrics or the memory pool; its tensors are bounded by the model's batch size.
+        // An expression has no access to the memory pool; its tensors are bounded by the model's batch size.
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let context = Context {
-            max_image_pixels: options.max_image_pixels,
+            bounds: options.bounds,
             metrics: &metrics,
-            reservation: &MemoryConsumer::new("inference in an expression").register(&pool),
+            reservation: &Reservation::new("inference in an expression", &pool),
             memory: &WorkerMemory::default(),
             cancellation: &QueryCancellation::part(config),
-            batch: None,
+            batches: vec![],
             decoders: None,
-            decoded: None,
+            observed: None,
         };
         let inputs = Inputs {
             rows: inputs.first().map_or(0, |input| input.len()),
             images: image.map(|position| ImageArray::try_new(&inputs[position])).transpose()?,
             numbers: inputs,
         };
-        let predictions = blocking(|| {
+        let Inferred { predictions, .. } = blocking(|| {
             let _running = Running::begin(context.cancellation);
-            decode_infer(&inputs, &plan, 0, &context)
+            decode_infer(&inputs, &plan, 0, &context, &clock)
         })?;
+        let _postprocessing = clock.during(&metrics.postprocess_time);
+        metrics.baseline.record_output(inputs.rows);
         match predictions.into_iter().next() {
             Some(predictions) => {
-                predictions.accept(options.on_error, context.metrics, |_| Ok("a row".to_owned()))
+                // An expression can't leave out a row.
+                let on_error =
+                    if options.on_error == OnError::Skip { OnError::Null } else { options.on_error };
+                let options = InferenceOptions { on_error, ..options };
+                let name = |row| Ok(RowNames::of(config, row));
+                let mut failures = BatchFailures::default();
+                let column = failures.accept(predictions, on_error, context.metrics, name)?;
+                failures.report(inputs.rows, &QueryFailures::of(config), &options, name)?;
+                Ok(column)
             }
             None => internal_err!("one call gives one column"),
         }

@@ -26,32 +26,19 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 use itertools::Itertools;
-use seequel_udfs::Request;
 
 use super::adapt::Adaptation;
 use super::batcher::BatchBuffers;
+use super::failures::Undecoded;
 use super::metrics::InferMetrics;
+use super::predictions::{Found, PhysicalCall, bound};
 use super::side_by_side::Decoders;
 use super::worker::Worker;
 use super::worker_memory::WorkerMemory;
+use crate::config::{InferenceOptions, OnError};
 use crate::exec::exchange::{Growing, morsels};
-use crate::model::Predictor;
+use crate::failures::QueryFailures;
 use crate::model::runtime::Model;
-use crate::model::spec::Precision;
-
-/// One output column: a request to a model, and its inputs.
-#[derive(Debug, Clone)]
-pub struct PhysicalCall {
-    /// Name and type of the column.
-    pub field: FieldRef,
-    /// What the model predicts.
-    pub request: Request,
-    /// The model's inputs: for an image Binary, LargeBinary, BinaryView, or a struct with such a field `bytes`; for
-    /// other inputs numbers and lists of numbers.
-    pub inputs: Vec<Arc<dyn PhysicalExpr>>,
-    /// The model or ensemble that fills the column.
-    pub predictor: Predictor,
-}
 
 /// Where a partition's morsels come from: the rows that are decoded and inferred together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,14 +54,22 @@ pub enum Morsels {
     },
 }
 
-/// Appends to each row the predictions of its calls. Keeps rows, order and partitions.
+/// Appends to each row the predictions of its calls. Keeps rows, unless failed ones are skipped, order and partitions.
 #[derive(Debug, Clone)]
 pub struct InferExec {
     pub(crate) input: Arc<dyn ExecutionPlan>,
     pub(crate) calls: Vec<PhysicalCall>,
     /// Names a row in errors and the log.
     pub(crate) row: Option<Arc<dyn PhysicalExpr>>,
+    /// Positions of the key's columns in the input, if rows that are left out are to be told of.
+    key: Option<Vec<usize>>,
     morsels: Morsels,
+    /// What becomes of rows that fail.
+    pub(crate) on_error: OnError,
+    pub(crate) failures: QueryFailures,
+    pub(crate) undecoded: Arc<Undecoded>,
+    /// Those of the operator below.
+    pub(crate) undecoded_below: Option<Arc<Undecoded>>,
     pub(crate) decoders: Option<Arc<Decoders>>,
     pub(crate) memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     pub(crate) adaptation: Arc<Adaptation>,
@@ -95,11 +90,66 @@ impl InferExec {
         morsels: Morsels,
         decode_threads: Option<usize>,
     ) -> Result<Self> {
-        let properties = Arc::new(properties(&input, &calls)?);
+        let properties = Arc::new(properties_with(&input, fields(&calls))?);
         let decoders = decode_threads.map(|threads| Arc::new(Decoders::new(threads)));
         let (memory, adaptation) = (Arc::default(), Arc::default());
         let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Self { input, calls, row, morsels, decoders, memory, adaptation, properties, metrics })
+        let (on_error, failures) = (OnError::Null, QueryFailures::default());
+        let (undecoded, undecoded_below) = (Arc::default(), undecoded_below(&input));
+        Ok(Self {
+            input,
+            calls,
+            row,
+            key: None,
+            morsels,
+            on_error,
+            failures,
+            undecoded,
+            undecoded_below,
+            decoders,
+            memory,
+            adaptation,
+            properties,
+            metrics,
+        })
+    }
+
+    /// The operator in the query with these settings, which decide what becomes of rows that fail.
+    #[must_use]
+    pub fn in_query(mut self, config: &ConfigOptions) -> Self {
+        self.on_error = InferenceOptions::of(config).on_error;
+        self.failures = QueryFailures::of(config);
+        self
+    }
+
+    /// The operator that tells of the rows that it leaves out, by the key in these columns of its input.
+    pub(crate) fn telling(mut self, key: Vec<usize>) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Positions of the key's columns, if rows are left out and to be told of.
+    pub(crate) fn key(&self) -> Option<&[usize]> {
+        self.key.as_deref().filter(|_| self.skips_rows())
+    }
+
+    /// The operator with other expressions in the place of its calls' inputs, of the same values.
+    ///
+    /// # Errors
+    /// Those of `map`.
+    pub(crate) fn map_inputs(
+        mut self,
+        mut map: impl FnMut(Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Self> {
+        for input in self.calls.iter_mut().flat_map(|call| &mut call.inputs) {
+            *input = map(Arc::clone(input))?;
+        }
+        Ok(self)
+    }
+
+    /// Whether there may be fewer rows than in the input.
+    fn skips_rows(&self) -> bool {
+        self.on_error == OnError::Skip
     }
 
     /// The columns that are added, in order.
@@ -144,10 +194,29 @@ impl InferExec {
     }
 }
 
-fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> Result<PlanProperties> {
+/// What the next operator that infers below `plan` can't decode, through operators of one input.
+fn undecoded_below(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Undecoded>> {
+    if let Some(infer) = plan.downcast_ref::<InferExec>() {
+        return Some(infer.undecoded.read());
+    }
+    match plan.children().as_slice() {
+        [input] => undecoded_below(input),
+        _ => None,
+    }
+}
+
+/// The columns of `calls`.
+fn fields(calls: &[PhysicalCall]) -> impl Iterator<Item = FieldRef> {
+    calls.iter().map(|call| Arc::clone(&call.field))
+}
+
+/// The properties of an operator that keeps the rows of `input` and adds the columns `added`.
+pub(crate) fn properties_with(
+    input: &Arc<dyn ExecutionPlan>,
+    added: impl Iterator<Item = FieldRef>,
+) -> Result<PlanProperties> {
     let input_schema = input.schema();
-    let predictions = calls.iter().map(|call| Arc::clone(&call.field));
-    let fields: Vec<_> = input_schema.fields().iter().cloned().chain(predictions).collect();
+    let fields: Vec<_> = input_schema.fields().iter().cloned().chain(added).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, input_schema.metadata().clone()));
     let all: Vec<_> = (0..input_schema.fields().len()).collect();
     let mapping = ProjectionMapping::from_indices(&all, &input_schema)?;
@@ -160,17 +229,23 @@ impl DisplayAs for InferExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                let calls =
-                    self.calls.iter().map(|call| call.described(|model| self.adaptation.found(model)));
+                // A plan that has not run is displayed alike, whatever the process has loaded or learned.
+                let has_run = self.metrics.clone_inner().iter().next().is_some();
+                let found = |model: &Model| Found {
+                    faster: self.adaptation.found(model),
+                    bound: has_run.then(|| bound(model)).flatten(),
+                };
+                let calls = self.calls.iter().map(|call| call.described(found));
                 write!(f, "InferExec: calls=[{}]", calls.format(", "))?;
                 if let Morsels::Ordered { rows, in_flight } = self.morsels {
                     write!(f, ", morsel_rows={rows}, in_flight={in_flight}")?;
                 }
+                if self.skips_rows() {
+                    f.write_str(", on_error=skip")?;
+                }
                 if let Some(decoders) = &self.decoders {
                     write!(f, ", decode_threads={}", decoders.threads())?;
                 }
-                // A plan that has not run is displayed alike, whatever the process has loaded.
-                let has_run = self.metrics.clone_inner().iter().next().is_some();
                 match self.left_to_cpu() {
                     left if left.is_empty() || !(has_run || matches!(format, DisplayFormatType::Verbose)) => {
                         Ok(())
@@ -181,49 +256,6 @@ impl DisplayAs for InferExec {
             DisplayFormatType::TreeRender => self.calls.iter().try_for_each(|call| writeln!(f, "{call}")),
         }
     }
-}
-
-impl fmt::Display for PhysicalCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.described(|_| None))
-    }
-}
-
-impl PhysicalCall {
-    /// The call with where and how its models run; `found` gives the batch size that a run found to be faster.
-    fn described(&self, found: impl Fn(&Model) -> Option<usize>) -> String {
-        let Self { field, request, inputs, predictor } = self;
-        let inputs = inputs.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let call = format!("{}={}", field.name(), request.display(&inputs, predictor.name()));
-        match predictor {
-            Predictor::Model(model) => format!("{call} {{{}}}", placed(model, found(model))),
-            Predictor::Ensemble(ensemble) => {
-                let members = ensemble.members().iter().map(|model| {
-                    let placed = placed(model, found(model));
-                    format!("{} {{{placed}}}", model.spec().name)
-                });
-                format!("{call} {{combine={}, {}}}", ensemble.combine(), members.format(", "))
-            }
-        }
-    }
-}
-
-/// The device, the precision unless it is float32, the batch size and concurrency of a model, or the error in resolving them.
-fn placed(model: &Model, found: Option<usize>) -> String {
-    let described = || {
-        let (provider, sizing) = (model.provider()?, model.sizing()?);
-        let precision = match model.precision()? {
-            Precision::F32 => String::new(),
-            precision => format!("precision={precision}, "),
-        };
-        let tuned = if model.tuning().is_some() { ", tuned" } else { "" };
-        let found = found.map_or_else(String::new, |found| format!("→{found} (measured)"));
-        let (rows, sessions) = (format!("{}{found}", sizing.batch_rows), sizing.sessions);
-        Ok::<_, crate::Error>(format!(
-            "device={provider}, {precision}batch_size={rows}, concurrency={sessions}{tuned}"
-        ))
-    };
-    described().unwrap_or_else(|error| error.to_string())
 }
 
 impl ExecutionPlan for InferExec {
@@ -265,7 +297,7 @@ impl ExecutionPlan for InferExec {
         let input = children.swap_remove(0);
         let properties = match options.children_properties {
             ChildrenPropertiesMode::Keep => Arc::clone(&self.properties),
-            ChildrenPropertiesMode::Recompute => Arc::new(properties(&input, &self.calls)?),
+            ChildrenPropertiesMode::Recompute => Arc::new(properties_with(&input, fields(&self.calls))?),
         };
         Ok(Arc::new(Self {
             input,
@@ -288,7 +320,7 @@ impl ExecutionPlan for InferExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let metrics = InferMetrics::new(&self.metrics, partition);
         let baseline = metrics.baseline.clone();
-        let span = tracing::debug_span!("infer", partition);
+        let span = tracing::debug_span!("infer", partition).or_current();
         let worker = Worker::try_new(self, metrics, span, &context)?;
         let batches = match self.morsels {
             Morsels::Exchanged => worker.run_alone(input),
@@ -319,17 +351,20 @@ impl ExecutionPlan for InferExec {
             return Ok(Arc::new(Statistics::new_unknown(&self.schema())));
         };
         let mut statistics = Statistics::clone(input);
+        if self.skips_rows() {
+            statistics = statistics.to_inexact();
+        }
         statistics.total_byte_size = stats::Precision::Absent;
         statistics.column_statistics.extend(self.calls.iter().map(|_| ColumnStatistics::new_unknown()));
         Ok(Arc::new(statistics))
     }
 
     fn supports_limit_pushdown(&self) -> bool {
-        true
+        !self.skips_rows()
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
-        CardinalityEffect::Equal
+        if self.skips_rows() { CardinalityEffect::LowerEqual } else { CardinalityEffect::Equal }
     }
 
     fn gather_filters_for_pushdown(

@@ -10,15 +10,18 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::StringArray;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::internal_err;
 use datafusion::error::Result;
 use seequel_udfs::Request;
 
-use super::failures::Predictions;
+use super::failures::{ImageFailures, Predictions};
 use super::metrics::{InferMetrics, ModelMetrics};
 use super::predictions::{Postprocess, Prediction, Value, column};
-use crate::model::runtime::Model;
+use crate::Error;
+use crate::failures::{Failure, Stage};
+use crate::model::runtime::{Model, too_many_elements};
 use crate::model::{Ensemble, Predictor};
 
 /// The models to run on an image, and how their outputs become the results of the calls.
@@ -64,6 +67,10 @@ impl InferencePlan {
         data_type: &DataType,
         metrics: &InferMetrics,
     ) {
+        if request == Request::ImageError {
+            self.add_image_error(predictor, data_type, metrics);
+            return;
+        }
         let postprocess = match (request, predictor) {
             (Request::Classify | Request::ClassifyTopK { .. }, Predictor::Ensemble(ensemble))
                 if ensemble.averages() =>
@@ -74,7 +81,7 @@ impl InferencePlan {
             (Request::ClassifyTopK { k }, _) => Postprocess::Top(k),
             (Request::Embed, _) => Postprocess::Embedding,
             (Request::Detect, _) => Postprocess::Objects,
-            (Request::Predict, _) => Postprocess::Outputs,
+            (Request::Predict | Request::ImageError, _) => Postprocess::Outputs,
         };
         let mut source = |model| self.source(model, numbers, postprocess, metrics);
         let sources = predictor.members().iter().map(&mut source).collect();
@@ -82,17 +89,92 @@ impl InferencePlan {
         self.calls.push(CallPlan { request, predictor, data_type, sources });
     }
 
+    /// Adds a call of `image_error`, after all others. It reads what these read of the models, or what their tasks give.
+    fn add_image_error(&mut self, predictor: &Predictor, data_type: &DataType, metrics: &InferMetrics) {
+        let source = |model: &Arc<Model>| match self.models.iter().position(|plan| plan.model == *model) {
+            Some(position) => (position, 0),
+            None => self.source(model, &[], Postprocess::of_task(model.spec()), metrics),
+        };
+        let sources = predictor.members().iter().map(source).collect();
+        let (predictor, data_type) = (predictor.clone(), data_type.clone());
+        self.calls.push(CallPlan { request: Request::ImageError, predictor, data_type, sources });
+    }
+
     /// The models to run.
     pub(crate) fn models(&self) -> &[ModelPlan] {
         &self.models
     }
 
-    /// The predictions of the calls, in the order in which they were added.
+    /// Checks the outputs of fixed length before a model runs.
+    ///
+    /// # Errors
+    /// An output with more than `most` numbers a row.
+    pub(crate) fn check_outputs(&self, most: u64) -> Result<()> {
+        for ModelPlan { model, outputs, .. } in &self.models {
+            let spec = model.spec();
+            for port in spec.outputs.iter().filter(|port| outputs.contains(&port.name)) {
+                let elements = port.row_elements();
+                if elements > most {
+                    let reason = too_many_elements(&port.name, elements, most);
+                    return Err(Error::Model { model: spec.name.clone(), reason }.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The predictions of the calls for `rows` rows, in the order in which they were added.
     ///
     /// # Errors
     /// A bug: predictions of models other than this plan's.
-    pub(crate) fn predictions(&self, predictions: &ModelPredictions) -> Result<Vec<Predictions>> {
-        self.calls.iter().map(|call| call.predictions(predictions)).collect()
+    pub(crate) fn predictions(
+        &self,
+        predictions: &ModelPredictions,
+        rows: usize,
+        image_failures: &ImageFailures,
+    ) -> Result<Vec<Predictions>> {
+        let of_call = |call: &CallPlan| match call.request {
+            Request::ImageError => Ok(self.image_errors(call, predictions, rows, image_failures)),
+            _ => call.predictions(predictions),
+        };
+        self.calls.iter().map(of_call).collect()
+    }
+
+    /// Why rows have no image, or no prediction of one of the models that `call` names; of any model if it names none.
+    fn image_errors(
+        &self,
+        call: &CallPlan,
+        predictions: &ModelPredictions,
+        rows: usize,
+        image_failures: &ImageFailures,
+    ) -> Predictions {
+        let all = || (0..self.models.len()).collect::<Vec<_>>();
+        let models = match call.predictor {
+            Predictor::Decoder => all(),
+            Predictor::Model(_) | Predictor::Ensemble(_) => {
+                call.sources.iter().map(|(model, _)| *model).collect()
+            }
+        };
+        let mut failures = image_failures.clone();
+        for model in &models {
+            for predictions in predictions.get(*model).into_iter().flatten() {
+                for (row, prediction) in predictions.iter().enumerate() {
+                    if let Prediction::Failed(failure) = prediction {
+                        failures.entry(row).or_insert_with(|| failure.clone());
+                    }
+                }
+            }
+        }
+        let errors = (0..rows).map(|row| failures.get(&row).map(|failure| failure.reason.as_str()));
+        let column = Arc::new(errors.collect::<StringArray>());
+        // Calls that fail themselves report it.
+        let others = self.calls.iter().filter(|other| other.request != Request::ImageError);
+        let reported: Vec<_> = others.flat_map(|other| &other.sources).map(|(model, _)| *model).collect();
+        let is_reported = models.iter().all(|model| reported.contains(model))
+            && (!models.is_empty() || !reported.is_empty());
+        let failures = if is_reported { vec![] } else { failures.into_iter().collect() };
+        let model = call.predictor.name().to_owned();
+        Predictions { request: call.request, model, column, failures }
     }
 
     /// The positions of `model` and of its `postprocess`, which are added if they are new.
@@ -142,6 +224,7 @@ impl CallPlan {
         };
         match (&self.predictor, members.as_slice()) {
             (Predictor::Model(_), [predictions]) => self.finish(predictions),
+            (Predictor::Decoder, _) => internal_err!("only image_error needs no model"),
             (Predictor::Model(_), _) => internal_err!("a model has one source"),
             (Predictor::Ensemble(ensemble), members) => {
                 let rows = members.iter().map(|predictions| predictions.len()).min().unwrap_or(0);
@@ -156,11 +239,12 @@ impl CallPlan {
 
     fn finish(&self, predictions: &[Prediction]) -> Result<Predictions> {
         let failures = predictions.iter().enumerate().filter_map(|(row, prediction)| match prediction {
-            Prediction::Failed(reason) => Some((row, reason.clone())),
+            Prediction::Failed(failure) => Some((row, failure.clone())),
             Prediction::Null | Prediction::Value(_) => None,
         });
         Ok(Predictions {
             request: self.request,
+            model: self.predictor.name().to_owned(),
             failures: failures.collect(),
             column: column(self.request, &self.data_type, &self.predictor, predictions)?,
         })
@@ -190,7 +274,8 @@ fn combine(ensemble: &Ensemble, request: Request, members: &[&Prediction]) -> Pr
         }
         _ => ensemble.elect(&best.collect::<Vec<_>>()).map(|(class, winner)| Value::Class(class, winner)),
     };
-    value.map_or_else(|| Prediction::Failed("no member gave a prediction".to_owned()), Prediction::Value)
+    let none = || Prediction::Failed(Failure::new(Stage::Postprocess, "no member gave a prediction"));
+    value.map_or_else(none, Prediction::Value)
 }
 
 /// NULL if the image is NULL, otherwise the error of the first member that failed, if any.
@@ -198,15 +283,16 @@ fn failure(ensemble: &Ensemble, members: &[&Prediction]) -> Option<Prediction> {
     if members.iter().any(|prediction| matches!(prediction, Prediction::Null)) {
         return Some(Prediction::Null);
     }
-    let reason = |prediction: &&Prediction| match prediction {
-        Prediction::Failed(reason) => Some(reason.clone()),
+    let failure = |prediction: &&Prediction| match prediction {
+        Prediction::Failed(failure) => Some(failure.clone()),
         Prediction::Null | Prediction::Value(_) => None,
     };
-    let reasons: Vec<_> = members.iter().map(reason).collect();
-    let (member, reason) =
-        reasons.iter().enumerate().find_map(|(member, reason)| Some((member, reason.clone()?)))?;
-    if reasons.iter().all(Option::is_some) {
-        return Some(Prediction::Failed(reason));
+    let failures: Vec<_> = members.iter().map(failure).collect();
+    let (member, Failure { stage, reason }) =
+        failures.iter().enumerate().find_map(|(member, failure)| Some((member, failure.clone()?)))?;
+    if failures.iter().all(Option::is_some) {
+        return Some(Prediction::Failed(Failure { stage, reason }));
     }
-    Some(Prediction::Failed(format!("member '{}': {reason}", ensemble.members()[member].spec().name)))
+    let reason = format!("member '{}': {reason}", ensemble.members()[member].spec().name);
+    Some(Prediction::Failed(Failure { stage, reason }))
 }

@@ -15,8 +15,10 @@ mod decode_row;
 pub(crate) mod exchange;
 mod failures;
 mod fallback;
+mod filled;
 mod infer;
 mod inference_plan;
+mod lanes;
 mod metrics;
 mod predictions;
 mod query_cancellation;
@@ -26,8 +28,14 @@ mod worker;
 mod worker_memory;
 
 pub use exchange::{InferExchangeExec, MorselRows};
-pub use infer::{InferExec, Morsels, PhysicalCall};
+#[cfg(feature = "cluster")]
+pub(crate) use infer::properties_with;
+pub use infer::{InferExec, Morsels};
+pub use metrics::{Found, SampledRow};
+pub use predictions::PhysicalCall;
 pub use running::cancel_inference;
 
-pub(crate) use metrics::{MODEL, RUN_TIME, RowRecord, Rows, SlowImage};
+pub(crate) use metrics::{
+    DEVICE_USE, ErrorKind, ExpressionMetrics, MODEL, RUN_TIME, RowRecord, Rows, SlowImage,
+};
 pub(crate) use query_cancellation::QueryCancellation;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use datafusion::config::ConfigOptions;
 use parking_lot::Mutex;
 
-use crate::config::unlisted_setting;
+use crate::config::{InferenceOptions, unlisted_setting};
 use crate::model::runtime::{Cancellation, WeakCancellation};
 
 /// The inference of one query. Cloning is cheap; clones end the same query.
@@ -37,7 +37,7 @@ impl QueryCancellation {
 
     /// A cancellation for a part of the query with these settings. It ends when the query is ended, if that can be.
     pub(crate) fn part(config: &ConfigOptions) -> Cancellation {
-        let part = Cancellation::default();
+        let part = Cancellation::with_limit(InferenceOptions::of(config).timeout);
         if let Some(query) = config.extensions.get::<Self>() {
             query.add(&part);
         }

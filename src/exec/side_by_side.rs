@@ -21,8 +21,11 @@ use seequel_udfs::ImageArray;
 use super::batcher::{BatchBuffers, Batcher};
 use super::context::Context;
 use super::decode_row::decode_row;
+use super::failures::ImageFailures;
 use super::inference_plan::ModelPlan;
 use super::worker_memory::{Held, Lent};
+use crate::clock::Clock;
+use crate::failures::{Failure, Stage};
 use crate::model::tensor::{Placement, Preprocessor};
 
 /// The threads that decode for an operator's workers. The first worker starts them, and they end with the last.
@@ -68,10 +71,18 @@ enum Prepared {
     Null,
     /// It is in its slot.
     Written(Placement),
-    Failed(String),
+    Failed(Failure),
 }
 
-/// Decodes `rows` rows, as many at once as the models' tensors have room for, and gives them to `batchers`.
+/// What became of a row for each model, and why it has no image, if it has none.
+type PreparedRow = (Vec<Prepared>, Option<Failure>);
+
+fn failed(stage: Stage, reason: &str) -> Prepared {
+    Prepared::Failed(Failure::new(stage, reason))
+}
+
+/// Decodes `rows` rows on the threads of `decoders`, as many at once as the models' tensors have room for, and gives them
+/// to `batchers`. `clock` is that of the thread that waits for them.
 ///
 /// # Errors
 /// Those of running a model; cancellation.
@@ -82,9 +93,9 @@ pub(super) fn decode_side_by_side(
     batchers: &mut [Batcher<'_>],
     held: &Held<'_, Vec<BatchBuffers>>,
     context: &Context<'_>,
-    decoders: &ThreadPool,
-) -> Result<()> {
-    let mut next = 0;
+    (clock, decoders): (&Clock, &ThreadPool),
+) -> Result<ImageFailures> {
+    let (mut next, mut failures) = (0, ImageFailures::new());
     while next < rows {
         context.cancellation.check()?;
         let room = batchers.iter().map(Batcher::room).min().unwrap_or(rows).max(1);
@@ -93,21 +104,22 @@ pub(super) fn decode_side_by_side(
         let prepared = {
             let job = Job { images, plans, lent: held.lend(), context };
             let slots = slots(batchers, chunk.len());
-            let _timer = context.metrics.decode_wait_time.timer();
+            let _waiting = clock.during(&context.metrics.decode_wait_time);
             decoders.install(|| job.prepare(chunk.clone(), slots))?
         };
-        for (position, (row, prepared)) in chunk.clone().zip(prepared).enumerate() {
+        for (position, (row, (prepared, failure))) in chunk.clone().zip(prepared).enumerate() {
+            failures.extend(failure.map(|failure| (row, failure)));
             for ((batcher, first), prepared) in batchers.iter_mut().zip(&first_slots).zip(prepared) {
                 match prepared {
                     Prepared::Null => {}
                     Prepared::Written(placement) => batcher.push_written(row, first + position, placement)?,
-                    Prepared::Failed(reason) => batcher.fail(row, &reason),
+                    Prepared::Failed(failure) => batcher.fail(row, &failure),
                 }
             }
         }
         next = chunk.end;
     }
-    Ok(())
+    Ok(failures)
 }
 
 /// The free slots of all models for `rows` rows: for each row, a slot of each model.
@@ -125,8 +137,8 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Decodes `rows`; returns for each what became of it for each model.
-    fn prepare(&self, rows: Range<usize>, slots: Vec<Vec<Option<Target<'_>>>>) -> Result<Vec<Vec<Prepared>>> {
+    /// Decodes `rows`; returns for each what became of it.
+    fn prepare(&self, rows: Range<usize>, slots: Vec<Vec<Option<Target<'_>>>>) -> Result<Vec<PreparedRow>> {
         let preprocessors = || {
             let images = self.plans.iter().map(|plan| plan.model.spec().image());
             images.map(|image| image.map(Preprocessor::new)).collect::<Vec<_>>()
@@ -144,29 +156,33 @@ impl Job<'_> {
         row: usize,
         mut slots: Vec<Option<Target<'_>>>,
         preprocessors: &mut [Option<Preprocessor>],
-    ) -> Result<Vec<Prepared>> {
+    ) -> Result<PreparedRow> {
         self.context.cancellation.check()?;
         let Some(bytes) = self.images.get(row) else {
             let reason = self.images.reason(row);
-            let missing = || reason.map_or(Prepared::Null, |reason| Prepared::Failed(reason.to_owned()));
-            return Ok(self.plans.iter().map(|_| missing()).collect());
+            let missing = || reason.map_or(Prepared::Null, |reason| failed(Stage::Read, reason));
+            let failure = reason.map(|reason| Failure::new(Stage::Read, reason));
+            return Ok((self.plans.iter().map(|_| missing()).collect(), failure));
         };
         let mut all: Vec<_> = self.plans.iter().map(|_| Prepared::Null).collect();
-        decode_row(row, bytes, self.plans, &self.lent.pixels(), self.context, |model, image| {
-            let spec = self.plans[model].model.spec().image();
-            let prepared = match (image, spec, &mut preprocessors[model], slots[model].take()) {
-                (Ok(image), Some(spec), Some(preprocessor), Some(slot)) => {
-                    let _timer = self.context.metrics.preprocess_time.timer();
-                    preprocessor
-                        .write_to(image, slot)
-                        .map_or_else(Prepared::Failed, |()| Prepared::Written(Placement::new(spec, image)))
-                }
-                (Ok(_), ..) => Prepared::Failed("the model takes no image".to_owned()),
-                (Err(reason), ..) => Prepared::Failed(reason.to_string()),
-            };
-            all[model] = prepared;
-            Ok(())
-        })?;
-        Ok(all)
+        let clock = Clock::start(&self.context.metrics.decode_time);
+        let failure =
+            decode_row(row, bytes, self.plans, &self.lent.pixels(), self.context, &clock, |model, image| {
+                let spec = self.plans[model].model.spec().image();
+                let prepared = match (image, spec, &mut preprocessors[model], slots[model].take()) {
+                    (Ok(image), Some(spec), Some(preprocessor), Some(slot)) => {
+                        let _preprocessing = clock.during(&self.context.metrics.preprocess_time);
+                        match preprocessor.write_to(image, slot) {
+                            Ok(()) => Prepared::Written(Placement::new(spec, image)),
+                            Err(reason) => failed(Stage::Preprocess, &reason),
+                        }
+                    }
+                    (Ok(_), ..) => failed(Stage::Preprocess, "the model takes no image"),
+                    (Err(reason), ..) => failed(Stage::Decode, &reason.to_string()),
+                };
+                all[model] = prepared;
+                Ok(())
+            })?;
+        Ok((all, failure))
     }
 }

@@ -7,21 +7,20 @@
 //! Tokio's workers only forward batches. When the partition's stream is dropped, its work stops before the next image.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{filter_record_batch, not};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
-use parking_lot::Mutex;
+use futures::{Stream, StreamExt, TryStreamExt};
+use itertools::Itertools;
 use rayon::ThreadPool;
-use seequel_udfs::ImageArray;
+use seequel_udfs::{ImageArray, Request};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tracing::Span;
@@ -29,19 +28,23 @@ use tracing::Span;
 use super::adapt::Adaptation;
 use super::batcher::BatchBuffers;
 use super::context::Context;
-use super::decode_infer::{Inputs, decode_infer};
-use super::failures::Predictions;
+use super::decode_infer::{Inferred, Inputs, decode_infer};
+use super::failures::{BatchFailures, Predictions, Undecoded, or_a_row};
 use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
-use super::metrics::{InferMetrics, RowRecord};
+use super::lanes::Lanes;
+use super::metrics::{Chosen, InferMetrics, Observed, RowRecord};
 use super::query_cancellation::QueryCancellation;
 use super::running::Running;
 use super::side_by_side::Decoders;
-use super::worker_memory::WorkerMemory;
-use crate::config::InferenceOptions;
+use super::worker_memory::{Reservation, WorkerMemory};
+use crate::clock::Clock;
+use crate::config::{InferenceOptions, OnError};
 use crate::exec::exchange::{Growing, InferExchangeExec, Morsel};
+use crate::failures::{QueryFailures, SkippedRow, Stage};
 use crate::model::input::Assignment;
 use crate::model::runtime::Cancellation;
+use crate::resume::hashes;
 
 /// Cancels a partition's running work when dropped.
 #[derive(Debug)]
@@ -70,9 +73,15 @@ pub(crate) struct Worker {
     schema: SchemaRef,
     groups: Vec<Group>,
     row: Option<Arc<dyn PhysicalExpr>>,
+    /// Positions of the key's columns, if rows that are left out are to be told of.
+    key: Option<Vec<usize>>,
+    /// What becomes of rows that fail is as the query was planned.
     options: InferenceOptions,
+    failures: QueryFailures,
+    undecoded: Arc<Undecoded>,
+    undecoded_below: Option<Arc<Undecoded>>,
     metrics: InferMetrics,
-    reservation: MemoryReservation,
+    reservation: Reservation,
     memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     cancellation: Cancellation,
     adaptation: Arc<Adaptation>,
@@ -95,14 +104,19 @@ impl Worker {
         context: &TaskContext,
     ) -> Result<Self> {
         let groups = groups(node, &metrics)?;
+        let options = InferenceOptions::of(context.session_config().options());
         node.memory.join();
         Ok(Self {
             schema: node.schema(),
             groups,
             row: node.row.clone(),
-            options: InferenceOptions::of(context.session_config().options()),
+            key: node.key().map(<[usize]>::to_vec),
+            options: InferenceOptions { on_error: node.on_error, ..options },
+            failures: node.failures.clone(),
+            undecoded: Arc::clone(&node.undecoded),
+            undecoded_below: node.undecoded_below.clone(),
             metrics,
-            reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
+            reservation: Reservation::new("InferExec", context.memory_pool()),
             memory: Arc::clone(&node.memory),
             cancellation: QueryCancellation::part(context.session_config().options()),
             adaptation: Arc::clone(&node.adaptation),
@@ -152,24 +166,32 @@ impl Worker {
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let stop = StopOnDrop(self.cancellation.clone());
         let worker = Arc::new(self);
-        let batches = morsels.map(move |morsel| {
-            let _running = &stop;
-            let worker = Arc::clone(&worker);
-            async move {
-                let batch = morsel?.batch;
-                let work = SpawnedTask::spawn_blocking(move || {
-                    let running = Running::begin(&worker.cancellation);
-                    let timer = worker.metrics.worker_time.timer();
-                    let inferred = worker.span.in_scope(|| worker.infer_blocking(&batch));
-                    timer.done();
-                    drop(worker);
-                    drop(running);
-                    inferred
-                });
-                work.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
-            }
-        });
-        batches.buffered(in_flight).boxed()
+        let start = async move {
+            let lanes = Lanes::new(in_flight, &worker.metrics);
+            let free = lanes.clone();
+            let batches = morsels.map(move |morsel| {
+                let _running = &stop;
+                let (worker, lane) = (Arc::clone(&worker), lanes.take());
+                async move {
+                    let batch = morsel?.batch;
+                    let work = SpawnedTask::spawn_blocking(move || {
+                        let running = Running::begin(&worker.cancellation);
+                        let clock = &lane.clock;
+                        let inferred = worker.span.in_scope(|| worker.infer_blocking(&batch, clock));
+                        clock.turn_to(&worker.metrics.output_wait_time);
+                        drop(worker);
+                        drop(running);
+                        inferred.map(|batch| (batch, lane))
+                    });
+                    work.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+                }
+            });
+            batches.buffered(in_flight).map_ok(move |(batch, lane)| {
+                free.give_back(lane);
+                batch
+            })
+        };
+        stream::once(start).flatten().boxed()
     }
 
     /// Infers batch by batch until the input ends or fails, the receiver is dropped, or inference is cancelled.
@@ -192,76 +214,121 @@ impl Worker {
             })
         };
         loop {
-            let _lap = self.metrics.worker_time.timer();
-            let timer = self.metrics.input_wait_time.timer();
+            let (_lap, clock) =
+                (Clock::start(&self.metrics.worker_time), Clock::start(&self.metrics.input_wait_time));
             let Some(batch) = next() else { return };
-            timer.done();
-            let inferred = batch.and_then(|batch| self.infer_blocking(&batch));
+            let inferred = batch.and_then(|batch| self.infer_blocking(&batch, &clock));
             let failed = inferred.is_err();
-            let _timer = self.metrics.output_wait_time.timer();
+            let _waiting = clock.during(&self.metrics.output_wait_time);
             if sender.blocking_send(inferred).is_err() || failed {
                 return;
             }
         }
     }
 
-    fn infer_blocking(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+    fn infer_blocking(&self, batch: &RecordBatch, clock: &Clock) -> Result<RecordBatch> {
         let _timer = self.metrics.baseline.elapsed_compute().timer();
-        let mut columns = vec![];
+        let _preparing = clock.during(&self.metrics.argument_time);
+        let name = |row| self.row_name(batch, row);
+        let known_as = |row| self.known_as(batch, row);
+        let (mut columns, mut failures) = (vec![], BatchFailures::default());
+        let has_images = self.groups.iter().any(|group| group.image.is_some());
+        let record = self.record.as_ref().filter(|_| has_images);
+        let chosen =
+            record.map(|record| record.choose(batch.num_rows(), name)).transpose()?.unwrap_or_default();
         for (key, group) in self.groups.iter().enumerate() {
-            let predictions = self.infer_group(key, group, batch)?;
-            let _timer = self.metrics.postprocess_time.timer();
+            let predictions = self.infer_group(key, group, batch, &chosen, clock, &mut failures)?;
+            let _postprocessing = clock.during(&self.metrics.postprocess_time);
             for (column, predictions) in group.columns.iter().zip(predictions) {
-                let name = |row| self.row_name(batch, row);
                 if let Some(record) = &self.record {
-                    let mut failures = predictions.failures.iter();
-                    failures.try_for_each(|(row, reason)| record.add_error(reason, || name(*row)))?;
+                    let Predictions { model, column, failures, .. } = &predictions;
+                    record.show_found(&chosen, model, column)?;
+                    for (row, failure) in failures {
+                        record.add_error(&failure.reason, || known_as(*row))?;
+                        let chosen = chosen.iter().find(|chosen| chosen.row == *row);
+                        chosen.into_iter().for_each(|chosen| record.show_error(chosen, &failure.reason));
+                    }
                 }
-                columns.push((*column, predictions.accept(self.options.on_error, &self.metrics, name)?));
+                let predictions = failures.accept(predictions, self.options.on_error, &self.metrics, name)?;
+                columns.push((*column, predictions));
             }
         }
+        failures.report(batch.num_rows(), &self.failures, &self.options, name)?;
         columns.sort_by_key(|(position, _)| *position);
         let predictions = columns.into_iter().map(|(_, column)| column);
         let columns = batch.columns().iter().cloned().chain(predictions).collect();
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        let inferred = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        match failures.unfailed(batch.num_rows()).filter(|_| self.options.on_error == OnError::Skip) {
+            Some(unfailed) => {
+                self.metrics.skipped_rows.add(unfailed.false_count());
+                self.tell_of_skipped(batch, &unfailed)?;
+                Ok(filter_record_batch(&inferred, &unfailed)?)
+            }
+            None => Ok(inferred),
+        }
     }
 
-    fn infer_group(&self, key: usize, group: &Group, batch: &RecordBatch) -> Result<Vec<Predictions>> {
+    fn infer_group(
+        &self,
+        key: usize,
+        group: &Group,
+        batch: &RecordBatch,
+        chosen: &[Chosen],
+        clock: &Clock,
+        failures: &mut BatchFailures,
+    ) -> Result<Vec<Predictions>> {
         let rows = batch.num_rows();
-        let timer = self.metrics.argument_time.timer();
         let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(rows);
         let images = group.image.as_ref().map(evaluate).transpose()?;
         let images = images.as_ref().map(ImageArray::try_new).transpose()?;
         let numbers = group.numbers.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
         let inputs = Inputs { rows, images, numbers: &numbers };
-        timer.done();
-        let decoded = Mutex::new(vec![]);
-        let adapted = match group.plan.models() {
-            [only] => self.adaptation.next(key, &only.model, rows)?,
-            _ => None,
-        };
+        let observed = self.record.as_ref().map(|record| Observed::new(record, chosen));
+        let models = group.plan.models().iter().map(|plan| &plan.model);
+        let batches = self.adaptation.next(key, models, rows)?;
         let context = Context {
-            max_image_pixels: self.options.max_image_pixels,
+            bounds: self.options.bounds,
             metrics: &self.metrics,
             reservation: &self.reservation,
             memory: &self.memory,
             cancellation: &self.cancellation,
-            batch: adapted,
-            decoded: self.record.as_ref().map(|_| &decoded),
+            batches,
+            observed: observed.as_ref(),
             decoders: self.decode_threads()?,
         };
-        let start = Instant::now();
-        let predictions = decode_infer(&inputs, &group.plan, key, &context)?;
-        if let Some(batch) = adapted {
-            let wanted = self.adaptation.add(key, batch, rows, start.elapsed());
-            self.morsel_rows.iter().zip(wanted).for_each(|(morsels, rows)| morsels.grow(rows));
+        let Inferred { predictions, runs } = decode_infer(&inputs, &group.plan, key, &context, clock)?;
+        let wanted = self.adaptation.add(key, &context.batches, rows, &runs);
+        self.morsel_rows.iter().zip(wanted).for_each(|(morsels, rows)| morsels.grow(rows));
+        if let Some(images) = &inputs.images {
+            failures.add_known(self.undecoded_below(images, &predictions));
         }
-        if let (Some(record), Some(images)) = (&self.record, &inputs.images) {
-            for (row, time) in decoded.into_inner() {
-                record.add_image(time, || Ok((self.row_name(batch, row)?, images.get(row))))?;
+        if let (Some(record), Some(observed), Some(images)) = (&self.record, observed, &inputs.images) {
+            for (row, time) in observed.into_times() {
+                record.add_image(time, || Ok((self.known_as(batch, row)?, images.get(row))))?;
             }
         }
         Ok(predictions)
+    }
+
+    /// The rows whose image can't be decoded, and could not be decoded below. All are noted for the operator above.
+    fn undecoded_below(&self, images: &ImageArray<'_>, predictions: &[Predictions]) -> Vec<usize> {
+        let failures = predictions.iter().flat_map(|predictions| &predictions.failures);
+        let undecoded = failures.filter(|(_, failure)| failure.stage == Stage::Decode);
+        let images = undecoded.filter_map(|(row, _)| Some((*row, images.get(*row)?)));
+        let images = images.inspect(|(_, image)| self.undecoded.add(image));
+        let is_known =
+            |image: &[u8]| self.undecoded_below.as_ref().is_some_and(|below| below.contains(image));
+        images.filter(|(_, image)| is_known(image)).map(|(row, _)| row).collect()
+    }
+
+    /// Passes on the keys of the rows that are left out, if anybody asks.
+    fn tell_of_skipped(&self, batch: &RecordBatch, unfailed: &BooleanArray) -> Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let skipped = filter_record_batch(batch, &not(unfailed)?)?;
+        let (paths, keys) = (hashes(&skipped, &key[..1])?, hashes(&skipped, key)?);
+        let rows = paths.into_iter().zip(keys).map(|(path, key)| SkippedRow { path, key });
+        self.failures.add_skipped(rows);
+        Ok(())
     }
 
     fn decode_threads(&self) -> Result<Option<&ThreadPool>> {
@@ -273,10 +340,15 @@ impl Worker {
         Ok(Some(self.decode_threads.get_or_init(|| threads)))
     }
 
-    fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<String> {
-        let Some(name) = &self.row else { return Ok("a row".to_owned()) };
+    /// What messages call a row.
+    fn known_as(&self, batch: &RecordBatch, row: usize) -> Result<String> {
+        Ok(or_a_row(self.row_name(batch, row)?))
+    }
+
+    fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<Option<String>> {
+        let Some(name) = &self.row else { return Ok(None) };
         let names = name.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(array_value_to_string(&names, row)?)
+        Ok(Some(array_value_to_string(&names, row)?))
     }
 }
 
@@ -290,7 +362,9 @@ impl Drop for Worker {
 fn groups(node: &InferExec, metrics: &InferMetrics) -> Result<Vec<Group>> {
     let schema = node.input.schema();
     let mut groups: Vec<Group> = vec![];
-    for (column, call) in node.calls().iter().enumerate() {
+    // Those of image_error read what the others give.
+    let calls = node.calls().iter().enumerate();
+    for (column, call) in calls.sorted_by_key(|(_, call)| call.request == Request::ImageError) {
         let types = call.inputs.iter().map(|input| input.data_type(&schema)).collect::<Result<Vec<_>>>()?;
         let Assignment { image, numbers } = call.predictor.assign(call.request, &types)?;
         let image = image.map(|position| Arc::clone(&call.inputs[position]));

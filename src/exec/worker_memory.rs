@@ -3,19 +3,61 @@
 //! Buffers are reused across morsels, and their memory stays reserved.
 //!
 //! A worker that is refused memory waits for another to free some. If all workers that hold memory wait for more, the
-//! last request fails.
+//! last one exceeds the session's limit, one at a time; a request for more than the limit fails.
 
+use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::error::Result;
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use parking_lot::{Condvar, Mutex};
+
+use super::adapt::BatchSize;
+use crate::memory_limit::memory_limit;
 
 /// How long a worker waits before it retries: memory may also be freed outside these workers, without notification.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// What buffers are for: a plan, and its batch size if that is not the model's own.
-type Key = (usize, Option<usize>);
+/// What buffers are for: a plan, and its models' batch sizes if they are not their own.
+type Key = (usize, Vec<Option<BatchSize>>);
+
+/// Memory reserved in a session's pool, with the limit of that.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    inner: MemoryReservation,
+    limit: Option<usize>,
+}
+
+impl Reservation {
+    /// Nothing yet, for the operator `name`.
+    pub(crate) fn new(name: &str, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self { inner: MemoryConsumer::new(name).register(pool), limit: memory_limit(pool.as_ref()) }
+    }
+
+    /// Nothing yet, for the same operator.
+    pub(crate) fn new_empty(&self) -> Self {
+        Self { inner: self.inner.new_empty(), limit: self.limit }
+    }
+
+    /// Bytes that the pool has, if it is bounded.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    fn take(&mut self) -> Self {
+        Self { inner: self.inner.take(), limit: self.limit }
+    }
+
+    /// Reserves another `bytes` though the pool refuses them, unless it never had as many.
+    fn exceed(&self, bytes: usize) -> bool {
+        let fits = self.limit.is_some_and(|limit| self.inner.size().saturating_add(bytes) <= limit);
+        if fits {
+            self.inner.grow(bytes);
+        }
+        fits
+    }
+}
 
 /// The workers of one operator that hold memory, and the buffers `B` that none of them is using.
 #[derive(Debug)]
@@ -42,7 +84,7 @@ struct Idle<B> {
     key: Key,
     most: usize,
     buffers: B,
-    reservation: MemoryReservation,
+    reservation: Reservation,
 }
 
 impl<B> Default for WorkerMemory<B> {
@@ -72,11 +114,11 @@ impl<B> WorkerMemory<B> {
     /// the missing memory; an error of `check` ends the wait.
     ///
     /// # Errors
-    /// If the pool refuses memory for one image and no other worker can free any; those of `bytes` and `check`.
+    /// If memory for one image is more than the pool has; those of `bytes` and `check`.
     pub(crate) fn hold(
         &self,
         key: Key,
-        reservation: MemoryReservation,
+        reservation: Reservation,
         mut most: usize,
         bytes: impl Fn(usize) -> Result<usize>,
         check: impl Fn() -> Result<()>,
@@ -85,19 +127,20 @@ impl<B> WorkerMemory<B> {
         let mut workers = self.workers.lock();
         loop {
             let needed = bytes(most)?;
-            let fits = |idle: &Idle<B>| idle.key == key && idle.reservation.size() >= needed;
+            let fits = |idle: &Idle<B>| idle.key == key && idle.reservation.inner.size() >= needed;
             if let Some(position) = workers.idle.iter().position(fits) {
                 let Idle { most, buffers, reservation, .. } = workers.idle.swap_remove(position);
                 workers.holding += 1;
                 return Ok((Held::new(self, key, most, reservation), Some(buffers)));
             }
-            match reservation.try_resize(needed) {
+            match reservation.inner.try_resize(needed) {
                 Ok(()) => {
                     workers.holding += 1;
                     return Ok((Held::new(self, key, most, reservation), None));
                 }
                 Err(_) if workers.idle.pop().is_some() => {}
                 Err(_) if most > 1 => most /= 2,
+                Err(_) if workers.holding == workers.waiting && reservation.exceed(needed) => {}
                 Err(refused) if workers.holding == workers.waiting => return Err(refused),
                 Err(_) => {
                     self.given_back.wait_for(&mut workers, RETRY);
@@ -115,11 +158,11 @@ pub(crate) struct Held<'a, B> {
     pub(crate) most: usize,
     memory: &'a WorkerMemory<B>,
     key: Key,
-    reservation: MemoryReservation,
+    reservation: Reservation,
 }
 
 impl<'a, B> Held<'a, B> {
-    fn new(memory: &'a WorkerMemory<B>, key: Key, most: usize, reservation: MemoryReservation) -> Self {
+    fn new(memory: &'a WorkerMemory<B>, key: Key, most: usize, reservation: Reservation) -> Self {
         Self { most, memory, key, reservation }
     }
 
@@ -136,14 +179,15 @@ impl<'a, B> Held<'a, B> {
 
     /// Keeps `buffers` and the memory of the tensors for the next morsel.
     pub(crate) fn keep(mut self, buffers: B) {
-        let idle = Idle { key: self.key, most: self.most, buffers, reservation: self.reservation.take() };
+        let key = mem::take(&mut self.key);
+        let idle = Idle { key, most: self.most, buffers, reservation: self.reservation.take() };
         self.memory.workers.lock().idle.push(idle);
     }
 }
 
 impl<B> Drop for Held<'_, B> {
     fn drop(&mut self) {
-        self.reservation.free();
+        self.reservation.inner.free();
         self.memory.workers.lock().holding -= 1;
         self.memory.given_back.notify_all();
     }
@@ -153,7 +197,7 @@ impl<B> Drop for Held<'_, B> {
 #[derive(Debug)]
 pub(crate) struct Lent<'a, B> {
     memory: &'a WorkerMemory<B>,
-    reservation: MemoryReservation,
+    reservation: Reservation,
 }
 
 impl<'a, B> Lent<'a, B> {
@@ -174,7 +218,7 @@ impl<B> Drop for Lent<'_, B> {
 #[derive(Debug)]
 pub(crate) struct Pixels<'a, B> {
     memory: &'a WorkerMemory<B>,
-    reservation: MemoryReservation,
+    reservation: Reservation,
     /// Whether it counts as a holder of its own, beside the worker that waits for it.
     is_lent: bool,
 }
@@ -183,14 +227,17 @@ impl<B> Pixels<'_, B> {
     /// Reserves another `bytes`. Blocks as [`WorkerMemory::hold`] does.
     ///
     /// # Errors
-    /// If the pool refuses them and no other worker can free any; those of `check`.
+    /// If they are more than the pool has; those of `check`.
     pub(crate) fn add(&self, bytes: usize, check: impl Fn() -> Result<()>) -> Result<()> {
         let mut workers = self.memory.workers.lock();
         workers.waiting += 1;
         let result = loop {
-            match self.reservation.try_grow(bytes) {
+            match self.reservation.inner.try_grow(bytes) {
                 Ok(()) => break Ok(()),
                 Err(_) if workers.idle.pop().is_some() => {}
+                Err(_) if workers.holding == workers.waiting && self.reservation.exceed(bytes) => {
+                    break Ok(());
+                }
                 Err(refused) if workers.holding == workers.waiting => break Err(refused),
                 Err(_) => {
                     self.memory.given_back.wait_for(&mut workers, RETRY);
@@ -206,9 +253,9 @@ impl<B> Pixels<'_, B> {
 
     /// Frees them.
     pub(crate) fn clear(&self) {
-        let size = self.reservation.size();
+        let size = self.reservation.inner.size();
         if size > 0 {
-            self.reservation.shrink(size);
+            self.reservation.inner.shrink(size);
             self.memory.given_back.notify_all();
         }
     }
@@ -225,9 +272,7 @@ impl<B> Drop for Pixels<'_, B> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
 
     use super::*;
 
@@ -238,13 +283,7 @@ mod tests {
         pool: &Arc<dyn MemoryPool>,
         most: usize,
     ) -> Result<(Held<'a, &'static str>, Option<&'static str>)> {
-        memory.hold(
-            (0, None),
-            MemoryConsumer::new("test").register(pool),
-            most,
-            |most| Ok(most * 100),
-            || Ok(()),
-        )
+        memory.hold((0, vec![]), Reservation::new("test", pool), most, |most| Ok(most * 100), || Ok(()))
     }
 
     fn reserve<'a>(
@@ -280,8 +319,7 @@ mod tests {
         reserve(&memory, &pool, 2)?.keep("small");
         let (held, kept) = hold(&memory, &pool, 4)?;
         assert_eq!((held.most, kept, pool.reserved()), (4, None, 400));
-        let other =
-            memory.hold((1, None), MemoryConsumer::new("test").register(&pool), 1, |_| Ok(100), || Ok(()))?;
+        let other = memory.hold((1, vec![]), Reservation::new("test", &pool), 1, |_| Ok(100), || Ok(()))?;
         other.0.keep("other");
         assert_eq!(pool.reserved(), 500);
         held.pixels().add(100, || Ok(()))?;
@@ -304,15 +342,20 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_refused_when_no_worker_can_free_memory() -> Result<()> {
+    fn what_the_pool_has_is_refused_to_nobody_and_more_to_all() -> Result<()> {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(500));
+        let others = MemoryConsumer::new("others").register(&pool);
+        others.grow(450);
         let memory = Memory::default();
-        let held = reserve(&memory, &pool, 1)?;
+        let held = reserve(&memory, &pool, 4)?;
+        assert_eq!((held.most, pool.reserved()), (1, 550));
         let pixels = held.pixels();
-        pixels.add(400, || Ok(()))?;
+        pixels.add(500, || Ok(()))?;
         assert!(pixels.add(1, || Ok(())).is_err());
         pixels.clear();
-        assert_eq!(pool.reserved(), 100);
+        assert!(pixels.add(501, || Ok(())).is_err());
+        drop((pixels, held));
+        assert_eq!(pool.reserved(), 450);
         Ok(())
     }
 
@@ -330,7 +373,7 @@ mod tests {
             first.clear();
             assert!(second.join().unwrap().is_ok());
         });
-        assert!(first.add(401, || Ok(())).is_err());
+        assert!(first.add(501, || Ok(())).is_err());
         drop((first, lent));
         assert!(held.pixels().add(400, || Ok(())).is_ok());
         Ok(())

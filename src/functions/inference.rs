@@ -113,6 +113,30 @@ pub fn embed_with(image: Expr, model: &str) -> Expr {
     call(Request::Embed, vec![image, lit(model)])
 }
 
+/// Why an image can't be read, decoded or inferred: `Utf8`, NULL if all is well.
+///
+/// ```
+/// use datafusion::prelude::col;
+/// use seequel::functions::{embed, image_error};
+///
+/// let columns = vec![embed(col("image")), image_error(col("image")).alias("error")];
+/// ```
+pub fn image_error(image: Expr) -> Expr {
+    call(Request::ImageError, vec![image])
+}
+
+/// [`image_error`] for an image that the model of that name must be able to infer.
+///
+/// ```
+/// use datafusion::prelude::col;
+/// use seequel::functions::image_error_with;
+///
+/// let error = image_error_with(col("image"), "resnet");
+/// ```
+pub fn image_error_with(image: Expr, model: &str) -> Expr {
+    call(Request::ImageError, vec![image, lit(model)])
+}
+
 /// All outputs of a model of `session`, as the fields of a struct. `inputs` are the model's, in their order: images,
 /// lists of numbers, or columns of numbers.
 ///

@@ -34,6 +34,6 @@ pub use images::{
 };
 pub use inference::{
     classify, classify_top_k, classify_top_k_with, classify_with, detect, detect_with, embed, embed_with,
-    predict,
+    image_error, image_error_with, predict,
 };
 pub use vectors::{cosine_similarity, hamming_distance, inner_product, l2_distance};

@@ -31,6 +31,7 @@ pub(crate) mod scan;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 pub mod webdataset;
 
 pub use decode::{ImageError, Limits, RgbImage, decode};
@@ -38,3 +39,4 @@ pub use functions::image_functions;
 pub use listing::Location;
 pub use scan::{IMAGE_TYPE, ImagesExec, TYPE_METADATA_KEY};
 pub use table::{ImagesTable, ImagesTableFactory, ReadImages, UrlTables};
+pub(crate) use thumbnail::Thumbnail;

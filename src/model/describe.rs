@@ -37,7 +37,7 @@ impl ModelRegistry {
         };
         let file = |predictor: &Predictor| match predictor {
             Predictor::Model(model) => Some(model.spec().file.display().to_string()),
-            Predictor::Ensemble(_) => None,
+            Predictor::Ensemble(_) | Predictor::Decoder => None,
         };
         let errors = predictors.iter().map(|predictor| predictor.as_ref().err().map(ToString::to_string));
         let batch = RecordBatch::try_from_iter_with_nullable([
@@ -64,6 +64,7 @@ impl ModelRegistry {
         let lines = match self.predictor(name)? {
             Predictor::Model(model) => describe_model(&model)?,
             Predictor::Ensemble(ensemble) => describe_ensemble(&ensemble),
+            Predictor::Decoder => vec![],
         };
         let (names, values, sources): (Vec<_>, Vec<_>, Vec<_>) = lines.into_iter().multiunzip();
         let column = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
@@ -88,7 +89,7 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
         ("runs on", Some(provider.to_string())),
         ("computes in", computes_in(model)?),
         ("left to the CPU", left_to_cpu),
-        ("rows a batch", Some(sizing.batch_rows.to_string())),
+        ("rows a batch", Some(rows_a_batch(model, sizing.batch_rows)?)),
         ("sessions", Some(sizing.sessions.to_string())),
         ("threads a session", Some(sizing.threads.to_string())),
     ];
@@ -109,6 +110,15 @@ fn describe_model(model: &Model) -> Result<Vec<Line>> {
     let here =
         here.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?, origin(name).to_owned())));
     Ok(inputs.chain(outputs).chain(settings).chain(record).chain(here).collect())
+}
+
+/// The rows of a batch, and to how many the device keeps them.
+fn rows_a_batch(model: &Model, rows: usize) -> Result<String> {
+    let bound = model.bound()?;
+    Ok(match bound.rows() {
+        Some(most) if most < rows => format!("{rows}, in runs of at most {bound}"),
+        _ => rows.to_string(),
+    })
 }
 
 /// The precision, and what was measured of it, of a model that leaves it open.

@@ -143,6 +143,24 @@ impl Ensemble {
         Ok(Self { name: name.to_owned(), members, combine, weights, id: NEXT_ID.fetch_add(1, Relaxed) })
     }
 
+    /// The ensemble of another process, from its members here.
+    ///
+    /// # Errors
+    /// Members that can't form an ensemble, or not one weight for each.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn sent(
+        name: &str,
+        members: Vec<Arc<Model>>,
+        combine: Combine,
+        weights: Vec<f32>,
+    ) -> Result<Self> {
+        if !weights.is_empty() && weights.len() != members.len() {
+            let reason = format!("{} weights for {} members", weights.len(), members.len());
+            return Err(Error::Model { model: name.to_owned(), reason });
+        }
+        Ok(Self { combine, weights, ..Self::new(name, members, &BTreeMap::new())? })
+    }
+
     /// Name of the ensemble in SQL.
     #[must_use]
     pub fn name(&self) -> &str {

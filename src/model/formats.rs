@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::testing::{Folder, Onnx, home};
 use crate::Result;
+use crate::clock::Clock;
 use crate::images::decode::RgbImage;
 use crate::model::runtime::{Batch, Cancellation, Model, RunTimes, Runtime};
 use crate::model::tensor::{Preprocessor, Tensor};
@@ -119,9 +120,9 @@ fn run(onnx: &[u8], options: &[(&str, &str)], rows: usize) -> Result<Vec<f32>> {
     }
     let times = RunTimes::default();
     let outputs = [spec.output.name.clone()];
-    let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![] };
+    let batch = Batch { rows, images: Some((&tensor, 0)), numbers: vec![], max_output_elements: 100 };
     let outputs = Model::new(spec, Runtime::new(&home()))
-        .run(&batch, &outputs, &times, &Cancellation::default())?
+        .run(&batch, &outputs, &times, &Clock::default(), &Cancellation::default())?
         .unwrap();
     Ok((0..rows).flat_map(|row| outputs[0].floats(row).unwrap().to_vec()).collect())
 }

@@ -33,7 +33,7 @@ pub mod tensor;
 mod describe;
 mod devices;
 mod ensemble;
-mod fetch;
+pub(crate) mod fetch;
 #[cfg(test)]
 mod formats;
 mod predictor;

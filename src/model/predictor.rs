@@ -1,7 +1,7 @@
 //! What a model name in a query refers to: a model or an ensemble; and the predictions it supports.
 
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, internal_err, plan_err};
@@ -16,22 +16,27 @@ use crate::model::runtime::Model;
 use crate::model::spec::ModelSpec;
 use crate::tasks::{Labels, Task, field_type};
 
-/// A model or an ensemble.
+static NO_LABELS: LazyLock<Labels> = LazyLock::new(Labels::default);
+
+/// A model or an ensemble, or what needs neither.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub enum Predictor {
     /// One model.
     Model(Arc<Model>),
     /// Several models that predict as one.
     Ensemble(Arc<Ensemble>),
+    /// No model: the image is only decoded.
+    Decoder,
 }
 
 impl Predictor {
-    /// Its name in SQL.
+    /// Its name in SQL, empty if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Model(model) => &model.spec().name,
             Self::Ensemble(ensemble) => ensemble.name(),
+            Self::Decoder => "",
         }
     }
 
@@ -41,13 +46,14 @@ impl Predictor {
         match self {
             Self::Model(model) => slice::from_ref(model),
             Self::Ensemble(ensemble) => ensemble.members(),
+            Self::Decoder => &[],
         }
     }
 
-    /// Whether any of the models takes an image.
+    /// Whether it takes an image.
     #[must_use]
     pub fn takes_image(&self) -> bool {
-        self.members().iter().any(|model| model.spec().image().is_some())
+        *self == Self::Decoder || self.members().iter().any(|model| model.spec().image().is_some())
     }
 
     /// Names of the classes, which are the same for all members of an ensemble.
@@ -55,6 +61,7 @@ impl Predictor {
         match self {
             Self::Model(model) => &model.spec().labels,
             Self::Ensemble(ensemble) => &ensemble.members()[0].spec().labels,
+            Self::Decoder => &NO_LABELS,
         }
     }
 
@@ -67,6 +74,7 @@ impl Predictor {
         let data_type = match self {
             Self::Model(model) => prediction_type(model.spec(), request),
             Self::Ensemble(ensemble) => ensemble_prediction_type(ensemble, request),
+            Self::Decoder => Ok(DataType::Utf8),
         };
         data_type.or_else(|reason| plan_err!("{}: model '{}' {reason}", request.signature(), self.name()))
     }
@@ -77,10 +85,11 @@ impl Predictor {
     /// A plan error that starts with the function's signature: arguments that don't fit the model's inputs.
     pub(crate) fn assign(&self, request: Request, inputs: &[DataType]) -> Result<Assignment> {
         // The members of an ensemble are classifiers that take only an image.
-        let spec = self.members()[0].spec();
-        match (request, inputs) {
-            (Request::Predict, _) => assign(&spec.inputs, request.signature(), self.name(), inputs),
-            (_, [image]) => {
+        match (request, inputs, self.members().first()) {
+            (Request::Predict, _, Some(model)) => {
+                assign(&model.spec().inputs, request.signature(), self.name(), inputs)
+            }
+            (_, [image], _) => {
                 check_image_type(request.signature(), image)?;
                 Ok(Assignment { image: Some(0), numbers: vec![] })
             }
@@ -120,6 +129,7 @@ fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, Strin
             Some(_) => Ok(detections_type()),
             None => Err(format!("is for {task}, not for object-detection")),
         },
+        Request::ImageError => Ok(DataType::Utf8),
         Request::Predict => {
             let field = |port: &Port| Ok(Field::new(&port.name, field_type(port)?, true));
             Ok(DataType::Struct(spec.outputs.iter().map(field).collect::<Result<Fields, String>>()?))
@@ -135,6 +145,7 @@ fn ensemble_prediction_type(ensemble: &Ensemble, request: Request) -> Result<Dat
             "combines by {}, which ranks no classes after the first; an ensemble by mean or weights does",
             ensemble.combine()
         )),
+        Request::ImageError => Ok(DataType::Utf8),
         Request::Embed | Request::Detect | Request::Predict => {
             Err("is an ensemble, which classifies; name one of its members".to_owned())
         }

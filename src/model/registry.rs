@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use itertools::Itertools;
 use parking_lot::RwLock;
+use seequel_udfs::{Call, Request};
 
 use super::ensemble::{CreateEnsemble, Ensemble};
 use super::predictor::Predictor;
+use crate::bounds::Bounds;
 use crate::model::fetch;
 use crate::model::runtime::{Model, Runtime};
-use crate::model::settings::CreateModel;
+use crate::model::settings::{CreateModel, locate};
 use crate::model::spec::ModelSpec;
 use crate::nearest::nearest;
 use crate::{Error, Result};
@@ -96,6 +98,7 @@ impl ModelRegistry {
                 let reason = "it is an ensemble, which has no settings of its own".to_owned();
                 Err(Error::Model { model: ensemble.name().to_owned(), reason })
             }
+            Predictor::Decoder => Err(self.unknown(name)),
         }
     }
 
@@ -112,6 +115,17 @@ impl ModelRegistry {
                 Ok(self.register_found(&name, model))
             }
         }
+    }
+
+    /// What `call` runs: its model or ensemble, or no model if it names none.
+    ///
+    /// # Errors
+    /// Those of [`Self::predictor`].
+    pub(crate) fn called(&self, call: &Call) -> Result<Predictor> {
+        if call.request == Request::ImageError && call.model.is_empty() {
+            return Ok(Predictor::Decoder);
+        }
+        self.predictor(&call.model)
     }
 
     /// The names of all models, sorted. Reads no file.
@@ -138,11 +152,16 @@ impl ModelRegistry {
     /// # Errors
     /// An unreachable location, a rejected request, a file that is too large or differs from the option `sha256`.
     pub async fn fetch(&self, statement: CreateModel) -> Result<CreateModel> {
+        self.fetch_within(statement, &Bounds::default()).await
+    }
+
+    /// As [`Self::fetch`], of files within `bounds`.
+    pub(crate) async fn fetch_within(&self, statement: CreateModel, bounds: &Bounds) -> Result<CreateModel> {
         let is_taken = self.entries.read().contains_key(&statement.name) && !statement.or_replace;
         if is_taken {
             return Ok(statement);
         }
-        let file = fetch::local(&statement, &self.home).await?;
+        let file = fetch::local(&statement, &self.home, bounds).await?;
         let location = file.into_os_string().into_string().map_err(|file| Error::Model {
             model: statement.name.clone(),
             reason: format!("'{}' is not UTF-8", file.display()),
@@ -156,9 +175,23 @@ impl ModelRegistry {
     /// # Errors
     /// A name that is taken, a location that is not a file, an invalid file or option, a device that can't be used.
     pub fn create(&self, statement: &CreateModel) -> Result<()> {
+        self.create_within(statement, &Bounds::default())
+    }
+
+    /// As [`Self::create`], of files within `bounds`.
+    pub(crate) fn create_within(&self, statement: &CreateModel, bounds: &Bounds) -> Result<()> {
         let CreateModel { name, or_replace, if_not_exists, location: _, options } = statement;
         self.register(name, *or_replace, *if_not_exists, || {
-            let model = self.resolve(name, &local_file(statement)?, options)?;
+            let file = local_file(statement)?;
+            let error = |reason| Error::Model { model: name.clone(), reason };
+            check_size(&file, bounds.max_model_bytes).map_err(error)?;
+            let model = self.resolve(name, &file, options)?;
+            let (bytes, most) = (model.spec().external_bytes, bounds.max_weight_bytes);
+            if bytes > most {
+                return Err(error(format!(
+                    "the {bytes} bytes of its external weights are more than inference.max_weight_bytes ({most})"
+                )));
+            }
             model.check()?;
             Ok(Predictor::Model(model))
         })
@@ -178,6 +211,7 @@ impl ModelRegistry {
                 Predictor::Ensemble(_) => {
                     Err(error(format!("member '{member}' is an ensemble; name its members instead")))
                 }
+                Predictor::Decoder => Err(self.unknown(member)),
             };
             let members = members.iter().map(member).collect::<Result<Vec<_>>>()?;
             Ok(Predictor::Ensemble(Arc::new(Ensemble::new(name, members, options)?)))
@@ -305,7 +339,7 @@ fn check_unused(entries: &BTreeMap<String, Entry>, name: &str) -> Result<()> {
         Entry::Registered(Predictor::Ensemble(ensemble)) => {
             ensemble.members().iter().any(|member| member.spec().name == name)
         }
-        Entry::Registered(Predictor::Model(_)) | Entry::Found(_) => false,
+        Entry::Registered(Predictor::Model(_) | Predictor::Decoder) | Entry::Found(_) => false,
     };
     match entries.values().find(has_member) {
         Some(Entry::Registered(ensemble)) => {
@@ -326,6 +360,18 @@ fn found_in(folder: &Path) -> BTreeMap<String, Entry> {
         file.is_file().then_some((name, Entry::Found(file)))
     });
     models.collect()
+}
+
+/// Refuses an ONNX file of more than `most` bytes, before it is read. Whether there is one is checked later.
+fn check_size(file: &Path, most: u64) -> Result<(), String> {
+    let Ok(file) = locate(file) else { return Ok(()) };
+    match std::fs::metadata(&file).map_or(0, |metadata| metadata.len()) {
+        bytes if bytes > most => Err(format!(
+            "the {bytes} bytes of '{}' are more than inference.max_model_bytes ({most})",
+            file.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn local_file(statement: &CreateModel) -> Result<PathBuf> {

@@ -34,6 +34,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use super::planner::MORSEL_ROWS;
 use crate::exec::InferExec;
 use crate::exec::exchange::{InferExchangeExec, MorselRows};
+#[cfg(feature = "cluster")]
+use crate::images::scan::FetchImagesExec;
 use crate::images::scan::ImagesExec;
 use crate::images::webdataset::WebDatasetExec;
 
@@ -50,7 +52,7 @@ pub struct ImageBatches {}
 impl PhysicalOptimizerRule for ImageBatches {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let has_images = plan.exists(|plan| {
-            Ok(plan.is::<InferExec>() || plan.is::<ImagesExec>() || plan.is::<WebDatasetExec>())
+            Ok(plan.is::<InferExec>() || plan.is::<WebDatasetExec>() || scans_images(plan.as_ref()))
         })?;
         if has_images { Ok(shrink(plan, false)?.data) } else { Ok(plan) }
     }
@@ -62,6 +64,14 @@ impl PhysicalOptimizerRule for ImageBatches {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+fn scans_images(plan: &dyn ExecutionPlan) -> bool {
+    #[cfg(feature = "cluster")]
+    if plan.is::<FetchImagesExec>() {
+        return true;
+    }
+    plan.is::<ImagesExec>()
 }
 
 /// The plan with small batches of images. Below inference, round-robin repartitioning is removed.
@@ -123,12 +133,12 @@ fn is_large_list(data_type: &DataType) -> bool {
     }
 }
 
-pub(super) fn is_bytes(data_type: &DataType) -> bool {
+pub(crate) fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 /// Whether `data_type` satisfies `predicate`, or is a dictionary or struct with values of such a type.
-pub(super) fn contains(data_type: &DataType, predicate: &impl Fn(&DataType) -> bool) -> bool {
+pub(crate) fn contains(data_type: &DataType, predicate: &impl Fn(&DataType) -> bool) -> bool {
     match data_type {
         data_type if predicate(data_type) => true,
         DataType::Dictionary(_, values) => contains(values, predicate),

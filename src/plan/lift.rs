@@ -7,7 +7,7 @@
 //!        TableScan: images             TableScan: images
 //! ```
 //!
-//! Inference neither adds nor drops rows, and it keeps the order of ordered rows. LIMIT, OFFSET and a sort with a row
+//! Inference neither adds nor drops rows, unless failed ones are skipped, and it keeps the order of ordered rows. LIMIT, OFFSET and a sort with a row
 //! limit can therefore run first, provided that the sort's keys don't depend on a prediction. They are also moved below
 //! projections and aliases, which result from subqueries and views.
 
@@ -22,6 +22,7 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::node::as_infer;
+use crate::config::{InferenceOptions, OnError};
 
 /// Moves inference above LIMIT, and above a sort with a row limit.
 #[derive(Debug, Default)]
@@ -36,7 +37,11 @@ impl OptimizerRule for LiftInference {
         Some(ApplyOrder::BottomUp)
     }
 
-    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        // Inference drops rows, and the limit is one of those that are left.
+        if InferenceOptions::of(&config.options()).on_error == OnError::Skip {
+            return Ok(Transformed::no(plan));
+        }
         let lifted = match &plan {
             LogicalPlan::Limit(limit) => sink(&Sinking::Limit(limit), &limit.input)?,
             LogicalPlan::Sort(Sort { expr, input, fetch: Some(fetch) }) => {

@@ -11,6 +11,7 @@ mod bind;
 pub(crate) mod extract;
 mod field_names;
 mod image_batches;
+mod keep_order;
 mod lift;
 mod node;
 mod planner;
@@ -24,8 +25,11 @@ pub use lift::LiftInference;
 pub use node::{InferCall, InferNode};
 pub use planner::{InferPlanner, SeequelQueryPlanner};
 
+#[cfg(feature = "cluster")]
+pub(crate) use image_batches::{contains, is_bytes};
+pub(crate) use keep_order::KeepOrder;
 pub(crate) use node::as_infer;
-pub(crate) use planner::plan_inference;
+pub(crate) use planner::{morsel_rows, plan_inference};
 pub use prune::PruneInference;
 pub use row_groups::RowGroups;
 

@@ -2,7 +2,7 @@
 //!
 //! DataFusion prunes columns *below* an extension node, but can't make the node compute less. Columns of `Infer` nodes
 //! have unique names in a plan, so a call is dead if no expression reads its column's name and no node takes all its
-//! input's columns without naming them.
+//! input's columns without naming them. None is dropped where rows that fail are left out: which ones depends on all calls.
 
 use std::collections::HashSet;
 
@@ -12,6 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::node::{InferNode, as_infer};
+use crate::config::{InferenceOptions, OnError};
 
 /// Removes calls whose predictions are not read.
 #[derive(Debug, Default)]
@@ -22,7 +23,11 @@ impl OptimizerRule for PruneInference {
         "prune_inference"
     }
 
-    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        // A call also decides whether its row is left out.
+        if InferenceOptions::of(&config.options()).on_error == OnError::Skip {
+            return Ok(Transformed::no(plan));
+        }
         let (computed, read) = computed_and_read(&plan)?;
         if computed.is_subset(&read) {
             return Ok(Transformed::no(plan));

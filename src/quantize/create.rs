@@ -1,7 +1,8 @@
 //! Makes the quantized twin of a model: a folder like that of an installed model.
 
 use std::fs;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use super::attempt::Attempt;
 use super::options::{Calibration, QuantizeOptions};
@@ -17,6 +18,13 @@ use crate::{Error, Result};
 /// Fewest images: with fewer, half of them say nothing of ranges, and the others nothing of agreement.
 const LEAST_IMAGES: usize = 10;
 
+/// More than the rest of a disk on which a file has just been cut short, and little beside any model.
+const PROBE_BYTES: usize = 64 << 10;
+
+/// Why a model is not installed.
+const TAKEN: &str =
+    "another process has made one of that name meanwhile; CREATE OR REPLACE MODEL replaces it";
+
 /// Checks a statement before its query runs; `source` is the model to quantize.
 ///
 /// # Errors
@@ -28,7 +36,8 @@ pub(crate) fn check(statement: &CreateQuantized, source: &Model) -> Result<Quant
         .map(|()| options)
 }
 
-/// Quantizes `source` and writes it into the folder `target`, which is replaced as a whole.
+/// Quantizes `source` and writes it into the folder `target`, which is replaced as a whole if `or_replace`. If that fails,
+/// nothing is left of it.
 ///
 /// Blocks for as long as the model runs on the images several times over.
 ///
@@ -40,7 +49,7 @@ pub(crate) fn quantize(
     options: &QuantizeOptions,
     source: &Model,
     samples: Samples,
-    target: &Path,
+    (target, or_replace): (&Path, bool),
     cancellation: &Cancellation,
 ) -> Result<()> {
     let error = |reason| Error::Model { model: name.to_owned(), reason };
@@ -52,17 +61,37 @@ pub(crate) fn quantize(
         )));
     }
     let parent = target.parent().unwrap_or(target);
-    let describe =
-        |reason: std::io::Error| error(format!("'{}' can't be written: {reason}", parent.display()));
+    let describe = |reason| error(unwritten(parent, &reason));
     fs::create_dir_all(parent).map_err(describe)?;
     let home = parent.parent().unwrap_or(parent);
     let folder = tempfile::Builder::new().prefix(".quantize-").tempdir_in(home).map_err(describe)?;
-    let mut attempt = Attempt::new(name, source, options, folder.path(), Runner { cancellation })?;
+    let made = make(name, options, source, (&calibration, &aside), folder.path(), cancellation);
+    // The runtime says of a model that it can't write that, and not why.
+    let made = made.map_err(|error| full_disk(folder.path()).map_or(error, describe))?;
+    if let Some(keep) = &options.keep {
+        keep_copy(&made.join("model.onnx"), keep).map_err(|reason| error(unwritten(keep, &reason)))?;
+    }
+    install(&made, target, or_replace, &folder.path().join("replaced"))
+        .map_err(|reason| if is_taken(&reason) { error(TAKEN.to_owned()) } else { describe(reason) })
+}
+
+/// Quantizes `source` on images for calibration and others set aside, and writes the model with its settings and record
+/// into a folder below `folder`, which it returns.
+fn make(
+    name: &str,
+    options: &QuantizeOptions,
+    source: &Model,
+    (calibration, aside): (&Samples, &Samples),
+    folder: &Path,
+    cancellation: &Cancellation,
+) -> Result<PathBuf> {
+    let error = |reason| Error::Model { model: name.to_owned(), reason };
+    let mut attempt = Attempt::new(name, source, options, folder, Runner { cancellation })?;
     let twin = match options.calibration {
-        Calibration::None => attempt.without_calibration(&aside)?,
+        Calibration::None => attempt.without_calibration(aside)?,
         _ => {
-            attempt.equalize(&calibration)?;
-            attempt.search(&attempt.calibrate(&calibration)?, &aside)?
+            attempt.equalize(calibration)?;
+            attempt.search(&attempt.calibrate(calibration)?, aside)?
         }
     };
     let file = twin.model.spec().file.clone();
@@ -70,7 +99,7 @@ pub(crate) fn quantize(
     let figures = Figures {
         images: [calibration.images.len(), aside.images.len()],
         bytes: [&source.spec().file, &file].map(|file| fs::metadata(file).map_or(0, |file| file.len())),
-        speed_ratio: speed_ratio(source, &twin.model, &aside, cancellation)?,
+        speed_ratio: speed_ratio(source, &twin.model, aside, cancellation)?,
         twin: &twin,
     };
     let texts = [
@@ -79,16 +108,62 @@ pub(crate) fn quantize(
     ];
     for (name, text) in texts {
         let text = text.map_err(|reason| error(reason.to_string()))?;
-        fs::write(made.join(name), text).map_err(describe)?;
+        fs::write(made.join(name), text).map_err(|reason| error(unwritten(made, &reason)))?;
     }
-    if let Some(keep) = &options.keep {
-        fs::copy(&file, keep)
-            .map_err(|reason| error(format!("'{}' can't be written: {reason}", keep.display())))?;
+    Ok(made.to_owned())
+}
+
+/// That `place` can't be written, why, and what to do.
+fn unwritten(place: &Path, reason: &io::Error) -> String {
+    let hint = match reason.kind() {
+        ErrorKind::StorageFull => "; make room there, or set SEEQUEL_HOME to a folder on another disk",
+        _ => "",
+    };
+    format!("'{}' can't be written: {reason}{hint}", place.display())
+}
+
+/// Why nothing can be written to `folder`, if its disk is full.
+fn full_disk(folder: &Path) -> Option<io::Error> {
+    let written = fs::write(folder.join("probe"), [0; PROBE_BYTES]);
+    written.err().filter(|reason| reason.kind() == ErrorKind::StorageFull)
+}
+
+/// Copies `file` to `keep`, as a whole or not at all.
+fn keep_copy(file: &Path, keep: &Path) -> io::Result<()> {
+    let folder = keep.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let part = tempfile::Builder::new()
+        .prefix(".seequel-")
+        .suffix(".part")
+        .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))?;
+    fs::copy(file, part.path())?;
+    part.persist(keep)?;
+    Ok(())
+}
+
+/// Whether a folder could not be moved to a place because there is one.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
+}
+
+/// Moves the folder `made` to `target`, in place of one there if `or_replace`, which is moved to `replaced`.
+///
+/// # Errors
+/// Those of [`is_taken`] if another process has put a folder there.
+fn install(made: &Path, target: &Path, or_replace: bool, replaced: &Path) -> io::Result<()> {
+    for number in 0.. {
+        if or_replace && target.exists() {
+            match fs::rename(target, replaced.with_extension(number.to_string())) {
+                // Another process has just replaced it.
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        match fs::rename(made, target) {
+            Err(error) if or_replace && is_taken(&error) => {}
+            result => return result,
+        }
     }
-    if target.exists() {
-        fs::rename(target, folder.path().join("replaced")).map_err(describe)?;
-    }
-    fs::rename(made, target).map_err(describe)
+    Ok(())
 }
 
 /// Why `source` can't be quantized, if it can't.

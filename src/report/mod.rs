@@ -24,6 +24,11 @@ mod thumbnail;
 mod tuning;
 
 pub(crate) use html::escaped;
+pub(crate) use operators::{Operator, operators};
+#[cfg(feature = "dashboard")]
+pub(crate) use page::TOKENS;
 pub(crate) use part_file::PartFile;
 pub(crate) use run::{analyzed, planned, report};
+pub use samples::Sample;
+pub(crate) use samples::{Samples, rows as rows_of};
 pub(crate) use tuning::{check_report, write_tuning_report};

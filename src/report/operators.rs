@@ -7,19 +7,19 @@ use serde::Serialize;
 
 /// One operator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Operator {
+pub(crate) struct Operator {
     /// How many operators are above it.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
     /// Its line in EXPLAIN.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// The rows that it gave.
-    pub(super) rows: Option<u64>,
+    pub(crate) rows: Option<u64>,
     /// Its times, summed over partitions, longest first.
-    pub(super) seconds: Vec<(String, f64)>,
+    pub(crate) seconds: Vec<(String, f64)>,
 }
 
 /// The operators of `plan`, from its result down.
-pub(super) fn operators(plan: &dyn ExecutionPlan) -> Vec<Operator> {
+pub(crate) fn operators(plan: &dyn ExecutionPlan) -> Vec<Operator> {
     let mut all = vec![];
     add(plan, 0, &mut all);
     all

@@ -14,7 +14,11 @@ use super::html::escaped;
 use super::part_file::PartFile;
 use crate::Result;
 
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("tokens.css"), "\n", include_str!("page.css"));
+
+/// The colours and type of all pages, in light and dark.
+#[cfg(feature = "dashboard")]
+pub(crate) const TOKENS: &str = include_str!("tokens.css");
 
 /// A page in the making: what it says, as HTML.
 #[derive(Debug)]

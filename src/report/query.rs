@@ -295,6 +295,7 @@ fn models(models: &[ModelAccount]) -> String {
             quantile(model.p95_seconds),
             quantile(model.p99_seconds),
             seconds(model.load_seconds),
+            model.device_use.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0)),
             bytes(model.memory_bytes),
         ]
     });
@@ -309,6 +310,7 @@ fn models(models: &[ModelAccount]) -> String {
         "p95",
         "p99",
         "loading",
+        "device use",
         "memory",
     ];
     table_of_texts(&header, rows)

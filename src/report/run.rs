@@ -20,8 +20,9 @@ use super::samples::{Sample, Samples};
 use crate::Result;
 use crate::accounts::{Accounting, Accounts};
 use crate::config::InferenceOptions;
-use crate::exec::{RowRecord, Rows};
+use crate::exec::{ExpressionMetrics, RowRecord, Rows};
 use crate::model::runtime::RunHistogram;
+use crate::secrets::hidden;
 
 /// What is known of a query that has run.
 pub(super) struct Ran {
@@ -61,7 +62,7 @@ pub(crate) async fn analyzed<W>(
 /// A plan that can't be executed.
 pub(crate) async fn planned(query: DataFrame, sql: &str) -> Result<String> {
     let plan = query.create_physical_plan().await?;
-    Ok(json_of(&json!({"sql": sql, "plan": operators(plan.as_ref())})))
+    Ok(json_of(&json!({"sql": hidden(sql), "plan": operators(plan.as_ref())})))
 }
 
 /// Indented, for people too.
@@ -100,7 +101,8 @@ async fn run<W>(
     let (mut state, plan) = query.into_parts();
     let record = RowRecord::default();
     state.config_mut().options_mut().extensions.insert(record.clone());
-    let max_pixels = InferenceOptions::of(state.config_options()).max_image_pixels;
+    let max_pixels = InferenceOptions::of(state.config_options()).bounds.max_image_pixels;
+    ExpressionMetrics::begin(&mut state);
     let query = DataFrame::new(state, plan);
     let (task, plan) = (Arc::new(query.task_ctx()), query.create_physical_plan().await?);
     let watch = observe(&plan);
@@ -124,7 +126,7 @@ async fn run<W>(
     let accounts = accounting.accounts();
     samples.add(&accounts);
     Ok(Ran {
-        sql: sql.to_owned(),
+        sql: hidden(sql).into_owned(),
         samples: samples.all,
         runs: accounting.runs().into_iter().collect(),
         operators: operators(plan.as_ref()),

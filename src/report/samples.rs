@@ -14,38 +14,38 @@ const MOST: usize = 240;
 
 /// What was done up to a moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Sample {
+pub struct Sample {
     /// Since the start.
-    pub(super) seconds: f64,
+    pub seconds: f64,
     /// Rows that models ran on; without models, rows that were read.
-    pub(super) rows: u64,
+    pub rows: u64,
     /// Time at work of each stage, in the order of [`Stages::named`](crate::accounts::Stages::named).
-    pub(super) busy_seconds: Vec<f64>,
+    pub busy_seconds: Vec<f64>,
 }
 
 /// The samples of one query.
 #[derive(Debug)]
-pub(super) struct Samples {
+pub(crate) struct Samples {
     interval: Duration,
     last: Instant,
-    pub(super) all: Vec<Sample>,
+    pub(crate) all: Vec<Sample>,
 }
 
 impl Samples {
     /// The samples of a query that begins now.
-    pub(super) fn new(accounting: &Accounting) -> Self {
+    pub(crate) fn new(accounting: &Accounting) -> Self {
         let mut samples = Self { interval: FIRST_INTERVAL, last: Instant::now(), all: vec![] };
         samples.add(&accounting.accounts());
         samples
     }
 
     /// How long until the next sample.
-    pub(super) fn next(&self) -> Duration {
+    pub(crate) fn next(&self) -> Duration {
         self.interval.saturating_sub(self.last.elapsed())
     }
 
     /// Takes a sample, if it is time for one.
-    pub(super) fn take(&mut self, accounting: &Accounting) {
+    pub(crate) fn take(&mut self, accounting: &Accounting) {
         if self.next().is_zero() {
             self.last = Instant::now();
             self.add(&accounting.accounts());
@@ -53,7 +53,7 @@ impl Samples {
     }
 
     /// Adds the last sample.
-    pub(super) fn add(&mut self, accounts: &Accounts) {
+    pub(crate) fn add(&mut self, accounts: &Accounts) {
         self.all.push(Sample {
             seconds: accounts.query.seconds,
             rows: rows(accounts),
@@ -71,6 +71,6 @@ impl Samples {
 }
 
 /// The rows that throughput is about.
-pub(super) fn rows(accounts: &Accounts) -> u64 {
+pub(crate) fn rows(accounts: &Accounts) -> u64 {
     if accounts.models.is_empty() { accounts.stages.read.rows } else { accounts.stages.infer.rows }
 }

@@ -80,7 +80,7 @@ pub(crate) fn write_tuning_report(file: &Path, tuning: &Tuning, trials: &RecordB
 fn in_order(trials: &RecordBatch) -> Result<RecordBatch> {
     let place = |name: &str| match name {
         "model" => None,
-        "device" | "precision" | "batch_size" | "concurrency" | "num_cpus" => Some(0),
+        "device" | "precision" | "batch_size" | "concurrency" | "num_cpus" | "morsel_rows" => Some(0),
         "outcome" => Some(1),
         _ => Some(2),
     };
@@ -104,7 +104,7 @@ fn header(tuning: &Tuning) -> String {
             described(variant, *chosen)
         )
     };
-    let Choice { batch_size, concurrency, num_cpus } = default;
+    let Choice { batch_size, concurrency, num_cpus, .. } = default;
     let at = TimestampSecondArray::from(vec![tuning.at.cast_signed()]);
     let mut all = vec![
         ("device, precision", format!("{}, {}", variant.device, variant.precision)),
@@ -113,6 +113,9 @@ fn header(tuning: &Tuning) -> String {
         ("num_cpus", chosen.num_cpus.to_string()),
         ("default", format!("batch_size {batch_size}, concurrency {concurrency}, num_cpus {num_cpus}")),
     ];
+    if let Some(rows) = chosen.morsel_rows {
+        all.push(("rows of a morsel", rows.to_string()));
+    }
     if let Some(agreement) = tuning.agreement {
         all.push(("agreement with float32 on the CPU", format!("{:.1} %", agreement * 100.0)));
     }
@@ -132,9 +135,11 @@ fn header(tuning: &Tuning) -> String {
 
 /// `cpu int8, batch 4, 2 × 1`
 fn described(variant: &Variant, choice: Choice) -> String {
-    let Choice { batch_size, concurrency, num_cpus } = choice;
+    let Choice { batch_size, concurrency, num_cpus, morsel_rows } = choice;
     let (sessions, threads) = (counted(concurrency, "session"), counted(num_cpus, "thread"));
-    format!("{} {}, batches of {batch_size}, {sessions} of {threads}", variant.device, variant.precision)
+    let morsels = morsel_rows.map_or_else(String::new, |rows| format!(", morsels of {rows}"));
+    let Variant { device, precision } = variant;
+    format!("{device} {precision}, batches of {batch_size}, {sessions} of {threads}{morsels}")
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -143,7 +148,9 @@ fn counted(count: usize, what: &str) -> String {
 
 /// Rows a second against the batch size, on one device and in one precision.
 fn throughput(variant: &Variant, trials: &[&Trial], batches: &[usize], most: f64) -> Result<String> {
-    let points = |trial: &&&Trial| Some((trial.choice?, trial.rate?));
+    // Those with another morsel have the same batch size as one of the others.
+    let points =
+        |trial: &&&Trial| Some((trial.choice.filter(|choice| choice.morsel_rows.is_none())?, trial.rate?));
     let mut points: Vec<_> = trials.iter().filter_map(|trial| points(&trial)).collect();
     points.sort_by_key(|(choice, _)| (choice.num_cpus, choice.concurrency, choice.batch_size));
     let place = |choice: &Choice| {
@@ -164,7 +171,8 @@ fn throughput(variant: &Variant, trials: &[&Trial], batches: &[usize], most: f64
             marks.push(Mark::Dot(at(choice, *rate), ink));
         }
         let is_chosen = |choice: &Choice| {
-            trials.iter().any(|trial| trial.choice == Some(*choice) && trial.outcome == CHOSEN)
+            let is_of = |other: Choice| Choice { morsel_rows: None, ..other } == *choice;
+            trials.iter().any(|trial| trial.choice.is_some_and(is_of) && trial.outcome == CHOSEN)
         };
         let chosen = family.iter().filter(|(choice, _)| is_chosen(choice));
         marks.extend(chosen.map(|(choice, rate)| Mark::Ring(at(choice, rate[0]), Ink::Text)));
@@ -213,8 +221,9 @@ fn compared<'a>(measured: &[&'a Trial]) -> Vec<&'a Trial> {
 /// `cpu f32 · 4 · 2×1`
 fn short(trial: &Trial) -> String {
     let Variant { device, precision } = &trial.variant;
-    trial.choice.map_or_else(String::new, |Choice { batch_size, concurrency, num_cpus }| {
-        format!("{device} {precision} {batch_size} · {concurrency}×{num_cpus}")
+    trial.choice.map_or_else(String::new, |Choice { batch_size, concurrency, num_cpus, morsel_rows }| {
+        let morsel = morsel_rows.map_or_else(String::new, |rows| format!(" · {rows}"));
+        format!("{device} {precision} {batch_size} · {concurrency}×{num_cpus}{morsel}")
     })
 }
 
@@ -254,7 +263,7 @@ fn rates(trials: &[&Trial]) -> Result<String> {
     let entries = [("chosen", Ink::Chosen), ("default", Ink::Series(1)), ("others", Ink::Quiet)];
     let entries = entries.map(|(name, ink)| (name.to_owned(), ink));
     Ok(figure(
-        "Throughput (device, precision, batch size, sessions × threads)",
+        "Throughput (device, precision, batch size, sessions × threads, morsel if others were tried)",
         &(chart.svg()? + &legend(&entries)),
         &json!(numbers),
     ))

@@ -1,12 +1,22 @@
 //! The command line arguments.
 
 use std::env;
+#[cfg(feature = "cluster")]
+use std::net::{IpAddr, SocketAddr};
+#[cfg(feature = "cluster")]
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
+#[cfg(feature = "cluster")]
+use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 use datafusion::config::ConfigNonZeroUsize;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::Address;
+use crate::dashboard::DashboardAddress;
+use crate::shell::logs::{LogFormat, Logs};
 use crate::shell::print::{Format, MaxRows, size};
 use crate::shell::progress::{Progress, When};
 
@@ -32,12 +42,43 @@ Examples:
 Scripts run first, then the files of -f, then the statements of -c. Without any of them, SQL is read from standard
 input, or from a prompt if that is a terminal. SQL may be mixed with the commands of the prompt, a line each: \\? lists
 them. ~/.seequelrc runs at each start of a prompt or of SQL from standard input.
-SEEQUEL_LOG=info (or debug) logs to standard error. NO_COLOR=1 leaves out all colours.";
+SEEQUEL_LOG=info (or debug) logs to standard error; OTEL_EXPORTER_OTLP_ENDPOINT=URL sends traces to a collector.
+NO_COLOR=1 leaves out all colours.";
+
+#[cfg(feature = "cluster")]
+const SCHEDULER_EXAMPLES: &str = "\
+Examples:
+  A cluster of two machines, and a query on it:
+    gpu-1$ seequel scheduler --bind 10.0.0.1:50050
+    gpu-1$ seequel executor --scheduler 10.0.0.1:50050 --bind 10.0.0.1
+    gpu-2$ seequel executor --scheduler 10.0.0.1:50050 --bind 10.0.0.2
+    gpu-1$ seequel --cluster df://10.0.0.1:50050 -c \"SELECT path, classify(image) FROM '/shared/photos/**'\"
+
+There is no encryption and no password yet: bind to addresses of a network that you trust.
+docs/cluster.md says what runs on a cluster.";
+
+#[cfg(feature = "cluster")]
+const EXECUTOR_EXAMPLES: &str = "\
+Examples:
+  Tasks for all cores but one:
+    seequel executor --scheduler gpu-1:50050 --bind 10.0.0.2 --cores 7
+
+  In a container, whose address others don't know:
+    seequel executor --scheduler gpu-1:50050 --bind 0.0.0.0 --host gpu-2
+
+Local files that queries name must be at the same paths on all machines. Models are found by their digests: at the path
+that the query's machine has them at, or in $SEEQUEL_HOME/models. Ctrl-C and SIGTERM end what has begun first.";
 
 /// What the user asked for.
 #[derive(Debug, Parser)]
 #[command(name = "seequel", version, about, after_help = EXAMPLES)]
+#[cfg_attr(feature = "cluster", command(args_conflicts_with_subcommands = true))]
 pub struct Args {
+    /// A process of a cluster, instead of the shell
+    #[cfg(feature = "cluster")]
+    #[command(subcommand)]
+    pub(crate) process: Option<Process>,
+
     /// Run the statements of these files, then exit
     #[arg(value_name = "SCRIPT")]
     pub(crate) script: Vec<PathBuf>,
@@ -70,6 +111,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub(crate) progress: When,
 
+    /// How lines of the log are written, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+
     /// Print results only
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -91,9 +136,58 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) runtime: Option<String>,
 
+    /// Open a web page of the queries, models and process, on this machine or at an address and port
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8265")]
+    pub(crate) dashboard: Option<DashboardAddress>,
+
+    /// Let the dashboard cancel queries
+    #[arg(long)]
+    pub(crate) dashboard_actions: bool,
+
+    /// Run queries that read files on the cluster of this scheduler, such as df://host:50050
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "URL")]
+    pub(crate) cluster: Option<Address>,
+
     /// Rows that operators pass on at a time [default: DataFusion's]
     #[arg(short, long, value_name = "ROWS")]
     pub(crate) batch_size: Option<ConfigNonZeroUsize>,
+}
+
+/// A process of a cluster.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Process {
+    /// Divide the queries of clients into tasks for executors, until Ctrl-C
+    #[command(after_help = SCHEDULER_EXAMPLES)]
+    Scheduler {
+        /// Address and port to listen at; anybody who reaches them can run queries
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50050")]
+        bind: SocketAddr,
+    },
+    /// Run tasks of a scheduler, with this machine's cores and devices, until Ctrl-C
+    #[command(after_help = EXECUTOR_EXAMPLES)]
+    Executor {
+        /// The scheduler
+        #[arg(long, value_name = "URL")]
+        scheduler: Address,
+
+        /// Tasks at a time [default: one for each core]
+        #[arg(long, value_name = "N")]
+        cores: Option<NonZeroUsize>,
+
+        /// Address to listen at, on free ports
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+        bind: IpAddr,
+
+        /// Name by which scheduler, clients and other executors reach this machine [default: the address of --bind]
+        #[arg(long, value_name = "HOST")]
+        host: Option<String>,
+
+        /// ONNX Runtime to open: cpu, openvino, webgpu or cuda [default: $SEEQUEL_RUNTIME, or cpu]
+        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        runtime: Option<String>,
+    },
 }
 
 impl Args {
@@ -106,9 +200,16 @@ impl Args {
         }
     }
 
+    /// Begins to log, and to send traces where the environment asks for them. `progress` comes from [`Self::progress`].
+    ///
+    /// # Errors
+    /// Variables of OpenTelemetry that can't be followed.
+    pub fn logs(&self, progress: &Progress) -> Result<Logs, String> {
+        Logs::begin(self.log_format, self.log_filter(), progress)
+    }
+
     /// What is logged unless `SEEQUEL_LOG` says otherwise: warnings, and the steps of downloads and of quantization.
-    #[must_use]
-    pub fn log_filter(&self) -> &'static str {
+    fn log_filter(&self) -> &'static str {
         if self.quiet {
             "warn,seequel::model::fetch=info"
         } else {
@@ -196,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_dashboard_needs_no_address() -> Result<(), clap::Error> {
+        let address =
+            |args: &[&str]| parse(args).map(|args| args.dashboard.map(|address| address.to_string()));
+        assert_eq!(address(&[])?, None);
+        assert_eq!(address(&["--dashboard", "-c", "SELECT 1"])?.as_deref(), Some("127.0.0.1:8265"));
+        assert_eq!(address(&["--dashboard", "0.0.0.0:9000"])?.as_deref(), Some("0.0.0.0:9000"));
+        Ok(())
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         for args in [
             ["--memory-limit", "much"],
@@ -204,6 +315,7 @@ mod tests {
             ["--format", "xml"],
             ["--progress", "often"],
             ["--command", ""],
+            ["--dashboard", "photos.sql"],
         ] {
             assert!(parse(&args).is_err(), "{args:?}");
         }

@@ -1,53 +1,124 @@
-//! Handles Ctrl-C at any time: queries run on their own threads, so that the shell never waits for their computation.
+//! Handles Ctrl-C and SIGTERM at any time: queries run on their own threads, so that the shell never waits for their
+//! computation.
 //!
 //! ```text
-//!  main thread:   shell ── waits for ──► the query, or Ctrl-C ── drops ──┐          draws progress meanwhile
-//!  query threads: plan, execute, print ◄─────────────────────────────────┘ stop at their next await
+//!  main thread:   shell ── waits for ──► the query, or a signal ─┬─ drops ──┐       draws progress meanwhile
+//!                                                                └─ stops ──┤       if it can commit what is finished
+//!  query threads: plan, execute, print ◄────────────────────────────────────┘       they end at their next await
 //! ```
 //!
 //! On shared threads, a query that computes for long without an await would delay the handling of the signal.
 
 use std::future::{Future, pending};
+use std::io::{self, Write};
 use std::pin::pin;
+use std::process;
 use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio::{signal, time};
+use tracing::Instrument;
 
 use super::runner::Stop;
 use crate::exec::cancel_inference;
+use crate::resume::stop_all;
 use crate::shell::progress::{Progress, REDRAW};
+
+/// Exit status after Ctrl-C: 128 + the number of SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+/// Exit status after SIGTERM.
+pub(crate) const TERMINATED: u8 = 143;
 
 /// How long a cancelled query may keep the shell waiting, once for its inference and once for the rest.
 const LONGEST_END: Duration = Duration::from_millis(100);
 
-/// Runs `work` on the threads of `queries` until it ends or Ctrl-C cancels it.
+/// How long SIGTERM lets a resumable statement finish the rows in flight. Most systems kill a process 30 seconds, or
+/// even 10, after the signal.
+const ROWS_IN_FLIGHT: Duration = Duration::from_secs(7);
+
+/// What ends a query from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl From<Signal> for Stop {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Interrupt => Self::Interrupted,
+            Signal::Terminate => Self::Terminated,
+        }
+    }
+}
+
+/// Runs `work` on the threads of `queries` until it ends or a signal ends it. A resumable statement commits first what is
+/// finished, unless a second signal comes.
 pub(crate) async fn interruptible(
     queries: &Handle,
     progress: &Progress,
     work: impl Future<Output = Result<(), Stop>> + Send + 'static,
 ) -> Result<(), Stop> {
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(work, queries);
-    let mut interrupted = pin!(interrupt());
+    tasks.spawn_on(work.in_current_span(), queries);
     let mut redraw = time::interval(REDRAW);
+    let mut next_signal = pin!(next_signal());
+    // The first signal, and when rows in flight are given up.
+    let mut stopping: Option<(Signal, Instant)> = None;
     let result = loop {
         tokio::select! {
             Some(result) = tasks.join_next() => break match result {
                 Ok(result) => result,
                 Err(panicked) => Err(Stop::Failed(panicked.to_string())),
             },
-            () = &mut interrupted => break Err(Stop::Interrupted),
-            _ = redraw.tick() => progress.draw(),
+            signal = &mut next_signal => {
+                let commits = stopping.is_none() && stop_all(signal == Signal::Terminate);
+                if !commits {
+                    break Err(signal.into());
+                }
+                stopping = Some((signal, Instant::now() + ROWS_IN_FLIGHT));
+                next_signal.set(self::next_signal());
+            }
+            _ = redraw.tick() => {
+                progress.draw();
+                if stopping.is_some_and(|(_, deadline)| deadline < Instant::now()) {
+                    stop_all(false);
+                }
+            }
         }
     };
     progress.stop();
-    if matches!(result, Err(Stop::Interrupted)) {
-        end(tasks).await;
+    match (stopping, result) {
+        (Some((signal, _)), Ok(())) => Err(signal.into()),
+        (Some((signal, _)), Err(Stop::Failed(message))) => {
+            // If standard error is closed too, the message is lost.
+            let _ = writeln!(io::stderr(), "{message}");
+            Err(signal.into())
+        }
+        (_, result @ Err(Stop::Interrupted | Stop::Terminated)) => {
+            end(tasks).await;
+            result
+        }
+        (_, result) => result,
     }
-    result
+}
+
+/// Ends the process at SIGTERM while the result exists, for times at which nothing runs.
+pub(crate) fn exit_at_sigterm(queries: &Handle) -> JoinSet<()> {
+    let mut waiting = JoinSet::new();
+    waiting.spawn_on(
+        async {
+            terminate().await;
+            process::exit(i32::from(TERMINATED));
+        },
+        queries,
+    );
+    waiting
 }
 
 /// Drops the query and waits a moment for it to end.
@@ -59,9 +130,32 @@ async fn end(mut tasks: JoinSet<Result<(), Stop>>) {
     time::timeout(LONGEST_END, joined).await.ok();
 }
 
+async fn next_signal() -> Signal {
+    tokio::select! {
+        () = interrupt() => Signal::Interrupt,
+        () = terminate() => Signal::Terminate,
+    }
+}
+
 async fn interrupt() {
     if signal::ctrl_c().await.is_err() {
         // The system can't report Ctrl-C, so it never arrives.
         pending().await
     }
+}
+
+#[cfg(unix)]
+async fn terminate() {
+    match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        // The system can't report it, so it ends the process.
+        Err(_) => pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminate() {
+    pending().await
 }

@@ -12,9 +12,12 @@
 mod args;
 mod catalog;
 mod interrupt;
+mod logs;
 pub(crate) mod look;
 mod output;
 pub(crate) mod print;
+#[cfg(feature = "cluster")]
+mod process;
 pub(crate) mod progress;
 pub(crate) mod prompt;
 mod repl;
@@ -27,20 +30,19 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 pub use args::Args;
+pub use logs::Logs;
 pub use progress::Progress;
 use tokio::runtime::Handle;
 
 use crate::Engine;
 use crate::{Error, Result};
-use interrupt::interruptible;
+use interrupt::{INTERRUPTED, TERMINATED, interruptible};
 use print::{Expanded, Printer};
 use runner::{Runner, Stop, set_null};
 use source::Source;
 
-/// Exit status after Ctrl-C: 128 + the number of SIGINT.
-const INTERRUPTED: u8 = 130;
-
-/// Runs the shell as given by `args` and returns the exit status: 0, 1 after an error, 130 after Ctrl-C.
+/// Runs the shell as given by `args` and returns the exit status: 0, 1 after an error, 130 after Ctrl-C,
+/// 143 after SIGTERM.
 ///
 /// Statements run on the threads of `queries`, which must not be those that poll this future: a query that keeps them
 /// busy would delay the handling of Ctrl-C.
@@ -50,6 +52,7 @@ pub async fn run(args: Args, progress: Progress, queries: &Handle) -> ExitCode {
         // A closed output is no error: the reader, such as `head`, needs no more.
         Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => ExitCode::SUCCESS,
         Err(Stop::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(Stop::Terminated) => ExitCode::from(TERMINATED),
         Err(Stop::Failed(message)) => fail(&message),
     }
 }
@@ -70,6 +73,10 @@ fn to_stderr(line: &str) {
 }
 
 async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(), Stop> {
+    #[cfg(feature = "cluster")]
+    if let Some(process) = &args.process {
+        return process::run(process.clone(), queries, to_stderr).await;
+    }
     let interactive = args.asks_for_sql() && io::stdin().is_terminal();
     // Files are read before the working directory changes and before anything runs, so that a wrong name fails early.
     let sources = read_sources(args, interactive)?;
@@ -79,15 +86,36 @@ async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(
         args.quiet,
         progress,
     );
+    if let Some(address) = args.dashboard {
+        runner.open_dashboard(address)?;
+    }
+    let result = run_sources(&runner, sources, interactive, queries, args.quiet).await;
+    // Its thread would end with the process, before its history is complete.
+    runner.engine().close_dashboard();
+    result
+}
+
+async fn run_sources(
+    runner: &Runner,
+    sources: Vec<Source>,
+    interactive: bool,
+    queries: &Handle,
+    quiet: bool,
+) -> Result<(), Stop> {
     let script_runner = runner.clone();
     interruptible(queries, runner.progress(), async move { script_runner.run(&sources).await }).await?;
-    if interactive { repl::run(&runner, queries, args.quiet).await } else { Ok(()) }
+    if interactive { repl::run(runner, queries, quiet).await } else { Ok(()) }
 }
 
 /// Starts the engine, and changes to the folder that relative paths in SQL start from.
 fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     let _entered = queries.enter();
-    let builder = Engine::builder().memory_limit(args.memory_limit);
+    let builder = Engine::builder().memory_limit(args.memory_limit).dashboard_actions(args.dashboard_actions);
+    #[cfg(feature = "cluster")]
+    let builder = match &args.cluster {
+        Some(scheduler) => builder.cluster(scheduler.clone()),
+        None => builder,
+    };
     let engine = match &args.runtime {
         Some(name) => builder.runtime(name).build()?,
         None => builder.build()?,

@@ -9,7 +9,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Handle;
 
-use super::interrupt::interruptible;
+use super::interrupt::{exit_at_sigterm, interruptible};
 use super::runner::{Runner, Stop, say};
 use super::source::Source;
 use crate::shell::prompt::command::Command;
@@ -31,7 +31,11 @@ pub(crate) async fn run(runner: &Runner, queries: &Handle, quiet: bool) -> Resul
         // A statement may have changed the names and the dialect.
         let names = Names::of(runner.engine()).await;
         let assistant = Assistant { dialect: runner.sql_options().dialect, names, before: String::new() };
-        let Some(entry) = terminal.read_entry(assistant)? else {
+        let entry = {
+            let _waiting = exit_at_sigterm(queries);
+            terminal.read_entry(assistant)?
+        };
+        let Some(entry) = entry else {
             return Ok(());
         };
         let text = Command::bare(&entry).unwrap_or(&entry);

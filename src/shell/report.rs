@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::Location as TokenLocation;
 
 use super::source::Source;
 use crate::Error;
+use crate::secrets::{hidden, masked};
 use crate::sql::Explanation;
 use crate::stores::explain;
 
@@ -30,7 +31,8 @@ const CONTEXT: usize = 60;
 pub(crate) fn render(error: &Error, explanation: Explanation, source: &Source) -> String {
     let Explanation { place, message: explained } = explanation;
     let place = place.map(|TokenLocation { line, column }| Location { line, column });
-    let pointed = |mut text: String, place: Option<Location>| {
+    let pointed = |text: String, place: Option<Location>| {
+        let mut text = hidden(&text).into_owned();
         if let Some(place) = place {
             point_at(place, source, &mut text);
         }
@@ -49,21 +51,19 @@ pub(crate) fn render(error: &Error, explanation: Explanation, source: &Source) -
 }
 
 /// A message with a position in `source`.
-pub(crate) fn at(
-    TokenLocation { line, column }: TokenLocation,
-    mut message: String,
-    source: &Source,
-) -> String {
+pub(crate) fn at(TokenLocation { line, column }: TokenLocation, message: &str, source: &Source) -> String {
+    let mut message = hidden(message).into_owned();
     point_at(Location { line, column }, source, &mut message);
     message
 }
 
 /// The message of an error, without the names of the error types that wrap it.
 pub(crate) fn message(error: &Error) -> String {
-    match error {
+    let message = match error {
         Error::DataFusion(error) => query_message(error),
         error => error.to_string(),
-    }
+    };
+    hidden(&message).into_owned()
 }
 
 fn query_message(error: &DataFusionError) -> String {
@@ -154,7 +154,7 @@ fn point_at(Location { line, column }: Location, source: &Source, message: &mut 
     let gutter = " ".repeat(number.len());
     // Writing to a String can't fail.
     let _ = write!(message, "\n{gutter}--> {}:{line}:{column}", source.name);
-    if let Some((excerpt, mark)) = excerpt(&source.text, line, column) {
+    if let Some((excerpt, mark)) = excerpt(&masked(&source.text), line, column) {
         let _ = write!(message, "\n{gutter} |\n{number} | {excerpt}\n{gutter} | {mark}");
     }
 }

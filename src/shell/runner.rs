@@ -9,17 +9,21 @@ use datafusion::common::utils::quote_identifier;
 use datafusion::config::SqlParserOptions;
 use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::{AbortHandle, Abortable, Aborted};
 use parking_lot::Mutex;
+use tracing::Instrument;
 
 use super::output::Output;
 use super::source::Source;
 use super::{catalog, look, report};
+use crate::dashboard::DashboardAddress;
 use crate::quantize::Record;
+use crate::queries::{Outcome, RunningQuery};
 use crate::shell::look::{ReportRequest, SheetRequest, Target};
 use crate::shell::print::{Detail, Page, PrintError, Printer, printer};
 use crate::shell::progress::Progress;
 use crate::shell::prompt::command;
-use crate::shell::prompt::command::Command;
+use crate::shell::prompt::command::{Command, Dashboard};
 use crate::sql::{Explanation, Script, Statement};
 use crate::{Engine, Error, Result, sql, tune};
 
@@ -37,6 +41,8 @@ pub(crate) enum Stop {
     OutputClosed,
     /// Ctrl-C.
     Interrupted,
+    /// SIGTERM.
+    Terminated,
 }
 
 impl From<Error> for Stop {
@@ -110,7 +116,7 @@ impl Runner {
         loop {
             let options = self.sql_options();
             if let Some((place, line)) = script.next_command(&options).map_err(misparsed)? {
-                let misread = |message: String| Stop::Failed(report::at(place, message, source));
+                let misread = |message: String| Stop::Failed(report::at(place, &message, source));
                 self.perform(Command::parse(line).map_err(misread)?, source, depth).await?;
             } else if let Some(statement) = script.next_statement(&options).map_err(misparsed)? {
                 self.execute(statement).await.map_err(|error| match error {
@@ -127,12 +133,28 @@ impl Runner {
         }
     }
 
+    /// Runs a statement, which is listed among the engine's queries and ends when it is cancelled there.
     async fn execute(&self, statement: Statement) -> Result<(), PrintError> {
+        let (abort, registration) = AbortHandle::new_pair();
+        let listed = self.engine.queries().begin(&statement.to_string(), move || abort.abort());
+        let executed = self.execute_listed(statement, &listed).instrument(listed.span());
+        let result = match Abortable::new(executed, registration).await {
+            Ok(result) => result,
+            Err(Aborted) => Err(PrintError::Query(Error::Cancelled)),
+        };
+        listed.end(&outcome(&result));
+        result
+    }
+
+    async fn execute_listed(&self, statement: Statement, listed: &RunningQuery) -> Result<(), PrintError> {
         let started = Instant::now();
         // A truncated plan or description would be of no use.
         let (Settings { printer, timing, mut output }, page) = self.page(statement.is_introspection());
         let mut watch = None;
-        let observe = |plan: &Arc<dyn ExecutionPlan>| watch = Some(self.progress.watch(plan));
+        let observe = |plan: &Arc<dyn ExecutionPlan>| {
+            listed.observe(plan);
+            watch = Some(self.progress.watch(plan));
+        };
         if let Some(query) = statement.query() {
             *self.last_query.lock() = Some(query);
         }
@@ -153,7 +175,8 @@ impl Runner {
         let inference = watch.as_ref().and_then(|watch| watch.inference());
         let facts = watch.as_ref().and_then(|watch| watch.facts());
         let skipped_files = watch.map_or(0, |watch| watch.skipped_files());
-        let mut summary = printer.print(results, page, started, &self.progress, &mut output).await?;
+        let shown = (&self.progress, Some(listed));
+        let mut summary = printer.print(results, page, started, shown, &mut output).await?;
         summary.inference = summary.inference.or(inference);
         summary.facts = summary.facts.or(facts);
         summary.skipped_files += skipped_files;
@@ -201,7 +224,7 @@ impl Runner {
     async fn list(&self, listed: DataFrame) -> Result<(), PrintError> {
         let started = Instant::now();
         let (Settings { printer, timing, mut output }, page) = self.page(true);
-        let summary = printer.print(listed, page, started, &self.progress, &mut output).await?;
+        let summary = printer.print(listed, page, started, (&self.progress, None), &mut output).await?;
         if timing { say(&format!("{summary}\n\n")) } else { Ok(()) }
     }
 
@@ -224,6 +247,8 @@ impl Runner {
             Command::Show(target) => Box::pin(self.show(&target, source)).await?,
             Command::Report(request) => Box::pin(self.report(&request, source)).await?,
             Command::ContactSheet(request) => Box::pin(self.contact_sheet(&request, source)).await?,
+            Command::Dashboard(Dashboard::Open(address)) => self.open_dashboard(address)?,
+            Command::Dashboard(Dashboard::Close) => self.engine.close_dashboard(),
             Command::Settings => say(&self.settings_text())?,
             Command::Expanded(switch) => {
                 let mut settings = self.settings.lock();
@@ -241,6 +266,17 @@ impl Runner {
             Command::Null(text) => set_null(&self.engine, text),
             Command::Output(None) => self.settings.lock().output = Output::standard(&self.progress),
             Command::Output(Some(file)) => self.settings.lock().output = Output::file(&file)?,
+        }
+        Ok(())
+    }
+
+    /// Opens the dashboard and says on standard error where it is: standard output may be a pipe of results. With `--quiet`
+    /// only the link with a token is shown, which nobody could guess.
+    pub(crate) fn open_dashboard(&self, address: DashboardAddress) -> Result<(), Error> {
+        let url = self.engine.open_dashboard(address)?;
+        if !self.quiet || !address.is_local() {
+            // If standard error is closed, the link is lost.
+            let _ = writeln!(io::stderr(), "Dashboard: {url}");
         }
         Ok(())
     }
@@ -305,6 +341,16 @@ impl Runner {
              timing    {}\noutput    {output}{file_format}\n",
             on_or_off(timing)
         )
+    }
+}
+
+/// How a statement ended.
+fn outcome(result: &Result<(), PrintError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Finished,
+        Err(PrintError::Query(Error::Cancelled) | PrintError::OutputClosed) => Outcome::Cancelled,
+        Err(PrintError::Query(error)) => Outcome::Failed(report::message(error)),
+        Err(PrintError::Output(error)) => Outcome::Failed(error.to_string()),
     }
 }
 

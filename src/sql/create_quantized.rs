@@ -50,12 +50,15 @@ pub(super) async fn run(
             target.display()
         )));
     }
+    // One that was dropped, or is to be replaced, as opposed to one that another process makes meanwhile.
+    let or_replace = *or_replace || target.exists();
     let options = quantize::check(&create, &original)?;
     let samples = collect(ctx, &create, observe).await?;
     let (models, cancellation) = (Arc::clone(models), CancelOnDrop::default());
     let cancelled = cancellation.0.clone();
     run_blocking(move || {
-        quantize::quantize(&create.name, &options, &original, samples, &target, &cancelled)?;
+        let place = (target.as_path(), or_replace);
+        quantize::quantize(&create.name, &options, &original, samples, place, &cancelled)?;
         let location = target.display().to_string();
         models.create(&CreateModel::new(&create.name, location).with_or_replace(create.or_replace))
     })
@@ -77,7 +80,7 @@ async fn collect(
         ));
     };
     let (plan, task) = query::physical(ctx, plan, observe).await?;
-    let max_pixels = InferenceOptions::of(ctx.state().config_options()).max_image_pixels;
+    let max_pixels = InferenceOptions::of(ctx.state().config_options()).bounds.max_image_pixels;
     let (mut images, mut bytes) = (vec![], 0);
     let mut batches = execute_stream(plan, task)?;
     while let Some(batch) = batches.next().await {

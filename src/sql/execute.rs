@@ -11,8 +11,9 @@ use datafusion::prelude::SessionContext;
 
 use super::queries::query;
 use super::statement::Statement;
-use super::{create_quantized, formats, locations, queries, tune_model};
+use super::{create_quantized, formats, locations, queries, resumable, tune_model};
 use crate::Result;
+use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
 use crate::model::runtime::Tunings;
 use crate::stores::apply_store_options;
@@ -35,9 +36,10 @@ pub async fn plan(
     locations::expand(engine_ctx, &mut statement);
     match statement {
         Statement::CreateModel(create) => {
-            let create = models.fetch(create).await?;
+            let bounds = InferenceOptions::of(engine_ctx.state().config_options()).bounds;
+            let create = models.fetch_within(create, &bounds).await?;
             let models = Arc::clone(models);
-            run_blocking(move || models.create(&create)).await?;
+            run_blocking(move || models.create_within(&create, &bounds)).await?;
             empty(engine_ctx)
         }
         Statement::CreateEnsemble(create) => {
@@ -88,15 +90,21 @@ pub async fn plan(
             let found = queries::advise(engine_ctx, models, statement, observe).await?;
             Ok(engine_ctx.read_batch(found)?)
         }
-        Statement::ExplainJson { analyze, statement } => {
+        Statement::ExplainJson { analyze, mut statement } => {
             formats::check(engine_ctx, &statement)?;
+            resumable::note_query(&mut statement);
             let explained = queries::explain_json(engine_ctx, *statement, analyze, observe).await?;
             Ok(engine_ctx.read_batch(explained)?)
         }
-        Statement::DataFusion(statement) => {
+        Statement::ShowResumable { location } => {
+            Ok(engine_ctx.read_batch(resumable::show(engine_ctx, &location).await?)?)
+        }
+        Statement::DataFusion(mut statement) => {
             formats::check(engine_ctx, &statement)?;
+            resumable::note_query(&mut statement);
             let plan = query::plan(&engine_ctx.state(), *statement).await?;
             let plan = apply_store_options(engine_ctx, plan)?;
+            let plan = queries::replace_distinct_on(&engine_ctx.state(), plan)?;
             let plan = queries::run_query(engine_ctx, plan, observe).await?;
             Ok(engine_ctx.execute_logical_plan(plan).await?)
         }

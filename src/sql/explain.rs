@@ -7,13 +7,17 @@
 //!  there is no model 'nope'                       SELECT classify(image, 'nope')            the text in a call
 //!  model 'm': option 'device': …                  CREATE MODEL m … OPTIONS (device 'tpu')   the value, or unknown key
 //!  classify(image [, model]): image must be …     SELECT classify(path)                     the call
+//!  Parquet error: Corrupt footer                  SELECT * FROM 'a.parquet'                 the file, which is named
 //! ```
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 use seequel_udfs::model_position;
+use tokio::task::JoinError;
 
 use crate::Error;
 use crate::model::{ENSEMBLE_OPTIONS, MODEL_OPTIONS};
@@ -54,7 +58,13 @@ pub(super) fn explain(error: &Error, tokens: &[TokenWithSpan], models: &[String]
             _ => Explanation::default(),
         },
         Root::DataFusion(DataFusionError::Plan(message)) => at(statement.call(message)),
-        Root::DataFusion(_) => Explanation::default(),
+        Root::DataFusion(error) => match (parquet_reason(error), statement.parquet_file()) {
+            (Some(reason), Some(file)) => {
+                let name = text(&tokens[file]).unwrap_or_default();
+                Explanation { message: Some(format!("'{name}': {reason}")), ..at(Some(file)) }
+            }
+            _ => Explanation::default(),
+        },
     }
 }
 
@@ -75,6 +85,24 @@ fn root(error: &Error) -> Root<'_> {
             None => Root::DataFusion(root),
         },
         root => Root::DataFusion(root),
+    }
+}
+
+/// What a reader of Parquet says of a file, which it does not name. Of some that are damaged it panics.
+fn parquet_reason(error: &DataFusionError) -> Option<String> {
+    let panic = |error: &JoinError| error.is_panic().then(|| format!("it may be damaged: {error}"));
+    match error {
+        DataFusionError::ExecutionJoin(error) => panic(error),
+        DataFusionError::External(error) => error.downcast_ref().and_then(panic),
+        DataFusionError::ParquetError(error) => match error.as_ref() {
+            ParquetError::External(_) => None,
+            error => Some(error.to_string()),
+        },
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::ParquetError(_) => Some(error.to_string()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -126,6 +154,18 @@ impl Tokens<'_> {
             .find(|at| self.is_keyword(*at, Keyword::FROM))
             .filter(|_| self.is_about_models())?;
         self.0.get(from + 1).and_then(text).map(|_| from + 1)
+    }
+
+    /// The Parquet file that the statement reads, if it names one and no other.
+    fn parquet_file(&self) -> Option<usize> {
+        let keywords = [Keyword::FROM, Keyword::JOIN, Keyword::LOCATION];
+        let is_named = |at: &usize| {
+            let is_file = text(&self.0[*at]).is_some_and(|text| text.ends_with(".parquet"));
+            is_file && keywords.iter().any(|keyword| self.is_keyword(at - 1, *keyword))
+        };
+        let mut named = (1..self.0.len()).filter(is_named);
+        let first = named.next()?;
+        named.all(|other| text(&self.0[other]) == text(&self.0[first])).then_some(first)
     }
 
     /// The format of `STORED AS format`.

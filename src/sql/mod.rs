@@ -19,6 +19,7 @@ mod model_statements;
 mod options;
 mod parser;
 mod queries;
+mod resumable;
 mod script;
 mod statement;
 mod tune_model;

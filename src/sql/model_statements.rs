@@ -32,6 +32,7 @@ pub(super) fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
         Keyword::SHOW if is_word(parser, 1, "MODELS") && !is_period(parser, 2) => Some(parse_show),
         Keyword::SHOW if is_word(parser, 1, "DEVICES") && !is_period(parser, 2) => Some(parse_show_devices),
         Keyword::SHOW if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_show_tuning),
+        Keyword::SHOW if is_word(parser, 1, "RESUMABLE") && is_text(parser, 2) => Some(parse_show_resumable),
         Keyword::RESET if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_reset_tuning),
         _ if is_word(parser, 0, "TUNE") && is_word(parser, 1, "MODEL") => Some(parse_tune),
         // `DESCRIBE model` and `DESCRIBE model.part` are about tables with these names.
@@ -52,6 +53,10 @@ fn is_word(parser: &Parser<'_>, n: usize, expected: &str) -> bool {
 
 fn is_end(parser: &Parser<'_>, n: usize) -> bool {
     matches!(parser.peek_nth_token_ref(n).token, Token::SemiColon | Token::EOF)
+}
+
+fn is_text(parser: &Parser<'_>, n: usize) -> bool {
+    matches!(parser.peek_nth_token_ref(n).token, Token::SingleQuotedString(_))
 }
 
 fn is_period(parser: &Parser<'_>, n: usize) -> bool {
@@ -143,6 +148,12 @@ fn parse_show_tuning(parser: &mut Parser<'_>) -> Result<Statement, ParserError> 
     parser.advance_token(); // SHOW
     parser.advance_token(); // TUNING
     Ok(Statement::ShowTuning)
+}
+
+fn parse_show_resumable(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // RESUMABLE
+    Ok(Statement::ShowResumable { location: parser.parse_literal_string()? })
 }
 
 fn parse_reset_tuning(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {

@@ -4,9 +4,33 @@ use std::collections::BTreeMap;
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, Word};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::model_statements::{error_at, parse_name};
+
+/// Refuses `INSERT … OPTIONS ('key' 'value')`, which the parser would take for a table's alias.
+///
+/// # Errors
+/// What has options instead.
+pub(super) fn refuse_in_insert(tokens: &[TokenWithSpan]) -> Result<(), ParserError> {
+    let is_solid = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
+    let solid: Vec<_> = tokens.iter().filter(is_solid).collect();
+    let is_word = |token: &TokenWithSpan, name: &str| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name));
+    if !solid.first().is_some_and(|first| is_word(first, "INSERT")) {
+        return Ok(());
+    }
+    for (index, token) in solid.iter().enumerate().filter(|(_, token)| is_word(token, "OPTIONS")) {
+        let behind = solid[index + 1..].iter().map(|token| &token.token).take(3).collect::<Vec<_>>();
+        if let [Token::LParen, Token::SingleQuotedString(_), ..]
+        | [Token::LParen, Token::Word(_), Token::SingleQuotedString(_)] = behind.as_slice()
+        {
+            let message = "INSERT has no OPTIONS; COPY (…) TO 'folder/' OPTIONS ('mode' 'append', 'errors' \
+                           'errors.parquet') adds files to a table's folder, and lists the rows that failed";
+            return error_at(message, token);
+        }
+    }
+    Ok(())
+}
 
 /// `(key value, …)`; a trailing comma is allowed, as in `CREATE EXTERNAL TABLE`.
 pub(super) fn parse(parser: &mut Parser<'_>) -> Result<BTreeMap<String, String>, ParserError> {

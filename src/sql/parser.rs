@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 use super::advise_rows::take_rows;
 use super::explain_format::{in_json, take_json};
 use super::model_statements::model_grammar;
+use super::options;
 use super::statement::Statement;
 use crate::advise::Advise;
 
@@ -35,6 +36,7 @@ pub(super) fn parse(
             }
         };
     }
+    options::refuse_in_insert(&tokens)?;
     let summarizes = take_summarize(&mut tokens);
     let explains_in_json = take_json(&mut tokens);
     let mut parser =
@@ -205,6 +207,7 @@ mod tests {
             "SHOW TABLES",
             "SHOW models.option",
             "SHOW devices.option",
+            "SHOW resumable",
             "INSERT INTO models VALUES (1)",
             "SELECT summarize FROM summarize",
         ] {
@@ -247,6 +250,7 @@ mod tests {
             "CREATE MODEL IF NOT EXISTS t AS QUANTIZED \"A\" USING (SELECT image FROM i LIMIT 9) OPTIONS (keep 't.onnx')",
             "TUNE MODEL \"A\" USING (SELECT image FROM i LIMIT 9) OPTIONS (budget '5s')",
             "SHOW TUNING",
+            "SHOW RESUMABLE 'it''s/'",
             "RESET TUNING",
             "RESET TUNING \"A b\"",
             "SHOW MODELS",

@@ -5,7 +5,7 @@ use std::fmt;
 
 use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, Value};
 
 use crate::advise::Advise;
 use crate::model::{CreateEnsemble, CreateModel};
@@ -29,6 +29,11 @@ pub enum Statement {
     ResetTuning {
         /// The model; all models without it.
         name: Option<String>,
+    },
+    /// `SHOW RESUMABLE 'folder'`
+    ShowResumable {
+        /// The folder that COPY writes to.
+        location: String,
     },
     /// `SHOW MODELS`
     ShowModels,
@@ -87,6 +92,7 @@ impl Statement {
             Self::ShowModels
             | Self::ShowDevices
             | Self::ShowTuning
+            | Self::ShowResumable { .. }
             | Self::DescribeModel { .. }
             | Self::ExplainJson { .. }
             | Self::Advise(_) => true,
@@ -124,6 +130,9 @@ impl fmt::Display for Statement {
                 fmt_options(options, f)
             }
             Self::ShowTuning => f.write_str("SHOW TUNING"),
+            Self::ShowResumable { location } => {
+                write!(f, "SHOW RESUMABLE {}", Value::SingleQuotedString(location.clone()))
+            }
             Self::ResetTuning { name: None } => f.write_str("RESET TUNING"),
             Self::ResetTuning { name: Some(name) } => write!(f, "RESET TUNING {}", quote_identifier(name)),
             Self::ShowModels => f.write_str("SHOW MODELS"),

@@ -29,7 +29,17 @@ struct Explanation {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({})", self.store, self.advice, self.source)
+        let source = self.source.to_string();
+        write!(f, "{}: {} ({source}", self.store, self.advice)?;
+        // Such as a time-out, which the message of a request that failed leaves out.
+        let mut cause = self.source.source();
+        while let Some(deeper) = cause.and_then(StdError::source) {
+            cause = Some(deeper);
+        }
+        match cause.map(ToString::to_string) {
+            Some(cause) if !source.contains(&cause) => write!(f, ": {cause})"),
+            _ => f.write_str(")"),
+        }
     }
 }
 

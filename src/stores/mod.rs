@@ -1,4 +1,5 @@
-//! Stores of remote files: S3, Google Cloud Storage, Azure Blob Storage and HTTP.
+//! Stores of files: S3, Google Cloud Storage, Azure Blob Storage and HTTP, and the local ones, which `local.rs` reads within
+//! their bounds.
 //!
 //! ```text
 //! 's3://bucket/photos/'                    OPTIONS ('aws.region' 'eu-central-1')
@@ -12,10 +13,12 @@
 //! statement add to these and apply to the bucket from then on, for all formats: images, Parquet and CSV.
 
 mod explained;
+mod local;
 mod provider;
 mod registry;
 mod statement;
 
 pub(crate) use explained::explain;
+pub(crate) use provider::{PASSWORD_IN_URL, has_password};
 pub use registry::StoreRegistry;
 pub(crate) use statement::apply_store_options;

@@ -16,6 +16,9 @@ use crate::{Error, Result};
 
 /// Option of every provider: the number of retries after a server or network error.
 const MAX_RETRIES: &str = "max_retries";
+/// Why a URL with a password is refused.
+pub(crate) const PASSWORD_IN_URL: &str = "a user and password in a URL are not sent, since every path would show them; set the \
+                                          store's credentials in the environment or in OPTIONS";
 /// Retries of requests for the machine's credentials: if it has none, no request succeeds.
 const INSTANCE_RETRIES: usize = 1;
 
@@ -85,6 +88,12 @@ pub(super) fn name_of(url: &Url) -> String {
     format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
 }
 
+/// Whether a URL has a password, or a token in the place of the user; a container of Azure before its account is neither.
+pub(crate) fn has_password(url: &Url) -> bool {
+    let may_be_token = Provider::of(url) == Some(Provider::Http);
+    url.password().is_some() || may_be_token && !url.username().is_empty()
+}
+
 /// Opens the store of `url`; `options` are keys with their provider's namespace, as in OPTIONS.
 ///
 /// # Errors
@@ -92,6 +101,9 @@ pub(super) fn name_of(url: &Url) -> String {
 /// settings.
 pub(super) fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
     let error = |reason: String| Error::Store { store: name_of(url), reason };
+    if has_password(url) {
+        return Err(error(PASSWORD_IN_URL.to_owned()));
+    }
     let Some(provider) = Provider::of(url) else {
         return Err(error(
             "files are read from local folders, s3://, gs://, az://, abfss://, http:// and https://"

@@ -7,10 +7,10 @@ use datafusion::common::internal_datafusion_err;
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::object_store::ObjectStore;
-use datafusion::object_store::local::LocalFileSystem;
 use parking_lot::RwLock;
 use url::{Position, Url};
 
+use super::local::LocalStore;
 use super::provider;
 
 /// Opens the store of a URL on first use, with the settings of the environment.
@@ -36,7 +36,7 @@ pub struct StoreRegistry {
 
 impl Default for StoreRegistry {
     fn default() -> Self {
-        let local: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
+        let local: Arc<dyn ObjectStore> = Arc::new(LocalStore::default());
         Self { stores: RwLock::new(HashMap::from([("file://".to_owned(), local)])) }
     }
 }
@@ -72,6 +72,8 @@ fn key(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::object_store::local::LocalFileSystem;
+
     use super::*;
 
     fn keyed(url: &str) -> String {

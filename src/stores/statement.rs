@@ -1,6 +1,7 @@
 //! Store OPTIONS in statements: removed from the plan before formats process it, and applied to the plan's location.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::listing::ListingTableUrl;
@@ -12,6 +13,7 @@ use url::Url;
 
 use super::provider;
 use super::provider::Provider;
+use crate::secrets::hidden;
 
 /// Reopens the stores of `CREATE EXTERNAL TABLE` and `COPY` if their OPTIONS have settings for them
 /// (`'aws.region' 'eu-central-1'`), and returns the plan without these options.
@@ -25,6 +27,12 @@ pub(crate) fn apply_store_options(context: &SessionContext, plan: LogicalPlan) -
         match &mut node {
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {
                 open_with(context, &create.locations, &mut create.options)?;
+            }
+            // Its text was made before.
+            LogicalPlan::Explain(explain) => {
+                for text in &mut explain.stringified_plans {
+                    text.plan = Arc::new(hidden(&text.plan).into_owned());
+                }
             }
             LogicalPlan::Copy(copy) => {
                 open_with(context, std::slice::from_ref(&copy.output_url), &mut copy.options)?;

@@ -6,6 +6,8 @@
 //! | for `feature-extraction` | the `output` |
 //! | any other | the first output besides `output` that is `[batch, dimensions]` or `[batch, dimensions, 1, 1]` |
 
+use serde::{Deserialize, Serialize};
+
 use super::output::{MAX_CLASSES, OutputSpec};
 use super::task::{Task, vector};
 use crate::Result;
@@ -13,7 +15,7 @@ use crate::model::onnx::{Dim, Graph, Port, listed};
 use crate::model::settings::{Settings, Source, text};
 
 /// The output with the vector of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbeddingSpec {
     /// Name of the output in the graph.
     pub name: String,

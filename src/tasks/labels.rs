@@ -10,9 +10,10 @@
 //! WordNet numbers are dropped. The first of a list of synonyms is the name; text with commas is not split.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::model::settings::{MAX_SIDE_BYTES, Source, keywords, read_bounded, side_folders};
@@ -21,7 +22,8 @@ use crate::model::settings::{MAX_SIDE_BYTES, Source, keywords, read_bounded, sid
 const MAX_CLASSES: usize = 1 << 20;
 
 /// The names of a model's classes, by class number; cheap to clone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels(Arc<[String]>);
 
 impl Labels {
@@ -44,6 +46,12 @@ impl Labels {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<Labels> for Vec<String> {
+    fn from(labels: Labels) -> Self {
+        labels.0.to_vec()
     }
 }
 
@@ -106,7 +114,13 @@ pub(crate) fn read(value: &Value, source: &Source, model: &Path) -> Result<Found
     Ok(FoundLabels { labels: names.into(), place: text.clone() })
 }
 
+/// The file of labels. A model's own files name only files of its folder, since they may come from anywhere.
 fn find(text: &str, source: &Source, model: &Path) -> Result<PathBuf, String> {
+    let is_inside =
+        Path::new(text).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if *source != Source::Options && !is_inside {
+        return Err(format!("the file '{text}' is outside the model's folder; OPTIONS may name it"));
+    }
     let here = Some(PathBuf::from(text)).filter(|_| *source == Source::Options);
     let mut candidates = here.into_iter().chain(side_folders(model).map(|folder| folder.join(text)));
     candidates.find(|path| path.is_file()).ok_or_else(|| format!("there is no file '{text}'"))

@@ -10,6 +10,7 @@
 //! Of several accepted outputs, the first whose name, last operators or length show that it is for the task is chosen,
 //! else the first.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::evidence::speaks_for;
@@ -23,7 +24,7 @@ use crate::model::settings::{Settings, Source, keyword, keywords, text};
 pub(crate) const MAX_CLASSES: usize = 1 << 24;
 
 /// The output tensor of a model, and how to interpret it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
     /// Name of the output in the graph.
     pub name: String,

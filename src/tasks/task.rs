@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
+use serde::{Deserialize, Serialize};
 
 use super::evidence::{Evidence, evidence};
 use crate::Result;
@@ -17,7 +18,7 @@ const OF_OUTPUT: [&str; 5] = ["labels", "background", "activation", "output", "e
 const PREDICTION: &str = "prediction";
 
 /// What a model is for, named as by Hugging Face.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Task {
     /// One score per class, for `classify` and `classify_top_k`.
     ImageClassification,

@@ -12,9 +12,11 @@ pub(super) struct Entrant {
     pub(super) candidate: usize,
     pub(super) scope: Scope,
     pub(super) model: Arc<Model>,
+    /// The entrant that it differs from in its morsel alone.
+    pub(super) base: Option<usize>,
     /// Rows a second of each turn.
     pub(super) rates: Vec<f64>,
-    /// The metric in multiples of the default's in the same round.
+    /// The metric in multiples of the default's, or that of `base`, in the same round.
     pub(super) ratios: Vec<f64>,
     pub(super) memory_bytes: Option<u64>,
     /// Shares of the time in which the device computed, in each turn.
@@ -31,6 +33,7 @@ impl Entrant {
             candidate,
             scope: Scope::of(&candidates[candidate].variant, &candidates[0].variant),
             model: Arc::new(candidates[candidate].model.with_choice(choice).in_whole_batches()),
+            base: None,
             rates: vec![],
             ratios: vec![],
             memory_bytes: None,

@@ -41,13 +41,14 @@ pub(super) fn choices(default: Sizing, fixed: Fixed, has_image: bool, cores: usi
             .map(|threads| (cores.max(1) / threads, threads))
             .collect()
     };
-    let mut all = vec![choice(default)];
+    let mut all = vec![default.choice()];
     for (sessions, threads) in sessions_and_threads {
         for batch_size in &batches {
             let choice = Choice {
                 batch_size: *batch_size,
                 concurrency: fixed.concurrency.unwrap_or(sessions),
                 num_cpus: fixed.num_cpus.unwrap_or(threads),
+                morsel_rows: None,
             };
             if !all.contains(&choice) {
                 all.push(choice);
@@ -57,11 +58,6 @@ pub(super) fn choices(default: Sizing, fixed: Fixed, has_image: bool, cores: usi
     all
 }
 
-/// A sizing as a choice.
-pub(super) fn choice(sizing: Sizing) -> Choice {
-    Choice { batch_size: sizing.batch_rows, concurrency: sizing.sessions, num_cpus: sizing.threads }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +65,7 @@ mod tests {
     fn cpu(cores: usize) -> Sizing {
         Sizing {
             batch_rows: 1,
+            morsel_rows: None,
             least_rows: 1,
             devices: 1,
             sessions: cores,
@@ -103,6 +100,7 @@ mod tests {
     fn a_gpu_gets_larger_batches_and_few_sessions() {
         let gpu = Sizing {
             batch_rows: 32,
+            morsel_rows: None,
             least_rows: 32,
             devices: 1,
             sessions: 2,

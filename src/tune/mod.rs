@@ -1,4 +1,4 @@
-//! `TUNE MODEL`: finds the batch size, sessions and threads with which a model is fastest on this machine, by trying
+//! `TUNE MODEL`: finds the batch size, sessions, threads and morsel with which a model is fastest on this machine, by trying
 //! them out on real rows.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //!                          ├─► trial: the operators of a query, for a second or so ─► rows a second
 //!  grid ─► choices ────────┘        ▲                                                      │
 //!                                   └──── search: the better half again, by turns ◄────────┘
-//!                                            │ until one is ahead of chance, or the budget is spent
+//!                                            │ until one is ahead of chance, or the budget is spent; then its morsels
 //!                                            ▼
 //!                                   home/tuning.json ─► what `auto` means from now on
 //! ```
@@ -18,6 +18,7 @@ mod candidates;
 mod entrant;
 mod grid;
 mod interval;
+mod morsels;
 mod options;
 mod rows;
 mod run;

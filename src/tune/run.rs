@@ -15,8 +15,7 @@ use seequel_udfs::ImageArray;
 
 use super::candidates::{Candidate, Candidates, MOST_IMAGES};
 use super::entrant::{Entrant, Scope};
-use super::grid::{Fixed, choice, choices};
-use super::interval::interval;
+use super::grid::{Fixed, choices};
 use super::options::TuneOptions;
 use super::rows::{IMAGE_ROWS, NUMBER_ROWS, Rows};
 use super::search::Search;
@@ -34,7 +33,8 @@ use crate::{Error, Result};
 /// Checks a statement before its query runs.
 ///
 /// # Errors
-/// An unknown model, an option that is unknown or malformed, a runtime that is not installed.
+/// An unknown model, an option that is unknown or malformed, a runtime that is not installed, a home that can't be
+/// written.
 pub(crate) fn check(models: &ModelRegistry, statement: &TuneModel) -> Result<()> {
     let options = TuneOptions::of(&statement.name, &statement.options)?;
     let model = models.get(&statement.name)?;
@@ -50,7 +50,7 @@ pub(crate) fn check(models: &ModelRegistry, statement: &TuneModel) -> Result<()>
             "the version of ONNX Runtime is unknown, which a tuning depends on; `make setup` installs one";
         return Err(Error::Model { model: spec.name.clone(), reason: reason.to_owned() });
     }
-    Ok(())
+    Tunings::in_home(models.home()).check_writable()
 }
 
 /// What TUNE chose for a model last, in a line.
@@ -60,9 +60,12 @@ pub(crate) fn summary(models: &ModelRegistry, name: &str) -> Option<String> {
     tunings.retain(|tuning| tuning.key.sha256 == model.spec().sha256 && !tuning.trials.is_empty());
     let tuning = tunings.into_iter().max_by_key(|tuning| tuning.at)?;
     let Tuning { chosen, variant, default, gain: [gain, low, high], metric, .. } = &tuning;
-    let Choice { batch_size, concurrency, num_cpus } = chosen;
+    let Choice { batch_size, concurrency, num_cpus, morsel_rows } = chosen;
     let Variant { device, precision } = variant;
     let mut what = format!("batch_size {batch_size}, concurrency {concurrency}, num_cpus {num_cpus}");
+    if let Some(rows) = morsel_rows {
+        what += &format!(", morsels of {rows} rows");
+    }
     if [&tuning.key.device, &tuning.key.precision].iter().any(|scope| *scope == OPEN) {
         what = format!("device {device}, precision {precision}, {what}");
     }
@@ -105,14 +108,14 @@ pub(crate) async fn tune(
     let workload = Workload::new(context, &model, &rows, Arc::clone(&schema), observe)?;
     let deadline = Instant::now() + options.budget;
     let candidates = {
-        let max_pixels = InferenceOptions::of(context.state().config_options()).max_image_pixels;
+        let max_pixels = InferenceOptions::of(context.state().config_options()).bounds.max_image_pixels;
         let samples = Samples::new(some_images(&schema, &batches)?, max_pixels);
         find_candidates(models, &model, &options, samples).await?
     };
     let own = candidates.usable[0].variant.clone();
     // What `auto` is without an earlier TUNE.
-    let default = model.untuned_sizing()?;
-    let entrants = entrants(&candidates, choice(default))?;
+    let default = model.untuned_sizing()?.choice();
+    let entrants = entrants(&candidates, default)?;
     let mut search = Search::new(&workload, &options, &candidates.usable, entrants, deadline);
     let tunings = Tunings::in_home(models.home());
     let outcome = |search: &Search<'_, _>, scope: Scope, is_widest: bool| {
@@ -128,8 +131,8 @@ pub(crate) async fn tune(
             variant: candidate.variant.clone(),
             twin: candidate.twin.clone(),
             agreement: candidate.agreement,
-            default: choice(default),
-            gain: interval(&best.ratios).filter(|_| number > 0).unwrap_or([1.0; 3]),
+            default,
+            gain: search.gain(number),
             at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
             trials: if is_widest { search.trials(Some(number), &candidates.refused) } else { vec![] },
         })

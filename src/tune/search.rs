@@ -20,6 +20,7 @@ use itertools::Itertools;
 use super::candidates::Candidate;
 use super::entrant::{Entrant, Scope};
 use super::interval::{interval, mean};
+use super::morsels;
 use super::options::{Metric, TuneOptions};
 use super::trial::Workload;
 use crate::Result;
@@ -31,10 +32,10 @@ const FIRST_ROUND: f64 = 0.3;
 const LAST_FIRST_TURN: f64 = 0.5;
 
 /// A shorter turn measures the start and the end of a query more than its middle.
-const SHORTEST_TURN: Duration = Duration::from_millis(250);
+pub(super) const SHORTEST_TURN: Duration = Duration::from_millis(250);
 
 /// A longer turn only delays the next.
-const LONGEST_TURN: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// Turns of a configuration, at most.
 const MOST_ROUNDS: usize = 20;
@@ -66,9 +67,12 @@ const FIRST_GUESS: f64 = 20.0;
 /// A search in progress. The first entrant is the default.
 pub(super) struct Search<'a, F> {
     workload: &'a Workload<'a, F>,
-    options: &'a TuneOptions,
+    pub(super) options: &'a TuneOptions,
     pub(super) candidates: &'a [Candidate],
+    /// When the budget is spent, but for the share that is kept for morsels.
     deadline: Instant,
+    /// When all of it is spent.
+    pub(super) end: Instant,
     pub(super) entrants: Vec<Entrant>,
     /// Share of the rows that have no prediction with the default.
     failed: f64,
@@ -81,9 +85,10 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         options: &'a TuneOptions,
         candidates: &'a [Candidate],
         entrants: Vec<Entrant>,
-        deadline: Instant,
+        end: Instant,
     ) -> Self {
-        Self { workload, options, candidates, deadline, entrants, failed: 0.0 }
+        let deadline = end.checked_sub(morsels::kept(options.budget)).unwrap_or(end);
+        Self { workload, options, candidates, deadline, end, entrants, failed: 0.0 }
     }
 
     /// The scopes that entrants belong to, the narrowest first; the last covers all.
@@ -123,6 +128,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
                 break;
             }
         }
+        self.try_morsels(&mut keep).await?;
         self.entrants.iter().for_each(|entrant| entrant.model.unload());
         Ok(())
     }
@@ -203,7 +209,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
     }
 
     /// Measures an entrant and returns its metric, which is better the higher it is.
-    async fn turn(&mut self, number: usize, time: Duration) -> Result<f64> {
+    pub(super) async fn turn(&mut self, number: usize, time: Duration) -> Result<f64> {
         let default_rate = self.entrants[0].rates.last().copied();
         let Entrant { choice, candidate, model, rates, .. } = &self.entrants[number];
         let guess = if number == 0 { None } else { self.candidates[*candidate].rate.or(default_rate) };
@@ -277,8 +283,10 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         score * (growth * left).exp2() < best * CATCHING_UP
     }
 
+    /// The metric in multiples of the default's.
     pub(super) fn score(&self, number: usize) -> f64 {
-        mean(&self.entrants[number].ratios).unwrap_or(0.0)
+        let Entrant { base, ratios, .. } = &self.entrants[number];
+        mean(ratios).unwrap_or(0.0) * base.map_or(1.0, |base| self.score(base))
     }
 
     /// Whether the best of each scope among `alive`, which are sorted, and the default are ahead of each other and of
@@ -298,5 +306,24 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'a, F> {
         let Some([_, low, high]) = best.and_then(of) else { return best.is_none() };
         let next = next.and_then(of).map_or(0.0, |[_, _, high]| high);
         high < LEAST_GAIN || low > 1.0 && low > next
+    }
+}
+
+/// Whether something is better by more than chance and worth a change, after so many rounds.
+pub(super) fn is_ahead(ratios: &[f64]) -> bool {
+    ratios.len() >= LEAST_ROUNDS
+        && interval(ratios).is_some_and(|[mean, low, _]| mean >= LEAST_GAIN && low > 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_faster_by_more_than_chance_is_ahead() {
+        assert!(is_ahead(&[1.05, 1.04, 1.06, 1.05]));
+        assert!(!is_ahead(&[1.05, 1.04, 1.06]), "too few");
+        assert!(!is_ahead(&[1.3, 0.9, 1.2, 0.8]), "chance");
+        assert!(!is_ahead(&[1.005, 1.004, 1.006, 1.005]), "not worth it");
     }
 }

@@ -74,15 +74,16 @@ pub(crate) fn trials_table(tunings: &[Tuning]) -> Result<RecordBatch> {
     batch(columns)
 }
 
-fn choices(choices: &[Option<Choice>]) -> [(&'static str, ArrayRef); 3] {
-    let column = |count: fn(Choice) -> usize| {
-        let counts = choices.iter().map(|choice| choice.map(|choice| count(choice) as u64));
+fn choices(choices: &[Option<Choice>]) -> [(&'static str, ArrayRef); 4] {
+    let column = |count: fn(Choice) -> Option<usize>| {
+        let counts = choices.iter().map(|choice| choice.and_then(count).map(|count| count as u64));
         Arc::new(counts.collect::<UInt64Array>()) as ArrayRef
     };
     [
-        ("batch_size", column(|choice| choice.batch_size)),
-        ("concurrency", column(|choice| choice.concurrency)),
-        ("num_cpus", column(|choice| choice.num_cpus)),
+        ("batch_size", column(|choice| Some(choice.batch_size))),
+        ("concurrency", column(|choice| Some(choice.concurrency))),
+        ("num_cpus", column(|choice| Some(choice.num_cpus))),
+        ("morsel_rows", column(|choice| choice.morsel_rows)),
     ]
 }
 

@@ -149,6 +149,7 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
     async fn run(&self, model: &Arc<Model>, rows: usize) -> Result<Measured> {
         let partitions = self.context.state_ref().read().config().target_partitions();
         let plan = plan_inference(self.rows.repeated(rows)?, vec![self.call(model)?], None, partitions)?;
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(plan);
         (self.observe.lock())(&plan);
         let started = Instant::now();
         let stream = execute_stream(Arc::clone(&plan), self.context.task_ctx())?;
@@ -161,10 +162,16 @@ impl<'a, F: FnMut(&Arc<dyn ExecutionPlan>)> Workload<'a, F> {
             rate: done as f64 / time.as_secs_f64().max(1e-9),
             time,
             failed: count("failed_rows") as f64 / rows as f64,
-            is_refused: count("retried_batches") > 0,
+            is_refused: count("retried_batches") > 0 || is_bounded(model)?,
             device_use,
         })
     }
+}
+
+/// Whether a run before, such as the one that loads the sessions, found that the device refuses the model's batches.
+fn is_bounded(model: &Model) -> Result<bool> {
+    let rows = model.sizing()?.batch_rows;
+    Ok(model.bound()?.rows().is_some_and(|most| most < rows))
 }
 
 /// Awaits `work`, and looks at times how busy the device of `model` is.

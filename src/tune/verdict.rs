@@ -7,16 +7,30 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::candidates::Refused;
 use super::entrant::{Entrant, Scope};
 use super::interval::{interval, mean};
-use super::search::{BUDGET_SPENT, LEAST_GAIN, LEAST_ROUNDS, Search};
+use super::search::{BUDGET_SPENT, LEAST_GAIN, Search, is_ahead};
 use crate::model::runtime::Trial;
 
 impl<F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'_, F> {
-    /// The entrant to choose in a scope: the best, if it is ahead of the default by more than chance, or if the default
-    /// fails. `None` if all fail.
+    /// The entrant to choose in a scope: the best sizes, with another morsel if that is ahead by more than chance. `None` if
+    /// all fail.
     pub(super) fn best(&self, scope: Scope) -> Option<usize> {
+        let best = self.best_sizes(scope)?;
+        let is_better = |number: &usize| {
+            let Entrant { base, ratios, failure, .. } = &self.entrants[*number];
+            *base == Some(best) && failure.is_none() && is_ahead(ratios)
+        };
+        let others = (0..self.entrants.len()).filter(is_better);
+        others.max_by(|one, other| self.score(*one).total_cmp(&self.score(*other))).or(Some(best))
+    }
+
+    /// The best of a scope, whatever its morsel, if it is ahead of the default by more than chance, or if the default
+    /// fails.
+    pub(super) fn best_sizes(&self, scope: Scope) -> Option<usize> {
         let default_works = self.entrants[0].failure.is_none();
         let belongs = |entrant: &Entrant| {
-            scope.covers(entrant.scope) && self.candidates[entrant.candidate].objection.is_none()
+            entrant.base.is_none()
+                && scope.covers(entrant.scope)
+                && self.candidates[entrant.candidate].objection.is_none()
         };
         let members = || (1..self.entrants.len()).filter(|number| belongs(&self.entrants[*number]));
         let rounds = members().map(|number| self.entrants[number].ratios.len()).max().unwrap_or(0);
@@ -24,12 +38,16 @@ impl<F: FnMut(&Arc<dyn ExecutionPlan>)> Search<'_, F> {
             self.entrants[*number].ratios.len() == rounds && self.entrants[*number].failure.is_none()
         });
         let best = finalists.max_by(|one, other| self.score(*one).total_cmp(&self.score(*other)));
-        let is_better = |number: &usize| {
-            let ratios = &self.entrants[*number].ratios;
-            ratios.len() >= LEAST_ROUNDS
-                && interval(ratios).is_some_and(|[mean, low, _]| mean >= LEAST_GAIN && low > 1.0)
-        };
+        let is_better = |number: &usize| is_ahead(&self.entrants[*number].ratios);
         if default_works { best.filter(is_better).or(Some(0)) } else { best }
+    }
+
+    /// The performance of an entrant in multiples of the default's, with the ends of an interval.
+    pub(super) fn gain(&self, number: usize) -> [f64; 3] {
+        let Entrant { base, ratios, .. } = &self.entrants[number];
+        let own = interval(ratios).filter(|_| number > 0).unwrap_or([1.0; 3]);
+        let of_base = base.map_or([1.0; 3], |base| self.gain(base));
+        std::array::from_fn(|position| own[position] * of_base[position])
     }
 
     /// What is known of every entrant, when `chosen` is the best, and of what was `refused`.

@@ -1,5 +1,7 @@
 //! The format of COPY's files, with an [`AtomicSink`].
 
+#[cfg(feature = "cluster")]
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,24 +10,43 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{GetExt, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+#[cfg(feature = "cluster")]
+use datafusion::datasource::file_format::file_type_to_format;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory};
 use datafusion::datasource::physical_plan::{FileOutputMode, FileScanConfig, FileSinkConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
+#[cfg(feature = "cluster")]
+use datafusion::logical_expr::dml::CopyTo;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::columns::{unwritable, with_json_texts};
+use super::failed::{ErrorsOption, with_named_rows};
+use super::files::{Kind, Mode, Target, unwritable, with_json_texts};
+use super::parts::{self, Resumable};
 use super::sink::AtomicSink;
-use super::target::{Kind, Mode, Target};
 
 /// Makes formats whose files appear when all are complete.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct AtomicFormatFactory {
     pub(super) inner: Arc<dyn FileFormatFactory>,
     /// As given in OPTIONS.
     pub(super) mode: Option<Mode>,
+    pub(super) errors: Option<ErrorsOption>,
+    pub(super) resumable: Option<Resumable>,
+}
+
+/// The option of a COPY by which it watches each row as it is inferred, in this process.
+#[cfg(feature = "cluster")]
+pub(crate) fn watches_rows(copy: &CopyTo) -> Option<&'static str> {
+    let format = file_type_to_format(&copy.file_type).ok()?;
+    let format = (format.as_ref() as &dyn Any).downcast_ref::<AtomicFormatFactory>()?;
+    match format {
+        AtomicFormatFactory { resumable: Some(_), .. } => Some("resume"),
+        AtomicFormatFactory { errors: Some(_), .. } => Some("errors"),
+        AtomicFormatFactory { .. } => None,
+    }
 }
 
 impl FileFormatFactory for AtomicFormatFactory {
@@ -35,11 +56,13 @@ impl FileFormatFactory for AtomicFormatFactory {
         options: &HashMap<String, String>,
     ) -> Result<Arc<dyn FileFormat>> {
         let inner = self.inner.create(session, options)?;
-        Ok(Arc::new(AtomicFormat { inner, mode: self.mode }))
+        let Self { mode, errors, resumable, .. } = self.clone();
+        Ok(Arc::new(AtomicFormat { inner, mode, errors, resumable }))
     }
 
     fn default(&self) -> Arc<dyn FileFormat> {
-        Arc::new(AtomicFormat { inner: self.inner.default(), mode: self.mode })
+        let Self { inner, mode, errors, resumable } = self.clone();
+        Arc::new(AtomicFormat { inner: inner.default(), mode, errors, resumable })
     }
 }
 
@@ -53,6 +76,8 @@ impl GetExt for AtomicFormatFactory {
 struct AtomicFormat {
     inner: Arc<dyn FileFormat>,
     mode: Option<Mode>,
+    errors: Option<ErrorsOption>,
+    resumable: Option<Resumable>,
 }
 
 #[async_trait]
@@ -105,6 +130,10 @@ impl FileFormat for AtomicFormat {
         mut config: FileSinkConfig,
         order: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(resumable) = &self.resumable {
+            let errors = self.errors.as_ref();
+            return parts::writer(&self.inner, input, session, config, order, resumable, errors).await;
+        }
         let format = self.inner.get_ext();
         let target = Target::of_copy(&config, self.mode, format.clone())?;
         if let Some((column, reason)) = unwritable(&format, &config.output_schema) {
@@ -120,8 +149,11 @@ impl FileFormat for AtomicFormat {
             Kind::File => FileOutputMode::SingleFile,
             Kind::Folder => FileOutputMode::Directory,
         };
+        let input = if self.errors.is_some() { with_named_rows(input)? } else { input };
         let writer = self.inner.create_writer_physical_plan(input, session, config, order).await?;
-        Ok(AtomicSink::around(writer, nested, target))
+        let errors =
+            self.errors.as_ref().map(|errors| errors.in_query(session.config_options())).transpose()?;
+        Ok(AtomicSink::around(writer, nested, target, errors))
     }
 
     fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {

@@ -11,9 +11,8 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::columns::unwritable;
+use super::files::{Mode, Target, unwritable};
 use super::sink::AtomicSink;
-use super::target::{Mode, Target};
 
 /// A table of files into which statements insert whole files or nothing.
 #[derive(Debug)]
@@ -72,6 +71,6 @@ impl TableProvider for AtomicTable {
         if let Some((column, reason)) = unwritable(&format, &rows) {
             return Err(target.refused(format!("{format} can't hold the column '{column}': {reason}")));
         }
-        Ok(AtomicSink::around(writer, None, target))
+        Ok(AtomicSink::around(writer, None, target, None))
     }
 }

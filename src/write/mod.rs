@@ -5,7 +5,7 @@
 //!  INSERT INTO t ──── rule.rs ─────────────────► table of the files, wrapped ──┤
 //!                                                                              ▼
 //!                                              DataSinkExec: AtomicSink around DataFusion's sink
-//!                                                1 check the target             target.rs, local.rs, remote.rs
+//!                                                1 check the target             files/: target.rs, local.rs, remote.rs
 //!                                                2 write into a StagedStore     store.rs
 //!                                                3 move the files in            local.rs, remote.rs
 //! ```
@@ -16,18 +16,17 @@
 //!
 //! Planning only reads: EXPLAIN COPY touches nothing.
 
-mod columns;
+mod failed;
+mod files;
 mod format;
 mod insert;
-mod local;
-mod metrics;
-mod remote;
+mod parts;
 mod rule;
 mod sink;
-mod store;
-mod target;
-mod upload;
 
-pub(crate) use columns::nested_as_json;
+pub(crate) use failed::ERRORS;
+pub(crate) use files::{MODE, nested_as_json};
+#[cfg(feature = "cluster")]
+pub(crate) use format::watches_rows;
+pub(crate) use parts::{QUERY, RESUMABLE};
 pub use rule::AtomicWrites;
-pub(crate) use rule::MODE;

@@ -11,41 +11,55 @@ use datafusion::logical_expr::dml::{CopyTo, DmlStatement};
 use datafusion::logical_expr::{LogicalPlan, WriteOp};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::failed::ErrorsOption;
+use super::files::MODE;
 use super::format::AtomicFormatFactory;
 use super::insert::AtomicTable;
+use super::parts::resumable;
 use crate::Error;
-
-/// The option of COPY, as DataFusion's parser names it.
-pub(crate) const MODE: &str = "format.mode";
+use crate::model::ModelRegistry;
 
 /// Makes `COPY` and `INSERT` into tables of files write everything or nothing, and takes the option `mode` of COPY.
-#[derive(Debug, Default)]
-pub struct AtomicWrites {}
+#[derive(Debug)]
+pub struct AtomicWrites {
+    models: Arc<ModelRegistry>,
+}
+
+impl AtomicWrites {
+    /// The rule for queries with `models`.
+    #[must_use]
+    pub fn new(models: Arc<ModelRegistry>) -> Self {
+        Self { models }
+    }
+
+    fn copy(&self, mut copy: CopyTo, config: &ConfigOptions) -> Result<Transformed<LogicalPlan>> {
+        let inner = file_type_to_format(&copy.file_type)?;
+        if inner.is::<AtomicFormatFactory>() {
+            return Ok(Transformed::no(LogicalPlan::Copy(copy)));
+        }
+        let resumable = resumable(&mut copy, &self.models, config)?;
+        let mode = copy.options.remove(MODE).map(|mode| mode.parse()).transpose();
+        let mode = mode.map_err(|reason| Error::Target { target: copy.output_url.clone(), reason })?;
+        let errors = ErrorsOption::take(&mut copy)?;
+        copy.file_type =
+            format_as_file_type(Arc::new(AtomicFormatFactory { inner, mode, errors, resumable }));
+        Ok(Transformed::yes(LogicalPlan::Copy(copy)))
+    }
+}
 
 impl AnalyzerRule for AtomicWrites {
     fn name(&self) -> &'static str {
         "atomic_writes"
     }
 
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
         let analyzed = plan.transform_down(|node| match node {
-            LogicalPlan::Copy(copy) => atomic_copy(copy),
+            LogicalPlan::Copy(copy) => self.copy(copy, config),
             LogicalPlan::Dml(insert) if matches!(insert.op, WriteOp::Insert(_)) => Ok(atomic_insert(insert)),
             node => Ok(Transformed::no(node)),
         })?;
         Ok(analyzed.data)
     }
-}
-
-fn atomic_copy(mut copy: CopyTo) -> Result<Transformed<LogicalPlan>> {
-    let inner = file_type_to_format(&copy.file_type)?;
-    if inner.is::<AtomicFormatFactory>() {
-        return Ok(Transformed::no(LogicalPlan::Copy(copy)));
-    }
-    let mode = copy.options.remove(MODE).map(|mode| mode.parse()).transpose();
-    let mode = mode.map_err(|reason| Error::Target { target: copy.output_url.clone(), reason })?;
-    copy.file_type = format_as_file_type(Arc::new(AtomicFormatFactory { inner, mode }));
-    Ok(Transformed::yes(LogicalPlan::Copy(copy)))
 }
 
 fn atomic_insert(mut insert: DmlStatement) -> Transformed<LogicalPlan> {

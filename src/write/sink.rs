@@ -7,8 +7,6 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::error::Result;
-use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::ObjectStore;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
@@ -17,10 +15,10 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use futures::StreamExt;
 use tracing::Instrument;
 
-use super::columns::nested_as_json;
-use super::metrics::SinkMetrics;
-use super::store::StagedStore;
-use super::target::Target;
+use super::failed::ErrorsFile;
+use super::files::{
+    Discarded, SinkMetrics, StagedStore, Target, forget_listings, nested_as_json, with_store,
+};
 
 /// Writes a whole target or nothing.
 #[derive(Debug)]
@@ -30,6 +28,8 @@ pub(super) struct AtomicSink {
     /// The schema of the rows, if the format can't hold their nested values, which become text.
     nested: Option<SchemaRef>,
     target: Target,
+    /// Lists the rows that failed.
+    errors: Option<ErrorsFile>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -41,11 +41,16 @@ impl AtomicSink {
         writer: Arc<dyn ExecutionPlan>,
         nested: Option<SchemaRef>,
         target: Target,
+        errors: Option<ErrorsFile>,
     ) -> Arc<dyn ExecutionPlan> {
         let Some(sink) = writer.downcast_ref::<DataSinkExec>().cloned() else { return writer };
         let (input, order) = (Arc::clone(sink.input()), sink.sort_order().clone());
         let metrics = ExecutionPlanMetricsSet::new();
-        Arc::new(DataSinkExec::new(input, Arc::new(Self { writer: sink, nested, target, metrics }), order))
+        Arc::new(DataSinkExec::new(
+            input,
+            Arc::new(Self { writer: sink, nested, target, errors, metrics }),
+            order,
+        ))
     }
 
     /// The rows as the format's sink expects them.
@@ -77,25 +82,44 @@ impl DataSink for AtomicSink {
     }
 
     async fn write_all(&self, data: SendableRecordBatchStream, context: &Arc<TaskContext>) -> Result<u64> {
-        let span = tracing::debug_span!("write", target = %self.target.url());
+        let span = tracing::debug_span!("write", target = %self.target.url()).or_current();
         self.write(data, context).instrument(span).await
     }
 }
 
 impl AtomicSink {
     async fn write(&self, data: SendableRecordBatchStream, context: &Arc<TaskContext>) -> Result<u64> {
+        let failed = self.errors.as_ref().map(ErrorsFile::rows);
         let runtime = context.runtime_env();
         let inner = runtime.object_store(self.target.url())?;
         let metrics = SinkMetrics::new(&self.metrics);
         let store = StagedStore::open(&self.target, inner, metrics.stored_bytes.clone()).await?;
         let store = Arc::new(store);
         let _discarded = Discarded(Arc::clone(&store));
+        let mut errors = match (&self.errors, failed) {
+            (Some(errors), Some(failed)) => {
+                Some(errors.open(failed, context, metrics.listed_failures.clone()).await?)
+            }
+            _ => None,
+        };
         let staged = with_store(context, &self.target, Arc::clone(&store) as Arc<dyn ObjectStore>);
         let rows = match self.writer.sink().write_all(self.converted(data, &metrics), &staged).await {
             Ok(rows) => rows,
-            Err(error) => return Err(store.fail(error).await),
+            Err(error) => {
+                let error = store.fail(error).await;
+                return Err(match (&self.errors, errors) {
+                    (Some(file), Some(errors)) => file.ended_by(errors, error).await,
+                    _ => error,
+                });
+            }
         };
-        let committed = store.commit().await;
+        if let Some(errors) = &mut errors {
+            errors.complete().await?;
+        }
+        let mut committed = store.commit().await;
+        if let (Ok(()), Some(errors)) = (&committed, errors) {
+            committed = errors.commit().await;
+        }
         metrics.end();
         forget_listings(&runtime, &self.target);
         committed.map(|()| rows)
@@ -105,43 +129,5 @@ impl AtomicSink {
 impl DisplayAs for AtomicSink {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.writer.sink().fmt_as(format, f)
-    }
-}
-
-/// Removes the files of a statement that is dropped before its end.
-struct Discarded(Arc<StagedStore>);
-
-impl Drop for Discarded {
-    fn drop(&mut self) {
-        self.0.discard();
-    }
-}
-
-/// The context of a sink, in which `store` is the one of the target.
-fn with_store(context: &TaskContext, target: &Target, store: Arc<dyn ObjectStore>) -> Arc<TaskContext> {
-    let registry = DefaultObjectStoreRegistry::new();
-    registry.register_store(target.url().as_ref(), store);
-    let runtime = context.runtime_env();
-    let runtime = RuntimeEnv { object_store_registry: Arc::new(registry), ..RuntimeEnv::clone(&runtime) };
-    Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone(),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        Arc::new(runtime),
-    ))
-}
-
-/// Makes tables over the target list its files again.
-fn forget_listings(runtime: &RuntimeEnv, target: &Target) {
-    let Some(listings) = runtime.cache_manager.get_list_files_cache() else { return };
-    let target = target.url().prefix();
-    for listing in listings.list_entries().into_keys() {
-        if listing.path.prefix_matches(target) || target.prefix_matches(&listing.path) {
-            listings.remove(&listing);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! COPY and INSERT, with the real binary: what they replace, add and refuse, and what remains when they fail.
 
 mod columns;
+mod errors;
 mod failures;
 mod images;
 mod insert;

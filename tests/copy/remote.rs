@@ -32,6 +32,29 @@ fn modes_hold_in_a_bucket() {
 }
 
 #[test]
+fn failed_rows_are_listed_in_a_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.jpg", "b.jpg"] {
+        std::fs::write(folder.path().join(name), "not a photo").unwrap();
+    }
+    let server = S3::of(folder.path());
+    let copy = |errors: &str| {
+        server.run(&format!(
+            "COPY (SELECT path, embed(image) AS v FROM read_images('s3://photos/')) TO 's3://photos/out/v.parquet'
+             OPTIONS (errors '{errors}')"
+        ))
+    };
+    for _ in 0..2 {
+        assert_eq!(copy("s3://photos/errors.parquet").status, Some(0));
+        let listed =
+            server.run("SELECT path, stage FROM 's3://photos/errors.parquet' ORDER BY path").stdout();
+        assert_eq!(listed, "path,stage\ns3://photos/a.jpg,decode\ns3://photos/b.jpg,decode\n");
+    }
+    let error = copy("s3://nowhere/errors.parquet").error();
+    assert!(error.contains("nowhere"), "{error}");
+}
+
+#[test]
 fn partitions_in_a_bucket_are_added_and_replaced() {
     let server = bucket();
     let table = "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 's3://photos/out/' PARTITIONED BY (column2)";

@@ -3,39 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Trial;
-
 // Shared with the other integration tests, which need DataFusion for the rest of their support.
 #[path = "../support/home.rs"]
 mod home;
 #[expect(dead_code, reason = "the other integration tests use it all")]
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/trials.rs"]
+mod trials;
 
 pub(crate) use home::home;
 pub(crate) use process::{Outcome, signal, start};
+pub(crate) use trials::{Test, trials};
 
 /// The set-up's smallest model, as a bare file with its labels.
 pub(crate) const LITE0: &str = "'models/efficientnet_lite0/model.onnx'";
 pub(crate) const LABELS: &str = "labels 'models/efficientnet_lite0/labels.txt'";
-
-/// A test.
-pub(crate) type Test = (&'static str, fn());
-
-/// The trials of `tests`, ignored if something is missing.
-pub(crate) fn trials(tests: &[Test], missing: Option<&str>) -> Vec<Trial> {
-    let trial = |&(name, test): &Test| {
-        let trial = Trial::test(name, move || {
-            test();
-            Ok(())
-        });
-        match missing {
-            Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
-            None => trial,
-        }
-    };
-    tests.iter().map(trial).collect()
-}
 
 /// Says so if set-up has not installed a runtime.
 pub(crate) fn missing_runtime(name: &str) -> Option<String> {

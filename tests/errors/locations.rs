@@ -35,7 +35,9 @@ fn warning(folder: &TempDir, location: &str) -> String {
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(0), "images\n0\n"), "{outcome:?}");
     let lines: Vec<_> = outcome.stderr.lines().collect();
     assert_eq!(lines.len(), 1, "{}", outcome.stderr);
-    lines[0].split_once(": ").unwrap().1.to_owned()
+    // Behind time and query, and the place in the program.
+    let (_, line) = lines[0].split_once("}: ").unwrap();
+    line.split_once(": ").unwrap().1.to_owned()
 }
 
 #[test]

@@ -6,5 +6,7 @@ mod locations;
 mod memory;
 mod models;
 mod positions;
+mod runs;
 mod runtime;
 mod statements;
+mod tolerance;

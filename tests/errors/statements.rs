@@ -85,14 +85,14 @@ fn prediction_of_a_null_image_is_null() {
 
 #[test]
 fn invalid_values_of_settings() {
-    insta::assert_snapshot!(error("SET inference.on_error = 'ignore'"), @"Error: inference.on_error is 'null' or 'fail', not 'ignore'");
+    insta::assert_snapshot!(error("SET inference.on_error = 'ignore'"), @"Error: inference.on_error is 'null', 'skip' or 'fail', not 'ignore'");
     insta::assert_snapshot!(error("SET inference.max_image_pixels = 0"), @"Error: inference.max_image_pixels is a number of pixels above 0, not '0'");
     insta::assert_snapshot!(error("SET inference.max_image_pixels = 'many'"), @"Error: inference.max_image_pixels is a number of pixels above 0, not 'many'");
 }
 
 #[test]
 fn unknown_setting_lists_the_valid_ones() {
-    insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: unknown setting inference.model; the settings are default_model, on_error and max_image_pixels");
+    insta::assert_snapshot!(error("SET inference.model = 'resnet'"), @"Error: unknown setting inference.model; the settings are default_model, on_error, max_errors, max_error_ratio, timeout, max_image_pixels, max_file_bytes, max_frames, max_text_bytes, max_output_elements, max_model_bytes, max_weight_bytes");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Running queries: their progress, and ends before their own.
 
-use std::thread;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -8,6 +10,9 @@ use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use seequel::model::CreateModel;
 use seequel::{Count, Engine, Error, Inference, Query, Stage};
+use tokio::runtime;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Event, Instrument, Metadata, Subscriber, dispatcher};
 
 use super::small_model;
 use crate::support::{engine, folder_of, photos};
@@ -110,4 +115,76 @@ async fn no_rows_follow_a_cancellation() {
     let begun = self::query(&engine, "SELECT 1").await;
     begun.handle().cancel();
     assert!(matches!(end(begun).await, Error::Cancelled), "before the first poll");
+}
+
+/// The spans that were entered, by name.
+#[derive(Clone, Default)]
+struct Spans {
+    all: Arc<Mutex<Vec<&'static str>>>,
+    entered: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// Those that each thread is in.
+    current: Arc<Mutex<HashMap<ThreadId, Vec<&'static str>>>>,
+    /// The span that was current when one was made.
+    parents: Arc<Mutex<BTreeSet<(&'static str, &'static str)>>>,
+}
+
+impl Subscriber for Spans {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && metadata.target().starts_with("seequel")
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let name = span.metadata().name();
+        let current = self.current.lock().unwrap();
+        if let Some(parent) = current.get(&thread::current().id()).and_then(|spans| spans.last())
+            && span.is_contextual()
+        {
+            self.parents.lock().unwrap().insert((name, parent));
+        }
+        let mut all = self.all.lock().unwrap();
+        all.push(name);
+        Id::from_u64(all.len() as u64)
+    }
+
+    fn enter(&self, span: &Id) {
+        let name = self.all.lock().unwrap()[span.into_u64() as usize - 1];
+        self.entered.lock().unwrap().insert(name);
+        self.current.lock().unwrap().entry(thread::current().id()).or_default().push(name);
+    }
+
+    fn exit(&self, _: &Id) {
+        self.current.lock().unwrap().entry(thread::current().id()).or_default().pop();
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+}
+
+#[test]
+fn every_stage_has_its_span() {
+    let spans = Spans::default();
+    let dispatch = Dispatch::new(spans.clone());
+    // With a single one, a span that a thread of another test comes to first would be off for all.
+    let _other = Dispatch::new(Spans::default());
+    // For the threads of this runtime, and not for those of other tests.
+    let here = dispatch.clone();
+    let start = move || std::mem::forget(dispatcher::set_default(&here));
+    let runtime = runtime::Builder::new_multi_thread().enable_all().on_thread_start(start).build().unwrap();
+    let _here = dispatcher::set_default(&dispatch);
+    runtime.block_on(async {
+        let (engine, folder) = (engine().await, tempfile::tempdir().unwrap());
+        let create = CreateModel::new("shares", small_model("shares.onnx"));
+        engine.models().create(&create).unwrap();
+        let sql = format!(
+            "COPY (SELECT path, classify(image, 'shares') FROM images) TO '{}'",
+            folder.path().join("labels.parquet").display()
+        );
+        // A span of the application, which has its trace.
+        let query = query(&engine, &sql).instrument(tracing::info_span!("request")).await;
+        query.try_collect::<Vec<RecordBatch>>().await.unwrap();
+    });
+    let entered: Vec<_> = spans.entered.lock().unwrap().iter().copied().collect();
+    assert_eq!(entered, ["batch", "infer", "list", "load", "query", "read", "request", "write"]);
+    assert!(spans.parents.lock().unwrap().contains(&("query", "request")));
 }

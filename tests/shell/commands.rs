@@ -52,6 +52,7 @@ fn seequels_functions_are_listed_before_the_others() {
     draw_boxes(image, boxes [, labels])
     embed(image [, model])
     hamming_distance(a, b)
+    image_error(image [, model])
     image_info(image)
     inner_product(a, b)
     l2_distance(a, b)

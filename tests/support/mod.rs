@@ -1,12 +1,11 @@
 //! Shared by the tests: the set-up's folders, engines that use them, and the metrics of executed plans.
 
+mod folders;
 mod home;
 pub(crate) mod process;
 pub(crate) mod s3;
 pub(crate) mod server;
 
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -14,28 +13,17 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 use seequel::Engine;
-use tempfile::TempDir;
 
+pub(crate) use folders::{folder_of, home_with_model, photos};
 pub(crate) use home::home;
-
-/// A home with the set-up's library and a model, as links: tunings are written there, and nowhere else.
-pub(crate) fn home_with_model() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("models")).unwrap();
-    for linked in ["lib", "models/efficientnet_lite0"] {
-        symlink(home().join(linked), folder.path().join(linked)).unwrap();
-    }
-    folder
-}
-
-/// The folder of the set-up's photos.
-pub(crate) fn photos() -> PathBuf {
-    home().join("photos")
-}
 
 /// An engine with two target partitions on any machine and the photos as table `images`.
 pub(crate) async fn engine() -> Engine {
-    let engine = Engine::builder().home(home()).config(two_partitions()).build().unwrap();
+    with_images(Engine::builder().home(home()).config(two_partitions()).build().unwrap()).await
+}
+
+/// The engine with the photos as table `images`.
+pub(crate) async fn with_images(engine: Engine) -> Engine {
     let create = format!("CREATE EXTERNAL TABLE images STORED AS IMAGES LOCATION '{}'", photos().display());
     engine.sql(&create).await.unwrap();
     engine
@@ -45,14 +33,11 @@ pub(crate) fn two_partitions() -> SessionConfig {
     SessionConfig::new().with_target_partitions(2)
 }
 
-/// A folder of `count` small photos, hard links to one.
-pub(crate) fn folder_of(count: usize) -> TempDir {
-    let folder = tempfile::tempdir_in(home()).unwrap();
-    for number in 0..count {
-        std::fs::hard_link(photos().join("lion.jpg"), folder.path().join(format!("{number:04}.jpg")))
-            .unwrap();
-    }
-    folder
+/// A number among the arguments that `make` passes in the variable `ARGS` to tests that take minutes: `--seed 7`.
+pub(crate) fn argument(name: &str, default: u64) -> u64 {
+    let arguments = std::env::var("ARGS").unwrap_or_default();
+    let value = arguments.split_whitespace().skip_while(|word| *word != name).nth(1);
+    value.map_or(default, |value| value.parse().unwrap())
 }
 
 /// The values of an attribute in a page, unescaped.

@@ -91,6 +91,11 @@ impl S3 {
         self.tell(&json!({ "command": "fail", "kind": kind, "request": request, "times": times }));
     }
 
+    /// No request fails from now on.
+    pub(crate) fn heal(&mut self) {
+        self.tell(&json!({ "command": "heal" }));
+    }
+
     /// Lets all responses together have so many bytes a second from now on.
     pub(crate) fn throttle(&mut self, bytes_a_second: u32) {
         self.tell(&json!({ "command": "throttle", "bytes_a_second": bytes_a_second }));

@@ -7,12 +7,13 @@ and replies to each with a line; it ends with its standard input.
 
     {"command": "requests"}     the requests since the last such command: method, path with query, range
     {"command": "fail", "request": REGEX, "kind": KIND, "times": N}
+    {"command": "heal"}         forgets all failures
     {"command": "lock"}         from now on requests need a signature; replies with the key and the secret for it
     {"command": "throttle", "bytes_a_second": N}    from now on all bodies together come no faster
 
-The next N requests that match, written as `GET /photos/a.jpg?query`, fail: `busy` returns 503, `hang`
-responds only once the next such request has come, `cut` ends the connection amid the body, and `lose` responds and then
-deletes the object `key`.
+The next N requests that match, written as `GET /photos/a.jpg?query`, fail: `busy` returns 503, `broken` 500, `hang`
+responds only once the next such request has come, `cut` ends the connection amid the body, `short` sends half of the body
+as if it were all, and `lose` responds and then deletes the object `key`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,10 @@ class Unreliable:
         match failure["kind"]:
             case "busy":
                 return Response("<Error><Code>SlowDown</Code></Error>", 503)(environ, start_response)
+            case "broken":
+                return Response("<Error><Code>InternalError</Code></Error>", 500)(environ, start_response)
+            case "short":
+                return self.shortened(environ, start_response)
             case "hang":
                 hung.wait()
                 return self.application(environ, start_response)
@@ -77,6 +82,15 @@ class Unreliable:
                 backend().delete_object(BUCKET, failure["key"])
                 return body
         raise ValueError(failure["kind"])
+
+    def shortened(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Half of a body, with a length that fits it."""
+        started: list[Any] = []
+        body = b"".join(self.application(environ, lambda status, headers, *_: started.extend([status, headers])))
+        half = body[: len(body) // 2]
+        headers = [(name, value) for name, value in started[1] if name.lower() != "content-length"]
+        start_response(started[0], [*headers, ("Content-Length", str(len(half)))])
+        return [half]
 
     def throttled(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Holds a body back for as long as a line of this speed is busy with it."""
@@ -101,6 +115,9 @@ class Unreliable:
             if command["command"] == "requests":
                 requests, self.requests = self.requests, []
                 return requests
+            if command["command"] == "heal":
+                self.failures = []
+                return "ok"
             if command["command"] == "lock":
                 return lock()
             if command["command"] == "throttle":

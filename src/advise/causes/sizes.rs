@@ -56,7 +56,7 @@ pub(in crate::advise) fn sizes(trials: &Trials<'_>) -> Result<Vec<(Candidate, Ch
 /// Whether `model` runs for itself, not as a member of an ensemble.
 pub(in crate::advise) fn is_alone(trials: &Trials<'_>, model: &Arc<Model>) -> bool {
     trials.infer.calls().iter().all(|call| match &call.predictor {
-        Predictor::Model(_) => true,
+        Predictor::Model(_) | Predictor::Decoder => true,
         Predictor::Ensemble(ensemble) => !ensemble.members().contains(model),
     })
 }
@@ -64,7 +64,7 @@ pub(in crate::advise) fn is_alone(trials: &Trials<'_>, model: &Arc<Model>) -> bo
 fn sessions(trials: &Trials<'_>, model: &Arc<Model>, cores: usize) -> Result<Option<(Candidate, Change)>> {
     let sizing = model.sizing()?;
     let (sessions, threads) = (sizing.sessions, sizing.threads);
-    let now = Choice { batch_size: sizing.batch_rows, concurrency: sessions, num_cpus: threads };
+    let now = sizing.choice();
     let is_gpu = sizing.decode_threads.is_some();
     let (choice, is) = match (sessions * threads).cmp(&cores) {
         _ if is_gpu => {
@@ -98,8 +98,7 @@ fn batches(trials: &Trials<'_>, model: &Arc<Model>) -> Result<Vec<(Candidate, Ch
         return Ok(vec![]);
     }
     let sizing = model.sizing()?;
-    let now =
-        Choice { batch_size: sizing.batch_rows, concurrency: sizing.sessions, num_cpus: sizing.threads };
+    let now = sizing.choice();
     let name = &model.spec().name;
     let others = if sizing.decode_threads.is_some() {
         vec![now.batch_size * 2, (now.batch_size / 2).max(1)]
@@ -117,7 +116,7 @@ fn batches(trials: &Trials<'_>, model: &Arc<Model>) -> Result<Vec<(Candidate, Ch
             evidence: String::new(),
             change: recreated(model, &[("batch_size", batch_size)]),
         };
-        let other = Arc::new(model.with_choice(Choice { batch_size, ..now }));
+        let other = Arc::new(model.with_choice(Choice { batch_size, morsel_rows: None, ..now }));
         (candidate, trials.with_model(model, &other))
     });
     Ok(others.collect())

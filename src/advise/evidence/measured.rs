@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use crate::Result;
 use crate::accounts::{Accounting, Accounts};
-use crate::exec::InferExec;
+use crate::exec::{ExpressionMetrics, InferExec};
 
 /// How often it is checked whether enough rows are done.
 const TICK: Duration = Duration::from_millis(20);
@@ -39,7 +39,9 @@ impl Measured {
         most: Option<u64>,
         observe: &mut impl FnMut(&Arc<dyn ExecutionPlan>),
     ) -> Result<Self> {
-        let plan = context.state().create_physical_plan(plan).await?;
+        let mut state = context.state();
+        ExpressionMetrics::begin(&mut state);
+        let plan = state.create_physical_plan(plan).await?;
         observe(&plan);
         load_models(&plan).await?;
         let accounting = Accounting::new(&plan);

@@ -143,7 +143,7 @@ impl<'a> Trials<'a> {
         let source = Rows::new(change.schema(&self.schema), &change.batches, 32.max(batch)).repeated(rows)?;
         let plan = plan_inference(source, change.calls.clone(), None, change.partitions)?;
         let started = Instant::now();
-        let stream = execute_stream(plan, self.context.task_ctx())?;
+        let stream = execute_stream(Arc::new(plan), self.context.task_ctx())?;
         let done = stream.try_fold(0, |done, batch| async move { Ok(done + batch.num_rows()) }).await?;
         let time = started.elapsed();
         Ok((done as f64 / time.as_secs_f64().max(1e-9), time))

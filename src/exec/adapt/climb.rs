@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  morsels ─┬─ nearly all: the batch size in use ─► its time a row, lately
-//!           └─ at most 3 % of the rows: twice or half of it ─► logarithm of time a row ÷ that ─► mean, standard error
+//!           └─ at most 3 % of the rows: twice or half of it, too ─► logarithm of time a row ÷ that ─► mean, standard error
 //!                                                                            │
 //!              faster by 3 % and by more than chance: in use from now on, and its neighbours are next ◄─┘
 //! ```
@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Share of the rows that may run at other batch sizes than the one in use.
+/// Share of the rows of an operator that may run at another batch size as well as at the one in use.
 const EXPLORED: f64 = 0.03;
 
 /// Time that a query runs before anything is tried: short ones are over by then, and caches are warm.
@@ -38,6 +38,8 @@ const SETTLED: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Climb {
     sessions: u32,
+    /// Share of the rows that may run at other sizes than the one in use.
+    explored_share: f64,
     /// The size that the query began with, and the one in use.
     first: usize,
     base: usize,
@@ -69,10 +71,12 @@ struct Candidate {
 }
 
 impl Climb {
-    /// A search that begins with the size `first`, for a model in so many sessions.
-    pub(super) fn new(first: usize, sessions: usize) -> Self {
+    /// A search that begins with the size `first`, for a model in so many sessions, on this share of the rows that may run
+    /// at other sizes.
+    pub(super) fn new(first: usize, sessions: usize, share: f64) -> Self {
         Self {
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+            explored_share: EXPLORED * share,
             first,
             base: first,
             most: first,
@@ -87,17 +91,23 @@ impl Climb {
         }
     }
 
+    /// The batch size in use.
+    pub(super) fn in_use(&self) -> usize {
+        self.base
+    }
+
     /// The batch size in use, if it is not the first.
     pub(super) fn changed(&self) -> Option<usize> {
         (self.base != self.first).then_some(self.base)
     }
 
-    /// The batch size for a morsel of `rows` rows that begins when the query has run for `elapsed`.
-    pub(super) fn next(&mut self, rows: usize, elapsed: Duration) -> usize {
+    /// The batch size for a morsel of `rows` rows that begins when the query has run for `elapsed`: the one in use, unless
+    /// another `may_be_tried`.
+    pub(super) fn next(&mut self, rows: usize, elapsed: Duration, may_be_tried: bool) -> usize {
         self.most = self.most.max(rows);
         self.is_warm = elapsed >= WARM;
-        let allowed = (self.explored + rows) as f64 <= EXPLORED * self.rows as f64;
-        if self.seen < SETTLED || !allowed {
+        let allowed = (self.explored + rows) as f64 <= self.explored_share * self.rows as f64;
+        if self.seen < SETTLED || !allowed || !may_be_tried {
             return self.base;
         }
         if self.candidate.is_none() {
@@ -121,9 +131,15 @@ impl Climb {
         }
     }
 
+    /// Tries no other size any more. The one in use stays.
+    pub(super) fn end(&mut self) {
+        self.explored_share = 0.0;
+        self.candidate = None;
+    }
+
     /// The rows that a morsel needs for twice the size in use, soon enough for that to be tried next.
     pub(super) fn wanted(&self) -> Option<usize> {
-        (self.seen >= SETTLED / 2).then_some(self.base.saturating_mul(2))
+        (self.seen >= SETTLED / 2 && self.explored_share > 0.0).then_some(self.base.saturating_mul(2))
     }
 
     fn is_new(&self, batch: usize) -> bool {
@@ -195,7 +211,7 @@ mod tests {
         let mut others = 0;
         for number in 0..morsels {
             let in_use = climb.base;
-            let batch = climb.next(rows, Duration::from_secs(3));
+            let batch = climb.next(rows, Duration::from_secs(3), true);
             others += usize::from(batch != in_use);
             // Photos differ by a third.
             let noise = 1.0 + f64::from((number * 7919 % 13) as i32 - 6) / 18.0;
@@ -206,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_faster_size_is_found_at_a_small_share_of_the_rows() {
-        let mut climb = Climb::new(1, 2);
+        let mut climb = Climb::new(1, 2, 1.0);
         let others = run(&mut climb, 20_000, 32, |batch| match batch {
             1 => 0.010,
             2 => 0.008,
@@ -219,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_size_that_is_no_faster_is_left_and_not_tried_again() {
-        let mut climb = Climb::new(4, 2);
+        let mut climb = Climb::new(4, 2, 1.0);
         run(&mut climb, 10_000, 32, |batch| if batch == 8 { 0.0099 } else { 0.010 });
         assert_eq!((climb.changed(), climb.tried.clone()), (None, [2, 4, 8].into()));
         assert_eq!(run(&mut climb, 1_000, 32, |_| 0.010), 0);
@@ -227,10 +243,10 @@ mod tests {
 
     #[test]
     fn the_first_runs_of_a_size_do_not_count() {
-        let mut climb = Climb::new(8, 2);
+        let mut climb = Climb::new(8, 2, 1.0);
         let mut colds = 2;
         for _ in 0..1_000 {
-            let batch = climb.next(16, Duration::from_secs(3));
+            let batch = climb.next(16, Duration::from_secs(3), true);
             let is_cold = batch == 16 && colds > 0;
             colds -= usize::from(is_cold);
             let seconds = if is_cold { 0.016 } else { 0.16 / (8 + batch) as f64 };
@@ -241,7 +257,7 @@ mod tests {
 
     #[test]
     fn morsels_grow_for_a_larger_size() {
-        let mut climb = Climb::new(8, 2);
+        let mut climb = Climb::new(8, 2, 1.0);
         assert_eq!(climb.wanted(), None);
         run(&mut climb, 1_000, 8, |_| 0.01);
         assert_eq!(climb.wanted(), Some(16));
@@ -251,13 +267,36 @@ mod tests {
 
     #[test]
     fn nothing_is_tried_in_a_short_query_nor_beyond_a_morsel() {
-        let mut climb = Climb::new(8, 2);
+        let mut climb = Climb::new(8, 2, 1.0);
         for _ in 0..1000 {
-            assert_eq!(climb.next(8, Duration::from_secs(1)), 8);
+            assert_eq!(climb.next(8, Duration::from_secs(1), true), 8);
             climb.add(8, 8, Duration::from_millis(10));
         }
         assert_eq!((climb.changed(), climb.tried.len()), (None, 1));
         run(&mut climb, 10_000, 8, |batch| if batch == 4 { 0.02 } else { 0.01 });
         assert_eq!((climb.changed(), climb.tried.clone()), (None, [4, 8].into()));
+    }
+
+    #[test]
+    fn a_search_that_was_ended_tries_nothing() {
+        let mut climb = Climb::new(4, 2, 1.0);
+        run(&mut climb, 1_000, 32, |_| 0.01);
+        climb.end();
+        assert_eq!(run(&mut climb, 10_000, 32, |batch| if batch == 8 { 0.005 } else { 0.01 }), 0);
+        assert_eq!((climb.changed(), climb.wanted()), (None, None));
+    }
+
+    #[test]
+    fn of_several_models_each_tries_its_share_of_the_rows() {
+        let mut climb = Climb::new(4, 2, 0.5);
+        let mut tried = 0;
+        for number in 0..10_000 {
+            let batch = climb.next(32, Duration::from_secs(3), number % 2 == 0);
+            tried += usize::from(batch != 4);
+            assert!(batch == 4 || number % 2 == 0);
+            // Never judged: too much noise.
+            climb.add(batch, 32, Duration::from_secs_f64(if number % 3 == 0 { 0.1 } else { 0.3 }));
+        }
+        assert!((1..=150).contains(&tried), "{tried}");
     }
 }

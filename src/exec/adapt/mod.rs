@@ -5,8 +5,12 @@
 //!                                                                                 └────► their rows, if they are too few
 //! ```
 //!
-//! Predictions don't depend on the batch size, and rows keep their order. Each operator has a search for each image
-//! that a single model runs on; several models share a morsel, and their sizes are left alone.
+//! Predictions don't change with it, and rows keep their order: while a size is tried, the model runs at the size in use as
+//! well and the outputs are compared. There are models whose last digits depend on the batch size, since ONNX Runtime
+//! multiplies a single row by other code than several; these keep the size that they began with.
+//!
+//! Each operator has a search for each model of each image. Of several models that share a morsel, at most one tries
+//! another size at a time, and all of them together try no more rows than one alone would.
 //!
 //! The first size is right for most models. It is not for those whose weights are large compared to what they compute:
 //! on two cores, a VGG-16 for 32 × 32 pixels (61 MB) went from 4 to 16 and was 1.13 × as fast over a minute as with 4, an
@@ -15,6 +19,7 @@
 mod climb;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -28,8 +33,25 @@ use crate::model::runtime::Model;
 #[derive(Debug, Default)]
 pub(crate) struct Adaptation {
     started: OnceLock<Instant>,
-    /// By the key of a plan.
-    searches: Mutex<HashMap<usize, Search>>,
+    /// For each key of a plan, the searches of its models; `None` for a size that an option, TUNE or the device has chosen.
+    searches: Mutex<HashMap<usize, Vec<Option<Search>>>>,
+}
+
+/// How many rows a model runs on at once for a morsel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchSize {
+    pub(crate) rows: usize,
+    /// The size in use, if `rows` are only tried: the model runs at both, and its predictions are those of this one.
+    pub(crate) in_use: Option<usize>,
+}
+
+/// A model's runs for a morsel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ran {
+    /// At the size in use, or at the one that was tried.
+    pub(crate) time: Duration,
+    /// Whether outputs at the size that was tried are not those at the size in use, bit for bit.
+    pub(crate) differs: bool,
 }
 
 #[derive(Debug)]
@@ -40,37 +62,76 @@ struct Search {
 }
 
 impl Adaptation {
-    /// The batch size for a morsel of `rows` rows that `model` alone runs on, in the plan `key`; `None` if an option, TUNE
+    /// The batch sizes for a morsel of `rows` rows, for each of the `models` of the plan `key`; `None` where an option, TUNE
     /// or the device has chosen it.
     ///
     /// # Errors
     /// A model that can't be placed on its device.
-    pub(crate) fn next(&self, key: usize, model: &Arc<Model>, rows: usize) -> Result<Option<usize>> {
-        if !model.may_adapt()? {
-            return Ok(None);
-        }
+    pub(crate) fn next<'a>(
+        &self,
+        key: usize,
+        models: impl ExactSizeIterator<Item = &'a Arc<Model>>,
+        rows: usize,
+    ) -> Result<Vec<Option<BatchSize>>> {
         let elapsed = self.started.get_or_init(Instant::now).elapsed();
-        let sizing = model.sizing()?;
         let mut searches = self.searches.lock();
-        let search = searches.entry(key).or_insert_with(|| Search {
-            model: Arc::downgrade(model),
-            climb: Climb::new(sizing.batch_rows, sizing.sessions),
+        let searches = match searches.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let share = 1.0 / models.len().max(1) as f64;
+                new.insert(models.map(|model| Search::new(model, share)).collect::<Result<_>>()?)
+            }
+        };
+        let mut is_trying = false;
+        let batches = searches.iter_mut().map(|search| {
+            let climb = &mut search.as_mut()?.climb;
+            let (next, in_use) = (climb.next(rows, elapsed, !is_trying), climb.in_use());
+            is_trying |= next != in_use;
+            Some(BatchSize { rows: next, in_use: (next != in_use).then_some(in_use) })
         });
-        Ok(Some(search.climb.next(rows, elapsed)))
+        Ok(batches.collect())
     }
 
-    /// Takes note of how long a morsel took. Returns the rows that later morsels need for the next size to be tried.
-    pub(crate) fn add(&self, key: usize, batch: usize, rows: usize, time: Duration) -> Option<usize> {
+    /// Takes note of how long each model ran for a morsel, at the batch sizes of [`Self::next`]. Returns the rows that later
+    /// morsels need for the next size to be tried.
+    pub(crate) fn add(
+        &self,
+        key: usize,
+        batches: &[Option<BatchSize>],
+        rows: usize,
+        runs: &[Ran],
+    ) -> Option<usize> {
         let mut searches = self.searches.lock();
-        let search = searches.get_mut(&key)?;
-        search.climb.add(batch, rows, time);
-        search.climb.wanted()
+        let searches = searches.get_mut(&key)?.iter_mut().zip(batches).zip(runs);
+        let wanted = searches.filter_map(|((search, batch), ran)| {
+            let Search { climb, model } = search.as_mut()?;
+            climb.add((*batch)?.rows, rows, ran.time);
+            if ran.differs {
+                climb.end();
+                let model = model.upgrade().map(|model| model.spec().name.clone()).unwrap_or_default();
+                tracing::debug!("{model}: the batch size stays, as outputs depend on it");
+            }
+            climb.wanted()
+        });
+        wanted.max()
     }
 
     /// The batch size that was found for `model`, if it is another than it began with.
     pub(crate) fn found(&self, model: &Model) -> Option<usize> {
         let searches = self.searches.lock();
         let is_of = |search: &&Search| search.model.upgrade().is_some_and(|known| *known == *model);
-        searches.values().find(is_of)?.climb.changed()
+        searches.values().flatten().flatten().filter(is_of).find_map(|search| search.climb.changed())
+    }
+}
+
+impl Search {
+    /// A search for `model`, which may try other sizes on this share of what a model alone may; `None` if its size is chosen.
+    fn new(model: &Arc<Model>, share: f64) -> Result<Option<Self>> {
+        if !model.may_adapt()? {
+            return Ok(None);
+        }
+        let sizing = model.sizing()?;
+        let climb = Climb::new(sizing.batch_rows, sizing.sessions, share);
+        Ok(Some(Self { model: Arc::downgrade(model), climb }))
     }
 }

@@ -15,7 +15,7 @@
 //! Row order is not kept across outputs, so the node is used only where no order is required: see `plan/planner.rs`.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -53,6 +53,8 @@ pub struct InferExchangeExec {
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     execution: Mutex<Option<Execution>>,
+    /// The queue of the last execution, while an output owns it.
+    last: Mutex<Weak<Queue>>,
 }
 
 /// One execution of the node, kept until every output has been requested; after that, only the outputs own its queue.
@@ -76,6 +78,11 @@ impl InferExchangeExec {
     #[must_use]
     pub fn growing_to(self, limit: usize) -> Self {
         Self { growing: Growing::new(self.rows.most, limit), ..self }
+    }
+
+    /// The morsels that wait for a worker now.
+    pub(crate) fn queued_morsels(&self) -> usize {
+        self.last.lock().upgrade().map_or(0, |queue| queue.len())
     }
 
     /// The rows of the morsels to come.
@@ -104,6 +111,7 @@ impl InferExchangeExec {
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
             execution: Mutex::new(None),
+            last: Mutex::default(),
         }
     }
 
@@ -124,6 +132,7 @@ impl InferExchangeExec {
             current.take().filter(|execution| !execution.taken[partition]).unwrap_or_else(begin);
         execution.taken[partition] = true;
         let queue = Arc::clone(&execution.queue);
+        *self.last.lock() = Arc::downgrade(&queue);
         if execution.taken.contains(&false) {
             *current = Some(execution);
         }

@@ -81,7 +81,8 @@ impl Morsel {
         Some(half)
     }
 
-    fn of(batch: RecordBatch) -> Self {
+    /// These rows and their size.
+    pub(crate) fn of(batch: RecordBatch) -> Self {
         let bytes = (0..batch.num_rows()).map(|row| bytes_of(&batch, row)).sum();
         Self { batch, bytes }
     }

@@ -15,8 +15,11 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span};
 
 use super::morsel::{Growing, Morsel, morsels};
+use crate::clock::Clock;
+use crate::memory_limit::waiting_bytes;
 
 /// Maximum bytes in the queue, unless a single morsel has more.
 const QUEUE_BYTES: usize = 64 << 20;
@@ -39,7 +42,7 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 enum Feeders {
     /// Nothing has been polled yet, so no feeder runs.
-    Waiting { input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: Sender },
+    Waiting { input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: Sender, span: Span },
     /// Dropping the set aborts the feeders.
     Running(JoinSet<()>),
 }
@@ -49,6 +52,8 @@ enum Feeders {
 struct Sender {
     morsel_rows: Growing,
     queue: async_channel::Sender<Result<Queued>>,
+    /// Those of an empty queue.
+    permits: usize,
     budget: Arc<Semaphore>,
     reservation: Arc<MemoryReservation>,
     metrics: QueueMetrics,
@@ -95,15 +100,24 @@ impl Queue {
     ) -> Self {
         let (sender, morsels) = async_channel::bounded(outputs * 2);
         let consumer = MemoryConsumer::new("InferExchangeExec");
+        let pool = context.memory_pool();
+        let permits = (waiting_bytes(QUEUE_BYTES, pool.as_ref()) / PERMIT_BYTES).max(1);
         let sender = Sender {
             morsel_rows: rows,
             queue: sender,
-            budget: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
-            reservation: Arc::new(consumer.register(context.memory_pool())),
+            permits,
+            budget: Arc::new(Semaphore::new(permits)),
+            reservation: Arc::new(consumer.register(pool)),
             metrics,
         };
         Self {
-            feeders: Mutex::new(Feeders::Waiting { input, context: Arc::clone(context), sender }),
+            feeders: Mutex::new(Feeders::Waiting {
+                input,
+                context: Arc::clone(context),
+                sender,
+                // That of the query, rather than of the worker that asks first.
+                span: Span::current(),
+            }),
             morsels,
             halves: Mutex::default(),
             outputs,
@@ -136,6 +150,11 @@ impl Queue {
         Some(self.split(half))
     }
 
+    /// The morsels in the queue.
+    pub(super) fn len(&self) -> usize {
+        self.morsels.len()
+    }
+
     /// `queued`, or the first half of it if this is one of the last.
     fn split(&self, mut queued: Queued) -> Queued {
         let is_last = self.morsels.is_closed() && self.morsels.len() < self.outputs;
@@ -152,14 +171,16 @@ impl Queue {
             return Ok(());
         }
         let waiting = std::mem::replace(&mut *feeders, Feeders::Running(JoinSet::new()));
-        let (Feeders::Waiting { input, context, sender }, Feeders::Running(tasks)) = (waiting, &mut *feeders)
+        let (Feeders::Waiting { input, context, sender, span }, Feeders::Running(tasks)) =
+            (waiting, &mut *feeders)
         else {
             return Ok(());
         };
+        let _span = span.enter();
         for partition in 0..input.output_partitioning().partition_count() {
             let stream = input.execute(partition, Arc::clone(&context))?;
             let sender = sender.clone();
-            tasks.spawn(async move { sender.feed(stream).await });
+            tasks.spawn(async move { sender.feed(stream).await }.in_current_span());
         }
         Ok(())
     }
@@ -191,11 +212,9 @@ impl Sender {
     /// Sends morsels until the input ends or fails, or the receivers are dropped.
     async fn feed(&self, input: SendableRecordBatchStream) {
         let mut morsels = std::pin::pin!(morsels(input, self.morsel_rows.clone()));
-        loop {
-            let waiting = self.metrics.feed_wait_time.timer();
-            let Some(morsel) = morsels.next().await else { return };
-            waiting.done();
-            let _waiting = self.metrics.room_wait_time.timer();
+        let clock = Clock::start(&self.metrics.feed_wait_time);
+        while let Some(morsel) = morsels.next().await {
+            clock.turn_to(&self.metrics.room_wait_time);
             let queued = match morsel {
                 Ok(morsel) => {
                     self.metrics.queued_bytes.add(morsel.bytes);
@@ -207,6 +226,7 @@ impl Sender {
             if self.queue.send(queued).await.is_err() || failed {
                 return;
             }
+            clock.turn_to(&self.metrics.feed_wait_time);
         }
     }
 
@@ -215,14 +235,13 @@ impl Sender {
     /// If the pool has none even when the queue is empty, one morsel passes without a reservation: its bytes are
     /// already allocated, and the pool may be filled by the very workers it waits for.
     async fn admit(&self, morsel: Morsel) -> Result<Queued> {
-        let all = QUEUE_BYTES / PERMIT_BYTES;
-        let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(all)).await?;
+        let permit = self.acquire((morsel.bytes / PERMIT_BYTES + 1).min(self.permits)).await?;
         let reservation = self.reservation.new_empty();
         if reservation.try_grow(morsel.bytes).is_ok() {
             return Ok(Queued { morsel, permit, reservation });
         }
         drop(permit);
-        let permit = self.acquire(all).await?;
+        let permit = self.acquire(self.permits).await?;
         if let Err(refused) = reservation.try_grow(morsel.bytes) {
             tracing::debug!("a morsel of {} bytes passes without a reservation: {refused}", morsel.bytes);
         }

@@ -65,7 +65,7 @@ fn classifications(predictor: &Predictor, predictions: &[Prediction]) -> Result<
     for prediction in predictions {
         let (best, winner, reason) = match prediction {
             Prediction::Value(Value::Class(best, winner)) => (Some(best), *winner, None),
-            Prediction::Failed(reason) => (None, None, Some(reason)),
+            Prediction::Failed(failure) => (None, None, Some(&failure.reason)),
             Prediction::Value(_) | Prediction::Null => (None, None, None),
         };
         let name = match winner {

@@ -1,12 +1,16 @@
-//! From a model's outputs to a column: the prediction for each row, and the column of a call's predictions.
+//! From a model's outputs to a column: the call that a column belongs to, the prediction for each row, and the column of
+//! a call's predictions.
 //!
 //! ```text
 //!  BatchOutput ─ Postprocess ─► Prediction, one a row ─ column ─► Arrow column of the function's return type
 //! ```
 
+mod call;
 mod columns;
 mod output_column;
 mod prediction;
 
+pub use call::PhysicalCall;
+pub(in crate::exec) use call::{Found, bound};
 pub(crate) use columns::column;
 pub(crate) use prediction::{Postprocess, Prediction, Value};

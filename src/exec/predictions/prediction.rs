@@ -2,11 +2,12 @@
 
 use datafusion::arrow::array::ArrayRef;
 
+use crate::failures::Failure;
 use crate::model::onnx::Port;
 use crate::model::spec::ModelSpec;
 use crate::model::tensor::{BatchOutput, Placement};
 use crate::tasks::detection::{Detection, detections};
-use crate::tasks::{Class, best_class, confidences, field_shape, top_classes};
+use crate::tasks::{Class, Task, best_class, confidences, field_shape, top_classes};
 
 /// How to postprocess a model's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +51,20 @@ pub(crate) enum Prediction {
     /// The image was NULL.
     Null,
     Value(Value),
-    Failed(String),
+    Failed(Failure),
 }
 
 impl Postprocess {
+    /// What a model's task gives.
+    pub(crate) fn of_task(spec: &ModelSpec) -> Self {
+        match spec.task {
+            Task::ImageClassification => Self::Best,
+            _ if spec.detector.is_some() => Self::Objects,
+            _ if spec.embedding.is_some() => Self::Embedding,
+            _ => Self::Outputs,
+        }
+    }
+
     /// Names of the outputs that it reads, in the order that [`Self::apply`] expects.
     pub(crate) fn outputs(self, spec: &ModelSpec) -> Vec<&str> {
         match self {

@@ -37,11 +37,23 @@ pub enum ImageError {
         max_pixels: u64,
     },
 
-    /// The session's memory limit leaves no room for the pixels.
-    #[error("decoding takes {megabytes} MiB, more than the memory limit leaves")]
+    /// There are more frames than the session allows.
+    #[error("its frames are more than inference.max_frames ({max_frames})")]
+    TooManyFrames {
+        /// The limit on their number.
+        max_frames: u64,
+    },
+
+    /// The session's memory limit has no room for the pixels.
+    #[error(
+        "decoding takes {megabytes} MiB, more than the memory limit{}; --memory-limit or SET datafusion.runtime.memory_limit raises it",
+        .limit.map_or_else(String::new, |limit| format!(" ({limit} MiB)"))
+    )]
     NoMemory {
         /// Memory that decoding takes, in MiB.
         megabytes: u64,
+        /// The limit in MiB, if it is known.
+        limit: Option<u64>,
     },
 }
 

@@ -4,7 +4,6 @@
 //! the ones a model was trained on. Errors are handled as in Pillow: a file that ends before its last row is rejected;
 //! one with corrupt entropy-coded data is decoded with the artefacts.
 
-use std::cell::Cell;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -26,38 +25,13 @@ const PATCHED_UP: &str = "Corrupt JPEG data";
 const SCALES: [(ScalingFactor, f64); 3] =
     [(ScalingFactor::ONE_EIGHTH, 0.125), (ScalingFactor::ONE_QUARTER, 0.25), (ScalingFactor::ONE_HALF, 0.5)];
 
-thread_local! {
-    /// One decompressor per thread, created at its first JPEG.
-    static DECOMPRESSOR: Cell<Option<Decompressor>> = const { Cell::new(None) };
-}
-
 /// Decodes a JPEG; see [`super::decode`] for the arguments.
 pub(crate) fn decode(
     bytes: &[u8],
     limits: &Limits<'_>,
     min_scale: impl FnOnce(u32, u32) -> f64,
 ) -> Result<RgbImage, ImageError> {
-    let mut decompressor = match DECOMPRESSOR.take() {
-        Some(decompressor) => decompressor,
-        None => new_decompressor().map_err(|error| damaged(&error))?,
-    };
-    let result = decode_with(&mut decompressor, bytes, limits, min_scale);
-    DECOMPRESSOR.set(Some(decompressor));
-    result
-}
-
-fn new_decompressor() -> turbojpeg::Result<Decompressor> {
-    let mut decompressor = Decompressor::new()?;
-    decompressor.set_scan_limit(MAX_SCANS)?;
-    Ok(decompressor)
-}
-
-fn decode_with(
-    decompressor: &mut Decompressor,
-    bytes: &[u8],
-    limits: &Limits<'_>,
-    min_scale: impl FnOnce(u32, u32) -> f64,
-) -> Result<RgbImage, ImageError> {
+    let mut decompressor = new_decompressor().map_err(|error| damaged(&error))?;
     let header = match decompressor.read_header(bytes) {
         Ok(header) => header,
         // The binding rejects headers even for an odd version number; the other decoder is lenient.
@@ -73,9 +47,36 @@ fn decode_with(
     let scaled = header.scaled(scale);
     // Turning an image upright takes a second buffer.
     let copies = if orientation == Orientation::NoTransforms { 1 } else { 2 };
-    limits.check_memory((scaled.width * scaled.height * PixelFormat::CMYK.size() * copies) as u64)?;
-    let stored = decompress(decompressor, bytes, &scaled)?;
+    let pixels = (scaled.width * scaled.height * PixelFormat::CMYK.size() * copies) as u64;
+    limits.check_memory(pixels + coefficient_bytes(bytes, &header))?;
+    let stored = decompress(&mut decompressor, bytes, &scaled)?;
     Ok(upright(stored, orientation, original))
+}
+
+/// One for each image: a decompressor keeps tables and messages, so that a damaged image would be decoded with the tables
+/// of the one before, or fail for its reason.
+fn new_decompressor() -> turbojpeg::Result<Decompressor> {
+    let mut decompressor = Decompressor::new()?;
+    decompressor.set_scan_limit(MAX_SCANS)?;
+    Ok(decompressor)
+}
+
+/// Bytes that the decoder takes for the coefficients of the full-size image, whatever the scale: none if it decodes row by
+/// row, in a single scan.
+fn coefficient_bytes(bytes: &[u8], header: &DecompressHeader) -> u64 {
+    let is_kept = header.is_progressive
+        || JpegHeader::has_partial_scan(&mut Cursor::new(bytes)).is_ok_and(|is_partial| is_partial);
+    if !is_kept {
+        return 0;
+    }
+    let full = (header.width * header.height * size_of::<i16>()) as u64;
+    match header.colorspace {
+        Colorspace::Gray => full,
+        Colorspace::CMYK | Colorspace::YCCK => 4 * full,
+        Colorspace::RGB | Colorspace::YCbCr => {
+            full + 2 * full / (header.subsamp.width() * header.subsamp.height()).max(1) as u64
+        }
+    }
 }
 
 fn full_size(header: &DecompressHeader) -> Result<(u32, u32), ImageError> {

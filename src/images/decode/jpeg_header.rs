@@ -48,7 +48,8 @@ impl JpegHeader {
             }
             let length = payload_length(reader)?;
             let payload_start = reader.stream_position()?;
-            if is_start_of_frame(marker) {
+            // Decoders ignore a second one, or reject the file.
+            if is_start_of_frame(marker) && frame.is_none() {
                 frame = Some(read_frame(reader)?);
             } else if marker == APP1 && orientation.is_none() {
                 orientation = exif_orientation(reader, length)?;
@@ -56,6 +57,33 @@ impl JpegHeader {
             reader.seek(SeekFrom::Start(payload_start + u64::from(length)))?;
         }
         Ok(Self { frame, orientation: orientation.unwrap_or(Orientation::NoTransforms) })
+    }
+
+    /// Whether the first scan lacks a component, so that a decoder keeps the coefficients of all pixels until the last one.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub(crate) fn has_partial_scan(reader: &mut (impl BufRead + Seek)) -> io::Result<bool> {
+        reader.seek(SeekFrom::Start(2))?;
+        let mut components = 0;
+        loop {
+            let marker = next_marker(reader)?;
+            if marker == END_OF_IMAGE {
+                return Ok(false);
+            }
+            if is_standalone(marker) {
+                continue;
+            }
+            let length = payload_length(reader)?;
+            let payload_start = reader.stream_position()?;
+            if marker == START_OF_SCAN {
+                return Ok(read_byte(reader)? < components);
+            }
+            if is_start_of_frame(marker) {
+                components = read_frame(reader)?.components;
+            }
+            reader.seek(SeekFrom::Start(payload_start + u64::from(length)))?;
+        }
     }
 }
 

@@ -27,11 +27,13 @@ fn decode_unguarded(bytes: &[u8], format: Format, allowed: &Limits<'_>) -> Resul
     let mut decoder = seequel_pixels::open_bytes(bytes, format.into()).map_err(damaged)?;
     let stored_size = decoder.dimensions();
     allowed.check_size(stored_size, format)?;
-    // As decoded, and as RGB.
-    allowed.check_memory(decoder.total_bytes().saturating_mul(2))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // As decoded, as RGB, which takes more if it is grey, and turned upright.
+    let copies = if orientation == Orientation::NoTransforms { 1 } else { 2 };
+    let rgb = u64::from(stored_size.0).saturating_mul(stored_size.1.into()).saturating_mul(3 * copies);
+    allowed.check_memory(decoder.total_bytes().saturating_add(rgb))?;
     decoder.set_limits(seequel_pixels::limits(decoder.total_bytes().saturating_mul(2))).map_err(damaged)?;
 
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let stored = seequel_pixels::read_rgb8(decoder).map_err(damaged)?;
     Ok(upright(stored, orientation, upright_size(stored_size, orientation)))
 }

@@ -43,6 +43,8 @@ impl RgbImage {
 pub struct Limits<'a> {
     /// Maximum pixels, width × height, of the full-size image.
     pub max_pixels: u64,
+    /// The session's memory limit in bytes, which messages name.
+    pub memory_limit: Option<usize>,
     /// Called with a number of bytes before they are allocated; `false` rejects the image.
     pub admit: &'a dyn Fn(u64) -> bool,
 }
@@ -57,7 +59,7 @@ impl Limits<'_> {
     /// At most `max_pixels`, without a memory limit.
     #[must_use]
     pub fn pixels(max_pixels: u64) -> Self {
-        Self { max_pixels, admit: &|_| true }
+        Self { max_pixels, memory_limit: None, admit: &|_| true }
     }
 
     /// Rejects sizes of no pixels or too many, before anything is allocated for them.
@@ -76,7 +78,8 @@ impl Limits<'_> {
         if (self.admit)(bytes) {
             Ok(())
         } else {
-            Err(ImageError::NoMemory { megabytes: bytes.div_ceil(1 << 20) })
+            let limit = self.memory_limit.map(|limit| limit.div_ceil(1 << 20) as u64);
+            Err(ImageError::NoMemory { megabytes: bytes.div_ceil(1 << 20), limit })
         }
     }
 }

@@ -91,6 +91,85 @@ fn the_scale_is_chosen_by_the_size_as_displayed() {
     assert_eq!(seen, Some((32, 64)));
 }
 
+/// Bytes that decoding an image asks for, at an eighth of its size if it is a JPEG.
+fn asked_for(bytes: &[u8]) -> u64 {
+    let asked = std::cell::Cell::new(0);
+    let admit = |bytes| {
+        asked.set(asked.get() + bytes);
+        true
+    };
+    decode(bytes, &Limits { max_pixels: MAX_PIXELS, memory_limit: None, admit: &admit }, |_, _| 0.1).unwrap();
+    asked.get()
+}
+
+#[test]
+fn coefficients_of_progressive_jpegs_count_as_memory() {
+    let tiles = samples::tiles(160, 96);
+    let image = turbojpeg::Image {
+        pixels: tiles.as_raw().as_slice(),
+        width: 160,
+        pitch: 480,
+        height: 96,
+        format: turbojpeg::PixelFormat::RGB,
+    };
+    let mut compressor = turbojpeg::Compressor::new().unwrap();
+    let plain = compressor.compress_to_vec(image).unwrap();
+    compressor.set_progressive(true).unwrap();
+    let pixels = asked_for(&plain);
+    assert_eq!(pixels, 20 * 12 * 4);
+    for (subsamp, samples) in
+        [(turbojpeg::Subsamp::None, 6), (turbojpeg::Subsamp::Sub2x2, 3), (turbojpeg::Subsamp::Gray, 2)]
+    {
+        compressor.set_subsamp(subsamp).unwrap();
+        assert_eq!(asked_for(&compressor.compress_to_vec(image).unwrap()), pixels + 160 * 96 * samples);
+    }
+    // One that is not progressive, and has a scan for each component, as its first scan's count says.
+    let mut scans = plain;
+    let scan = scans.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
+    assert_eq!(scans[scan + 4], 3);
+    assert!(!JpegHeader::has_partial_scan(&mut std::io::Cursor::new(&scans)).unwrap());
+    scans[scan + 4] = 1;
+    assert!(JpegHeader::has_partial_scan(&mut std::io::Cursor::new(&scans)).unwrap());
+}
+
+#[test]
+fn grey_and_turned_pixels_count_as_the_rgb_that_they_become() {
+    let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(16, 16, image::Luma([77])));
+    assert_eq!(asked_for(&samples::encode(&grey, Format::Png)), 16 * 16 * (1 + 3));
+    let tiles = samples::tiles(64, 32);
+    assert_eq!(asked_for(&samples::encode_turned(&tiles, Format::Png, 1)), 64 * 32 * (3 + 3));
+    assert_eq!(asked_for(&samples::encode_turned(&tiles, Format::Png, 6)), 64 * 32 * (3 + 2 * 3));
+}
+
+/// A decompressor that had decoded another image used its tables, and gave its errors.
+#[test]
+fn a_damaged_jpeg_has_the_same_outcome_after_any_other() {
+    let whole = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
+    let table = whole.windows(2).position(|marker| marker == [0xff, 0xdb]).unwrap();
+    let length = usize::from(u16::from_be_bytes([whole[table + 2], whole[table + 3]]));
+    let without_table = [&whole[..table], &whole[table + 2 + length..]].concat();
+    let mut corrupt = whole.clone();
+    let middle = whole.len() * 3 / 4;
+    corrupt[middle..middle + 8].copy_from_slice(&[0xff, 0xd3, 0xff, 0xd4, 0x12, 0x34, 0x56, 0x78]);
+    let cut = &whole[..whole.len() - 2];
+    let images = [&whole[..], &without_table, &corrupt, cut];
+    let alone = images.map(|bytes| {
+        std::thread::spawn({
+            let bytes = bytes.to_vec();
+            move || decode_full(&bytes)
+        })
+        .join()
+        .unwrap()
+    });
+    assert!(alone[0].is_ok() && alone[1].is_err() && alone[2].is_ok() && alone[3].is_err(), "{alone:?}");
+    for first in images {
+        for (second, alone) in images.into_iter().zip(&alone) {
+            drop(decode_full(first));
+            assert_eq!(&decode_full(second), alone);
+        }
+    }
+}
+
 #[test]
 fn grey_deep_and_transparent_pixels_become_rgb8() {
     let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(16, 16, image::Luma([77])));
@@ -181,6 +260,19 @@ fn odd_but_complete_jpegs_decode() {
     for at in [jpeg.len(), jpeg.len() - 2, second_segment] {
         assert_quarters(&decode_full(&with_garbage_at(at)).unwrap(), [RED, GREEN, BLUE, WHITE], "odd");
     }
+}
+
+#[test]
+fn the_first_frame_header_of_a_jpeg_counts() {
+    // A differential frame, as of hierarchical files, which the lenient decoder skips.
+    const SECOND: &[u8] = b"\xff\xc6\0\x0b\x08\x01\x01\x01\0\x01\x01\x11\0";
+    let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
+    let scan = jpeg.windows(2).position(|bytes| bytes == [0xFF, 0xDA]).unwrap();
+    let twice = [&jpeg[..scan], SECOND, &jpeg[scan..]].concat();
+    let image = decode_full(&twice).unwrap();
+    let header = Header::of(&twice).unwrap();
+    assert_eq!((header.width, header.height), (64, 32));
+    assert_eq!((image.original_width, image.original_height), (64, 32));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::columns::Columns;
 use super::sink::ImageFilesSink;
+use crate::failures::QueryFailures;
 use crate::images::listing::Location;
 
 /// Name of the format, and the extension that DataFusion looks it up by.
@@ -106,7 +107,7 @@ impl FileFormat for ImageFiles {
     async fn create_writer_physical_plan(
         &self,
         input: Arc<dyn ExecutionPlan>,
-        _: &dyn Session,
+        session: &dyn Session,
         config: FileSinkConfig,
         order: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -118,7 +119,8 @@ impl FileFormat for ImageFiles {
         }
         let keys: Vec<_> = config.table_partition_cols.iter().map(|(key, _)| key.clone()).collect();
         let columns = Columns::find(&config.output_schema, &keys)?;
-        Ok(Arc::new(DataSinkExec::new(input, Arc::new(ImageFilesSink::new(config, columns)), order)))
+        let sink = ImageFilesSink::new(config, columns, QueryFailures::of(session.config_options()));
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
     }
 
     /// Only asked for by scans, which there are none of; any source will do.

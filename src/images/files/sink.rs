@@ -1,15 +1,18 @@
 //! Writes the rows of a query as files, several at a time, in bounded memory.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::datasource::physical_plan::FileSinkConfig;
 use datafusion::datasource::sink::DataSink;
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::path::Path;
@@ -22,6 +25,7 @@ use seequel_udfs::ImageArray;
 use super::columns::{Columns, Values};
 use super::names::{Names, partition_folder};
 use crate::config::{InferenceOptions, OnError};
+use crate::failures::{FailedRow, QueryFailures, Stage};
 use crate::images::decode::Format;
 
 /// Files being written at the same time. Their bytes are those of the batch, not copies.
@@ -32,12 +36,14 @@ const CONCURRENT_WRITES: usize = 16;
 pub(crate) struct ImageFilesSink {
     config: FileSinkConfig,
     columns: Columns,
+    /// Those of the query, among which rows without a file are listed.
+    query_failures: QueryFailures,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl ImageFilesSink {
-    pub(crate) fn new(config: FileSinkConfig, columns: Columns) -> Self {
-        Self { config, columns, metrics: ExecutionPlanMetricsSet::new() }
+    pub(crate) fn new(config: FileSinkConfig, columns: Columns, query_failures: QueryFailures) -> Self {
+        Self { config, columns, query_failures, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -60,7 +66,8 @@ impl DataSink for ImageFilesSink {
     /// Writes all rows and returns the number of files. Rows without an image are counted and reported in one warning.
     ///
     /// # Errors
-    /// A file that can't be written; a row without an image, if `inference.on_error` is `fail`.
+    /// A file that can't be written; a row without an image, if `inference.on_error` is `fail`; more failed rows than the
+    /// query may have.
     async fn write_all(
         &self,
         mut data: SendableRecordBatchStream,
@@ -73,7 +80,8 @@ impl DataSink for ImageFilesSink {
             columns: &self.columns,
             folder: self.config.table_paths[0].prefix(),
             names: Names::new(reservation),
-            on_error: options.on_error,
+            options,
+            query_failures: &self.query_failures,
             failures: Failures::default(),
             files: MetricBuilder::new(&self.metrics).global_counter("written_files"),
             bytes: MetricBuilder::new(&self.metrics).global_counter("written_bytes"),
@@ -92,7 +100,8 @@ struct Run<'a> {
     columns: &'a Columns,
     folder: &'a Path,
     names: Names,
-    on_error: OnError,
+    options: InferenceOptions,
+    query_failures: &'a QueryFailures,
     failures: Failures,
     files: Count,
     bytes: Count,
@@ -104,8 +113,15 @@ impl Run<'_> {
         let values = self.columns.of(batch)?;
         let mut files = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            files.extend(self.file(&values, row)?);
+            match self.file(&values, row) {
+                Ok(file) => files.extend(file),
+                Err(error) => {
+                    self.list_unwritten().await?;
+                    return Err(error);
+                }
+            }
         }
+        self.list_unwritten().await?;
         let mut writes = futures::stream::iter(files)
             .map(|(path, content)| async move {
                 let size = content.len();
@@ -119,24 +135,43 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Lists the batch's rows without a file that nobody has listed.
+    async fn list_unwritten(&mut self) -> Result<()> {
+        let (failed, null) = (mem::take(&mut self.failures.failed), mem::take(&mut self.failures.null));
+        if failed.is_empty() && null.is_empty() {
+            return Ok(());
+        }
+        let (to, options) = (self.query_failures.clone(), self.options.clone());
+        let listing = SpawnedTask::spawn_blocking(move || {
+            to.add_failed(failed.len(), failed);
+            to.list(null);
+            to.check(&options)
+        });
+        listing.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+    }
+
     /// Path and content of a row's file; `None` if the row has no image.
     fn file(&mut self, values: &Values, row: usize) -> Result<Option<(Path, Bytes)>> {
         let images = ImageArray::try_new(&values.contents)?;
         let name = values.name(row);
-        let format = match images.get(row) {
-            Some(bytes) => Format::of(bytes).ok_or("its bytes are not an image of a known format"),
-            None => Err(images.reason(row).unwrap_or("its image is NULL")),
+        let format = match (images.get(row), images.reason(row)) {
+            (Some(bytes), _) => Format::of(bytes).ok_or(Unwritten::NoImage),
+            (None, Some(reason)) => Err(Unwritten::Unread(reason)),
+            (None, None) => Err(Unwritten::Null),
         };
-        let format = match (format, self.on_error) {
+        let format = match (format, self.options.on_error) {
             (Ok(format), _) => format,
-            (Err(reason), OnError::Null) => {
+            (Err(why), OnError::Null | OnError::Skip) => {
                 self.failed.add(1);
-                self.failures.add(name, reason);
+                self.failures.add(name, &why);
                 return Ok(None);
             }
-            (Err(reason), OnError::Fail) => {
-                let name = name.unwrap_or("a row without a name");
-                return exec_err!("{name} can't be written: {reason} (inference.on_error is 'fail')");
+            (Err(why), OnError::Fail) => {
+                self.failures.add(name, &why);
+                let (name, reason) = (name.unwrap_or("a row without a name"), why.reason());
+                return Err(self.query_failures.end(exec_datafusion_err!(
+                    "{name} can't be written: {reason} (inference.on_error is 'fail')"
+                )));
             }
         };
         let folders: String =
@@ -146,6 +181,27 @@ impl Run<'_> {
             .map_err(|error| exec_datafusion_err!("{path} can't be the name of a file: {error}"))?;
         let content = Content { contents: Arc::clone(&values.contents), row };
         Ok(Some((path, Bytes::from_owner(content))))
+    }
+}
+
+/// Why a row has no file.
+#[derive(Debug, Clone, Copy)]
+enum Unwritten<'a> {
+    /// Its bytes are something else.
+    NoImage,
+    /// There is none, or a function gave none, which has reported why.
+    Null,
+    /// Its file could not be read, which the scan has reported.
+    Unread(&'a str),
+}
+
+impl Unwritten<'_> {
+    fn reason(&self) -> &str {
+        match self {
+            Self::NoImage => "its bytes are not an image of a known format",
+            Self::Null => "its image is NULL",
+            Self::Unread(reason) => reason,
+        }
     }
 }
 
@@ -167,12 +223,23 @@ impl AsRef<[u8]> for Content {
 struct Failures {
     rows: usize,
     first: Option<(String, String)>,
+    /// Of the batch, those that fail here.
+    failed: Vec<FailedRow>,
+    /// Of the batch, those that are NULL.
+    null: Vec<FailedRow>,
 }
 
 impl Failures {
-    fn add(&mut self, name: Option<&str>, reason: &str) {
+    fn add(&mut self, name: Option<&str>, why: &Unwritten<'_>) {
+        let (path, error) = (name.map(str::to_owned), why.reason().to_owned());
         self.rows += 1;
-        self.first.get_or_insert_with(|| (name.unwrap_or("NULL").to_owned(), reason.to_owned()));
+        self.first.get_or_insert_with(|| (name.unwrap_or("NULL").to_owned(), error.clone()));
+        let row = FailedRow { path, stage: Stage::Write, error, model: None };
+        match why {
+            Unwritten::NoImage => self.failed.push(row),
+            Unwritten::Null => self.null.push(row),
+            Unwritten::Unread(_) => {}
+        }
     }
 
     fn report(&self, written: usize) {

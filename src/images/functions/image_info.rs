@@ -81,7 +81,9 @@ impl ScalarUDFImpl for ImageInfo {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
         let images = call.images()?;
-        let results: Vec<_> = (0..call.rows()).map(|row| images.get(row).map(Metadata::read)).collect();
+        let most = call.bounds().max_frames;
+        let read = |row| images.get(row).map(|bytes| Metadata::read(bytes, most));
+        let results: Vec<_> = (0..call.rows()).map(read).collect();
         call.output(Arc::new(to_array(&results)?))
     }
 

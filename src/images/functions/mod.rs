@@ -29,10 +29,10 @@ mod image_function;
 mod image_info;
 mod parameters;
 mod phash;
-mod pixels;
+pub(crate) mod pixels;
 mod resize;
 mod rows;
-mod thumbnail;
+pub(crate) mod thumbnail;
 
 use std::sync::Arc;
 

@@ -62,7 +62,7 @@ mod tests {
     use crate::images::functions::resize::resized;
     use crate::images::samples::{self, BLUE, GREEN, RED, WHITE};
 
-    const LIMITS: Limits<'static> = Limits { max_pixels: 1_000_000, admit: &|_| true };
+    const LIMITS: Limits<'static> = Limits { max_pixels: 1_000_000, memory_limit: None, admit: &|_| true };
 
     fn decoded(bytes: &[u8]) -> RgbImage {
         decode(bytes, &LIMITS, |_, _| 1.0).unwrap()

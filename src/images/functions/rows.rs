@@ -5,13 +5,15 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, BinaryViewBuilder};
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 use seequel_udfs::ImageArray;
 
 use super::parameters::Parameter;
+use crate::bounds::Bounds;
 use crate::config::{InferenceOptions, OnError};
+use crate::failures::{FailedRow, QueryFailures, RowNames, Stage};
 use crate::images::decode::Limits;
 use crate::images::scan::{IMAGE_TYPE, TYPE_METADATA_KEY};
 
@@ -64,7 +66,7 @@ impl Call {
     /// Failed rows become `None` too; they are counted and the first is logged.
     ///
     /// # Errors
-    /// The first failure, if `inference.on_error` is `fail`.
+    /// The first failure, if `inference.on_error` is `fail`; more failures than the query may have.
     pub(crate) fn each_image<T>(
         &self,
         mut work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<T>, String>,
@@ -72,38 +74,53 @@ impl Call {
         let (signature, rows) = (self.signature, self.rows);
         let images = self.images()?;
         let options = InferenceOptions::of(&self.config);
-        let limits = Limits::pixels(options.max_image_pixels);
-        let mut failures = 0_usize;
-        let mut first_failure = None;
+        let limits = Limits::pixels(options.bounds.max_image_pixels);
+        let mut failed = vec![];
         let mut results = Vec::with_capacity(rows);
         for row in 0..rows {
             let result = images.get(row).map(|bytes| work(row, bytes, &limits)).transpose();
             results.push(match (result, options.on_error) {
                 (Ok(result), _) => result.flatten(),
-                (Err(reason), OnError::Null) => {
-                    failures += 1;
-                    first_failure.get_or_insert((row + 1, reason));
+                (Err(reason), OnError::Null | OnError::Skip) => {
+                    failed.push((row, reason));
                     None
                 }
                 (Err(reason), OnError::Fail) => {
-                    let number = row + 1;
-                    return exec_err!(
-                        "{signature}: image {number} of the batch's {rows}: {reason} (inference.on_error is 'fail')"
+                    let error = exec_datafusion_err!(
+                        "{signature}: image {} of the batch's {rows}: {reason} (inference.on_error is 'fail')",
+                        row + 1
                     );
+                    failed.push((row, reason));
+                    self.report(failed, &options)?;
+                    return Err(QueryFailures::of(&self.config).end(error));
                 }
             });
         }
-        if let Some((number, reason)) = first_failure {
+        if let Some((first, reason)) = failed.first() {
             tracing::warn!(
                 function = signature,
-                failures,
+                failures = failed.len(),
                 rows,
-                first = number,
+                first = first + 1,
                 %reason,
                 "images of a batch could not be used; their results are NULL"
             );
         }
+        self.report(failed, &options)?;
         Ok(results)
+    }
+
+    /// Reports rows that failed, by their positions and reasons.
+    fn report(&self, failed: Vec<(usize, String)>, options: &InferenceOptions) -> Result<()> {
+        let failures = QueryFailures::of(&self.config);
+        let failed_row = |(row, reason)| FailedRow {
+            path: RowNames::of(&self.config, row),
+            stage: Stage::Function,
+            error: format!("{}: {reason}", self.signature),
+            model: None,
+        };
+        failures.add_failed(failed.len(), failed.into_iter().map(failed_row).collect());
+        failures.check(options)
     }
 
     /// [`Self::each_image`] for `work` that returns encoded images.
@@ -123,6 +140,11 @@ impl Call {
             builder.try_append_view(block, 0, length)?;
         }
         self.output(Arc::new(builder.finish()))
+    }
+
+    /// The bounds on its images.
+    pub(crate) fn bounds(&self) -> Bounds {
+        InferenceOptions::of(&self.config).bounds
     }
 
     /// The number of rows of the call.

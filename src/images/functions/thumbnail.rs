@@ -52,7 +52,7 @@ impl ToImage for Thumbnail {
 }
 
 /// The largest size with the aspect ratio of `size`, no larger than it, whose sides are at most `most`.
-fn fitted((width, height): (u32, u32), most: u32) -> (u32, u32) {
+pub(crate) fn fitted((width, height): (u32, u32), most: u32) -> (u32, u32) {
     let longest = width.max(height);
     if longest <= most {
         return (width, height);

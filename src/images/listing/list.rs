@@ -17,6 +17,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use super::location::Location;
 use super::nearest;
 use super::others::Others;
+use super::unlisted::Unlisted;
 use super::walk::{Details, has_folder, walk};
 
 /// Number of concurrent requests for named files.
@@ -29,7 +30,7 @@ pub(crate) struct ListingCounts {
     pub(crate) skipped: Count,
     /// Entries of a local folder that can't be listed: no permission, looping or dangling links, names that can't be
     /// expressed as a path.
-    pub(crate) unlisted: Count,
+    pub(crate) unlisted: Unlisted,
 }
 
 /// Lists the files of `location`, or only those below its subfolder `folder`, with the given `details`.

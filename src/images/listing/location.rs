@@ -23,6 +23,8 @@ use url::Url;
 
 use super::home::expand_home;
 use super::{braces, nearest};
+use crate::secrets::hidden;
+use crate::stores::{PASSWORD_IN_URL, has_password};
 use crate::{Error, Result};
 
 /// The characters that make a location a pattern.
@@ -73,6 +75,22 @@ impl Location {
         EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
     }
 
+    /// The location at `url` of another process, which has listed it, as `written` there.
+    ///
+    /// # Errors
+    /// Text that is no URL.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn sent(written: String, url: &str) -> Result<Self, String> {
+        let url = ListingTableUrl::parse(url).map_err(|error| error.to_string())?;
+        Ok(Self { written, url, choice: Choice::All, extensions: &EXTENSIONS })
+    }
+
+    /// The folder that contains the files, or the only file, as a URL.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// Parses `written`; a relative path is resolved against the current directory.
     ///
     /// # Errors
@@ -90,9 +108,10 @@ impl Location {
     }
 
     fn parse_for(written: &str, extensions: &'static [&'static str]) -> Result<Self> {
-        let error = |reason: String| Error::Images { location: written.to_string(), reason };
+        let error = |reason: String| Error::Images { location: hidden(written).into_owned(), reason };
         let location = &*expand_home(written);
         let parsed = match Url::parse(location) {
+            Ok(url) if has_password(&url) => Err(PASSWORD_IN_URL.to_owned()),
             Ok(url) if !Path::new(location).is_absolute() => match url.scheme() {
                 "file" => parse_file_url(&url),
                 _ => parse_store_url(location),
@@ -221,6 +240,22 @@ impl Location {
         match self.is_local() {
             true => nearest::hint(self.path_of(self.prefix()).as_ref()),
             false => String::new(),
+        }
+    }
+
+    /// The URL and the selection of files below it, in a form that does not depend on the current folder.
+    pub(crate) fn resolved(&self) -> String {
+        let url = self.url.as_str();
+        match &self.choice {
+            Choice::All => url.to_owned(),
+            Choice::Patterns(patterns) => {
+                let patterns: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
+                format!("{url}{}", patterns.join(","))
+            }
+            Choice::Files(files) => {
+                let files: Vec<_> = files.iter().map(StorePath::as_ref).collect();
+                format!("{url}: {}", files.join(","))
+            }
         }
     }
 

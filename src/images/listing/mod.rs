@@ -8,6 +8,7 @@ mod location;
 mod nearest;
 mod others;
 pub(crate) mod partitions;
+mod unlisted;
 mod walk;
 
 pub use location::Location;
@@ -15,4 +16,5 @@ pub use location::Location;
 pub(crate) use content::Content;
 pub(crate) use home::expand_home;
 pub(crate) use list::ListingCounts;
+pub(crate) use unlisted::{REASONS, Unlisted, metric_of};
 pub(crate) use walk::Details;

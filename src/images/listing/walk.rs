@@ -8,19 +8,20 @@
 //!
 //! object_store's own listing reads the metadata of each file three times, and ends at an entry that it can't express.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::object_store::ObjectMeta;
 use datafusion::object_store::path::Path as StorePath;
-use datafusion::physical_plan::metrics::Count;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc::{self, Sender};
 use walkdir::{DirEntry, WalkDir};
 
 use super::location::Location;
+use super::unlisted::{
+    CONTROL_CHARACTERS, IO_ERROR, LINK_TO_NOTHING, LOOP, NO_PERMISSION, NOT_UTF_8, Unlisted,
+};
 
 /// Maximum number of files per chunk. Chunks start with one file, so that a query gets its first rows early.
 const CHUNK: usize = 256;
@@ -30,11 +31,6 @@ const WAITING: usize = 16;
 
 /// Maximum number of entries inspected to find the first files: planning must not walk a large folder of other files.
 const LOOKED_AT: usize = 10_000;
-
-/// Maximum number of entries that the warning names.
-const NAMED: usize = 3;
-
-const LINK_TO_NOTHING: &str = "link to nothing";
 
 /// How much a listing reads about each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +53,14 @@ pub(crate) fn walk(
     folder: PathBuf,
     depth: usize,
     details: Details,
-    unlisted: Count,
+    unlisted: Unlisted,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let start = async move {
         let (sender, receiver) = mpsc::channel(WAITING);
         let thread = SpawnedTask::spawn_blocking(move || {
-            let mut walker = Walker { location, depth, details, unlisted, left_out: LeftOut::default() };
+            let mut walker = Walker { location, depth, details, unlisted };
             walker.walk(&folder, &sender);
-            walker.left_out.warn(&walker.location);
+            walker.unlisted.warn(&walker.location);
         });
         stream::try_unfold((receiver, thread), |(mut receiver, thread)| async move {
             match receiver.recv().await {
@@ -117,8 +113,7 @@ struct Walker {
     location: Location,
     depth: usize,
     details: Details,
-    unlisted: Count,
-    left_out: LeftOut,
+    unlisted: Unlisted,
 }
 
 impl Walker {
@@ -142,9 +137,10 @@ impl Walker {
                     let reason = reason_of(&error);
                     // A dangling link matters only if it is named like an image.
                     if reason != LINK_TO_NOTHING || self.location.takes_name(&name) {
-                        self.leave_out(reason, path);
+                        self.leave_out(reason, path)
+                    } else {
+                        None
                     }
-                    None
                 }
             };
             chunk.extend(file);
@@ -163,8 +159,8 @@ impl Walker {
         let Some(path) = store_path(entry.path()) else {
             if self.location.takes_name(&entry.file_name().to_string_lossy()) {
                 let is_text = entry.path().to_str().is_some();
-                let reason = if is_text { "name with control characters" } else { "name that is not UTF-8" };
-                self.leave_out(reason, entry.path());
+                let reason = if is_text { CONTROL_CHARACTERS } else { NOT_UTF_8 };
+                return self.leave_out(reason, entry.path());
             }
             return None;
         };
@@ -179,56 +175,26 @@ impl Walker {
         }
         match entry.metadata() {
             Ok(metadata) => Some(Ok(object_meta(path, &metadata))),
-            Err(error) => {
-                self.leave_out(reason_of(&error), entry.path());
-                None
-            }
+            Err(error) => self.leave_out(reason_of(&error), entry.path()),
         }
     }
 
-    fn leave_out(&mut self, reason: &'static str, path: &Path) {
-        self.unlisted.add(1);
-        *self.left_out.reasons.entry(reason).or_default() += 1;
-        if self.left_out.names.len() < NAMED {
-            self.left_out.names.push(format!("'{}'", path.to_string_lossy().escape_debug()));
-        }
-    }
-}
-
-/// Entries that a walk could not list.
-#[derive(Debug, Default)]
-struct LeftOut {
-    reasons: BTreeMap<&'static str, usize>,
-    /// Names of the first entries.
-    names: Vec<String>,
-}
-
-impl LeftOut {
-    fn warn(&self, location: &Location) {
-        if self.reasons.is_empty() {
-            return;
-        }
-        let reasons: Vec<_> =
-            self.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
-        let and_more = if self.reasons.values().sum::<usize>() > NAMED { ", …" } else { "" };
-        tracing::warn!(
-            "{location}: entries that can't be listed were left out: {} ({}{and_more})",
-            reasons.join(", "),
-            self.names.join(", ")
-        );
+    /// Leaves out an entry, unless that ends the query.
+    fn leave_out(&mut self, reason: &'static str, path: &Path) -> Option<Result<ObjectMeta>> {
+        self.unlisted.add(reason, path, &self.location).err().map(Err)
     }
 }
 
 fn reason_of(error: &walkdir::Error) -> &'static str {
     if error.loop_ancestor().is_some() {
-        return "link that loops";
+        return LOOP;
     }
     match error.io_error().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::PermissionDenied) => "no permission",
+        Some(std::io::ErrorKind::PermissionDenied) => NO_PERMISSION,
         Some(std::io::ErrorKind::NotFound) => LINK_TO_NOTHING,
         // A link to itself.
-        _ if error.path().is_some_and(Path::is_symlink) => "link that loops",
-        _ => "input or output error",
+        _ if error.path().is_some_and(Path::is_symlink) => LOOP,
+        _ => IO_ERROR,
     }
 }
 

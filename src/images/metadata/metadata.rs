@@ -11,9 +11,6 @@ use crate::images::decode::{
     Format, ImageError, JpegFrame, JpegHeader, contain_panic, known_format, upright_size,
 };
 
-/// Maximum number of images counted in one TIFF: a directory may be as short as six bytes.
-const MAX_TIFF_IMAGES: u32 = 65_535;
-
 /// Metadata of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metadata {
@@ -38,20 +35,20 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Reads the headers of `bytes`.
+    /// Reads the headers of `bytes`, of at most `max_frames` frames.
     ///
     /// # Errors
-    /// [`ImageError`] if they are not those of an image, or damaged.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, ImageError> {
+    /// [`ImageError`] if they are not those of an image, damaged, or of more frames.
+    pub(crate) fn read(bytes: &[u8], max_frames: u64) -> Result<Self, ImageError> {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
         let format = known_format(bytes)?;
-        contain_panic(|| Self::read_unguarded(bytes, format))
+        contain_panic(|| Self::read_unguarded(bytes, format, max_frames))
             .unwrap_or_else(|| Err(ImageError::damaged(format, &"the parser failed")))
     }
 
-    fn read_unguarded(bytes: &[u8], format: Format) -> Result<Self, ImageError> {
+    fn read_unguarded(bytes: &[u8], format: Format, max_frames: u64) -> Result<Self, ImageError> {
         let Pixels { size, color, bits, orientation } = match format {
             Format::Jpeg => Pixels::of_jpeg(bytes),
             _ => Pixels::of_other(bytes, format),
@@ -59,6 +56,10 @@ impl Metadata {
         let (width, height) = upright_size(size, orientation);
         if width == 0 || height == 0 {
             return Err(ImageError::damaged(format, &"it has no pixels"));
+        }
+        let frames = count_frames(bytes, format, max_frames);
+        if frames.is_some_and(|frames| u64::from(frames) > max_frames) {
+            return Err(ImageError::TooManyFrames { max_frames });
         }
         let exif = ExifData::read(bytes, format);
         Ok(Self {
@@ -68,7 +69,7 @@ impl Metadata {
             color,
             bits,
             orientation: orientation.to_exif(),
-            frames: count_frames(bytes, format),
+            frames,
             camera: exif.as_ref().and_then(ExifData::camera),
             taken: exif.as_ref().and_then(ExifData::taken),
         })
@@ -128,7 +129,8 @@ fn png_bits(bytes: &[u8]) -> Option<u8> {
     Some(if info.color_type == png::ColorType::Indexed { 8 } else { info.bit_depth as u8 })
 }
 
-fn count_frames(bytes: &[u8], format: Format) -> Option<u32> {
+/// The number of frames, counted no further than to one more than `most`.
+fn count_frames(bytes: &[u8], format: Format, most: u64) -> Option<u32> {
     match format {
         Format::Jpeg | Format::Bmp => Some(1),
         Format::Png => count_png(bytes),
@@ -136,8 +138,8 @@ fn count_frames(bytes: &[u8], format: Format) -> Option<u32> {
             let decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).ok()?;
             Some(decoder.num_frames().max(1))
         }
-        Format::Gif => count_gif(bytes),
-        Format::Tiff => count_tiff(bytes),
+        Format::Gif => count_gif(bytes, most),
+        Format::Tiff => count_tiff(bytes, most),
     }
 }
 
@@ -148,21 +150,21 @@ fn count_png(bytes: &[u8]) -> Option<u32> {
 }
 
 /// Counts the frames of a GIF, whose header does not declare them, without decoding.
-fn count_gif(bytes: &[u8]) -> Option<u32> {
+fn count_gif(bytes: &[u8], most: u64) -> Option<u32> {
     let mut options = DecodeOptions::new();
     options.skip_frame_decoding(true);
     let mut decoder = options.read_info(Cursor::new(bytes)).ok()?;
     let mut frames = 0;
-    while decoder.next_frame_info().ok()?.is_some() {
+    while u64::from(frames) <= most && decoder.next_frame_info().ok()?.is_some() {
         frames += 1;
     }
     Some(frames)
 }
 
-fn count_tiff(bytes: &[u8]) -> Option<u32> {
+fn count_tiff(bytes: &[u8], most: u64) -> Option<u32> {
     let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).ok()?;
     let mut images = 1;
-    while decoder.more_images() && images < MAX_TIFF_IMAGES {
+    while decoder.more_images() && u64::from(images) <= most {
         decoder.next_image().ok()?;
         images += 1;
     }
@@ -178,11 +180,15 @@ mod tests {
     use crate::images::metadata::exif_data::tests::with_exif;
     use crate::images::samples;
 
+    fn read(bytes: &[u8]) -> Result<Metadata, ImageError> {
+        Metadata::read(bytes, 65_535)
+    }
+
     #[test]
     fn reads_size_colours_and_frames_of_every_format() {
         let image = DynamicImage::ImageRgb8(samples::tiles(64, 32));
         for format in Format::ALL {
-            let found = Metadata::read(&samples::encode(&image, format)).unwrap();
+            let found = read(&samples::encode(&image, format)).unwrap();
             let expected = Metadata {
                 width: 64,
                 height: 32,
@@ -201,14 +207,14 @@ mod tests {
     #[test]
     fn reads_camera_and_time() {
         let photo = with_exif(&[(Tag::Model, "M9"), (Tag::DateTimeOriginal, "2021:03:04 05:06:07")]);
-        let found = Metadata::read(&photo).unwrap();
+        let found = read(&photo).unwrap();
         assert_eq!((found.camera.as_deref(), found.taken), (Some("M9"), Some(1_614_834_367_000_000)));
     }
 
     #[test]
     fn reads_channels_and_their_depth() {
         let channels = |image: DynamicImage, format| {
-            let found = Metadata::read(&samples::encode(&image, format)).unwrap();
+            let found = read(&samples::encode(&image, format)).unwrap();
             (found.color, found.bits)
         };
         let grey = || DynamicImage::ImageLuma8(image::GrayImage::new(8, 8));
@@ -225,9 +231,9 @@ mod tests {
             channels(DynamicImage::ImageRgba8(image::ImageBuffer::new(8, 8)), Format::WebP),
             ("RGBA", 8)
         );
-        let cmyk = Metadata::read(samples::CMYK_TIFF).unwrap();
+        let cmyk = read(samples::CMYK_TIFF).unwrap();
         assert_eq!((cmyk.color, cmyk.bits), ("CMYK", 8));
-        let palette = Metadata::read(samples::PALETTE_PNG).unwrap();
+        let palette = read(samples::PALETTE_PNG).unwrap();
         assert_eq!((palette.color, palette.bits), ("RGBA", 8));
     }
 
@@ -235,7 +241,7 @@ mod tests {
     fn sizes_are_as_displayed() {
         for orientation in 1..=8 {
             let bytes = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, orientation);
-            let found = Metadata::read(&bytes).unwrap();
+            let found = read(&bytes).unwrap();
             let size = if orientation < 5 { (64, 32) } else { (32, 64) };
             assert_eq!(((found.width, found.height), found.orientation), (size, orientation));
         }
@@ -250,21 +256,24 @@ mod tests {
             encoder.encode_frame(image::Frame::new(frame)).unwrap();
         }
         drop(encoder);
-        assert_eq!(Metadata::read(&bytes).unwrap().frames, Some(3));
-        assert_eq!(Metadata::read(&bytes[..bytes.len() / 2]).unwrap().frames, None, "cut short");
+        assert_eq!(read(&bytes).unwrap().frames, Some(3));
+        assert!(Metadata::read(&bytes, 3).is_ok());
+        let error = Metadata::read(&bytes, 2).unwrap_err().to_string();
+        assert_eq!(error, "its frames are more than inference.max_frames (2)");
+        assert_eq!(read(&bytes[..bytes.len() / 2]).unwrap().frames, None, "cut short");
     }
 
     #[test]
     fn reports_errors() {
         let jpeg = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Jpeg);
         let png = samples::encode(&DynamicImage::ImageRgb8(samples::tiles(64, 32)), Format::Png);
-        assert_eq!(Metadata::read(b""), Err(ImageError::Empty));
-        assert_eq!(Metadata::read(b"text"), Err(ImageError::NotAnImage));
+        assert_eq!(read(b""), Err(ImageError::Empty));
+        assert_eq!(read(b"text"), Err(ImageError::NotAnImage));
         for cut in [&jpeg[..20], &png[..20]] {
-            let error = Metadata::read(cut).unwrap_err().to_string();
+            let error = read(cut).unwrap_err().to_string();
             assert!(error.starts_with("truncated or damaged"), "{error}");
         }
-        assert!(Metadata::read(samples::HUGE_PNG).is_ok(), "no pixels are decoded");
+        assert!(read(samples::HUGE_PNG).is_ok(), "no pixels are decoded");
     }
 
     #[test]
@@ -278,7 +287,7 @@ mod tests {
                     let mut corrupt = bytes.clone();
                     corrupt[at] = value;
                     // Either result is correct.
-                    let _ = Metadata::read(&corrupt);
+                    let _ = read(&corrupt);
                 }
             }
         }

@@ -52,7 +52,10 @@ async fn list(
     let mut count = 0;
     while let Some(file) = files.next().await {
         let waiting = match file {
-            Ok(file) => budget.acquire(bytes_of(&file)).await.map(|permit| (file, permit)),
+            Ok(file) => {
+                let permit = budget.acquire(bytes_of(&file)).await;
+                Ok((file, permit))
+            }
             Err(error) => Err(error),
         };
         count += 1;

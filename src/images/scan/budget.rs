@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use tokio::sync::Notify;
 
+use crate::memory_limit::waiting_bytes;
+
 /// Bytes that one scan may have in flight. A single request may exceed it: a file larger than the budget is read
-/// alone.
+/// alone, and so is one for which other operators leave no memory, so that the scan goes on whatever they hold.
 #[derive(Debug)]
 pub(crate) struct ByteBudget {
     limit: usize,
@@ -19,28 +20,28 @@ pub(crate) struct ByteBudget {
 }
 
 impl ByteBudget {
-    /// A budget of `limit` bytes, reserved in `pool` as they are used.
+    /// A budget of `limit` bytes, and a quarter of the pool's at most, reserved in `pool` as they are used.
     pub(crate) fn new(limit: usize, pool: &Arc<dyn MemoryPool>) -> Self {
         let reservation = MemoryConsumer::new("ImagesExec").register(pool);
+        let limit = waiting_bytes(limit, pool.as_ref());
         Self { limit, reservation, in_flight: AtomicUsize::new(0), released: Notify::new() }
     }
 
-    /// Waits until another `bytes` may be in flight. Must be called by one task at a time.
-    ///
-    /// # Errors
-    /// If the memory pool refuses them while nothing is in flight.
-    pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Result<Permit> {
+    /// Waits until another `bytes`, no more than the memory limit, may be in flight. Must be called by one task at a time.
+    pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Permit {
         loop {
             let in_flight = self.in_flight.load(Ordering::Acquire);
-            if in_flight == 0 || in_flight.saturating_add(bytes) <= self.limit {
-                match self.reservation.try_grow(bytes) {
-                    Ok(()) => {
-                        self.in_flight.fetch_add(bytes, Ordering::AcqRel);
-                        return Ok(Permit { bytes, budget: Arc::clone(self) });
-                    }
-                    Err(error) if in_flight == 0 => return Err(error),
-                    Err(_) => {}
+            let is_admitted = match in_flight {
+                0 => {
+                    self.reservation.grow(bytes);
+                    true
                 }
+                _ if in_flight.saturating_add(bytes) > self.limit => false,
+                _ => self.reservation.try_grow(bytes).is_ok(),
+            };
+            if is_admitted {
+                self.in_flight.fetch_add(bytes, Ordering::AcqRel);
+                return Permit { bytes, budget: Arc::clone(self) };
             }
             self.released.notified().await;
         }
@@ -75,35 +76,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waits_until_bytes_are_released() -> Result<()> {
+    async fn waits_until_bytes_are_released() {
         let budget = budget(100, UnboundedMemoryPool::default());
-        let first = budget.acquire(60).await?;
+        let first = budget.acquire(60).await;
         let mut second = Box::pin(budget.acquire(60));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
-        second.await?;
-        Ok(())
+        second.await;
     }
 
     #[tokio::test]
-    async fn a_request_larger_than_the_budget_is_granted_alone() -> Result<()> {
+    async fn a_request_larger_than_the_budget_is_granted_alone() {
         let budget = budget(100, UnboundedMemoryPool::default());
-        let large = budget.acquire(1000).await?;
+        let large = budget.acquire(1000).await;
         assert!(budget.acquire(1).now_or_never().is_none());
         drop(large);
-        budget.acquire(1).await?;
-        Ok(())
+        budget.acquire(1).await;
     }
 
     #[tokio::test]
-    async fn waits_for_a_full_pool_and_fails_if_nothing_is_in_flight() -> Result<()> {
-        let budget = budget(100, GreedyMemoryPool::new(50));
-        let first = budget.acquire(40).await?;
-        let mut second = Box::pin(budget.acquire(40));
+    async fn what_others_hold_leaves_room_for_one_request() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
+        let others = MemoryConsumer::new("others").register(&pool);
+        others.grow(90);
+        let budget = Arc::new(ByteBudget::new(100, &pool));
+        let first = budget.acquire(20).await;
+        assert_eq!(pool.reserved(), 110);
+        let mut second = Box::pin(budget.acquire(1));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
-        drop(second.await?);
-        assert!(budget.acquire(60).await.is_err());
-        Ok(())
+        drop(second.await);
+        assert_eq!(pool.reserved(), 90);
+    }
+
+    #[tokio::test]
+    async fn a_quarter_of_the_pool_bounds_it() {
+        let budget = budget(100, GreedyMemoryPool::new(200));
+        let first = budget.acquire(30).await;
+        assert!(budget.acquire(21).now_or_never().is_none());
+        assert!(budget.acquire(20).now_or_never().is_some());
+        drop(first);
     }
 }

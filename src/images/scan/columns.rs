@@ -65,6 +65,15 @@ impl Reads {
             Self::None
         }
     }
+
+    /// Its name in plans.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Headers => "headers",
+            Self::Files => "files",
+        }
+    }
 }
 
 /// Whether a column is filled from a file's header.

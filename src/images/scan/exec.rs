@@ -18,12 +18,15 @@ use datafusion::physical_plan::{
 use super::columns::Reads;
 use super::pipeline::Scan;
 use crate::images::listing::Location;
+use crate::resume::Skip;
 
 /// Scans the files of a location, as one partition in listing order.
 ///
 /// Metrics: `listed_files` (considered by the scan), `skipped_files` (left out by their names), `unlisted_entries`
-/// (entries of a local folder that can't be listed), `chosen_files` (files that pass filter and limit; 0 until all are
-/// listed), `opened_files` (files of which any byte was read), `bytes_read`, `list_time` (waiting for the listing),
+/// (entries of a local folder that can't be listed, also by reason: `unlisted_no_permission`), `finished_files` (left
+/// out because an earlier run of the statement has written their rows), `chosen_files` (files that pass filter and limit;
+/// 0 until all are listed), `opened_files` (files of which any byte was read), `bytes_read`, `list_time` (waiting for the
+/// listing),
 /// `read_time` (summed over files that are read at the same time), `read_wait_time` (waiting for room for the next file),
 /// and `unreadable_files` (rows whose image is NULL because of a read error, which is an error for inference).
 #[derive(Debug)]
@@ -45,6 +48,11 @@ impl ImagesExec {
         Self { scan, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 
+    /// The same scan without the rows that `skip` knows as finished.
+    pub(crate) fn skipping(&self, skip: Skip) -> Self {
+        Self::new(Scan { skip: Some(skip), ..self.scan.clone() })
+    }
+
     /// Where the files are.
     pub(crate) fn location(&self) -> &Location {
         &self.scan.location
@@ -58,13 +66,9 @@ impl ImagesExec {
 
 impl DisplayAs for ImagesExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scan { location, projection, schema, filter, limit, .. } = &self.scan;
+        let Scan { location, projection, schema, filter, skip, limit, .. } = &self.scan;
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let reads = match Reads::of(projection) {
-            Reads::None => "none",
-            Reads::Headers => "headers",
-            Reads::Files => "files",
-        };
+        let reads = Reads::of(projection).name();
         if matches!(format, DisplayFormatType::TreeRender) {
             writeln!(f, "location={location}")?;
             return writeln!(f, "reads={reads}");
@@ -74,6 +78,9 @@ impl DisplayAs for ImagesExec {
             let filters: Vec<String> =
                 split_conjunction(filter).into_iter().map(ToString::to_string).collect();
             write!(f, ", filters=[{}]", filters.join(", "))?;
+        }
+        if let Some(skip) = skip {
+            write!(f, ", resume=[{}]", skip.key().columns().join(", "))?;
         }
         match limit {
             Some(limit) => write!(f, ", limit={limit}"),

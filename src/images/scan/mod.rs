@@ -7,13 +7,24 @@
 mod ahead;
 mod budget;
 pub(crate) mod columns;
+#[cfg(feature = "cluster")]
+mod dealing;
 mod exec;
+#[cfg(feature = "cluster")]
+mod fetch;
+mod file_size;
+#[cfg(feature = "cluster")]
+mod listed;
 mod pipeline;
 mod reader;
 
 pub(crate) use columns::is_image;
 pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use exec::ImagesExec;
+#[cfg(feature = "cluster")]
+pub(crate) use fetch::FetchImagesExec;
 
+#[cfg(feature = "cluster")]
+pub(crate) use dealing::Dealing;
+pub(crate) use file_size::LargestFile;
 pub(crate) use pipeline::Scan;
-pub(crate) use reader::MAX_FILE_BYTES;

@@ -1,9 +1,9 @@
 //! The stream of a scan: lists and selects files, reads them concurrently and packs them into batches.
 //!
 //! ```text
-//! list ─► filter ─► limit ─► ahead ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
-//!         on batches of                ByteBudget       in listing order
-//!         metadata
+//! list ─► filter ─► skip ─► limit ─► ahead ─► acquire bytes ─► read, 32 at a time ─► batch_size rows or 8 MiB
+//!         on batches   finished            ByteBudget       in listing order
+//!         of metadata  rows
 //! ```
 //!
 //! Nothing runs before the first poll; each stage pulls from the previous one, and dropping the stream drops them all.
@@ -11,27 +11,33 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, Time};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, Time};
 use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt, TryReadyChunksError, TryStreamExt};
+use tracing::{Instrument, Span};
 
 use super::ahead::list_ahead;
 use super::budget::ByteBudget;
 use super::columns;
 use super::columns::{Reads, Row};
+use super::file_size::LargestFile;
 use super::reader::{Counters, Reader};
+use crate::clock::Clock;
+use crate::config::InferenceOptions;
+use crate::failures::QueryFailures;
 use crate::images::listing::{Details, Location, list};
+use crate::resume::Skip;
 
 /// Files read concurrently; enough to hide the latency of an object store.
 const MAX_CONCURRENT_READS: usize = 32;
@@ -62,8 +68,12 @@ pub(crate) struct Scan {
     pub(crate) filter_schema: SchemaRef,
     /// Files for which this is not true are skipped without being read.
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Leaves out rows that an earlier run of the statement has finished.
+    pub(crate) skip: Option<Skip>,
     /// Rows after which the scan ends.
     pub(crate) limit: Option<usize>,
+    /// Where files that fail are reported.
+    pub(crate) failures: QueryFailures,
 }
 
 impl Scan {
@@ -88,23 +98,81 @@ impl Scan {
         context: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let store = context.runtime_env().object_store(self.location.store_url())?;
-        let budget = Arc::new(ByteBudget::new(MAX_BYTES_IN_FLIGHT, context.memory_pool()));
-        let batch_size = context.session_config().batch_size();
-        let counters = Counters::new(metrics);
-        let scan = Arc::new(self);
+        let started = Started::new(self, context, metrics)?;
+        let files = choose(&started.scan, Arc::clone(&started.store), &started.counters);
+        Ok(started.rows_of(files))
+    }
 
-        let files = choose(&scan, Arc::clone(&store), &counters);
+    /// As [`Self::start`], of `files` that have been listed.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    #[cfg(feature = "cluster")]
+    pub(super) fn start_with(
+        self,
+        files: BoxStream<'static, Result<ObjectMeta>>,
+        context: &TaskContext,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        Ok(Started::new(self, context, metrics)?.rows_of(files))
+    }
+
+    /// The files to produce rows for.
+    ///
+    /// # Errors
+    /// Those of the listing.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn listed(&self, session: &dyn datafusion::catalog::Session) -> Result<Vec<ObjectMeta>> {
+        let store = session.runtime_env().object_store(self.location.store_url())?;
+        let options = InferenceOptions::of(session.config_options());
+        let counters = Counters::new(&ExecutionPlanMetricsSet::new(), self.failures.clone(), options);
+        choose(&Arc::new(self.clone()), store, &counters).try_collect().await
+    }
+}
+
+/// A scan that has what it needs of the session.
+struct Started {
+    scan: Arc<Scan>,
+    store: Arc<dyn ObjectStore>,
+    counters: Counters,
+    batch_size: usize,
+    pool: Arc<dyn MemoryPool>,
+    largest: LargestFile,
+}
+
+impl Started {
+    fn new(scan: Scan, context: &TaskContext, metrics: &ExecutionPlanMetricsSet) -> Result<Self> {
+        let options = InferenceOptions::of(context.session_config().options());
+        Ok(Self {
+            largest: LargestFile::of(&options.bounds, context.memory_pool().as_ref()),
+            store: context.runtime_env().object_store(scan.location.store_url())?,
+            counters: Counters::new(metrics, scan.failures.clone(), options),
+            batch_size: context.session_config().batch_size(),
+            pool: Arc::clone(context.memory_pool()),
+            scan: Arc::new(scan),
+        })
+    }
+
+    /// The batches of `files`.
+    fn rows_of(
+        self,
+        files: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
+        let Self { scan, store, counters, batch_size, pool, largest } = self;
         let rows = match Reads::of(&scan.projection) {
             Reads::None => files.map_ok(Row::listed).boxed(),
             Reads::Headers | Reads::Files => {
-                let pool = Arc::clone(context.memory_pool());
+                let budget = Arc::new(ByteBudget::new(MAX_BYTES_IN_FLIGHT, &pool));
                 let files = list_ahead(files, pool, counters.chosen_files.clone());
-                let reader = Arc::new(Reader::new(Arc::clone(&scan), store, counters.clone()));
-                read(files, reader, budget, counters.read_wait_time.clone())
+                let files = match &scan.skip {
+                    Some(skip) => files.take_until(skip.stoppable.clone().soon()).boxed(),
+                    None => files,
+                };
+                let reader = Reader::new(Arc::clone(&scan), store, counters.clone(), largest);
+                read(files, Arc::new(reader), budget, counters.read_wait_time.clone())
             }
         };
-        Ok(pack(rows, scan, batch_size, counters.baseline))
+        pack(rows, scan, batch_size, counters.baseline)
     }
 }
 
@@ -123,10 +191,15 @@ fn choose(
         counters.listing.clone(),
     )
     .inspect_ok(move |_| listed_files.add(1));
-    let files = Timed { stream: files.boxed(), time: counters.list_time.clone(), since: None };
+    let span = tracing::debug_span!("list", location = %scan.location).or_current();
+    let files = Timed { stream: files.boxed(), time: counters.list_time.clone(), waiting: None, span };
     let files = match &scan.filter {
         Some(filter) => apply_filter(files, Arc::clone(scan), Arc::clone(filter)),
         None => files.boxed(),
+    };
+    let files = match &scan.skip {
+        Some(skip) => unfinished(files, skip.clone(), Arc::clone(scan), counters.finished_files.clone()),
+        None => files,
     };
     match scan.limit {
         Some(limit) => files.take(limit).boxed(),
@@ -162,6 +235,24 @@ fn passing(files: Vec<ObjectMeta>, scan: &Scan, filter: &dyn PhysicalExpr) -> Re
         .collect())
 }
 
+/// The files whose rows are not finished.
+fn unfinished(
+    files: BoxStream<'static, Result<ObjectMeta>>,
+    skip: Skip,
+    scan: Arc<Scan>,
+    finished_files: Count,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    let begun = async move {
+        let finished = skip.finished().await?;
+        Ok::<_, DataFusionError>(files.try_filter(move |file| {
+            let is_finished = finished.contains(skip.hash(&scan.location.path_of(&file.location), file));
+            finished_files.add(usize::from(is_finished));
+            std::future::ready(!is_finished)
+        }))
+    };
+    stream::once(begun).try_flatten().boxed()
+}
+
 /// Reads `files` concurrently; bytes are acquired in file order, so that no file waits for a later one.
 fn read(
     files: BoxStream<'static, Result<ObjectMeta>>,
@@ -176,16 +267,17 @@ fn read(
             let (bytes, wait_time) = (reader.bytes_of(&file), wait_time.clone());
             async move {
                 let _timer = wait_time.timer();
-                Ok((file, budget.acquire(bytes).await?))
+                Ok((file, budget.acquire(bytes).await))
             }
         })
     };
     // A permit is returned with its row: bytes buffered to keep the order are still in flight.
+    let span = tracing::debug_span!("read", location = %reader.location()).or_current();
     let group = if reader.reads_local_files() { LOCAL_GROUP } else { 1 };
     permits
         .try_ready_chunks(group)
         .map_err(|TryReadyChunksError(_, error)| error)
-        .map_ok(move |group| Arc::clone(&reader).read_group(group))
+        .map_ok(move |group| Arc::clone(&reader).read_group(group).instrument(span.clone()))
         .try_buffered(MAX_CONCURRENT_READS / group)
         .map_ok(|rows| stream::iter(rows).map(Ok))
         .try_flatten()
@@ -193,22 +285,24 @@ fn read(
         .boxed()
 }
 
-/// A stream that adds up how long its items were waited for.
+/// A stream that adds up how long its items were waited for, in a span of its own.
 struct Timed<T> {
     stream: BoxStream<'static, T>,
     time: Time,
-    /// When the next item was first polled for.
-    since: Option<Instant>,
+    /// Since the next item was first polled for.
+    waiting: Option<Clock>,
+    span: Span,
 }
 
 impl<T> Stream for Timed<T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let next = ready!(self.stream.poll_next_unpin(context));
-        self.time.add_elapsed(since);
-        self.since = None;
+        let Self { stream, time, waiting, span } = &mut *self;
+        let _span = span.enter();
+        waiting.get_or_insert_with(|| Clock::start(time));
+        let next = ready!(stream.poll_next_unpin(context));
+        *waiting = None;
         Poll::Ready(next)
     }
 }

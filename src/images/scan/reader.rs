@@ -1,27 +1,39 @@
 //! Reads the files of a scan: nothing, the header or all of each.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::buffer::Buffer;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::object_store::path::Path;
 use datafusion::object_store::{self, ObjectMeta, ObjectStore, ObjectStoreExt};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, Time,
 };
+use tracing::Span;
 
 use super::budget::Permit;
 use super::columns;
 use super::columns::{Reads, Row};
+use super::file_size::LargestFile;
 use super::pipeline::Scan;
+use crate::clock::Clock;
+use crate::config::InferenceOptions;
+use crate::failures::{FailedRow, QueryFailures, Stage};
 use crate::images::decode::{Header, MAX_HEADER_BYTES};
-use crate::images::listing::ListingCounts;
+use crate::images::listing::{ListingCounts, Location, Unlisted};
 use crate::stores::explain;
 
-/// Larger files are not read.
-pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Attempts after the first to read an object of which the store has sent too little or too much. What it reports as
+/// failed is repeated by `object_store`.
+const LENGTH_RETRIES: u32 = 3;
+
+/// Least wait before the first of these.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The store name in errors created by this module.
 const OWN_ERRORS: &str = "images";
@@ -31,6 +43,7 @@ const OWN_ERRORS: &str = "images";
 pub(crate) struct Counters {
     pub(crate) baseline: BaselineMetrics,
     pub(crate) listed_files: Count,
+    pub(crate) finished_files: Count,
     pub(crate) listing: ListingCounts,
     pub(crate) chosen_files: Gauge,
     opened_files: Count,
@@ -42,18 +55,26 @@ pub(crate) struct Counters {
     read_time: Time,
     /// Waiting for room for the bytes of the next file.
     pub(crate) read_wait_time: Time,
+    failures: QueryFailures,
+    options: InferenceOptions,
 }
 
 impl Counters {
-    pub(crate) fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
+    /// The failures of a scan are those of `failures`, handled by `options`.
+    pub(crate) fn new(
+        metrics: &ExecutionPlanMetricsSet,
+        failures: QueryFailures,
+        options: InferenceOptions,
+    ) -> Self {
         let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
         let time = |name: &'static str| MetricBuilder::new(metrics).subset_time(name, 0);
         Self {
             baseline: BaselineMetrics::new(metrics, 0),
             listed_files: counter("listed_files"),
+            finished_files: counter("finished_files"),
             listing: ListingCounts {
                 skipped: counter("skipped_files"),
-                unlisted: counter("unlisted_entries"),
+                unlisted: Unlisted::new(metrics, failures.clone(), options.clone()),
             },
             chosen_files: MetricBuilder::new(metrics).gauge("chosen_files", 0),
             opened_files: counter("opened_files"),
@@ -62,6 +83,8 @@ impl Counters {
             list_time: time("list_time"),
             read_time: time("read_time"),
             read_wait_time: time("read_wait_time"),
+            failures,
+            options,
         }
     }
 }
@@ -72,11 +95,22 @@ pub(crate) struct Reader {
     scan: Arc<Scan>,
     store: Arc<dyn ObjectStore>,
     counters: Counters,
+    largest: LargestFile,
 }
 
 impl Reader {
-    pub(crate) fn new(scan: Arc<Scan>, store: Arc<dyn ObjectStore>, counters: Counters) -> Self {
-        Self { scan, store, counters }
+    pub(crate) fn new(
+        scan: Arc<Scan>,
+        store: Arc<dyn ObjectStore>,
+        counters: Counters,
+        largest: LargestFile,
+    ) -> Self {
+        Self { scan, store, counters, largest }
+    }
+
+    /// Where the files are.
+    pub(crate) fn location(&self) -> &Location {
+        &self.scan.location
     }
 
     /// Whether it reads whole local files.
@@ -89,7 +123,9 @@ impl Reader {
         let bytes = match Reads::of(&self.scan.projection) {
             Reads::None => 0,
             Reads::Headers => file.size.min(MAX_HEADER_BYTES / 4),
-            Reads::Files => file.size.min(MAX_FILE_BYTES),
+            // A larger file is not read.
+            Reads::Files if file.size > self.largest.bytes() => 0,
+            Reads::Files => file.size,
         };
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
@@ -121,10 +157,11 @@ impl Reader {
         }
         let paths: Vec<_> =
             group.iter().map(|(file, _)| self.scan.location.path_of(&file.location)).collect();
-        let time = self.counters.read_time.clone();
+        let (time, span) = (self.counters.read_time.clone(), Span::current());
+        let most = self.largest.bytes();
         let reading = SpawnedTask::spawn_blocking(move || {
-            let _timer = time.timer();
-            paths.iter().map(|path| read_file(path).ok()).collect()
+            let (_span, _reading) = (span.enter(), Clock::start(&time));
+            paths.iter().map(|path| read_file(path, most).ok()).collect()
         });
         reading.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))
     }
@@ -143,7 +180,7 @@ impl Reader {
     /// # Errors
     /// If the read is cancelled because the runtime shuts down: this is not an error of the file.
     async fn read(&self, file: ObjectMeta) -> Result<Row> {
-        let timer = self.counters.read_time.timer();
+        let reading = Clock::start(&self.counters.read_time);
         let read = match Reads::of(&self.scan.projection) {
             Reads::None => Ok(Row::listed(file.clone())),
             Reads::Headers => {
@@ -151,7 +188,7 @@ impl Reader {
             }
             Reads::Files => self.read_content(&file).await.map(|content| self.row(file.clone(), content)),
         };
-        timer.done();
+        drop(reading);
         match read {
             Ok(row) => Ok(row),
             Err(given_up @ object_store::Error::JoinError { .. }) => Err(given_up.into()),
@@ -160,7 +197,11 @@ impl Reader {
                 let path = self.scan.location.path_of(&file.location);
                 let reason = reason_of(&reason);
                 tracing::warn!(path, reason, "a file could not be read; its columns are NULL");
-                Ok(Row { unreadable: Some(format!("could not be read: {reason}")), ..Row::listed(file) })
+                let error = format!("could not be read: {reason}");
+                let path = Some(path);
+                let failed = FailedRow { path, stage: Stage::Read, error: error.clone(), model: None };
+                self.counters.failures.add_one(failed, &self.counters.options)?;
+                Ok(Row { unreadable: Some(error), ..Row::listed(file) })
             }
         }
     }
@@ -171,12 +212,25 @@ impl Reader {
     }
 
     async fn read_content(&self, file: &ObjectMeta) -> object_store::Result<Buffer> {
-        let response = self.store.get(&file.location).await?;
-        // The file may have grown since it was listed.
-        if response.meta.size > MAX_FILE_BYTES {
-            return Err(too_large(response.meta.size));
+        let mut attempt = 0;
+        loop {
+            let response = self.store.get(&file.location).await?;
+            // The file may have grown since it was listed.
+            let (size, e_tag) = (response.meta.size, response.meta.e_tag.clone());
+            self.largest.check(size).map_err(own_error)?;
+            let content = response.bytes().await?;
+            // Another size is that of a changed file, unless the store says that it has not changed.
+            let is_changed = e_tag.is_none() || e_tag != file.e_tag;
+            if content.len() as u64 == size && (size == file.size || is_changed) {
+                return Ok(Buffer::from(content));
+            }
+            if attempt == LENGTH_RETRIES {
+                let (sent, expected) = (content.len(), file.size);
+                return Err(own_error(format!("the store sent {sent} of its {expected} bytes")));
+            }
+            tokio::time::sleep(pause(attempt, &file.location)).await;
+            attempt += 1;
         }
-        Ok(Buffer::from(response.bytes().await?))
     }
 }
 
@@ -187,18 +241,23 @@ fn reason_of(error: &object_store::Error) -> String {
     }
 }
 
-fn too_large(size: u64) -> object_store::Error {
-    let reason = format!("its {size} bytes exceed the limit of {MAX_FILE_BYTES} bytes for one file");
+fn own_error(reason: String) -> object_store::Error {
     object_store::Error::Generic { store: OWN_ERRORS, source: reason.into() }
 }
 
-fn read_file(path: &str) -> io::Result<Vec<u8>> {
+/// How long to wait before the next attempt: twice as long each time, and not the same for all files.
+fn pause(attempt: u32, file: &Path) -> Duration {
+    let share = (RandomState::new().hash_one(file) % 1000) as f64 / 1000.0;
+    FIRST_PAUSE.mul_f64((1.0 + share) * f64::from(1_u32 << attempt.min(10)))
+}
+
+fn read_file(path: &str, most: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
-    if size > MAX_FILE_BYTES {
+    if size > most {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    file.by_ref().take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    file.by_ref().take(most).read_to_end(&mut content)?;
     Ok(content)
 }

@@ -16,7 +16,10 @@ use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::Result;
+use crate::failures::QueryFailures;
 use crate::images::listing::{Details, ListingCounts, Location, list, partitions};
+#[cfg(feature = "cluster")]
+use crate::images::scan::Dealing;
 use crate::images::scan::{ImagesExec, Scan, columns};
 
 /// The images of a [`Location`], one per row.
@@ -79,6 +82,11 @@ impl ImagesTable {
         Self::try_new(location, partition_columns)
     }
 
+    /// Where the files are.
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
     fn names(&self, columns: &[usize]) -> Vec<&str> {
         columns.iter().map(|column| self.schema.field(*column).name().as_str()).collect()
     }
@@ -136,7 +144,7 @@ impl TableProvider for ImagesTable {
             .iter()
             .map(|filter| session.create_physical_expr(filter.clone(), &df_schema))
             .collect::<DataFusionResult<Vec<Arc<dyn PhysicalExpr>>>>()?;
-        Ok(Arc::new(ImagesExec::new(Scan {
+        let scan = Scan {
             location: self.location.clone(),
             folder: self.only_folder(filters),
             schema: project_schema(&self.schema, Some(&projection))?,
@@ -144,8 +152,15 @@ impl TableProvider for ImagesTable {
             filter_columns,
             filter_schema,
             filter: (!predicates.is_empty()).then(|| conjunction(predicates)),
+            skip: None,
             limit,
-        })))
+            failures: QueryFailures::of(session.config_options()),
+        };
+        #[cfg(feature = "cluster")]
+        if let Some(dealing) = Dealing::of(session.config_options()) {
+            return dealing.deal(scan, &self.partition_columns, session).await;
+        }
+        Ok(Arc::new(ImagesExec::new(scan)))
     }
 }
 

@@ -28,7 +28,10 @@ use super::columns::to_batch;
 use super::object_reader::{HELD_BYTES, ObjectReader, ReadMetrics};
 use super::samples::{Sample, read_samples};
 use crate::Error;
+use crate::config::InferenceOptions;
+use crate::failures::{FailedRow, QueryFailures, Stage};
 use crate::images::listing::Location;
+use crate::images::scan::LargestFile;
 
 /// Bytes of samples that complete a batch of fewer than `batch_size` rows.
 const BATCH_BYTES: usize = 8 << 20;
@@ -43,6 +46,8 @@ pub(crate) struct ShardScan {
     pub(crate) schema: SchemaRef,
     /// Rows after which each partition ends.
     pub(crate) limit: Option<usize>,
+    /// Where images that can't be read are reported.
+    pub(crate) failures: QueryFailures,
 }
 
 /// Reads the shards of a WebDataset, one row per sample.
@@ -120,6 +125,7 @@ impl ExecutionPlan for WebDatasetExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let options = InferenceOptions::of(context.session_config().options());
         let reader = ShardReader {
             store: context.runtime_env().object_store(self.scan.location.store_url())?,
             shards: self.scan.partitions[partition].clone(),
@@ -128,11 +134,15 @@ impl ExecutionPlan for WebDatasetExec {
             metrics: BaselineMetrics::new(&self.metrics, partition),
             read: ReadMetrics::new(&self.metrics, partition),
             reservation: MemoryConsumer::new("WebDatasetExec").register(context.memory_pool()),
+            largest: LargestFile::of(&options.bounds, context.memory_pool().as_ref()),
+            options,
         };
+        let span = tracing::debug_span!("read", location = %self.scan.location, partition).or_current();
         let start = move || {
             let (sender, batches) = mpsc::channel(1);
             let runtime = Handle::current();
-            let thread = SpawnedTask::spawn_blocking(move || reader.read_all(&runtime, &sender));
+            let read = move || span.in_scope(|| reader.read_all(&runtime, &sender));
+            let thread = SpawnedTask::spawn_blocking(read);
             (batches, Some(thread))
         };
         let batches = stream::once(async move { start() }).flat_map(|running| {
@@ -179,6 +189,8 @@ struct ShardReader {
     metrics: BaselineMetrics,
     read: ReadMetrics,
     reservation: MemoryReservation,
+    options: InferenceOptions,
+    largest: LargestFile,
 }
 
 impl ShardReader {
@@ -204,9 +216,11 @@ impl ShardReader {
         let path = self.scan.location.path_of(&shard.location);
         let reader =
             ObjectReader::new(Arc::clone(&self.store), shard.clone(), runtime.clone(), self.read.clone());
-        self.reservation.try_resize(HELD_BYTES)?;
+        // A shard is read however much others hold: what it takes is bounded.
+        self.reservation.resize(HELD_BYTES);
+        let bounds = (&self.options.bounds, self.largest);
         let (mut samples, mut bytes, mut outcome) = (Vec::new(), 0, Ok(()));
-        let read = read_samples(reader, &path, &self.scan.projection, |sample| {
+        let read = read_samples(reader, &path, &self.scan.projection, bounds, |sample| {
             *rows_left -= 1;
             bytes += sample.bytes();
             samples.push(sample);
@@ -214,10 +228,7 @@ impl ShardReader {
                 outcome = self.send(&mut samples, sender);
                 bytes = 0;
             }
-            let reserved = self.reservation.try_resize(HELD_BYTES.saturating_add(bytes));
-            if outcome.is_ok() {
-                outcome = reserved;
-            }
+            self.reservation.resize(HELD_BYTES.saturating_add(bytes));
             if outcome.is_err() || *rows_left == 0 || sender.is_closed() {
                 return ControlFlow::Break(());
             }
@@ -228,14 +239,24 @@ impl ShardReader {
         self.send(&mut samples, sender)
     }
 
+    /// Reports the samples whose images can't be read.
+    fn report(&self, samples: &[Sample]) -> Result<()> {
+        let failed = samples.iter().filter_map(|sample| {
+            let error = sample.image.as_ref()?.as_ref().err()?.clone();
+            Some(FailedRow { path: Some(sample.path.clone()), stage: Stage::Read, error, model: None })
+        });
+        failed.into_iter().try_for_each(|failed| self.scan.failures.add_one(failed, &self.options))
+    }
+
     fn send(&self, samples: &mut Vec<Sample>, sender: &mpsc::Sender<RecordBatch>) -> Result<()> {
         if samples.is_empty() {
             return Ok(());
         }
         let timer = self.metrics.elapsed_compute().timer();
         let batch = to_batch(samples, &self.scan.projection, &self.scan.schema)?;
-        samples.clear();
         timer.done();
+        self.report(samples)?;
+        samples.clear();
         self.metrics.record_output(batch.num_rows());
         // If the receiver is dropped, the reader stops at its next check.
         let _ = sender.blocking_send(batch);

@@ -27,3 +27,8 @@ mod table;
 pub use exec::WebDatasetExec;
 pub use factory::WebDatasetFactory;
 pub use table::WebDatasetTable;
+
+#[cfg(fuzzing)]
+pub(crate) use columns::{table_schema, to_batch};
+#[cfg(fuzzing)]
+pub(crate) use samples::read_samples;

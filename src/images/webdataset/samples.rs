@@ -10,11 +10,10 @@ use datafusion::arrow::buffer::Buffer;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 use super::columns::{CLS, IMAGE, JSON, TXT};
+use crate::bounds::Bounds;
 use crate::images::listing::Location;
-use crate::images::scan::MAX_FILE_BYTES;
+use crate::images::scan::LargestFile;
 
-/// Maximum bytes of a text member; larger ones are not read.
-const MAX_TEXT_BYTES: u64 = 16 << 20;
 /// Maximum bytes of a member's name, and of the records that hold long names.
 const MAX_NAME_BYTES: u64 = 64 << 10;
 
@@ -48,6 +47,7 @@ pub(crate) fn read_samples(
     reader: impl Read,
     shard: &str,
     projection: &[usize],
+    (bounds, largest): (&Bounds, LargestFile),
     mut emit: impl FnMut(Sample) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let mut archive = Archive::new(reader);
@@ -73,7 +73,7 @@ pub(crate) fn read_samples(
                     current = Some((key.to_owned(), Sample { path, ..Sample::default() }));
                 }
                 if let Some((_, sample)) = &mut current {
-                    take_member(sample, &mut entry, &name, &kind, projection)?;
+                    take_member(sample, &mut entry, &name, &kind, (projection, bounds, largest))?;
                 }
             }
             // Folders, links and devices hold no data.
@@ -91,24 +91,23 @@ fn take_member<R: Read>(
     entry: &mut Entry<'_, R>,
     name: &str,
     kind: &str,
-    projection: &[usize],
+    (projection, bounds, largest): (&[usize], &Bounds, LargestFile),
 ) -> io::Result<()> {
+    let most_text = bounds.max_text_bytes;
     let is_read = |column| projection.contains(&column);
     match kind {
-        "json" if is_read(JSON) => sample.json = text(entry, name)?,
-        "txt" if is_read(TXT) => sample.txt = text(entry, name)?,
+        "json" if is_read(JSON) => sample.json = text(entry, name, most_text)?,
+        "txt" if is_read(TXT) => sample.txt = text(entry, name, most_text)?,
         "cls" if is_read(CLS) => {
-            sample.cls = text(entry, name)?.and_then(|text| {
+            sample.cls = text(entry, name, most_text)?.and_then(|text| {
                 let number = text.trim().parse();
                 number.inspect_err(|_| tracing::warn!(name, "a cls member holds no number; it is NULL")).ok()
             });
         }
         _ if is_read(IMAGE) && sample.image.is_none() && Location::is_image_extension(kind) => {
-            sample.image = Some(match entry.size() {
-                size if size > MAX_FILE_BYTES => Err(format!(
-                    "could not be read: its {size} bytes exceed the limit of {MAX_FILE_BYTES} bytes for one file"
-                )),
-                _ => Ok(Buffer::from(content(entry, name)?)),
+            sample.image = Some(match largest.check(entry.size()) {
+                Ok(()) => Ok(Buffer::from(content(entry, name)?)),
+                Err(reason) => Err(format!("could not be read: {reason}")),
             });
         }
         _ => {}
@@ -130,9 +129,13 @@ fn content<R: Read>(entry: &mut Entry<'_, R>, name: &str) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
-fn text<R: Read>(entry: &mut Entry<'_, R>, name: &str) -> io::Result<Option<String>> {
-    if entry.size() > MAX_TEXT_BYTES {
-        tracing::warn!(name, "a text member is larger than {MAX_TEXT_BYTES} bytes; it is NULL");
+fn text<R: Read>(entry: &mut Entry<'_, R>, name: &str, most: u64) -> io::Result<Option<String>> {
+    if entry.size() > most {
+        let size = entry.size();
+        tracing::warn!(
+            name,
+            "a text member's {size} bytes are more than inference.max_text_bytes ({most}); it is NULL"
+        );
         return Ok(None);
     }
     let text = String::from_utf8(content(entry, name)?);

@@ -14,6 +14,7 @@ use futures::TryStreamExt;
 
 use super::columns::table_schema;
 use super::exec::{ShardScan, WebDatasetExec};
+use crate::failures::QueryFailures;
 use crate::images::listing::{Details, ListingCounts, Location, list};
 
 /// The samples in the tar files of a [`Location`], one per row.
@@ -76,6 +77,7 @@ impl TableProvider for WebDatasetTable {
             schema: project_schema(&self.schema, Some(&projection))?,
             projection,
             limit,
+            failures: QueryFailures::of(session.config_options()),
         })))
     }
 }

@@ -81,7 +81,9 @@ impl Download<'_> {
             let _ = tokio::fs::remove_file(&part).await;
             return Ok(());
         }
-        self.receive(tokio::fs::File::from_std(file)).await?;
+        // Locked until the file is in its place: whoever gets the lock finds it there.
+        let mut file = tokio::fs::File::from_std(file);
+        self.receive(&mut file).await?;
         if let Some(expected) = self.sha256 {
             let digest = digest(&part).await?;
             if digest != expected {
@@ -89,23 +91,25 @@ impl Download<'_> {
                 return Err(format!("has digest {digest}, not {expected}; it was not kept"));
             }
         }
-        tokio::fs::rename(&part, self.target).await.map_err(|error| format!("can't be kept: {error}"))
+        tokio::fs::rename(&part, self.target).await.map_err(|error| format!("can't be kept: {error}"))?;
+        drop(file);
+        Ok(())
     }
 
     /// Fills `file`, which may already hold the first part.
-    async fn receive(&self, mut file: tokio::fs::File) -> Result<(), String> {
+    async fn receive(&self, file: &mut tokio::fs::File) -> Result<(), String> {
         if self.sha256.is_none() {
             file.set_len(0).await.map_err(|error| format!("can't be kept: {error}"))?;
         }
         let mut reconnections = 0;
-        let mut length = Self::length(&mut file).await?;
+        let mut length = Self::length(file).await?;
         loop {
-            let reason = match self.attempt(&mut file).await {
+            let reason = match self.attempt(file).await {
                 Ok(()) => return Ok(()),
                 Err(Failure::Final(reason)) => return Err(reason),
                 Err(Failure::Lost(reason)) => reason,
             };
-            let new_length = Self::length(&mut file).await?;
+            let new_length = Self::length(file).await?;
             // Don't retry after an attempt without progress.
             if new_length <= length || reconnections == RECONNECTIONS {
                 return Err(reason);

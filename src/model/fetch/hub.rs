@@ -20,10 +20,8 @@ use hf_hub::{Cache, Repo, RepoType};
 
 use super::download::Download;
 use super::listing::{Listed, Listing, MODEL_FILES, SIDE_FILES, Unlisted, is_path};
-use crate::model::settings::{MAX_MODEL_BYTES, MAX_SIDE_BYTES};
-
-/// Maximum size in bytes of an external weight file of an ONNX model.
-const MAX_WEIGHT_BYTES: u64 = 64 << 30;
+use crate::bounds::Bounds;
+use crate::model::settings::MAX_SIDE_BYTES;
 
 /// A model on the hub, as named in `FROM`.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +60,7 @@ impl HubModel {
     /// # Errors
     /// A reason: the hub is unreachable and the model is not cached; the repository, revision or file does not exist or
     /// is private; a file is too large, damaged, or can't be stored.
-    pub(crate) async fn fetch(&self) -> Result<PathBuf, String> {
+    pub(crate) async fn fetch(&self, bounds: &Bounds) -> Result<PathBuf, String> {
         if variable("HF_HOME").is_none() && std::env::home_dir().is_none() {
             return Err("there is no home folder for Hugging Face's cache; set HF_HOME".to_owned());
         }
@@ -74,7 +72,7 @@ impl HubModel {
         }
         let api = api(&cache)?;
         match Listing::request(&api.repo(self.repo(&self.revision))).await {
-            Ok(listing) => self.complete(&api, &cache, &listing).await,
+            Ok(listing) => self.complete(&api, &cache, &listing, bounds).await,
             Err(Unlisted::Refused(reason)) => Err(reason),
             Err(Unlisted::Unreachable(reason)) => match self.cached(&cache) {
                 Some(file) => {
@@ -104,7 +102,13 @@ impl HubModel {
     }
 
     /// Fetches the model and its side files, except those already cached.
-    async fn complete(&self, api: &Api, cache: &Cache, listing: &Listing) -> Result<PathBuf, String> {
+    async fn complete(
+        &self,
+        api: &Api,
+        cache: &Cache,
+        listing: &Listing,
+        bounds: &Bounds,
+    ) -> Result<PathBuf, String> {
         let model = listing.model(self.file.as_deref())?;
         let commit = listing.commit.as_str();
         let cache = cache.repo(self.repo(&self.revision));
@@ -113,7 +117,7 @@ impl HubModel {
             let pointer = cache.pointer_path(commit).join(&file.path);
             if !pointer.is_file() {
                 let request = api.client().get(remote.url(&file.path));
-                fetch_blob(request, &cache.blob_path(&file.blob), file).await?;
+                fetch_blob(request, &cache.blob_path(&file.blob), file, bounds).await?;
                 point(&pointer, file).map_err(|error| unwritable(&pointer, &error))?;
             }
         }
@@ -136,7 +140,12 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Fetches the content of a file into the cache.
-async fn fetch_blob(request: reqwest::RequestBuilder, blob: &Path, file: &Listed) -> Result<(), String> {
+async fn fetch_blob(
+    request: reqwest::RequestBuilder,
+    blob: &Path,
+    file: &Listed,
+    bounds: &Bounds,
+) -> Result<(), String> {
     if blob.is_file() {
         return Ok(());
     }
@@ -144,9 +153,9 @@ async fn fetch_blob(request: reqwest::RequestBuilder, blob: &Path, file: &Listed
         tokio::fs::create_dir_all(folder).await.map_err(|error| unwritable(folder, &error))?;
     }
     let limit = match file.path.rsplit('/').next() {
-        Some(name) if name.ends_with(".onnx") => MAX_MODEL_BYTES,
+        Some(name) if name.ends_with(".onnx") => bounds.max_model_bytes,
         Some(name) if SIDE_FILES.contains(&name) => MAX_SIDE_BYTES,
-        _ => MAX_WEIGHT_BYTES,
+        _ => bounds.max_weight_bytes,
     };
     let (size, sha256) = (Some(file.size), file.sha256.as_deref());
     Download { request, name: &file.path, target: blob, size, limit, sha256 }.run().await

@@ -17,9 +17,13 @@ mod web;
 
 use std::path::{Path, PathBuf};
 
+use crate::bounds::Bounds;
+use crate::secrets::hidden;
 use crate::{Error, Result};
 
 use crate::model::settings::CreateModel;
+
+pub(crate) use digest::{digest, hex};
 
 /// Returns the local path of the statement's location, fetching a remote one. Downloads without a cache of their own
 /// are stored in the folder `home`.
@@ -27,18 +31,18 @@ use crate::model::settings::CreateModel;
 /// # Errors
 /// [`Error::Model`] or [`Error::Option`]: the scheme is unsupported, the host is unreachable or rejects the request, or
 /// the file is too large or has another digest.
-pub(crate) async fn local(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
-    let location = &statement.location;
+pub(crate) async fn local(statement: &CreateModel, home: &Path, bounds: &Bounds) -> Result<PathBuf> {
+    let location = &*hidden(&statement.location);
     let error =
         |reason| Error::Model { model: statement.name.clone(), reason: format!("'{location}': {reason}") };
-    match location.split_once("://") {
-        None => Ok(PathBuf::from(location)),
+    match statement.location.split_once("://") {
+        None => Ok(PathBuf::from(&statement.location)),
         Some(("file", path)) => Ok(PathBuf::from(path)),
         Some(("hf", repository)) => match hub::HubModel::parse(repository) {
-            Ok(model) => model.fetch().await.map_err(error),
+            Ok(model) => model.fetch(bounds).await.map_err(error),
             Err(reason) => Err(error(reason)),
         },
-        Some(("https" | "http", _)) => web::fetch(statement, home).await,
+        Some(("https" | "http", _)) => web::fetch(statement, home, bounds).await,
         Some((scheme, _)) => Err(error(format!(
             "models are read from local files, hf://organisation/repository/file and https://, not over {scheme}://"
         ))),

@@ -11,7 +11,9 @@ use url::{Host, Url};
 
 use super::digest::{digest, hex};
 use super::download::Download;
-use crate::model::settings::{CreateModel, MAX_MODEL_BYTES};
+use crate::bounds::Bounds;
+use crate::model::settings::CreateModel;
+use crate::secrets::hidden;
 use crate::{Error, Result};
 
 /// Fetches the file, unless one with that digest is stored already.
@@ -19,20 +21,21 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Option`] if the digest is missing or malformed; [`Error::Model`] if the file has another digest, can't be
 /// fetched or stored, or would come unencrypted from another machine.
-pub(crate) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBuf> {
+pub(crate) async fn fetch(statement: &CreateModel, home: &Path, bounds: &Bounds) -> Result<PathBuf> {
     let errors = Errors(statement);
     let url = checked(&statement.location).map_err(|reason| errors.of_model(&reason))?;
-    let downloads = home.join("downloads");
+    let (downloads, limit) = (home.join("downloads"), bounds.max_model_bytes);
     match expected_digest(statement) {
         Some(given) if !is_digest(&given) => Err(errors.of_sha256(format!("'{given}' is not 64 hex digits"))),
         Some(given) => {
             let file = downloads.join(&given).join("model.onnx");
-            fetch_to(&url, &file, Some(&given)).await.map_err(|reason| errors.of_model(&reason))?;
+            fetch_to(&url, &file, Some(&given), limit).await.map_err(|reason| errors.of_model(&reason))?;
             Ok(file)
         }
         None => {
-            let kept = fetch_unknown(&url, &downloads).await.map_err(|reason| errors.of_model(&reason))?;
-            let location = &statement.location;
+            let kept =
+                fetch_unknown(&url, &downloads, limit).await.map_err(|reason| errors.of_model(&reason))?;
+            let location = hidden(&statement.location);
             Err(errors.of_sha256(format!(
                 "'{location}' may change, so a digest is required; today's is sha256 '{kept}'"
             )))
@@ -41,12 +44,12 @@ pub(crate) async fn fetch(statement: &CreateModel, home: &Path) -> Result<PathBu
 }
 
 /// Fetches a file of unknown digest, stores it under its digest and returns that.
-async fn fetch_unknown(url: &Url, downloads: &Path) -> Result<String, String> {
+async fn fetch_unknown(url: &Url, downloads: &Path, limit: u64) -> Result<String, String> {
     let from = downloads.join(format!("unknown-{}", hex(&Sha256::digest(url.as_str()))));
     let file = from.join("model.onnx");
     // An existing file was left by a process that ended before it could move it.
     let _ = tokio::fs::remove_file(&file).await;
-    fetch_to(url, &file, None).await?;
+    fetch_to(url, &file, None, limit).await?;
     let digest = digest(&file).await?;
     let to = downloads.join(&digest);
     if !to.exists() {
@@ -57,7 +60,7 @@ async fn fetch_unknown(url: &Url, downloads: &Path) -> Result<String, String> {
     Ok(digest)
 }
 
-async fn fetch_to(url: &Url, target: &Path, sha256: Option<&str>) -> Result<(), String> {
+async fn fetch_to(url: &Url, target: &Path, sha256: Option<&str>, limit: u64) -> Result<(), String> {
     if target.is_file() {
         return Ok(());
     }
@@ -70,7 +73,7 @@ async fn fetch_to(url: &Url, target: &Path, sha256: Option<&str>) -> Result<(), 
     let request = client.map_err(|error| error.to_string())?.get(url.clone());
     let name =
         url.path_segments().and_then(Iterator::last).filter(|name| !name.is_empty()).unwrap_or("the file");
-    Download { request, name, target, size: None, limit: MAX_MODEL_BYTES, sha256 }.run().await
+    Download { request, name, target, size: None, limit, sha256 }.run().await
 }
 
 /// Parses a URL, which must use HTTPS or point to this machine.
@@ -82,6 +85,11 @@ fn checked(location: &str) -> Result<Url, String> {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        let reason = "a user or password in a URL is not sent, since it would be kept with the statement; download the file, or \
+                      use a signed URL";
+        return Err(reason.to_owned());
+    }
     if url.scheme() == "https" || is_here {
         Ok(url)
     } else {
@@ -104,7 +112,7 @@ struct Errors<'a>(&'a CreateModel);
 
 impl Errors<'_> {
     fn of_model(&self, reason: &str) -> Error {
-        let reason = format!("'{}': {reason}", self.0.location);
+        let reason = format!("'{}': {reason}", hidden(&self.0.location));
         Error::Model { model: self.0.name.clone(), reason }
     }
 
@@ -128,5 +136,6 @@ mod tests {
             assert!(checked(location).is_err_and(|reason| reason.contains("not encrypted")), "{location}");
         }
         assert!(checked("https://").is_err());
+        assert!(checked("https://me:hush@host/m").is_err_and(|reason| !reason.contains("hush")));
     }
 }

@@ -7,13 +7,15 @@
 //!                          └──────────────── fixed_batch
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use super::pixels::GraphPixels;
 use crate::Result;
 use crate::model::onnx::{Dim, Element, Graph, Port};
 use crate::model::settings::{Settings, Size, Source, keyword, keywords, size};
 
 /// The image tensor a model takes: four dimensions, one of them the batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSpec {
     /// Name of the input in the graph.
     pub name: String,

@@ -15,6 +15,7 @@ use std::ops::Range;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use seequel_udfs::check_image_type;
+use serde::{Deserialize, Serialize};
 
 use super::image::{InputSpec, image_port};
 use super::numbers::NumbersSpec;
@@ -27,7 +28,7 @@ use crate::model::settings::Settings;
 pub(crate) const MAX_BATCH: usize = 65_536;
 
 /// One input of a graph.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ModelInput {
     /// Takes an image.
     Image(ImageSpec),
@@ -36,7 +37,7 @@ pub enum ModelInput {
 }
 
 /// An input that takes an image.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageSpec {
     /// The tensor the model takes.
     pub input: InputSpec,

@@ -6,6 +6,7 @@
 //! ```
 
 use datafusion::arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 
 use crate::model::onnx::{Dim, Port};
 
@@ -13,12 +14,27 @@ use crate::model::onnx::{Dim, Port};
 const MAX_ROW_NUMBERS: usize = 1 << 24;
 
 /// An input that takes numbers from columns, one table row per row of the tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Port", into = "Port")]
 pub struct NumbersSpec {
     /// The graph's input: `[batch, …]`, with at most one dynamic dimension besides the batch.
     pub port: Port,
     /// Type of its numbers.
     pub element: DataType,
+}
+
+impl From<NumbersSpec> for Port {
+    fn from(numbers: NumbersSpec) -> Self {
+        numbers.port
+    }
+}
+
+impl TryFrom<Port> for NumbersSpec {
+    type Error = String;
+
+    fn try_from(port: Port) -> Result<Self, String> {
+        Self::new(&port)
+    }
 }
 
 impl NumbersSpec {

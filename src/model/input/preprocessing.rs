@@ -4,6 +4,7 @@
 //! sense for 0 to 255, so `rescale` then defaults to 1. If neither is given, the graph may show what pixels it takes:
 //! bytes if its input is of integers, otherwise see [`GraphPixels`].
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::image::InputSpec;
@@ -16,7 +17,7 @@ use crate::model::settings::{PerChannel, Settings, channels, count, keyword, key
 const LETTERBOX_GREY: u8 = 114;
 
 /// How a decoded image is converted to the input tensor: input = (pixel × rescale − mean) / std.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Factor for each channel's byte, usually 1/255.
     pub rescale: f32,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use datafusion::arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 
 use super::proto::{DimensionProto, ValueInfoProto};
 use crate::model::settings::keywords;
@@ -47,7 +48,7 @@ impl Element {
 }
 
 /// An input or output of a graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// Its name in the graph.
     pub name: String,
@@ -58,7 +59,7 @@ pub struct Port {
 }
 
 /// One dimension of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dim {
     /// A fixed length, at least 1.
     Fixed(usize),
@@ -126,6 +127,12 @@ impl Port {
     #[must_use]
     pub fn row_dims(&self) -> Option<&[Dim]> {
         self.dims.as_deref()?.get(1..)
+    }
+
+    /// Numbers of one row, with dynamic dimensions counted as 1.
+    pub(crate) fn row_elements(&self) -> u64 {
+        let lengths = self.row_dims().unwrap_or_default().iter().filter_map(Dim::fixed);
+        lengths.fold(1, |product, length| product.saturating_mul(length as u64))
     }
 
     /// Bytes of one row in a column, with dynamic dimensions counted as 1.

@@ -12,7 +12,6 @@
 
 mod assignment;
 mod builds;
-mod cancellation;
 mod devices;
 mod library;
 mod log;
@@ -22,7 +21,7 @@ mod pool;
 mod presets;
 mod probe;
 mod providers;
-mod run_times;
+mod run;
 mod session;
 mod sizing;
 mod tuning;
@@ -35,8 +34,8 @@ pub use providers::Provider;
 pub use sizing::Sizing;
 pub use tuning::{Choice, Trial, Tuning, TuningKey, Twin, Variant};
 
-pub(crate) use cancellation::{CancelOnDrop, Cancellation, WeakCancellation};
 pub(crate) use providers::Machine;
-pub(crate) use run_times::{RunHistogram, RunTimes};
+pub(crate) use run::{CancelOnDrop, Cancellation, RunError, RunHistogram, RunTimes, WeakCancellation};
 pub(crate) use session::Batch;
 pub(crate) use tuning::{OPEN, Tunings};
+pub(crate) use values::too_many_elements;

@@ -129,6 +129,15 @@ impl Seat<'_> {
             }
         }
     }
+
+    /// Frees the seat's session and loads another in its place.
+    ///
+    /// # Errors
+    /// The error of `load`; the seat stays usable.
+    pub(crate) fn replace(&mut self, load: impl FnOnce(usize) -> Result<Session>) -> Result<&mut Session> {
+        self.session = None;
+        self.session(load)
+    }
 }
 
 impl Drop for Seat<'_> {

@@ -70,7 +70,7 @@ mod tests {
     }
 
     fn preset(machine: &Machine, weight_bytes: u64, options: &Resources) -> Preset {
-        let model = ModelFacts { weight_bytes, fixed_batch: None, row: Row::Image };
+        let model = ModelFacts { weight_bytes, on_integers: false, fixed_batch: None, row: Row::Image };
         Preset::new(machine, &model, options).unwrap()
     }
 

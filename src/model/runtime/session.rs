@@ -8,11 +8,11 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use parking_lot::Mutex;
 
 use super::assignment::Assignment;
-use super::cancellation::Cancellation;
 use super::library::Runtime;
 use super::log::with_reason;
 use super::memory::Arenas;
 use super::providers::Provider;
+use super::run::{Cancellation, LimitedRun, RunError};
 use super::values::{batch_output, image_input, numbers_input};
 use crate::model::spec::ModelSpec;
 use crate::model::tensor::{BatchOutput, Numbers, PageLocker, Tensor};
@@ -44,6 +44,10 @@ struct SelectedOutputs(RunOptions<HasSelectedOutputs>);
 #[expect(unsafe_code, reason = "see above: no outputs are preallocated")]
 unsafe impl Sync for SelectedOutputs {}
 
+/// What to do about a graph with other operators than ONNX's and the runtime's.
+const NO_CUSTOM_OPERATORS: &str =
+    "; libraries of custom operators are not loaded, so export the model with ONNX's own operators";
+
 /// Rows for one run of a model.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
@@ -52,6 +56,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) images: Option<(&'a Tensor, usize)>,
     /// For each input that takes numbers, in the order of the graph, the numbers of each row, all of the same shape.
     pub(crate) numbers: Vec<&'a [Numbers]>,
+    /// Numbers that an output may have for a row.
+    pub(crate) max_output_elements: u64,
 }
 
 /// Weights prepacked for the kernels, created by the first session of a model and shared by all.
@@ -74,7 +80,11 @@ pub(super) fn simplify(runtime: &Runtime, spec: &ModelSpec, to: &Path) -> Result
         .map(|_| ())
         .map_err(|error| Error::Model {
             model: spec.name.clone(),
-            reason: format!("ONNX Runtime can't simplify {}: {error}", spec.file.display()),
+            reason: format!(
+                "ONNX Runtime can't simplify {} and write the result to {}: {error}",
+                spec.file.display(),
+                to.display()
+            ),
         })
 }
 
@@ -90,9 +100,12 @@ impl Session {
         weights: &SharedWeights,
     ) -> Result<Self> {
         let opened = runtime.opened()?;
-        let load_error = |reason: String| Error::Model {
-            model: spec.name.clone(),
-            reason: format!("ONNX Runtime can't load {} on {provider}: {reason}", spec.file.display()),
+        let load_error = |reason: String| {
+            let is_custom = reason.contains("is not a registered function/op");
+            let advice = if is_custom { NO_CUSTOM_OPERATORS } else { "" };
+            let file = spec.file.display();
+            let reason = format!("ONNX Runtime can't load {file} on {provider}: {reason}{advice}");
+            Error::Model { model: spec.name.clone(), reason }
         };
         let cache = runtime.cache();
         let shared = weights.0.lock().get_or_insert_with(PrepackedWeights::new).clone();
@@ -139,14 +152,14 @@ impl Session {
     ///
     /// A model whose batch is fixed always runs on a full batch; outputs of the padding rows are dropped.
     ///
-    /// Cancellation ends the run early: ONNX Runtime checks the flag before each node of the graph.
+    /// Cancellation and its time limit end the run early: ONNX Runtime checks the flag before each node of the graph.
     pub(crate) fn run(
         &mut self,
         batch: &Batch<'_>,
         outputs: &[String],
         cancellation: &Cancellation,
-    ) -> Result<Vec<BatchOutput>, String> {
-        let selection = self.selection(outputs).map_err(|error| error.to_string())?;
+    ) -> Result<Vec<BatchOutput>, RunError> {
+        let selection = self.selection(outputs).map_err(|error| RunError::of(error.to_string()))?;
         let options = Arc::clone(&self.selections[selection].1);
         let terminate = {
             let options = Arc::clone(&options);
@@ -155,15 +168,18 @@ impl Session {
                 Err(error) => tracing::warn!("a run can't be cancelled: {error}"),
             }
         };
+        let limited =
+            cancellation.limit(terminate.clone()).map_err(|error| RunError::of(error.to_string()))?;
         let result = match cancellation.register(terminate) {
             Ok(_running) => self.run_with(batch, outputs, &options.0),
-            Err(cancelled) => Err(cancelled.to_string()),
+            Err(cancelled) => Err(RunError::Unusable(cancelled.to_string())),
         };
-        if cancellation.is_cancelled() {
+        let exceeded = limited.and_then(LimitedRun::end);
+        if cancellation.is_cancelled() || exceeded.is_some() {
             // These options may have the terminate flag set, which would end the next run.
             self.selections.swap_remove(selection);
         }
-        result
+        result.map_err(|error| exceeded.map_or(error, RunError::TimedOut))
     }
 
     fn run_with(
@@ -171,14 +187,14 @@ impl Session {
         batch: &Batch<'_>,
         outputs: &[String],
         options: &RunOptions<HasSelectedOutputs>,
-    ) -> Result<Vec<BatchOutput>, String> {
-        let describe = |error: ort::Error| error.to_string();
+    ) -> Result<Vec<BatchOutput>, RunError> {
+        let describe = |error: ort::Error| RunError::of(error.to_string());
         let rows = self.fixed_batch.unwrap_or(batch.rows);
         let numbers = batch.numbers.iter().map(|input| Numbers::batched(input, rows));
-        let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
+        let numbers = numbers.collect::<Result<Vec<_>, _>>().map_err(RunError::Unusable)?;
         let mut inputs = Vec::with_capacity(1 + numbers.len());
         if let (Some(name), Some((tensor, first))) = (&self.image, batch.images) {
-            // A batch that failed is tried row by row, on tensors that are not used again.
+            // A single row may be a copy of one that failed with others, and is not used again.
             if let Some(locker) = self.page_locker.as_ref().filter(|_| batch.rows > 1) {
                 tensor.lock_pages(locker);
             }
@@ -187,12 +203,13 @@ impl Session {
         for (name, numbers) in self.numbers.iter().zip(&numbers) {
             inputs.push((name.as_str(), numbers_input(numbers).map_err(describe)?));
         }
-        let computed = with_reason(|| self.session.run_with_options(inputs, options))?;
+        let computed =
+            with_reason(|| self.session.run_with_options(inputs, options)).map_err(RunError::of)?;
         let output = |name: &String| match computed.get(name) {
-            Some(value) => batch_output(name, value, rows),
+            Some(value) => batch_output(name, value, rows, batch.max_output_elements),
             None => Err(format!("the model gave no output '{name}'")),
         };
-        outputs.iter().map(output).collect()
+        outputs.iter().map(output).collect::<Result<_, _>>().map_err(RunError::Unusable)
     }
 
     /// The position in `selections` of the run options for `outputs`, added if missing.

@@ -1,9 +1,10 @@
 //! Batch size, sessions and threads of a model: from the options, or else chosen for the device.
 
 use super::providers::{Machine, Provider};
+use super::tuning::Choice;
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::fixed_length;
-use crate::model::spec::{ModelSpec, Resources};
+use crate::model::spec::{ModelSpec, Precision, Resources};
 
 /// Default images per batch on a GPU: enough to fill it, few enough to leave room for another batch.
 const GPU_BATCH_ROWS: usize = 32;
@@ -30,6 +31,8 @@ const NUMBERS_PER_RUN: usize = 1 << 18;
 pub struct Sizing {
     /// Maximum rows per run.
     pub batch_rows: usize,
+    /// Most rows of a morsel, if TUNE has chosen that.
+    pub morsel_rows: Option<usize>,
     /// Fewest rows worth a separate run when the last rows are distributed among workers.
     pub least_rows: usize,
     /// Devices that the sessions are divided among.
@@ -49,6 +52,8 @@ pub struct Sizing {
 pub(super) struct ModelFacts {
     /// Bytes of its file and of weights beside it.
     pub(super) weight_bytes: u64,
+    /// Whether it computes on integers, as its option `precision` says.
+    pub(super) on_integers: bool,
     /// The only batch size that the graph accepts, if it is fixed.
     pub(super) fixed_batch: Option<usize>,
     pub(super) row: Row,
@@ -73,7 +78,12 @@ impl ModelFacts {
             Row::Numbers(lengths.try_fold(0, |sum: usize, length| Some(sum.saturating_add(length?))))
         };
         let graph = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
-        Self { weight_bytes: graph + spec.external_bytes, fixed_batch: spec.fixed_batch, row }
+        Self {
+            weight_bytes: graph + spec.external_bytes,
+            on_integers: spec.resources.precision == Precision::Int8,
+            fixed_batch: spec.fixed_batch,
+            row,
+        }
     }
 }
 
@@ -104,7 +114,7 @@ impl Sizing {
                 let sessions = options.num_gpus.map(|share| (1.0 / share).floor().max(1.0) as usize);
                 (GPU_BATCH_ROWS, sessions.unwrap_or(device_sessions) * provider.count())
             }
-            None => (cpu_batch_rows(model.weight_bytes), (cores / threads).max(1)),
+            None => (cpu_batch_rows(model), (cores / threads).max(1)),
         };
         let sessions = options.concurrency.map_or(auto_sessions, |(_, most)| most);
         let auto_batch = match model.row {
@@ -114,6 +124,7 @@ impl Sizing {
         let batch_rows = model.fixed_batch.or(options.batch_size).unwrap_or(auto_batch);
         Self {
             batch_rows,
+            morsel_rows: None,
             least_rows: if on_gpu { batch_rows } else { model.fixed_batch.unwrap_or(1) },
             devices: provider.count(),
             sessions,
@@ -122,14 +133,23 @@ impl Sizing {
             decode_threads: on_gpu.then_some(cores),
         }
     }
+
+    /// What of it may be tuned.
+    pub(crate) fn choice(&self) -> Choice {
+        let Self { batch_rows, morsel_rows, sessions, threads, .. } = *self;
+        Choice { batch_size: batch_rows, concurrency: sessions, num_cpus: threads, morsel_rows }
+    }
 }
 
-/// Images per batch on a CPU for a model of `weights` bytes: a power of two, at most 8.
+/// Images per batch on a CPU: a power of two, at most 8, which grows with the weights. On integers at least 2, since
+/// activations take a quarter of the memory.
 ///
 /// Measured on two cores, images per second at batches of 1, 2, 4 and 8: EfficientNet-Lite0 (19 MB) 245, 242, 238, 236;
-/// ResNet-50 (102 MB) 37.1, 38.9, 40.1, 41.1. `make bench` measures both.
-fn cpu_batch_rows(weights: u64) -> usize {
-    let images = (weights / WEIGHT_BYTES_PER_IMAGE).clamp(1, CPU_BATCH_ROWS);
+/// ResNet-50 (102 MB) 37.1, 38.9, 40.1, 41.1. `make bench` measures both. Their twins on integers, with VNNI, compared to
+/// a batch of 1: Lite0 1.05 at 2 and 1.06 at 4; Lite2 1.02 and 0.93; ResNet-50 0.97 and 0.91.
+fn cpu_batch_rows(model: &ModelFacts) -> usize {
+    let images = (model.weight_bytes / WEIGHT_BYTES_PER_IMAGE).clamp(1, CPU_BATCH_ROWS);
+    let images = if model.on_integers { images.max(2) } else { images };
     1 << images.ilog2()
 }
 
@@ -144,11 +164,16 @@ mod tests {
         Sizing::new(&machine, &model, &options, provider)
     }
 
-    const IMAGES: ModelFacts = ModelFacts { weight_bytes: 1 << 10, fixed_batch: None, row: Row::Image };
+    const IMAGES: ModelFacts =
+        ModelFacts { weight_bytes: 1 << 10, on_integers: false, fixed_batch: None, row: Row::Image };
 
     #[test]
     fn large_models_get_batches() {
-        assert_eq!([1 << 10, 19 << 20, 25 << 20, 102 << 20, 2 << 30].map(cpu_batch_rows), [1, 1, 2, 8, 8]);
+        let rows = |weight_bytes| cpu_batch_rows(&ModelFacts { weight_bytes, ..IMAGES });
+        assert_eq!([1 << 10, 19 << 20, 25 << 20, 102 << 20, 2 << 30].map(rows), [1, 1, 2, 8, 8]);
+        let on_integers =
+            |weight_bytes| cpu_batch_rows(&ModelFacts { weight_bytes, on_integers: true, ..IMAGES });
+        assert_eq!([5 << 20, 52 << 20].map(on_integers), [2, 4]);
     }
 
     #[test]
@@ -180,6 +205,7 @@ mod tests {
         let options = [("batch_size", "8"), ("concurrency", "1..3"), ("num_cpus", "2")];
         let expected = Sizing {
             batch_rows: 8,
+            morsel_rows: None,
             least_rows: 1,
             devices: 1,
             sessions: 3,

@@ -51,13 +51,27 @@ pub(super) fn numbers_input(numbers: &Numbers) -> ort::Result<SessionInputValue<
     })
 }
 
-/// Copies an output's numbers.
-pub(super) fn batch_output(name: &str, value: &DynValue, batch: usize) -> Result<BatchOutput, String> {
+/// Why an output with so many numbers a row is refused.
+pub(crate) fn too_many_elements(name: &str, elements: u64, most: u64) -> String {
+    format!("output '{name}' has {elements} numbers a row, more than inference.max_output_elements ({most})")
+}
+
+/// Copies an output's numbers, of which there may be `most` for a row.
+pub(super) fn batch_output(
+    name: &str,
+    value: &DynValue,
+    batch: usize,
+    most: u64,
+) -> Result<BatchOutput, String> {
     let describe = |error: ort::Error| error.to_string();
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
         return Err(format!("output '{name}' is not a tensor"));
     };
     let shape: Vec<_> = shape.iter().map(|length| usize::try_from(*length).unwrap_or(0)).collect();
+    let elements = shape.iter().copied().fold(1, usize::saturating_mul) / batch.max(1);
+    if elements as u64 > most {
+        return Err(too_many_elements(name, elements as u64, most));
+    }
     macro_rules! numbers {
         ($array:ty, $number:ty) => {
             Arc::new(<$array>::from(value.try_extract_tensor::<$number>().map_err(describe)?.1.to_vec()))

@@ -14,7 +14,7 @@ pub struct UnknownKeyword {
 macro_rules! keywords {
     ($(#[$about:meta])* $vis:vis enum $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         $vis enum $name { $($(#[$meaning])* $variant,)+ }
 
         impl std::fmt::Display for $name {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::resources::Resources;
 use crate::model::input::{ImageSpec, ModelInput, NumbersSpec};
 use crate::model::onnx::Port;
@@ -11,7 +13,7 @@ use crate::tasks::detection::Detector;
 use crate::tasks::{EmbeddingSpec, Labels, OutputSpec, Task};
 
 /// Everything needed to load and run a model; created by [`ModelSpec::resolve`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
     /// Name given in `CREATE MODEL`.
     pub name: String,
@@ -19,7 +21,9 @@ pub struct ModelSpec {
     pub file: PathBuf,
     /// SHA-256 of the ONNX file (without external weight files), 64 lower-case hex digits.
     pub sha256: String,
-    /// Bytes of its external weight files.
+    /// Its external weight files.
+    pub weight_files: Vec<PathBuf>,
+    /// Bytes of these files.
     pub external_bytes: u64,
     /// What the model is for.
     pub task: Task,
@@ -45,7 +49,9 @@ pub struct ModelSpec {
     pub labels: Labels,
     /// Device, batch size, sessions and threads.
     pub resources: Resources,
-    /// Every setting with its value and source, in the order of the documentation, for `DESCRIBE MODEL`.
+    /// Every setting with its value and source, in the order of the documentation, for `DESCRIBE MODEL`. It does not
+    /// travel to other machines.
+    #[serde(skip)]
     pub settings: Vec<ResolvedSetting>,
 }
 

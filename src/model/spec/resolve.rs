@@ -32,8 +32,8 @@ impl ModelSpec {
         let file = locate(file).map_err(|reason| settings.model_error(reason))?;
         push_layers(&mut settings, &file, options)?;
         let (graph, sha256) = read_graph(&mut settings, &file)?;
-        let external = graph.weight_files.iter().map(|name| file.with_file_name(name));
-        let external_bytes = external.filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        let weight_files: Vec<_> = graph.weight_files.iter().map(|name| file.with_file_name(name)).collect();
+        let external_bytes = weight_files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
         let inputs = ModelInput::resolve_all(&mut settings, &graph)?;
         let fixed_batch = fixed_batch(&settings, &graph)?;
         let image = inputs.iter().find_map(|input| match input {
@@ -54,6 +54,7 @@ impl ModelSpec {
             name: name.to_string(),
             file,
             sha256,
+            weight_files,
             external_bytes,
             task,
             inputs,

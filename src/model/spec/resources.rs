@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Result;
 use crate::model::input::MAX_BATCH;
-use crate::model::settings::{Settings, count, keyword, keywords, share, text};
+use crate::model::settings::{Settings, Source, count, keyword, keywords, share, text};
 
 /// Maximum sessions per model and threads per session, more than any machine has cores.
 const MAX_PARALLEL: usize = 1024;
 
 /// Device, batch size, sessions and threads of a model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
     /// The device to run on.
     pub device: Device,
@@ -35,7 +36,7 @@ pub struct Resources {
 }
 
 /// The device ONNX Runtime runs a model on; availability depends on the loaded library.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Device {
     /// The fastest available device.
     Auto,
@@ -137,6 +138,11 @@ impl Resources {
         fixed_batch: Option<usize>,
         is_quantized: bool,
     ) -> Result<Self> {
+        settings.get("provider_options", |value, source| {
+            let options = provider_options(value)?.0;
+            let library = options.keys().find(|key| *source != Source::Options && names_library(key));
+            library.map_or(Ok(()), |key| Err(format!("only OPTIONS may name a library, as '{key}' does")))
+        })?;
         Ok(Self {
             device: settings.resolve("device", keyword, Device::Auto)?,
             batch_size: batch_size(settings, fixed_batch)?,
@@ -249,6 +255,11 @@ fn provider_options(value: &Value) -> Result<ProviderOptions, String> {
         return Err("a provider's option can't contain a NUL".to_string());
     }
     Ok(options)
+}
+
+/// Whether a provider loads code that the option `key` names, such as TensorRT's `trt_extra_plugin_lib_paths`.
+fn names_library(key: &str) -> bool {
+    ["lib", "plugin"].iter().any(|part| key.to_ascii_lowercase().contains(part))
 }
 
 /// Objects are passed as their JSON, such as OpenVINO's `load_config`.

@@ -171,10 +171,10 @@ impl Tensor {
         });
     }
 
-    /// Copies the image in `slot` to the first slot of a new tensor of `slots` images.
-    pub(crate) fn image(&self, slot: usize, slots: usize) -> Self {
-        let values = slot * self.image_len()..(slot + 1) * self.image_len();
-        let length = slots * self.image_len();
+    /// Copies the images in `slots` to the first slots of a new tensor of `count` images.
+    pub(crate) fn images(&self, slots: Range<usize>, count: usize) -> Self {
+        let values = slots.start * self.image_len()..slots.end * self.image_len();
+        let length = count * self.image_len();
         let data = match &self.data {
             TensorData::F32(data) => TensorData::F32(padded(&data[values], length)),
             TensorData::F16(data) => TensorData::F16(padded(&data[values], length)),

@@ -6,7 +6,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use seequel_udfs::{Call, Inference};
+use seequel_udfs::Inference;
 
 use crate::model::ModelRegistry;
 use crate::plan::InferCall;
@@ -130,9 +130,9 @@ impl Pass<'_> {
     /// `function` as an inference call, if it is one.
     fn call(&self, function: &ScalarFunction) -> Result<Option<InferCall>> {
         let Some(marker) = as_marker(function) else { return Ok(None) };
-        let (Call { request, model }, inputs) = marker.call(&function.args)?;
-        let predictor = self.models.predictor(&model)?;
-        Ok(Some(InferCall { request, inputs: inputs.to_vec(), predictor }))
+        let (call, inputs) = marker.call(&function.args)?;
+        let predictor = self.models.called(&call)?;
+        Ok(Some(InferCall { request: call.request, inputs: inputs.to_vec(), predictor }))
     }
 
     /// Whether an operator below this node can compute `input` row by row, from the columns of the node's input alone.

@@ -26,11 +26,12 @@
 
 mod calls;
 mod nodes;
+mod share;
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{AnalyzerRule, Optimizer, OptimizerConfig, OptimizerRule};
@@ -38,6 +39,7 @@ use datafusion::optimizer::{AnalyzerRule, Optimizer, OptimizerConfig, OptimizerR
 use crate::config::InferenceOptions;
 use crate::exec::RowRecord;
 use crate::model::ModelRegistry;
+use crate::write::{ERRORS, RESUMABLE};
 use calls::column_number;
 use nodes::Extraction;
 
@@ -67,7 +69,13 @@ impl ExtractInference {
     fn extract(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<Transformed<LogicalPlan>> {
         let options = InferenceOptions::of(config);
         let next_column = first_free_column(&plan)?;
-        let is_recorded = RowRecord::of(config).is_some();
+        let lists_errors = |node: &LogicalPlan| match node {
+            LogicalPlan::Copy(copy) => {
+                Ok([ERRORS].iter().chain(&RESUMABLE).any(|option| copy.options.contains_key(*option)))
+            }
+            _ => Ok(false),
+        };
+        let is_recorded = RowRecord::of(config).is_some() || plan.exists(lists_errors)?;
         let mut extraction =
             Extraction { models: &self.models, options: &options, is_recorded, next_column, changed: false };
         let plan = extraction.complete(plan)?;

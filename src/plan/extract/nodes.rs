@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
 use seequel_udfs::Request;
 
 use super::calls::{Carried, Pass, contains_calls};
+use super::share::{beside, companion};
 use crate::config::{InferenceOptions, OnError};
 use crate::model::ModelRegistry;
 use crate::plan::InferNode;
@@ -231,6 +232,7 @@ impl Extraction<'_> {
                 return Ok(exprs);
             }
             self.changed = true;
+            let pending = share(pending, input, &mut exprs)?;
             if !pending.is_empty() {
                 self.infer(input, pending)?;
             }
@@ -243,7 +245,9 @@ impl Extraction<'_> {
             calls.iter().map(|carried| (carried.column.name.clone(), carried.call.clone())).collect();
         let row = calls.iter().find_map(|carried| {
             let is_named = self.is_recorded
-                || self.options.on_error == OnError::Fail
+                || self.options.on_error != OnError::Null
+                || self.options.max_errors.is_some()
+                || self.options.max_error_ratio.is_some()
                 || carried.call.request != Request::Classify;
             let mut inputs = carried.call.inputs.iter().filter(|_| is_named);
             inputs.find_map(|expr| row_of(expr, input.plan.schema()))
@@ -254,6 +258,34 @@ impl Extraction<'_> {
         input.carried.extend(calls);
         Ok(())
     }
+}
+
+/// Adds those of the calls `pending` that must run together with one that `input` carries to that one's node; returns the
+/// others. `exprs` refer to them.
+fn share(pending: Vec<Carried>, input: &mut Extracted, exprs: &mut [Expr]) -> Result<Vec<Carried>> {
+    let mut others = vec![];
+    for call in pending {
+        let known = companion(&call.call, &input.carried).map(|known| known.column.name.clone());
+        let shared = known.map(|known| beside(&input.plan, &known, &call)).transpose()?.flatten();
+        let Some((plan, column)) = shared else {
+            others.push(call);
+            continue;
+        };
+        input.plan = plan;
+        for expr in exprs.iter_mut() {
+            let renamed = std::mem::take(expr).transform(|part| {
+                Ok(match part {
+                    Expr::Column(named) if named == call.column => {
+                        Transformed::yes(Expr::Column(column.clone()))
+                    }
+                    part => Transformed::no(part),
+                })
+            })?;
+            *expr = renamed.data;
+        }
+        input.carried.push(Carried { column, ..call });
+    }
+    Ok(others)
 }
 
 /// The column `path` of the relation of a model's input. It names the row in errors, and in the log if the prediction

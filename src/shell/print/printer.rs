@@ -27,7 +27,11 @@ use super::markup::{Language, MarkupEncoder};
 use super::max_rows::MaxRows;
 use super::table::TableEncoder;
 use crate::Error;
-use crate::shell::progress::{Progress, Summary, inference, skipped_files};
+use crate::exec::ExpressionMetrics;
+use crate::queries::RunningQuery;
+use crate::shell::progress::{
+    Progress, Summary, inference, listed_failures, skipped_files, unlisted_entries,
+};
 
 /// Why a result was not printed completely.
 #[derive(Debug)]
@@ -66,24 +70,37 @@ pub(crate) struct Page {
 }
 
 impl Printer {
-    /// Runs a query and prints its result; the summary measures time from `started`.
+    /// Runs a query and prints its result; the summary measures time from `started`. The query is shown by `progress`, and
+    /// where it is listed.
     pub(crate) async fn print(
         &self,
         results: DataFrame,
         page: Page,
         started: Instant,
-        progress: &Progress,
+        (progress, listed): (&Progress, Option<&RunningQuery>),
         output: &mut impl Write,
     ) -> Result<Summary, PrintError> {
+        let (mut state, plan) = results.into_parts();
+        if let Some(listed) = listed {
+            listed.prepare(&mut state);
+        }
+        ExpressionMetrics::begin(&mut state);
+        let results = DataFrame::new(state, plan);
         let task = Arc::new(results.task_ctx());
         let plan = results.create_physical_plan().await?;
         let watch = progress.watch(&plan);
+        if let Some(listed) = listed {
+            listed.observe(&plan);
+        }
         let mut encoder = self.encoder(page, plan.as_ref(), &task);
         let mut batches = execute_stream(Arc::clone(&plan), task)?;
         let mut rows = 0;
         let mut text = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             rows += batch.num_rows();
+            if let Some(listed) = listed {
+                listed.add_batch(&batch);
+            }
             encoder.encode(&batch, &mut text)?;
             write(output, &text)?;
             text.clear();
@@ -93,7 +110,17 @@ impl Printer {
         drop(watch);
         write(output, &text)?;
         let (inference, skipped_files) = (inference(plan.as_ref()), skipped_files(plan.as_ref()));
-        Ok(Summary { rows, elapsed: started.elapsed(), inference, skipped_files, facts })
+        let (listed_failures, unlisted_entries) =
+            (listed_failures(plan.as_ref()), unlisted_entries(plan.as_ref()));
+        Ok(Summary {
+            rows,
+            elapsed: started.elapsed(),
+            inference,
+            skipped_files,
+            unlisted_entries,
+            listed_failures,
+            facts,
+        })
     }
 
     fn encoder(
@@ -162,7 +189,7 @@ mod tests {
         let results = SessionContext::new().sql(sql).await?;
         let printer = Printer { format, max_rows: MaxRows::Limited(2), expanded: Expanded::Off };
         let page = Page { width: None, all_rows: false, detail: Detail::Short };
-        printer.print(results, page, Instant::now(), &Progress::new(When::Never), output).await
+        printer.print(results, page, Instant::now(), (&Progress::new(When::Never), None), output).await
     }
 
     async fn print(sql: &str, format: Format) -> crate::Result<(String, usize)> {

@@ -22,6 +22,7 @@ use super::terminal::NarrowTerminal;
 use crate::accounts::Accounting;
 use crate::advise::facts;
 use crate::progress::{Count, Inference, QueryProgress, Stage};
+use crate::secrets::hidden;
 
 /// How often the lines are drawn.
 pub(crate) const REDRAW: Duration = Duration::from_millis(250);
@@ -137,7 +138,7 @@ impl Progress {
         *current = watched;
     }
 
-    /// Standard error, for messages that must not mix with the progress lines.
+    /// Standard error, for messages that must not mix with the progress lines. Passwords and keys in them are hidden.
     #[must_use]
     pub fn stderr(&self) -> impl Write + use<> {
         Stderr(self.clone())
@@ -251,11 +252,14 @@ struct Stderr(Progress);
 
 impl Write for Stderr {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(text);
+        let line = hidden(&line);
         // Messages logged while drawing must not wait for the lock, which the same thread holds.
         match self.0.watched.try_lock().as_deref() {
-            Some(Some(watched)) => watched.screen.suspend(|| io::stderr().write(text)),
-            _ => io::stderr().write(text),
-        }
+            Some(Some(watched)) => watched.screen.suspend(|| io::stderr().write_all(line.as_bytes())),
+            _ => io::stderr().write_all(line.as_bytes()),
+        }?;
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,6 +6,6 @@ mod terminal;
 
 pub use display::Progress;
 
-pub(crate) use crate::progress::{inference, skipped_files};
+pub(crate) use crate::progress::{inference, listed_failures, skipped_files, unlisted_entries};
 pub(crate) use display::{REDRAW, When};
 pub(crate) use summary::Summary;

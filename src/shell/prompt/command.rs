@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::other_shells;
+use crate::dashboard::DashboardAddress;
 use crate::shell::look::{ReportRequest, SheetRequest, Target};
 use crate::shell::print::{Expanded, Format, MaxRows};
 
@@ -37,8 +38,17 @@ pub(crate) enum Command {
     Show(Target),
     /// `\contact-sheet`: writes a page of images.
     ContactSheet(SheetRequest),
+    /// `\dashboard`: opens the web page of queries, or closes it.
+    Dashboard(Dashboard),
     /// `\report`: runs a query and writes where its time went.
     Report(ReportRequest),
+}
+
+/// What becomes of the dashboard.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Dashboard {
+    Open(DashboardAddress),
+    Close,
 }
 
 /// The tables that a command lists.
@@ -72,6 +82,7 @@ Statements end with ; and may take many lines.
   \show PATH draw images, such as \show photos/; \show SELECT … those of a query, with predictions
   \contact-sheet FILE SELECT …  write a page of images and predictions, for a browser
   \report FILE  run the last query, or the one given, and write where its time went, as .html or .json
+  \dashboard open a web page of queries and models; \dashboard 9000 at a port, \dashboard off closes it
   \i FILE    run a file          \o FILE    write results to a file, in the format of its ending;
                                           \o alone to the screen again
   \x         one line per value, on or off; \x auto where a table would not fit
@@ -86,10 +97,11 @@ Ctrl-C cancels the query that runs.
 ";
 
 /// All commands, for completion.
-pub(crate) const COMMANDS: [&str; 15] = [
+pub(crate) const COMMANDS: [&str; 16] = [
     "\\?",
     "\\contact-sheet",
     "\\d",
+    "\\dashboard",
     "\\dt",
     "\\f",
     "\\format",
@@ -152,6 +164,7 @@ impl Command {
                 );
             }
             ("\\show", _) => Self::Show(Target::parse(rest)),
+            ("\\dashboard", argument) => Self::Dashboard(parse_dashboard(argument)?),
             ("\\report", _) => Self::Report(ReportRequest::parse(rest)?),
             ("\\contact-sheet", _) => Self::ContactSheet(SheetRequest::parse(rest)?),
             // Scripts switch headers on; they are never off.
@@ -185,6 +198,17 @@ fn parse_switch(line: &str, switch: &str) -> Result<Option<bool>, String> {
         "on" => Ok(Some(true)),
         "off" => Ok(Some(false)),
         _ => Err(format!("{line}: write on, off or nothing")),
+    }
+}
+
+fn parse_dashboard(argument: &str) -> Result<Dashboard, String> {
+    match argument {
+        "" => Ok(Dashboard::Open(DashboardAddress::default())),
+        off if off.eq_ignore_ascii_case("off") => Ok(Dashboard::Close),
+        address => match address.parse() {
+            Ok(address) => Ok(Dashboard::Open(address)),
+            Err(reason) => Err(format!("\\dashboard: {reason}")),
+        },
     }
 }
 
@@ -262,6 +286,8 @@ mod tests {
             ("\\pset null ''", Ok(Command::Null(String::new()))),
             ("\\pset expanded on", Ok(Command::Expanded(Some(Expanded::On)))),
             ("\\pset timing off", Ok(Command::Timing(Some(false)))),
+            ("\\dashboard", Ok(Command::Dashboard(Dashboard::Open(DashboardAddress::default())))),
+            ("\\dashboard off", Ok(Command::Dashboard(Dashboard::Close))),
             ("\\i a.sql", Ok(Command::Include("a.sql".into()))),
             ("\\o", Ok(Command::Output(None))),
             ("\\o 'my file.csv'", Ok(Command::Output(Some("my file.csv".into())))),

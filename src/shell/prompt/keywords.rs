@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 104] = [
+const KEYWORDS: [&str; 105] = [
     "ADVISE",
     "ALL",
     "ANALYZE",
@@ -76,6 +76,7 @@ const KEYWORDS: [&str; 104] = [
     "RECURSIVE",
     "REPLACE",
     "RESET",
+    "RESUMABLE",
     "RIGHT",
     "ROLLUP",
     "ROWS",

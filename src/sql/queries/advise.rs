@@ -14,7 +14,7 @@ use super::query;
 use crate::advise::{self, Advise};
 use crate::model::ModelRegistry;
 use crate::stores::apply_store_options;
-use crate::write::MODE;
+use crate::write::{MODE, RESUMABLE};
 use crate::{Error, Result};
 
 /// Runs the statement's query and gives its findings. What COPY would write goes to a temporary folder, which is then
@@ -54,6 +54,8 @@ fn into_folder(copy: CopyTo, folder: &Path) -> CopyTo {
     let is_file = copy.partition_by.is_empty() && Path::new(name).extension().is_some();
     let target = if is_file { folder.join(name) } else { folder.join("files").join("") };
     let mut options = copy.options;
+    // Each of its runs has all rows to write.
+    options.retain(|option, _| !RESUMABLE.contains(&option.as_str()));
     // It may be written more than once.
     options.insert(MODE.to_owned(), "overwrite".to_owned());
     CopyTo { output_url: target.display().to_string(), options, ..copy }

@@ -13,6 +13,7 @@
 //! Rows and columns are distinguished by the dimension that fits the labels; without labels, the shorter dimension is a
 //! box. What fits none is refused: see `table.rs`.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::table::{UNDERSTOOD, table};
@@ -32,7 +33,7 @@ const IOU: f32 = 0.45;
 const MAX_ANCHORS: usize = 64;
 
 /// How to read boxes from the outputs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detector {
     /// Layout of the boxes.
     pub layout: Layout,
@@ -44,7 +45,7 @@ pub struct Detector {
 }
 
 /// Layout of boxes in the outputs; see the module documentation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Layout {
     /// A grid of anchor boxes for each scale.
     Anchors(Vec<AnchorHead>),
@@ -66,7 +67,7 @@ pub enum Layout {
 }
 
 /// The output of one scale.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnchorHead {
     /// Name of the output in the graph.
     pub output: String,

@@ -39,10 +39,21 @@ def main() -> None:
     (HERE / "map.onnx").write_bytes(large_map())
     (HERE / "picky.onnx").write_bytes(picky())
     (HERE / "hungry.onnx").write_bytes(hungry())
+    (HERE / "hungry_eight.onnx").write_bytes(hungry(8))
+    (HERE / "blinded.onnx").write_bytes(blinded())
     (HERE / "transformer.onnx").write_bytes(transformer())
     (HERE / "single.onnx").write_bytes(single())
     (HERE / "halves.onnx").write_bytes(halves())
     (HERE / "sixteen.onnx").write_bytes(sixteen())
+    (HERE / "lookup.onnx").write_bytes(lookup())
+    (HERE / "dark.onnx").write_bytes(dark())
+    (HERE / "stuck.onnx").write_bytes(stuck())
+    (HERE / "wearing.onnx").write_bytes(wearing())
+    (HERE / "broken.onnx").write_bytes(broken())
+    (HERE / "custom.onnx").write_bytes(custom())
+    (HERE / "growing.onnx").write_bytes(growing())
+    (HERE / "external.onnx").write_bytes(external())
+    (HERE / "external.bin").write_bytes(np.array([1, 2, 3], np.float32).tobytes())
 
 
 def iris() -> bytes:
@@ -174,7 +185,7 @@ def picky() -> bytes:
     return model("picky", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
 
 
-def hungry() -> bytes:
+def hungry(batch: str | int = "batch") -> bytes:
     """The mean of each channel of an image. A run takes the same time for any batch, and memory by its square's power of
     two: 16 kB for 4 images, and for 8 more than any machine has."""
     constants = {
@@ -204,8 +215,33 @@ def hungry() -> bytes:
         helper.make_node("ReduceMean", ["product"], ["still_nothing"], keepdims=0),
         helper.make_node("Add", ["channels", "still_nothing"], ["means"]),
     ]
-    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
-    return model("hungry", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 3, 8, 8])]
+    return model("hungry", nodes, inputs, [("means", TensorProto.FLOAT, [batch, 3])], constants)
+
+
+def blinded() -> bytes:
+    """The mean of each channel of four images, and never of more or fewer. A batch with a white one takes more memory than
+    any machine has."""
+    constants = {
+        "flat": np.array([0, 3], np.int64),
+        "white": np.array(0.9, np.float32),
+        "fifty": np.array([50], np.int64),
+        "two": np.array([2], np.int64),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("ReduceMax", ["channels"], ["brightest"], keepdims=0),
+        helper.make_node("Greater", ["brightest", "white"], ["is_white"]),
+        helper.make_node("Cast", ["is_white"], ["one_or_none"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["fifty", "one_or_none"], ["exponent"]),
+        helper.make_node("Pow", ["two", "exponent"], ["count"]),
+        helper.make_node("ConstantOfShape", ["count"], ["room"]),
+        helper.make_node("ReduceMean", ["room"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["channels", "nothing"], ["means"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [4, 3, 8, 8])]
+    return model("blinded", nodes, inputs, [("means", TensorProto.FLOAT, [4, 3])], constants)
 
 
 def single() -> bytes:
@@ -228,6 +264,37 @@ def halves() -> bytes:
     ]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "n"])]
     return model("halves", nodes, inputs, [("sums", TensorProto.FLOAT, ["batch", 2])], constants)
+
+
+def lookup() -> bytes:
+    """The squares of whole numbers below 1000; it fails on a batch with any other number."""
+    nodes = [helper.make_node("Gather", ["squares", "number"], ["square"])]
+    inputs = [helper.make_tensor_value_info("number", TensorProto.INT64, ["batch", 1])]
+    constants = {"squares": np.arange(1000, dtype=np.float32) ** 2}
+    return model("lookup", nodes, inputs, [("square", TensorProto.FLOAT, ["batch", 1])], constants)
+
+
+def dark() -> bytes:
+    """The mean of each channel of an image, in batches of exactly 4; it fails on a batch with a white image."""
+    constants = {
+        "flat": np.array([4, 3], np.int64),
+        "zeros": np.zeros(1, np.float32),
+        "scale": np.array(1.5, np.float32),
+        "last": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "scale"], ["scaled"]),
+        helper.make_node("Floor", ["scaled"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["zeros", "index"], ["zero"]),
+        helper.make_node("Unsqueeze", ["zero", "last"], ["column"]),
+        helper.make_node("Add", ["channels", "column"], ["means"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [4, 3, 8, 8])]
+    return model("dark", nodes, inputs, [("means", TensorProto.FLOAT, [4, 3])], constants)
 
 
 def transformer() -> bytes:
@@ -329,6 +396,114 @@ def endless() -> bytes:
         "axes": np.array([1], np.int64),
     }
     return model("endless", nodes, inputs, [("sum", TensorProto.FLOAT, ["batch", 2])], constants)
+
+
+def stuck() -> bytes:
+    """The mean of each channel of an image; a batch with a white image never ends."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["goes_on"]),
+            helper.make_node("Mul", ["before", "one"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, ["batch", 3]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, ["batch", 3]),
+        ],
+    )
+    constants = {
+        "flat": np.array([0, 3], np.int64),
+        "white": np.array(0.9, np.float32),
+        "one": np.ones(1, np.float32),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("ReduceMax", ["channels"], ["brightest"], keepdims=0),
+        helper.make_node("Greater", ["brightest", "white"], ["is_white"]),
+        helper.make_node("Loop", ["", "is_white", "channels"], ["means"], body=body),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    return model("stuck", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
+
+
+def wearing() -> bytes:
+    """The mean of each channel of an image. A session answers its first 8 runs and fails on the next: each run draws a
+    number, and with this seed the first 8 are above 0.34 and the 5 after them below."""
+    constants = {
+        "flat": np.array([0, 3], np.int64),
+        "least": np.array(0.34, np.float32),
+        "zeros": np.zeros(1, np.float32),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("RandomUniform", [], ["drawn"], shape=[1], seed=58443.0),
+        helper.make_node("Less", ["drawn", "least"], ["is_low"]),
+        helper.make_node("Cast", ["is_low"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["zeros", "index"], ["zero"]),
+        helper.make_node("Add", ["channels", "zero"], ["means"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    return model("wearing", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
+
+
+def broken() -> bytes:
+    """A model that takes any image and fails on all of them."""
+    constants = {"flat": np.array([0, 3], np.int64), "five": np.array([5], np.float32), "zeros": np.zeros(1, np.float32)}
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        # Not a constant, so that the file can be loaded.
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["mean", "mean"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "five"], ["number"]),
+        helper.make_node("Cast", ["number"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["zeros", "index"], ["zero"]),
+        helper.make_node("Add", ["channels", "zero"], ["means"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    return model("broken", nodes, inputs, [("means", TensorProto.FLOAT, ["batch", 3])], constants)
+
+
+def custom() -> bytes:
+    """A model with an operator that only a library of its maker has."""
+    nodes = [helper.make_node("Whiten", ["pixels"], ["means"], domain="com.example")]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    outputs = [helper.make_tensor_value_info("means", TensorProto.FLOAT, ["batch", 3])]
+    graph = helper.make_graph(nodes, "custom", inputs, outputs)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.example", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    return made.SerializeToString(deterministic=True)
+
+
+def growing() -> bytes:
+    """As many zeros as a number says, in an output of open length."""
+    constants = {"flat": np.array([-1], np.int64), "both": np.array([1, -1], np.int64)}
+    nodes = [
+        helper.make_node("Reshape", ["count", "flat"], ["sides"]),
+        helper.make_node("ConstantOfShape", ["sides"], ["row"]),
+        helper.make_node("Reshape", ["row", "both"], ["zeros"]),
+    ]
+    inputs = [helper.make_tensor_value_info("count", TensorProto.INT64, [1, 1])]
+    return model("growing", nodes, inputs, [("zeros", TensorProto.FLOAT, [1, "length"])], constants)
+
+
+def external() -> bytes:
+    """The sum of a row of three numbers and weights in a file of their own, of 12 bytes."""
+    weights = TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+    weights.external_data.add(key="location", value="external.bin")
+    nodes = [helper.make_node("Add", ["numbers", "weights"], ["sums"])]
+    inputs = [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["batch", 3])]
+    outputs = [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["batch", 3])]
+    graph = helper.make_graph(nodes, "external", inputs, outputs, [weights])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    return made.SerializeToString(deterministic=True)
 
 
 def nothing_of_pixels() -> list[onnx.NodeProto]:

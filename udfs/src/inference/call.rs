@@ -23,6 +23,8 @@ pub enum Request {
     Detect,
     /// All outputs of a model.
     Predict,
+    /// Why there is no prediction.
+    ImageError,
 }
 
 impl Request {
@@ -35,6 +37,7 @@ impl Request {
             Self::Embed => signatures::EMBED,
             Self::Detect => signatures::DETECT,
             Self::Predict => signatures::PREDICT,
+            Self::ImageError => signatures::IMAGE_ERROR,
         }
     }
 
@@ -48,6 +51,8 @@ impl Request {
             Self::Embed => format!("embed({inputs}, '{model}')"),
             Self::Detect => format!("detect({inputs}, '{model}')"),
             Self::Predict => format!("predict('{model}', {inputs})"),
+            Self::ImageError if model.is_empty() => format!("image_error({inputs})"),
+            Self::ImageError => format!("image_error({inputs}, '{model}')"),
         }
     }
 }
@@ -57,7 +62,7 @@ impl Request {
 pub struct Call {
     /// What is requested.
     pub request: Request,
-    /// Name of the model.
+    /// Name of the model; empty if the request needs none.
     pub model: String,
 }
 

@@ -17,12 +17,13 @@ use super::classify_top_k::CLASSIFY_TOP_K;
 use super::detect::DETECT;
 use super::embed::EMBED;
 use super::function::Function;
+use super::image_error::IMAGE_ERROR;
 use super::models::Models;
 use super::predict::PREDICT;
 use crate::images::decoded_image_type;
 use crate::signature::{arguments, listed_signature};
 
-static FUNCTIONS: [&Function; 5] = [&CLASSIFY, &CLASSIFY_TOP_K, &EMBED, &DETECT, &PREDICT];
+static FUNCTIONS: [&Function; 6] = [&CLASSIFY, &CLASSIFY_TOP_K, &EMBED, &DETECT, &PREDICT, &IMAGE_ERROR];
 
 /// The position of the argument that names the model in calls of an inference function, by the function's name in any
 /// case; `None` for any other function.
@@ -69,6 +70,7 @@ impl Inference {
             Request::Embed => &EMBED,
             Request::Detect => &DETECT,
             Request::Predict => &PREDICT,
+            Request::ImageError => &IMAGE_ERROR,
         };
         Self::udf(function, models, config)
     }

@@ -6,6 +6,7 @@ mod classify_top_k;
 mod detect;
 mod embed;
 mod function;
+mod image_error;
 mod marker;
 mod models;
 mod predict;

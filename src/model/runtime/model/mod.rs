@@ -2,27 +2,28 @@
 //!
 //! Where it runs, and in what sizes, is decided once, when it is first asked: see `placement.rs`.
 
+mod batch_bound;
 mod placement;
+mod run;
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use self::batch_bound::BatchBound;
 use self::placement::Placed;
-use super::cancellation::Cancellation;
 use super::library::Runtime;
 use super::memory::Arenas;
 use super::probe::{Refusal, probe};
 use super::providers::{Machine, Provider};
-use super::run_times::{RunHistogram, RunTimes};
-use super::session::{Batch, Session, SharedWeights, simplify};
+use super::run::RunHistogram;
+use super::session::{Session, SharedWeights, simplify};
 use super::sizing::Sizing;
 use super::tuning::{Choice, Tuning};
 use crate::model::spec::{ModelSpec, Precision};
-use crate::model::tensor::BatchOutput;
 use crate::{Error, Result};
 
 /// A registered model. Sessions are loaded lazily: creating a model loads none.
@@ -38,6 +39,8 @@ pub struct Model {
     /// Whether the last rows of a query are not divided among workers in smaller batches: a short trial would measure
     /// those instead.
     in_whole_batches: bool,
+    /// Most rows of a morsel, if that is tried out.
+    morsel_rows: Option<usize>,
     /// As it was when the model first asked.
     machine: OnceLock<Machine>,
     placed: OnceLock<Placed>,
@@ -57,6 +60,7 @@ impl Model {
             id: NEXT_ID.fetch_add(1, Relaxed),
             runtime,
             in_whole_batches: false,
+            morsel_rows: None,
             machine: OnceLock::new(),
             placed: OnceLock::new(),
             weights: SharedWeights::default(),
@@ -73,7 +77,10 @@ impl Model {
 
     /// The same model from another file with the same inputs and outputs, to be tried out. It has a pool of its own.
     pub(crate) fn with_file(&self, file: PathBuf) -> Self {
-        Self::new(ModelSpec { file, external_bytes: 0, ..self.spec.clone() }, self.runtime.clone())
+        Self::new(
+            ModelSpec { file, weight_files: vec![], external_bytes: 0, ..self.spec.clone() },
+            self.runtime.clone(),
+        )
     }
 
     /// Writes the graph as ONNX Runtime simplifies it for any provider: constants folded, normalisations merged into
@@ -162,6 +169,12 @@ impl Model {
         self.runs.quantile(share)
     }
 
+    /// The times of the runs, to two digits, and how many took as long.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn run_times(&self) -> Vec<(Duration, u64)> {
+        self.runs.recorded()
+    }
+
     /// Frees the model's sessions: those that are idle at once, those that queries use when the query's worker releases
     /// them. The model stays registered, and sessions are loaded again when they are next needed.
     pub fn unload(&self) {
@@ -225,8 +238,8 @@ impl Model {
         self.placed().ok()?.tuning.as_ref()
     }
 
-    /// Whether a query may change the batch size that it was planned with: on the CPU, where predictions don't depend on
-    /// it, if neither an option nor TUNE has chosen it.
+    /// Whether a query may try other batch sizes than the one that it was planned with: on the CPU, if neither an option
+    /// nor TUNE has chosen it.
     pub(crate) fn may_adapt(&self) -> Result<bool> {
         let placed = self.placed()?;
         let is_free = placed.fixed_batch.is_none() && self.spec.resources.batch_size.is_none();
@@ -238,42 +251,9 @@ impl Model {
         Ok(self.placed()?.fixed_batch)
     }
 
-    /// Runs the rows of `batch` on a session of the pool, waiting for a free one or loading one, and returns the
-    /// named outputs. Blocks: call it only on a thread that may block.
-    ///
-    /// # Errors
-    /// The outer error is from loading or cancellation and fails the query; the inner one is ONNX Runtime's error for
-    /// this batch.
-    pub(crate) fn run(
-        &self,
-        batch: &Batch<'_>,
-        outputs: &[String],
-        times: &RunTimes,
-        cancellation: &Cancellation,
-    ) -> Result<Result<Vec<BatchOutput>, String>> {
-        let placed = self.placed()?;
-        let timer = times.queue.timer();
-        let mut seat = placed.pool.take_seat(|| cancellation.check())?;
-        drop(timer);
-        let session = seat.session(|device| {
-            let _timer = times.load.timer();
-            let name = self.spec.name.as_str();
-            tracing::debug_span!("load", model = name).in_scope(|| self.load(placed, device))
-        })?;
-        let started = Instant::now();
-        self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
-        let result = session.run(batch, outputs, cancellation);
-        times.infer.add_elapsed(started);
-        match &result {
-            Ok(_) => {
-                let time = started.elapsed();
-                self.runs.record(time);
-                times.runs.record(time);
-            }
-            // The error of a terminated run is not an error of its rows.
-            Err(_) => cancellation.check()?,
-        }
-        Ok(result)
+    /// The largest batch that the device takes, learned from those that it refused.
+    pub(crate) fn bound(&self) -> Result<&BatchBound> {
+        Ok(&self.placed()?.bound)
     }
 
     /// A session on the device at a position among those of the model.
@@ -288,10 +268,11 @@ impl Model {
         Ok(session)
     }
 
-    /// The same model with this batch size, sessions and threads, and a pool of its own.
+    /// The same model with this batch size, sessions, threads and morsel, and a pool of its own.
     pub(crate) fn with_choice(&self, choice: Choice) -> Self {
         let resources = choice.given_to(&self.spec.resources);
-        Self::new(ModelSpec { resources, ..self.spec.clone() }, self.runtime.clone())
+        let spec = ModelSpec { resources, ..self.spec.clone() };
+        Self { morsel_rows: choice.morsel_rows, ..Self::new(spec, self.runtime.clone()) }
     }
 
     /// The model, before it is used, so that the last rows of a query are not divided into smaller batches.

@@ -8,8 +8,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
 
 use super::Model;
+use super::batch_bound::BatchBound;
 use crate::Result;
 use crate::model::runtime::assignment::Assignment;
 use crate::model::runtime::library::Runtime;
@@ -32,6 +34,12 @@ pub(super) struct Placed {
     /// The rows of every run, if they are fixed.
     pub(super) fixed_batch: Option<usize>,
     pub(super) pool: Pool,
+    /// Learned from runs of the pool.
+    pub(super) bound: BatchBound,
+    /// How often a newly loaded session has failed since the last run that succeeded.
+    pub(super) failed_sessions: AtomicUsize,
+    /// For each input that takes numbers, the shape of a row that a session took.
+    pub(super) shapes: OnceLock<Vec<Vec<usize>>>,
     /// Of the first session that was loaded, unless it runs on the CPU.
     pub(super) assignment: OnceLock<Assignment>,
 }
@@ -54,13 +62,27 @@ impl Model {
 
     fn place(&self, preset: Preset, spec: ModelSpec, tuning: Option<Tuning>) -> Placed {
         let Preset { provider, mut sizing } = preset;
+        sizing.morsel_rows = self.morsel_rows.or_else(|| tuning.as_ref()?.chosen.morsel_rows);
         if self.in_whole_batches {
             sizing.least_rows = sizing.batch_rows;
         }
         let fixes_batch = provider.kind().fixes_batch();
         let fixed_batch = spec.fixed_batch.or_else(|| fixes_batch.then_some(sizing.batch_rows));
         let (pool, assignment) = (Pool::new(sizing.sessions, sizing.devices), OnceLock::new());
-        Placed { provider, spec, sizing, tuning, fixed_batch, pool, assignment }
+        let (bound, failed_sessions) = (BatchBound::default(), AtomicUsize::new(0));
+        let shapes = OnceLock::new();
+        Placed {
+            provider,
+            spec,
+            sizing,
+            tuning,
+            fixed_batch,
+            pool,
+            bound,
+            failed_sessions,
+            shapes,
+            assignment,
+        }
     }
 
     /// The same model on another device and in another precision, with the graph of its quantized `twin` if it is given,
@@ -80,6 +102,7 @@ impl Model {
         if let Some(twin) = twin {
             spec.file.clone_from(&twin.file);
             (spec.nodes, spec.fixed_batch) = (twin.nodes, twin.fixed_batch);
+            spec.weight_files.clone_from(&twin.weight_files);
             spec.external_bytes = twin.external_bytes;
         }
         spec
@@ -213,8 +236,8 @@ mod tests {
     use datafusion::arrow::array::Float32Array;
 
     use super::*;
-    use crate::model::runtime::cancellation::Cancellation;
-    use crate::model::runtime::run_times::RunTimes;
+    use crate::clock::Clock;
+    use crate::model::runtime::run::{Cancellation, RunTimes};
     use crate::model::runtime::session::Batch;
     use crate::model::tensor::Numbers;
     use crate::model::testing::home;
@@ -229,9 +252,10 @@ mod tests {
     fn computed(model: &Model, flower: u8) -> String {
         let values = [5.0, 3.0, 1.0, 0.1].map(|length| length + f32::from(flower));
         let numbers = [Numbers { values: Arc::new(Float32Array::from(values.to_vec())), shape: vec![4] }];
-        let batch = Batch { rows: 1, images: None, numbers: vec![&numbers] };
+        let batch = Batch { rows: 1, images: None, numbers: vec![&numbers], max_output_elements: 100 };
         let outputs: Vec<_> = model.spec().outputs.iter().map(|output| output.name.clone()).collect();
-        let computed = model.run(&batch, &outputs, &RunTimes::default(), &Cancellation::default());
+        let computed =
+            model.run(&batch, &outputs, &RunTimes::default(), &Clock::default(), &Cancellation::default());
         format!("{:?}", computed.unwrap().unwrap())
     }
 

@@ -43,6 +43,14 @@ impl Tunings {
         self.home.join(FILE).exists()
     }
 
+    /// Checks that outcomes can be kept.
+    ///
+    /// # Errors
+    /// A file that can't be written.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.lock().map(|_| ())
+    }
+
     /// Adds `tunings`, in place of those with the same keys.
     ///
     /// # Errors
@@ -68,14 +76,20 @@ impl Tunings {
         Ok(removed)
     }
 
+    /// The file that is locked for a change.
+    fn lock(&self) -> Result<File> {
+        let lock = self.home.join(LOCK);
+        let created = fs::create_dir_all(&self.home).and_then(|()| File::create(&lock));
+        created.map_err(|reason| Error::Runtime(format!("'{}' can't be written: {reason}", lock.display())))
+    }
+
     /// Changes the file, which other processes read and change too.
     fn change(&self, change: impl FnOnce(&mut Vec<Tuning>)) -> Result<()> {
         let file = self.home.join(FILE);
         let error = |reason: std::io::Error| {
             Error::Runtime(format!("'{}' can't be written: {reason}", file.display()))
         };
-        fs::create_dir_all(&self.home).map_err(error)?;
-        let lock = File::create(self.home.join(LOCK)).map_err(error)?;
+        let lock = self.lock()?;
         lock.lock().map_err(error)?;
         let mut all = self.all();
         change(&mut all);
@@ -113,8 +127,8 @@ mod tests {
             precision: "f32".to_owned(),
             machine: "A, 2 cores".to_owned(),
         };
-        let chosen = Choice { batch_size: 4, concurrency: 1, num_cpus: 2 };
-        let default = Choice { batch_size: 1, concurrency: 2, num_cpus: 1 };
+        let chosen = Choice { batch_size: 4, concurrency: 1, num_cpus: 2, morsel_rows: Some(16) };
+        let default = Choice { batch_size: 1, concurrency: 2, num_cpus: 1, morsel_rows: None };
         let variant = Variant { device: "cpu".to_owned(), precision: "int8".to_owned() };
         let trial = Trial {
             variant: variant.clone(),

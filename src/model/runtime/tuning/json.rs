@@ -27,8 +27,13 @@ pub(super) fn write_tuning(tuning: &Tuning) -> Value {
 }
 
 fn write_choice(choice: &Choice) -> Value {
-    let Choice { batch_size, concurrency, num_cpus } = choice;
-    json!({"batch_size": batch_size, "concurrency": concurrency, "num_cpus": num_cpus})
+    let Choice { batch_size, concurrency, num_cpus, morsel_rows } = choice;
+    json!({
+        "batch_size": batch_size,
+        "concurrency": concurrency,
+        "num_cpus": num_cpus,
+        "morsel_rows": morsel_rows,
+    })
 }
 
 fn write_configuration(variant: &Variant, choice: Option<&Choice>) -> Value {
@@ -88,6 +93,8 @@ fn read_choice(value: &Value) -> Option<Choice> {
         batch_size: count("batch_size")?,
         concurrency: count("concurrency")?,
         num_cpus: count("num_cpus")?,
+        // Earlier versions wrote none.
+        morsel_rows: count("morsel_rows"),
     })
 }
 

@@ -34,7 +34,7 @@ pub struct TuningKey {
     pub machine: String,
 }
 
-/// Batch size, sessions and threads a session.
+/// Batch size, sessions, threads a session, and morsels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Choice {
     /// Rows per batch.
@@ -43,10 +43,12 @@ pub struct Choice {
     pub concurrency: usize,
     /// Threads per session.
     pub num_cpus: usize,
+    /// Most rows of a morsel; `None` for as many as the batch size leads to.
+    pub morsel_rows: Option<usize>,
 }
 
 impl Choice {
-    /// `options` with these sizes.
+    /// `options` with these sizes, but for the morsel, which is no option.
     pub(super) fn given_to(self, options: &Resources) -> Resources {
         Resources {
             batch_size: Some(self.batch_size),

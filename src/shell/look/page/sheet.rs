@@ -77,7 +77,7 @@ pub(crate) async fn write_sheet(
     SheetRequest { file, limit, target }: &SheetRequest,
     progress: &Progress,
 ) -> Result<String> {
-    let max_pixels = InferenceOptions::of(engine.context().state().config_options()).max_image_pixels;
+    let max_pixels = InferenceOptions::of(engine.context().state().config_options()).bounds.max_image_pixels;
     let query = target.rows(engine, limit.saturating_add(1)).await?;
     let columns = Columns::find(query.schema().as_arrow())?;
     let task = Arc::new(query.task_ctx());

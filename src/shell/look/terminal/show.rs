@@ -46,7 +46,7 @@ pub(crate) async fn show(
     let graphics =
         graphics(|name| env::var(name).ok()).map_err(|reason| exec_datafusion_err!("\\show: {reason}"))?;
     let terminal = Terminal::of_stdout(graphics);
-    let max_pixels = InferenceOptions::of(engine.context().state().config_options()).max_image_pixels;
+    let max_pixels = InferenceOptions::of(engine.context().state().config_options()).bounds.max_image_pixels;
 
     let query = target.rows(engine, MAX_IMAGES + 1).await?;
     let columns = Columns::find(query.schema().as_arrow())?;

@@ -1,0 +1,148 @@
+//! Physical plans as messages.
+//!
+//! ```text
+//!  client                                       scheduler, executor
+//!  InferExec ─────────── infer.rs ── Infer ───► InferTaskExec
+//!  FetchImagesExec ───── fetch.rs ── Fetch ───► FetchImagesExec
+//!  Ballista's operators ────────────────────── Ballista's codec
+//!  DataFusion's ────────────────────────────── datafusion-proto
+//! ```
+//!
+//! Only physical plans travel. The client plans as it does for itself, so that a query gives the same rows, and the
+//! scheduler needs neither tables nor models to divide it.
+
+mod fetch;
+mod infer;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_plan::ExecutionPlan;
+use prost::Message;
+use seequel_cluster::ballista_codec;
+use seequel_cluster::datafusion_proto::physical_plan::{
+    PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
+};
+use seequel_udfs::Inference;
+
+use crate::Error;
+use crate::cluster::task::messages::{Kind, MARK, Operator, version};
+use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall};
+use crate::exec::InferExec;
+use crate::images::scan::FetchImagesExec;
+
+/// The codec of Seequel's operators, and of Ballista's.
+#[derive(Debug)]
+pub(crate) struct SeequelCodec {
+    /// The models of an executor; others run none.
+    models: Option<Arc<ExecutorModels>>,
+    others: Arc<dyn PhysicalExtensionCodec>,
+}
+
+impl SeequelCodec {
+    /// The codec of a client or scheduler.
+    pub(crate) fn without_models() -> Self {
+        Self { models: None, others: ballista_codec() }
+    }
+
+    /// The codec of an executor.
+    pub(crate) fn with_models(models: Arc<ExecutorModels>) -> Self {
+        Self { models: Some(models), ..Self::without_models() }
+    }
+
+    fn decode(
+        &self,
+        message: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Operator { version: theirs, kind } = Operator::decode(message).map_err(undecodable)?;
+        let ours = version();
+        if theirs != ours {
+            return Err(DataFusionError::Execution(format!(
+                "the plan is of Seequel {theirs}, and this process is Seequel {ours}: run the same version on all machines \
+                 of the cluster, and where queries come from"
+            )));
+        }
+        let ([input], Some(kind)) = (inputs, kind) else {
+            return Err(undecodable("it has no operator, or not one input"));
+        };
+        let input = Arc::clone(input);
+        match kind {
+            Kind::Fetch(message) => Ok(Arc::new(fetch::decode(message, input)?)),
+            Kind::Infer(message) => {
+                let context = PhysicalPlanDecodeContext::new(context, self);
+                let (calls, row) = infer::decode(*message, &input, &context, converter)?;
+                Ok(Arc::new(InferTaskExec::new(input, calls, row, self.models.clone())?))
+            }
+        }
+    }
+}
+
+impl PhysicalExtensionCodec for SeequelCodec {
+    fn try_decode(
+        &self,
+        buffer: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match buffer.strip_prefix(MARK) {
+            Some(message) => self.decode(message, inputs, context, converter),
+            None => self.others.try_decode(buffer, inputs, context, converter),
+        }
+    }
+
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buffer: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        if let Some(fetch) = node.downcast_ref::<FetchImagesExec>() {
+            return Operator::encode_marked(Kind::Fetch(fetch::encode(fetch)), buffer);
+        }
+        if let Some(infer) = node.downcast_ref::<InferExec>() {
+            let calls = infer.calls().iter().map(TaskCall::of).collect::<Result<Vec<_>>>()?;
+            let message = infer::encode(&calls, infer.row.as_ref(), self, converter)?;
+            return Operator::encode_marked(Kind::Infer(Box::new(message)), buffer);
+        }
+        if let Some(infer) = node.downcast_ref::<InferTaskExec>() {
+            let message = infer::encode(infer.calls(), infer.row(), self, converter)?;
+            return Operator::encode_marked(Kind::Infer(Box::new(message)), buffer);
+        }
+        let name = node.name().to_owned();
+        let encoded = self.others.try_encode(node, buffer, converter);
+        encoded.map_err(|_| Error::not_on_cluster(&format!("the operator {name}")))
+    }
+
+    fn try_encode_udf(&self, function: &ScalarUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        let implementation: &dyn Any = function.inner().as_ref();
+        if implementation.is::<Inference>() {
+            return Err(Error::not_on_cluster(&format!(
+                "{}() where it is not evaluated for every row, such as in CASE",
+                function.name()
+            )));
+        }
+        self.others.try_encode_udf(function, buffer)
+    }
+
+    fn try_decode_udf(&self, name: &str, buffer: &[u8]) -> Result<Arc<ScalarUDF>> {
+        self.others.try_decode_udf(name, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+fn undecodable(reason: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("the plan can't be read: {reason}"))
+}
+
+fn unencodable(reason: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Plan(format!("the plan can't be sent: {reason}"))
+}

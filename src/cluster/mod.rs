@@ -1,0 +1,46 @@
+//! Queries on several machines, by Ballista.
+//!
+//! ```text
+//!  client: Engine::builder().cluster(…)            scheduler            executors
+//!  SQL ─ planner.rs, rule.rs ─► ClusterExec ─ codec/ ─► stages ─ tasks ─► FetchImagesExec ─► InferTaskExec
+//!  rows, and what writes them ◄──────────────────────────────────────────── results             └─ task/
+//! ```
+//!
+//! The client plans: it lists files, resolves models and applies all rules, as for itself. Ballista's scheduler gets a
+//! physical plan, and divides it; its adaptive planner, which would plan again by rules of its own, has no part in it.
+//! Whatever writes results, such as COPY, runs in the client, so that a statement writes once, whatever tasks are repeated.
+//!
+//! Image bytes stay where they are read: a task gets the entries of files, and reads, decodes and infers. Where they would
+//! pass to another task, a query has one task (`planner.rs`).
+
+mod codec;
+mod exec;
+mod planner;
+mod processes;
+mod rule;
+mod task;
+
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionStateBuilder;
+pub use seequel_cluster::{Address, finish_cancelling};
+use seequel_cluster::{Client, cluster_settings};
+
+use codec::SeequelCodec;
+use planner::ClusterPlanner;
+pub use processes::{ExecutorSettings, run_executor, run_scheduler};
+use rule::RunOnCluster;
+
+/// Partitions after a shuffle, unless the session names another number: more than a cluster of a few machines has cores.
+const SHUFFLE_PARTITIONS: usize = 16;
+
+/// The session `builder`, which has Seequel, with plans that run on the cluster of `scheduler`.
+pub(crate) fn on_cluster(mut builder: SessionStateBuilder, scheduler: Address) -> SessionStateBuilder {
+    let config = builder.config().take().unwrap_or_default();
+    let config = cluster_settings(config).with_target_partitions(SHUFFLE_PARTITIONS);
+    *builder.config() = Some(config);
+    let client = Client::new(scheduler, Arc::new(SeequelCodec::without_models()));
+    builder
+        .with_physical_optimizer_rule(Arc::new(RunOnCluster::new(client)))
+        .with_query_planner(Arc::new(ClusterPlanner::default()))
+}

@@ -1,0 +1,91 @@
+//! The processes of a cluster, with what plans of Seequel need.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use seequel_cluster::{Address, Executor, ExecutorAddress, Scheduler, SessionBuilder};
+
+use super::codec::SeequelCodec;
+use super::task::ExecutorModels;
+use crate::config::InferenceOptions;
+use crate::model::ModelRegistry;
+use crate::stores::StoreRegistry;
+use crate::{Error, Result, SeequelExt};
+
+/// What an executor is started with.
+#[derive(Debug, Clone)]
+pub struct ExecutorSettings {
+    /// Its scheduler.
+    pub scheduler: Address,
+    /// The address of this machine that it listens at.
+    pub bind: IpAddr,
+    /// The name by which scheduler, clients and other executors reach this machine; else the address.
+    pub host: Option<String>,
+    /// Tasks at a time; else one for each core.
+    pub cores: Option<NonZeroUsize>,
+}
+
+/// Runs a scheduler until `stop`; `started` learns its address.
+///
+/// # Errors
+/// An address that can't be used.
+pub async fn run_scheduler(
+    bind: SocketAddr,
+    started: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let scheduler = Scheduler::bind(bind).await.map_err(|error| failed(&error))?;
+    started(scheduler.address());
+    let codec = Arc::new(SeequelCodec::without_models());
+    let sessions: SessionBuilder = Arc::new(|config| session(config, &no_models()));
+    scheduler.serve(codec, config, sessions, stop).await.map_err(|error| failed(&error))
+}
+
+/// Runs an executor of the models in `home` until Ctrl-C or SIGTERM; `started` is called before it looks for its scheduler.
+///
+/// # Errors
+/// A scheduler that does not answer, an ONNX Runtime that is missing.
+pub async fn run_executor(
+    settings: ExecutorSettings,
+    models: &ModelRegistry,
+    started: impl FnOnce(usize),
+) -> Result<()> {
+    let ExecutorSettings { scheduler, bind, host, cores } = settings;
+    let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let executor = Executor::new(ExecutorAddress { bind, host }, cores).map_err(|error| failed(&error))?;
+    started(cores);
+    let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());
+    let codec = Arc::new(SeequelCodec::with_models(Arc::new(ExecutorModels::new(home, runtime))));
+    let session = session(config(), &no_models())?;
+    executor.run(&scheduler, codec, &session, stores).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &seequel_cluster::Error) -> Error {
+    Error::Cluster(error.to_string())
+}
+
+/// Settings that those of a client replace.
+fn config() -> SessionConfig {
+    SessionConfig::new().with_option_extension(InferenceOptions::default())
+}
+
+/// A session whose functions plans may name. None of them runs a model: these travel with the plan.
+fn session(config: SessionConfig, models: &Arc<ModelRegistry>) -> datafusion::error::Result<SessionState> {
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(stores()?);
+    Ok(builder.with_default_features().with_seequel(models).build())
+}
+
+fn no_models() -> Arc<ModelRegistry> {
+    Arc::new(ModelRegistry::new(PathBuf::new()))
+}
+
+/// Object stores, opened with the settings of this machine's environment.
+fn stores() -> datafusion::error::Result<Arc<RuntimeEnv>> {
+    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(StoreRegistry::default())).build_arc()
+}

@@ -1,0 +1,115 @@
+//! The physical rule that puts a plan on the cluster.
+//!
+//! ```text
+//!  DataSinkExec, writes here               DataSinkExec
+//!    CoalescePartitionsExec       ──►        ClusterExec
+//!      InferExec                               CoalescePartitionsExec
+//!        FetchImagesExec                         InferExec
+//!                                                  FetchImagesExec
+//! ```
+//!
+//! The last stage has one task, which puts the results together.
+//!
+//! Plans that read no files stay here: settings, catalogs, tables in memory, VALUES.
+
+use std::sync::Arc;
+
+use datafusion::common::JoinType;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::analyze::AnalyzeExec;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use seequel_cluster::Client;
+
+use super::exec::ClusterExec;
+use crate::Error;
+use crate::config::InferenceOptions;
+use crate::images::scan::FetchImagesExec;
+use crate::images::webdataset::WebDatasetExec;
+
+/// Runs plans that read files on the cluster, after all other rules.
+#[derive(Debug)]
+pub(super) struct RunOnCluster {
+    client: Client,
+}
+
+impl RunOnCluster {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// `plan` with the part below what writes or measures on the cluster.
+    fn place(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        if plan.is::<DataSinkExec>() || plan.is::<AnalyzeExec>() {
+            return Ok(plan
+                .map_children(|child| {
+                    Ok(datafusion::common::tree_node::Transformed::yes(self.place(child)?))
+                })?
+                .data);
+        }
+        // Ballista's static planner keeps where the results of a last stage are when their executor is lost and they are
+        // computed again (`output_locations` in its `state/execution_graph.rs`). Those of a stage of one task are there
+        // once.
+        let plan: Arc<dyn ExecutionPlan> = match plan.output_partitioning().partition_count() {
+            1 => plan,
+            _ => Arc::new(CoalescePartitionsExec::new(plan)),
+        };
+        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan)?))
+    }
+}
+
+impl PhysicalOptimizerRule for RunOnCluster {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if plan.exists(|plan| Ok(plan.is::<ClusterExec>()))? || !plan.exists(|plan| Ok(reads_files(plan)))? {
+            return Ok(plan);
+        }
+        if plan.exists(|plan| Ok(plan.is::<WebDatasetExec>()))? {
+            return Err(Error::not_on_cluster("reading tar files"));
+        }
+        if plan.exists(|plan| Ok(keeps_unmatched(plan)))? {
+            return Err(Error::not_on_cluster("NOT IN and NOT EXISTS of a query"));
+        }
+        let InferenceOptions { max_errors, max_error_ratio, .. } = InferenceOptions::of(config);
+        if max_errors.is_some() || max_error_ratio.is_some() {
+            return Err(Error::not_on_cluster(
+                "counting the failed rows of a query (inference.max_errors, inference.max_error_ratio)",
+            ));
+        }
+        self.place(plan)
+    }
+
+    fn name(&self) -> &'static str {
+        "run_on_cluster"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Whether an operator joins for the rows that have no match: Ballista returned too few of them in a test, where a side
+/// was sent to a task as a whole.
+fn keeps_unmatched(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let join = plan.downcast_ref::<HashJoinExec>().map(HashJoinExec::join_type);
+    let join = join.copied().or_else(|| Some(plan.downcast_ref::<SortMergeJoinExec>()?.join_type()));
+    let join = join.or_else(|| Some(*plan.downcast_ref::<NestedLoopJoinExec>()?.join_type()));
+    matches!(join, Some(JoinType::LeftAnti | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark))
+}
+
+fn reads_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_of_files = |scan: &DataSourceExec| scan.data_source().downcast_ref::<FileScanConfig>().is_some();
+    plan.is::<FetchImagesExec>()
+        || plan.is::<WebDatasetExec>()
+        || plan.downcast_ref::<DataSourceExec>().is_some_and(is_of_files)
+}

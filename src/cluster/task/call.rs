@@ -1,0 +1,54 @@
+//! A call of inference on its way.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_plan::PhysicalExpr;
+use seequel_udfs::Request;
+
+use super::messages::{SentEnsemble, SentPredictor};
+use crate::exec::PhysicalCall;
+use crate::model::Predictor;
+
+/// A call whose models are specified, and not there.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskCall {
+    pub(crate) field: FieldRef,
+    pub(crate) request: Request,
+    pub(crate) inputs: Vec<Arc<dyn PhysicalExpr>>,
+    pub(crate) predictor: SentPredictor,
+}
+
+impl TaskCall {
+    /// The call of an operator, for another machine.
+    ///
+    /// # Errors
+    /// A specification that is no JSON, which is a bug.
+    pub(crate) fn of(call: &PhysicalCall) -> Result<Self> {
+        let members = call.predictor.members().iter();
+        let models = members.map(|model| {
+            serde_json::to_string(model.spec()).map_err(|error| DataFusionError::External(Box::new(error)))
+        });
+        let ensemble = match &call.predictor {
+            Predictor::Ensemble(ensemble) => Some(SentEnsemble {
+                combine: ensemble.combine().to_string(),
+                weights: ensemble.weights().to_vec(),
+            }),
+            Predictor::Model(_) | Predictor::Decoder => None,
+        };
+        let name = call.predictor.name().to_owned();
+        Ok(Self {
+            field: Arc::clone(&call.field),
+            request: call.request,
+            inputs: call.inputs.clone(),
+            predictor: SentPredictor { name, models: models.collect::<Result<_>>()?, ensemble },
+        })
+    }
+
+    /// The call with its models.
+    pub(crate) fn with(&self, predictor: Predictor) -> PhysicalCall {
+        let Self { field, request, inputs, predictor: _ } = self.clone();
+        PhysicalCall { field, request, inputs, predictor }
+    }
+}

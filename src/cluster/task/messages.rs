@@ -1,0 +1,125 @@
+//! The messages of our operators.
+//!
+//! A message starts with [`MARK`], which none of Ballista's does, and the version that wrote it. Change [`FORMAT`] with
+//! anything that a process of the former format would read wrong.
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion_proto::protobuf;
+use prost::Message;
+use seequel_cluster::datafusion_proto;
+
+/// How messages of our operators start.
+pub(in crate::cluster) const MARK: &[u8] = b"seequel\0";
+
+/// The version of the messages.
+const FORMAT: u32 = 1;
+
+/// One of our operators.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Operator {
+    /// What wrote it.
+    #[prost(string, tag = "1")]
+    pub(in crate::cluster) version: String,
+    #[prost(oneof = "Kind", tags = "2, 3")]
+    pub(in crate::cluster) kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(in crate::cluster) enum Kind {
+    #[prost(message, tag = "2")]
+    Fetch(Fetch),
+    #[prost(message, tag = "3")]
+    Infer(Box<Infer>),
+}
+
+/// Reads images; its input has the entries of their listing.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Fetch {
+    /// The location as the user wrote it, for messages.
+    #[prost(string, tag = "1")]
+    pub(in crate::cluster) written: String,
+    /// The folder that the partition columns start from.
+    #[prost(string, tag = "2")]
+    pub(in crate::cluster) url: String,
+    #[prost(string, repeated, tag = "3")]
+    pub(in crate::cluster) partition_columns: Vec<String>,
+    #[prost(uint32, repeated, tag = "4")]
+    pub(in crate::cluster) projection: Vec<u32>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(in crate::cluster) limit: Option<u64>,
+}
+
+/// Inference.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Infer {
+    #[prost(message, repeated, tag = "1")]
+    pub(in crate::cluster) calls: Vec<Call>,
+    /// A field for each call.
+    #[prost(message, optional, tag = "2")]
+    pub(in crate::cluster) columns: Option<protobuf::Schema>,
+    /// Names a row in errors.
+    #[prost(message, optional, tag = "3")]
+    pub(in crate::cluster) row: Option<protobuf::PhysicalExprNode>,
+}
+
+/// A column of predictions.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Call {
+    #[prost(enumeration = "Function", tag = "1")]
+    pub(in crate::cluster) function: i32,
+    /// Of `classify_top_k`.
+    #[prost(uint64, tag = "2")]
+    pub(in crate::cluster) k: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub(in crate::cluster) inputs: Vec<protobuf::PhysicalExprNode>,
+    #[prost(message, optional, tag = "4")]
+    pub(in crate::cluster) predictor: Option<SentPredictor>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(in crate::cluster) enum Function {
+    Unknown = 0,
+    Classify = 1,
+    ClassifyTopK = 2,
+    Embed = 3,
+    Detect = 4,
+    Predict = 5,
+    ImageError = 6,
+}
+
+/// A model, an ensemble or neither, as it travels.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SentPredictor {
+    /// Its name in SQL, empty if it has none.
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// The specification of the model, or of each member, as JSON; none if images are only decoded.
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) models: Vec<String>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) ensemble: Option<SentEnsemble>,
+}
+
+/// What an ensemble is beside its members.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SentEnsemble {
+    #[prost(string, tag = "1")]
+    pub(crate) combine: String,
+    #[prost(float, repeated, tag = "2")]
+    pub(crate) weights: Vec<f32>,
+}
+
+/// What this process writes and reads.
+pub(in crate::cluster) fn version() -> String {
+    format!("{} (plans {FORMAT})", env!("CARGO_PKG_VERSION"))
+}
+
+impl Operator {
+    pub(in crate::cluster) fn encode_marked(kind: Kind, buffer: &mut Vec<u8>) -> Result<()> {
+        buffer.extend_from_slice(MARK);
+        Self { version: version(), kind: Some(kind) }
+            .encode(buffer)
+            .map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+}

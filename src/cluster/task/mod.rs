@@ -1,0 +1,14 @@
+//! Inference in a task: what travels of it, and what an executor makes of that.
+//!
+//! ```text
+//!  TaskCall ─ messages ─► InferTaskExec ─ ExecutorModels ─► InferExec
+//! ```
+
+mod call;
+mod infer_task;
+pub(in crate::cluster) mod messages;
+mod models;
+
+pub(in crate::cluster) use call::TaskCall;
+pub(in crate::cluster) use infer_task::InferTaskExec;
+pub(in crate::cluster) use models::ExecutorModels;

@@ -1,0 +1,115 @@
+//! The names of rows for functions, which see their arguments only.
+//!
+//! ```text
+//!  thumbnail(image, 256)   ──►   NamedRows: thumbnail(image, 256), with the paths of the batch among its settings
+//! ```
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::datatypes::{FieldRef, Schema};
+use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::common::internal_err;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+
+use crate::config::unlisted_setting;
+
+/// The names of the rows that a function is called on.
+#[derive(Debug, Clone)]
+pub(crate) struct RowNames(ArrayRef);
+
+unlisted_setting!(RowNames, "inference_row_names");
+
+impl RowNames {
+    /// The name of a row of the batch that a function with these settings is called on, if it is known.
+    pub(crate) fn of(config: &ConfigOptions, row: usize) -> Option<String> {
+        array_value_to_string(&config.extensions.get::<Self>()?.0, row).ok()
+    }
+}
+
+/// `expr` with calls of those functions that `is_one` is true of knowing the names of their rows, which `names` gives.
+///
+/// # Errors
+/// A bug: expressions that can't be put together again.
+pub(crate) fn with_row_names(
+    expr: Arc<dyn PhysicalExpr>,
+    names: &Arc<dyn PhysicalExpr>,
+    is_one: impl Fn(&ScalarFunctionExpr) -> bool,
+) -> Result<Transformed<Arc<dyn PhysicalExpr>>> {
+    expr.transform_up(|part| match part.downcast_ref::<ScalarFunctionExpr>() {
+        Some(call) if is_one(call) => {
+            Ok(Transformed::yes(Arc::new(NamedRows { call: part, names: Arc::clone(names) })))
+        }
+        _ => Ok(Transformed::no(part)),
+    })
+}
+
+/// A call that knows the names of its rows.
+#[derive(Debug, Eq)]
+struct NamedRows {
+    /// A [`ScalarFunctionExpr`].
+    call: Arc<dyn PhysicalExpr>,
+    names: Arc<dyn PhysicalExpr>,
+}
+
+// Not derived: https://github.com/rust-lang/rust/issues/78808
+impl PartialEq for NamedRows {
+    fn eq(&self, other: &Self) -> bool {
+        self.call.eq(&other.call) && self.names.eq(&other.names)
+    }
+}
+
+impl Hash for NamedRows {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.call.hash(state);
+        self.names.hash(state);
+    }
+}
+
+impl fmt::Display for NamedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+impl PhysicalExpr for NamedRows {
+    fn return_field(&self, input_schema: &Schema) -> Result<FieldRef> {
+        self.call.return_field(input_schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let Some(call) = self.call.downcast_ref::<ScalarFunctionExpr>() else {
+            return internal_err!("only functions are told the names of rows");
+        };
+        let names = self.names.evaluate(batch)?.into_array(batch.num_rows())?;
+        let mut config = call.config_options().clone();
+        config.extensions.insert(RowNames(names));
+        let (fun, arguments) = (Arc::new(call.fun().clone()), call.args().to_vec());
+        let field = call.return_field(batch.schema_ref())?;
+        ScalarFunctionExpr::new(call.name(), fun, arguments, field, Arc::new(config)).evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.call, &self.names]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        match <[_; 2]>::try_from(children) {
+            Ok([call, names]) => Ok(Arc::new(Self { call, names })),
+            Err(_) => internal_err!("a call and the names of its rows are two expressions"),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt_sql(f)
+    }
+}

@@ -1,0 +1,80 @@
+//! Tells functions in a plan the paths of their rows, so that the failures that they report have one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use seequel_udfs::Inference;
+
+use crate::exec::InferExec;
+use crate::failures::with_row_names;
+use crate::images::functions::image_functions;
+
+/// The plan in which functions that can fail on an image know the column `path` of their rows, where there is one.
+///
+/// # Errors
+/// A bug: operators that can't be put together again.
+pub(in crate::write) fn with_named_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let functions: HashSet<_> = image_functions().iter().map(|function| function.name().to_owned()).collect();
+    let can_fail = |call: &ScalarFunctionExpr| {
+        call.fun().inner().is::<Inference>() || functions.contains(call.fun().name())
+    };
+    let named = plan.transform_up(|node| {
+        let inputs = node.children();
+        let [input] = inputs.as_slice() else { return Ok(Transformed::no(node)) };
+        let Some(path) = position_of(input, "path") else { return Ok(Transformed::no(node)) };
+        let path: Arc<dyn PhysicalExpr> = Arc::new(Column::new(input.schema().field(path).name(), path));
+        let name = |expr: &Arc<dyn PhysicalExpr>| with_row_names(Arc::clone(expr), &path, can_fail);
+        if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+            let exprs = projection.expr().iter();
+            let named = exprs.map(|one| Ok(ProjectionExpr::new(name(&one.expr)?.data, one.alias.clone())));
+            let named = named.collect::<Result<Vec<_>>>()?;
+            return Ok(Transformed::yes(Arc::new(ProjectionExec::try_new(named, Arc::clone(input))?) as _));
+        }
+        if let Some(filter) = node.downcast_ref::<FilterExec>() {
+            let predicate = name(filter.predicate())?.data;
+            let named = FilterExecBuilder::from(filter).with_predicate(predicate).build()?;
+            return Ok(Transformed::yes(Arc::new(named) as _));
+        }
+        match node.downcast_ref::<InferExec>() {
+            Some(infer) => {
+                let named = infer.clone().map_inputs(|expr| Ok(name(&expr)?.data))?;
+                Ok(Transformed::yes(Arc::new(named) as _))
+            }
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    Ok(named.data)
+}
+
+/// The position in the plan's rows of what a scan or another source calls `name`, under any name; `None` if it is not there.
+pub(in crate::write) fn position_of(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<usize> {
+    let inputs = plan.children();
+    let [input] = inputs.as_slice() else {
+        let schema = plan.schema();
+        let mut named = schema.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
+        // Both sides of a join may have one.
+        return named.next().map(|(position, _)| position).filter(|_| named.next().is_none());
+    };
+    let below = position_of(input, name)?;
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let is_it = |one: &ProjectionExpr| {
+            one.expr.downcast_ref::<Column>().is_some_and(|column| column.index() == below)
+        };
+        return projection.expr().iter().position(is_it);
+    }
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        return match filter.projection() {
+            Some(projection) => projection.iter().position(|index| *index == below),
+            None => Some(below),
+        };
+    }
+    let is_passed = plan.is::<InferExec>() || plan.schema() == input.schema();
+    is_passed.then_some(below)
+}

@@ -1,0 +1,25 @@
+//! `COPY … OPTIONS ('resume' 'path')`: writes a folder in parts, each of which counts once it is in the log.
+//!
+//! ```text
+//!  COPY ─ AtomicWrites ─ option.rs: key, limits; plan.rs: one row for each image? models.rs: digests ─► Resumable
+//!                                                                                                          │ writer.rs
+//!  ImagesExec, without what is finished ◄─ Skip ─┐                                                         ▼
+//!    … operators …                               └─ folder.rs: lock, log, rest of killed processes ◄─ PartsSink
+//!      │ └─► rows ─► part.rs: up to 32 MiB or 30 s ─► DataFusion's sink, into a StagedStore ─► folder.rs: commit
+//!      └─► failures ─► failed.rs, until their row is in a part ──────────────────────────────────┘
+//! ```
+//!
+//! The protocol of the log is in `resume/`.
+
+mod failed;
+mod folder;
+mod models;
+mod option;
+mod part;
+mod plan;
+mod sink;
+mod writer;
+
+pub(crate) use option::{QUERY, RESUMABLE};
+pub(in crate::write) use option::{Resumable, resumable};
+pub(in crate::write) use writer::writer;

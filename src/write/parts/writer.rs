@@ -1,0 +1,68 @@
+//! Plans the sink of a resumable COPY, and tells its scan what to leave out.
+
+use std::sync::Arc;
+
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::physical_plan::{FileOutputMode, FileSinkConfig};
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::error::Result;
+use datafusion::physical_expr::LexRequirement;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+
+use super::option::Resumable;
+use super::sink::PartsSink;
+use crate::exec::InferExec;
+use crate::failures::QueryFailures;
+use crate::images::scan::ImagesExec;
+use crate::resume::Skip;
+use crate::write::failed::{ErrorsOption, position_of, with_named_rows};
+use crate::write::files::{Target, unwritable};
+
+/// The operator that writes the rows of `input` that are not in the folder yet, in the files of `format`.
+///
+/// # Errors
+/// A target that is no folder, columns that the format can't hold, and those of the format.
+pub(in crate::write) async fn writer(
+    format: &Arc<dyn FileFormat>,
+    input: Arc<dyn ExecutionPlan>,
+    session: &dyn Session,
+    mut config: FileSinkConfig,
+    order: Option<LexRequirement>,
+    resumable: &Resumable,
+    errors: Option<&ErrorsOption>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let extension = format.get_ext();
+    let target = Target::of_parts(&config, extension.clone())?;
+    if let Some((column, reason)) = unwritable(&extension, &config.output_schema) {
+        return Err(target.refused(format!("{extension} can't hold the column '{column}': {reason}")));
+    }
+    config.file_output_mode = FileOutputMode::Directory;
+    let (begin, skip) = Skip::pair(resumable.key);
+    let input = with_named_rows(input)?.transform_up(|node| {
+        if let Some(scan) = node.downcast_ref::<ImagesExec>() {
+            return Ok(Transformed::yes(Arc::new(scan.skipping(skip.clone())) as _));
+        }
+        let Some(infer) = node.downcast_ref::<InferExec>() else { return Ok(Transformed::no(node)) };
+        let columns = skip.key().columns().iter().map(|name| position_of(&infer.input, name));
+        match columns.collect() {
+            Some(key) => Ok(Transformed::yes(Arc::new(infer.clone().telling(key)) as _)),
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    let writer = format.create_writer_physical_plan(input.data, session, config, order).await?;
+    let Some(sink) = writer.downcast_ref::<DataSinkExec>().cloned() else { return Ok(writer) };
+    let (input, order) = (Arc::clone(sink.input()), sink.sort_order().clone());
+    let sink = PartsSink {
+        writer: sink,
+        target,
+        resumable: resumable.clone(),
+        begin,
+        failures: QueryFailures::of(session.config_options()),
+        errors: errors.map(ErrorsOption::of_parts).transpose()?,
+        metrics: ExecutionPlanMetricsSet::new(),
+    };
+    Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
+}

@@ -1,0 +1,22 @@
+//! A scheduler and executors as processes of this machine, and queries on them.
+
+mod failures;
+mod processes;
+mod queries;
+
+use std::path::Path;
+
+use crate::support::process::{Outcome, seequel};
+
+use processes::Cluster;
+
+/// `sql` on the cluster, with results as CSV.
+fn on(cluster: &Cluster, folder: &Path, sql: &str) -> Outcome {
+    let arguments = ["--cluster", &cluster.url, "-q", "--format", "csv", "-c", sql];
+    Outcome::of(&mut seequel(folder, &arguments))
+}
+
+/// `sql` in one process, with results as CSV.
+fn alone(folder: &Path, sql: &str) -> Outcome {
+    Outcome::of(&mut seequel(folder, &["-q", "--format", "csv", "-c", sql]))
+}

@@ -1,0 +1,105 @@
+//! Starts and ends the processes of a cluster.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::process::{seequel, signal};
+
+/// How long a process may take to start, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A scheduler and executors of one core each, which end with it.
+pub(super) struct Cluster {
+    pub(super) url: String,
+    scheduler: Process,
+    executors: Vec<Process>,
+    /// Where they log, and run.
+    folder: TempDir,
+}
+
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn start(folder: &TempDir, name: &str, arguments: &[&str]) -> Self {
+        let log = folder.path().join(format!("{name}.log"));
+        let mut command = seequel(folder.path(), arguments);
+        // Results of executors that are killed.
+        command.env("TMPDIR", folder.path());
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        Self { child: command.spawn().unwrap(), log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits for a line of the log that has `text`.
+    fn wait_for(&mut self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended: {log}");
+            assert!(Instant::now() < end, "no '{text}' in {log}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Cluster {
+    /// A scheduler and `executors` executors.
+    pub(super) fn start(executors: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scheduler = Process::start(&folder, "scheduler", &["scheduler", "--bind", "127.0.0.1:0"]);
+        let line = scheduler.wait_for("Scheduling at ");
+        let url = line.split([' ', ';']).find(|word| word.starts_with("df://")).unwrap().to_owned();
+        let executors = (0..executors).map(|number| {
+            let name = format!("executor-{number}");
+            Process::start(&folder, &name, &["executor", "--scheduler", &url, "--cores", "1"])
+        });
+        let executors = executors.collect();
+        Self { url, scheduler, executors, folder }
+    }
+
+    /// Ends an executor as a power failure would.
+    pub(super) fn kill_executor(&mut self, number: usize) {
+        signal(self.executors[number].child.id(), "KILL");
+        self.executors[number].child.wait().unwrap();
+    }
+
+    /// Ends an executor as its user would, and returns its status.
+    pub(super) fn stop_executor(&mut self, number: usize) -> Option<i32> {
+        signal(self.executors[number].child.id(), "TERM");
+        self.executors[number].child.wait().unwrap().code()
+    }
+
+    /// Ends the scheduler, and returns its status.
+    pub(super) fn stop_scheduler(&mut self) -> Option<i32> {
+        signal(self.scheduler.child.id(), "TERM");
+        self.scheduler.child.wait().unwrap().code()
+    }
+
+    /// What the processes have logged.
+    pub(super) fn logs(&self) -> String {
+        let processes = std::iter::once(&self.scheduler).chain(&self.executors);
+        let logs = processes.map(|process| format!("{}:\n{}", process.log.display(), process.log()));
+        format!("{}{}", logs.collect::<String>(), self.folder.path().display())
+    }
+}
