@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fixtures
-from fixtures import BENCH, HOME, PEERS, quantized
+from fixtures import BENCH, HOME, PEERS, RUN, quantized
 
 CORES = len(sched_getaffinity(0))
 LITE0 = HOME / "models" / "efficientnet_lite0"
@@ -98,12 +98,19 @@ def contenders(binaries: dict[str, Path]) -> list[Contender]:
     int8 = seequel_command(binary, model=quantized)
     lite2_int8 = seequel_command(binary, model=lambda _: quantized(LITE2))
     both = seequel_command(binary, calls=["{own}", LITE2_CALL])
+    errors = f"'errors' '{RUN}/errors.parquet'"
+    with_letters = seequel_command(binary, target=f"'{{results}}' OPTIONS ({errors})")
+    with_resume = seequel_command(
+        binary, target=f"'{{results}}/' STORED AS PARQUET OPTIONS ('resume' 'path', {errors})"
+    )
     return [
         Contender("seequel", "Seequel", seequel_command(binary), ".parquet", COLUMNS),
         Contender("seequel", "Seequel, tuned", seequel_command(binary), ".parquet", COLUMNS, SEEQUEL_GRID),
         Contender("seequel", "Seequel, from Parquet", seequel_command(binary, parquet=True), ".parquet"),
         Contender("seequel", "Seequel, Lite2 alone", lite2, ".parquet", compared_with="Seequel, Lite2 alone"),
         Contender("seequel", "Seequel, Lite0 and Lite2", both, ".parquet"),
+        Contender("writing", "Seequel, with dead letters", with_letters, ".parquet"),
+        Contender("writing", "Seequel, with resume", with_resume, ".out"),
         Contender("precision", "Seequel, int8", int8, ".parquet", COLUMNS, is_exact=False),
         Contender(
             "precision",
@@ -167,10 +174,11 @@ def seequel_command(
     model: Callable[[Path], Path] = lambda model: model,
     options: Setting | None = None,
     runtime: str | None = None,
+    target: str = "'{results}'",
 ) -> Command:
     """Returns the command of one query with these calls.
 
-    `{own}` is `model` of the job's model, with the setting and these options.
+    `{own}` is `model` of the job's model, with the setting and these options; `target` follows TO.
     """
 
     def command(job: Job, setting: Setting, results: Path) -> list[str]:
@@ -189,7 +197,7 @@ def seequel_command(
             columns.append(f"{call.format(own=own)} AS p{suffix}")
             fields += [f"p{suffix}['{field}'] AS {field}{suffix}" for field in ("label", "class", "confidence")]
         query = f"SELECT {', '.join(fields)} FROM (SELECT {', '.join(columns)} FROM {source})"
-        statements.append(f"COPY ({query}) TO '{results}'")
+        statements.append(f"COPY ({query}) TO {target.format(results=results)}")
         start = [binary, "--runtime", runtime] if runtime else [binary]
         return [*start, "--quiet", "--command", *statements]
 

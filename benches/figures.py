@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,8 @@ LABEL = "classify(image, 'efficientnet_lite0')['label'] AS label"
 MOST_BYTES = 400 * MEGA
 ROWS_BEFORE_THE_END = 100
 """Rows read from a query before it is stopped."""
+ROWS_OF_A_PART = 100_000
+"""Finished rows of which one entry of a log tells."""
 GROUP_ROUNDS = 15
 """At least: a ratio with a tolerance of 3 % takes more rounds than the others."""
 GROUPINGS = {
@@ -194,11 +197,41 @@ def stopping(scale: Scale) -> list[Figure]:
     return figures
 
 
+def resume(scale: Scale) -> list[Figure]:
+    """Continues a COPY of which ten million rows are finished; the files of all but a few are gone."""
+    folder, count = scale.photos("small", 200_000)
+    out, finished = RUN / "resumed", round(10_000_000 * scale.share)
+    query = f"COPY (SELECT path, size FROM read_images('{folder}')) TO '{out}/' STORED AS PARQUET OPTIONS (resume 'path')"
+    copy = scale.query(query)
+    scale.run(copy)
+    add_finished(out / "_seequel", finished - count)
+    say(f"continuing after {finished} rows")
+    peak = scale.run(copy).peak_bytes
+    added = json.loads(last_line(scale.log))["count"]
+    what = f"peak memory of a COPY that continues after {finished:,} rows, over {count:,} files"
+    is_met = peak <= MOST_BYTES and added == 0
+    measured = f"{peak / MEGA:.0f} MB, {added} rows added"
+    return [Figure(what, f"at most {MOST_BYTES / MEGA:.0f} MB", measured, is_met)]
+
+
+def add_finished(log: Path, rows: int) -> None:
+    """Adds parts without files to a log, of rows with random keys."""
+    number = max(int(entry.stem) for entry in log.glob("*.json"))
+    for first in range(0, rows, ROWS_OF_A_PART):
+        number += 1
+        part = min(ROWS_OF_A_PART, rows - first)
+        keys = f"{number:08}-bench.keys"
+        (log / keys).write_bytes(os.urandom(16 * part))
+        entry = {"entry": "commit", "run": "bench", "rows": part, "bytes": 0, "files": [], "keys": keys, "time": 0}
+        (log / f"{number:08}.json").write_text(json.dumps(entry))
+
+
 FAMILIES: dict[str, Callable[[Scale], list[Figure]]] = {
     "start": start,
     "listing": listing,
     "grouping": grouping,
     "stopping": stopping,
+    "resume": resume,
     "memory": memory,
 }
 

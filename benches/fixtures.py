@@ -90,12 +90,12 @@ def release() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "seequel"
 
 
-def quantized(model: Path) -> Path:
+def quantized(model: Path, kind: str = "int8") -> Path:
     """Returns the folder of the quantized twin of a model's folder; it may not exist."""
-    return QUANTIZED / "models" / f"{model.name}_int8"
+    return QUANTIZED / "models" / f"{model.name}_{kind}"
 
 
-def quantize(seequel: Path, models: set[Path]) -> None:
+def quantize(seequel: Path, models: set[Path], kind: str = "int8", options: str | None = None) -> None:
     """Makes the twins that are missing, or older than the binary and so perhaps made differently."""
     (QUANTIZED / "models").mkdir(parents=True, exist_ok=True)
     links = {QUANTIZED / "lib": HOME / "lib"} | {QUANTIZED / "models" / model.name: model for model in models}
@@ -103,15 +103,16 @@ def quantize(seequel: Path, models: set[Path]) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(target)
     for model in sorted(models):
-        twin = quantized(model)
+        twin = quantized(model, kind)
         made = twin / "model.onnx"
         if made.exists() and made.stat().st_mtime > seequel.stat().st_mtime:
             continue
         say(f"quantizing {model.name}")
         query = f"SELECT image FROM '{BENCH}/small/*.jpg' ORDER BY path LIMIT {CALIBRATION_PHOTOS}"
         # Agreement of predictions from random weights means nothing, so no node is left in float32 for it.
-        options = " OPTIONS (min_agreement 0)" if model.name == "resnet50" else ""
-        create = f"CREATE OR REPLACE MODEL {twin.name} AS QUANTIZED {model.name} USING ({query}){options}"
+        chosen = options or ("min_agreement 0" if model.name == "resnet50" else "")
+        create = f"CREATE OR REPLACE MODEL {twin.name} AS QUANTIZED {model.name} USING ({query})"
+        create += f" OPTIONS ({chosen})" if chosen else ""
         command = [str(seequel), "--quiet", "--command", create]
         if subprocess.run(command, env=quantized_environment()).returncode != 0:
             raise BenchError(f"{model.name} could not be quantized")

@@ -21,6 +21,8 @@ TITLES = {
 PEERS = ("limit", "Daft", "Daft, reduced by hand", "Ray Data", "Ray Data, reduced by hand", "Python script")
 RATIOS = (
     *(("Seequel", peer) for peer in PEERS),
+    ("Seequel, with dead letters", "Seequel"),
+    ("Seequel, with resume", "Seequel"),
     ("Seequel, int8", "Seequel"),
     ("Seequel, Lite2 int8", "Seequel, Lite2 alone"),
     ("Seequel, OpenVINO f32", "Seequel"),

@@ -24,7 +24,7 @@ from entry import Entry
 from fixtures import BENCHES, RUN, say
 from measure import BenchError, Measurement, ask, measure
 
-FAMILIES = ("seequel", "precision", "limit", "daft", "ray", "script")
+FAMILIES = ("seequel", "writing", "precision", "limit", "daft", "ray", "script")
 QUICK_SHARE = 0.125
 FINALISTS = 2
 LEAST_AGREEMENT = 0.95

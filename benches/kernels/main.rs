@@ -1,4 +1,5 @@
-//! Single steps of a query, each alone: decoding, preprocessing, the exchange, planning. No model runs.
+//! Single steps of a query, each alone: decoding, preprocessing, the exchange, planning, finished keys. No
+//! model runs.
 //!
 //! ```text
 //!  planning: SQL ─► plan        exchange: rows ─► morsels        decode: bytes ─► RGB        preprocess: RGB ─► tensor
@@ -13,6 +14,7 @@ mod exchange;
 mod photo;
 mod planning;
 mod preprocess;
+mod resume;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ fn main() {
     preprocess::measure(&mut criterion);
     exchange::measure(&mut criterion);
     planning::measure(&mut criterion);
+    resume::measure(&mut criterion);
     criterion.final_summary();
 }
 
