@@ -27,7 +27,7 @@ test:  ## Sets up, fetches what only the tests need too, and runs them all.
 	@sh scripts/system.sh --tests
 	@$(PYTHON) scripts/setup.py --tests
 	$(CARGO) test --locked --features seequel/cluster --package seequel --package seequel-cluster --package seequel-pixels --package seequel-rounding --package seequel-udfs
-	$(CARGO) test --locked --package seequel-upstream
+	$(CARGO) test --locked --features seequel/cluster --package seequel-upstream
 
 fuzz: setup  ## Fuzzes what reads untrusted bytes, each target for a minute; SECONDS=600 ARGS="jpeg png".
 	@CARGO='$(CARGO)' $(PYTHON) scripts/fuzz.py $(addprefix --seconds=,$(SECONDS)) $(ARGS)

@@ -62,7 +62,11 @@ pub(crate) fn without_privileges(command: &mut Command) -> Outcome {
 
 /// Builds an example and returns its binary.
 pub(crate) fn example_binary(name: &str) -> PathBuf {
-    let arguments = ["build", "--quiet", "--locked", "--example", name];
+    let mut arguments = vec!["build", "--quiet", "--locked", "--example", name];
+    // Other features would build everything once more.
+    if cfg!(feature = "cluster") {
+        arguments.extend(["--features", "cluster"]);
+    }
     let mut cargo = Command::new(env!("CARGO"));
     // Cargo sets the package's name in a test's environment. The build script of `ring` reads it, so `ring` and its
     // dependents would be rebuilt here and again in the next `cargo test`.
