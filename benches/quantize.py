@@ -138,9 +138,12 @@ def difference(seequel: Path, candidate: Candidate) -> Difference:
         (row,) = ask(seequel, fixtures.quantized_environment(), boxes)
         return Difference(**row)
     photos = f"SELECT image FROM '{BENCH}/small/*.jpg' ORDER BY path OFFSET {CALIBRATION_PHOTOS}"
+    # ResNet-50 has scores alone.
+    cosine = f"cosine_similarity(embed(image, '{twin}'), embed(image, '{original}'))"
+    cosine = "CAST(NULL AS DOUBLE)" if candidate.original == RESNET50 else cosine
     predictions = (
         f"SELECT classify(image, '{twin}')['class'] AS theirs, classify(image, '{original}')['class'] AS ours, "
-        f"cosine_similarity(embed(image, '{twin}'), embed(image, '{original}')) AS cosine FROM ({photos})"
+        f"{cosine} AS cosine FROM ({photos})"
     )
     query = (
         f"SELECT count(*) FILTER (WHERE theirs = ours) / CAST(count(*) AS DOUBLE) AS agreement, "
