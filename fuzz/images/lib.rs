@@ -29,6 +29,8 @@ mod images {
 const MAX_PIXELS: u64 = 1 << 20;
 /// Most bytes that a decoder is granted.
 const MAX_BYTES: u64 = 32 << 20;
+/// Most frames that are counted.
+const MAX_FRAMES: u64 = 1000;
 /// Smaller images are decoded twice.
 const FEW_PIXELS: u64 = 1 << 14;
 
@@ -105,9 +107,10 @@ pub fn header(bytes: &[u8]) -> Corpus {
 
 /// Reads the metadata of an image.
 pub fn metadata(bytes: &[u8]) -> Corpus {
-    match Metadata::read(bytes) {
+    match Metadata::read(bytes, MAX_FRAMES) {
         Ok(found) => {
             assert!(found.width > 0 && found.height > 0 && (1..=8).contains(&found.orientation));
+            assert!(found.frames.is_none_or(|frames| u64::from(frames) <= MAX_FRAMES));
             Corpus::Keep
         }
         Err(ImageError::NotAnImage | ImageError::Unsupported(_)) => Corpus::Reject,
@@ -122,7 +125,7 @@ pub fn exif(exif: &[u8]) -> Corpus {
     const REST: &[u8] = b"\xff\xc0\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0\xff\xd9";
     let Ok(length) = u16::try_from(exif.len() + SIGNATURE.len() + 2) else { return Corpus::Reject };
     let jpeg = [START, &length.to_be_bytes(), SIGNATURE, exif, REST].concat();
-    let found = Metadata::read(&jpeg);
+    let found = Metadata::read(&jpeg, MAX_FRAMES);
     assert!(found.is_ok_and(|found| (found.width, found.height) == (1, 1)));
     Corpus::Keep
 }
