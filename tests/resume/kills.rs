@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{QUERY, assert_metric, committed, copy, finish, folder_with, run, run
 use crate::support::process::{seequel, signal, start};
 
 /// A number below `end`, another one each time.
-fn random(end: u64) -> u64 {
+pub(super) fn random(end: u64) -> u64 {
     RandomState::new().hash_one(()) % end
 }
 
@@ -20,15 +20,21 @@ fn kill(folder: &Path, most: u64) -> bool {
 
 /// Starts a COPY, and kills it within `most` milliseconds; returns whether it still ran.
 pub(super) fn kill_within(folder: &Path, copy: &str, most: u64) -> bool {
-    let (mut child, _watchdog) = start(&mut seequel(folder, &["-q", "-c", copy]), Stdio::null());
+    let (child, _watchdog) = start(&mut seequel(folder, &["-q", "-c", copy]), Stdio::null());
     let delay = random(most);
     thread::sleep(Duration::from_millis(delay));
+    let is_running = kill_now(child);
+    println!("after {delay} ms: {} rows", committed(folder));
+    is_running
+}
+
+/// Kills a process; returns whether it still ran.
+pub(super) fn kill_now(mut child: Child) -> bool {
     let is_running = child.try_wait().unwrap().is_none();
     if is_running {
         signal(child.id(), "KILL");
     }
     child.wait_with_output().unwrap();
-    println!("after {delay} ms: {} rows", committed(folder));
     is_running
 }
 

@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::kills::{kill_now, random};
 use super::{assert_metric, shown_rows};
 use crate::support::process::{Outcome, Watchdog, signal, start};
 use crate::support::s3::S3;
@@ -70,6 +71,25 @@ fn a_killed_copy_in_a_bucket_ends_with_each_row_once() {
     }
     assert!(rows < 150, "{rows}");
     finish(&server, 150);
+}
+
+/// `cargo test --test seequel thirty_kills -- --ignored --nocapture`
+#[test]
+#[ignore = "takes minutes"]
+fn thirty_kills_of_a_copy_of_2000_photos_in_a_bucket() {
+    let folder = super::folder_with(2000);
+    let server = S3::of(folder.path());
+    let mut kills = 0;
+    for _ in 0..30 {
+        let (child, _watchdog) =
+            start(server.command(folder.path(), &copy()).env("TMPDIR", folder.path()), Stdio::null());
+        let delay = random(4000);
+        thread::sleep(Duration::from_millis(delay));
+        kills += usize::from(kill_now(child));
+        println!("after {delay} ms: {} rows", committed(&server));
+    }
+    println!("{kills} of 30 were killed while they ran");
+    finish(&server, 2000);
 }
 
 #[test]
