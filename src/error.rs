@@ -91,6 +91,13 @@ pub enum Error {
     #[error("{0}")]
     Dashboard(String),
 
+    /// A bug, most often in what reads a file that is damaged in an unexpected way.
+    #[error("a part of the query panicked: {message}; a file that it reads may be damaged")]
+    Panicked {
+        /// What the panic says.
+        message: String,
+    },
+
     /// A query that was ended by [`QueryHandle::cancel`](crate::QueryHandle::cancel).
     #[error("the query was cancelled")]
     Cancelled,

@@ -119,7 +119,7 @@ impl Runner {
                 let misread = |message: String| Stop::Failed(report::at(place, &message, source));
                 self.perform(Command::parse(line).map_err(misread)?, source, depth).await?;
             } else if let Some(statement) = script.next_statement(&options).map_err(misparsed)? {
-                self.execute(statement).await.map_err(|error| match error {
+                sql::contained(Box::pin(self.execute(statement))).await.map_err(|error| match error {
                     PrintError::Query(error) => {
                         let models = self.engine.models().names();
                         let explanation = script.explain(&error, &options, &models);

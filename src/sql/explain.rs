@@ -50,6 +50,12 @@ pub(super) fn explain(error: &Error, tokens: &[TokenWithSpan], models: &[String]
             at(location.or_else(|| statement.model(model)))
         }
         Root::Ours(Error::UnknownFormat { .. }) => at(statement.format()),
+        Root::Ours(Error::Panicked { message }) => match statement.parquet_file() {
+            Some(file) => {
+                statement.named(file, &format!("it may be damaged: its reader panicked: {message}"))
+            }
+            None => Explanation::default(),
+        },
         Root::Ours(_) => Explanation::default(),
         Root::DataFusion(DataFusionError::SchemaError(error, _)) => match error.as_ref() {
             SchemaError::FieldNotFound { field, .. } if field.relation.is_none() => {
@@ -59,10 +65,7 @@ pub(super) fn explain(error: &Error, tokens: &[TokenWithSpan], models: &[String]
         },
         Root::DataFusion(DataFusionError::Plan(message)) => at(statement.call(message)),
         Root::DataFusion(error) => match (parquet_reason(error), statement.parquet_file()) {
-            (Some(reason), Some(file)) => {
-                let name = text(&tokens[file]).unwrap_or_default();
-                Explanation { message: Some(format!("'{name}': {reason}")), ..at(Some(file)) }
-            }
+            (Some(reason), Some(file)) => statement.named(file, &reason),
             _ => Explanation::default(),
         },
     }
@@ -166,6 +169,13 @@ impl Tokens<'_> {
         let mut named = (1..self.0.len()).filter(is_named);
         let first = named.next()?;
         named.all(|other| text(&self.0[other]) == text(&self.0[first])).then_some(first)
+    }
+
+    /// What is wrong with the file that a token names.
+    fn named(&self, file: usize, reason: &str) -> Explanation {
+        let token = &self.0[file];
+        let message = format!("'{}': {reason}", text(token).unwrap_or_default());
+        Explanation { place: Some(token.span.start), message: Some(message) }
     }
 
     /// The format of `STORED AS format`.

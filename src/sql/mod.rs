@@ -24,6 +24,8 @@ mod script;
 mod statement;
 mod tune_model;
 
+#[cfg(feature = "shell")]
+pub(crate) use execute::contained;
 pub use execute::plan;
 pub(crate) use explain::Explanation;
 pub use script::{Script, parse_statement};

@@ -256,8 +256,6 @@ fn tables_have_rows_or_an_error_that_names_them() {
                 );
                 let named = match name.split_once('-') {
                     Some(("type", _)) => "image",
-                    // Nothing knows the file of a panic while a query is planned.
-                    Some(("panics", _)) => "",
                     _ => name,
                 };
                 let is_named =

@@ -113,7 +113,7 @@ def table(
 
 def tables(folder: Path, random: Random) -> None:
     """Files whose names say what becomes of them: good- and odd- ones have the rows that the test counts, bad- ones an error
-    that names them, panics- ones make the reader panic, which ends the statement, and type- ones have no column of images."""
+    that names them, panics- ones too, after their reader has panicked, and type- ones have no column of images."""
     folder.mkdir()
     image = png(6, 6)
     values = [image, None, b"no image", b"", image[:50], image]
