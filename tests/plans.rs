@@ -98,6 +98,20 @@ plans! {
     /// And where one is below a window.
     image_error_above_a_window: "SELECT row_number() OVER (ORDER BY embed(image)[1]), image_error(image, 'm') FROM images";
 
+    /// A function of the same image is evaluated by the node that tells the error, which decodes nothing for itself.
+    image_error_of_a_function: "SELECT thumbnail(image, 256), image_error(image) FROM images";
+
+    /// Also where both are in two nodes.
+    image_error_in_where_of_a_function: "SELECT path, thumbnail(image, 256) FROM images WHERE image_error(image) IS NULL";
+
+    /// And where the function is in a subquery.
+    image_error_above_a_function: "SELECT t.path, image_error(t.image) FROM
+        (SELECT path, image, phash(image) AS hash FROM images) AS t WHERE t.hash <> 0";
+
+    /// Functions of other images, and in branches, stay where they are.
+    image_error_of_another_image: "SELECT phash(crop(image, 0, 0, 9, 9)), image_error(image),
+        CASE WHEN size > 1000 THEN phash(image) END FROM images";
+
     /// Inference keeps the number of rows, so LIMIT moves below it.
     limit: "SELECT path, classify(image) FROM images LIMIT 3";
 

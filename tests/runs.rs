@@ -229,6 +229,31 @@ async fn errors_share_the_decode_of_an_image() {
 }
 
 #[tokio::test]
+async fn errors_share_the_decode_of_a_function() {
+    let engine = engine().await;
+    for sql in [
+        "SELECT thumbnail(image, 64), image_error(image) FROM images",
+        "SELECT image_error(image), resize(image, 9, 9) FROM images",
+        "SELECT path, crop(image, 0, 0, 9, 9) FROM images WHERE image_error(image) IS NULL",
+        "SELECT path, image_error(image) FROM images WHERE phash(image) <> 0",
+        "SELECT convert(t.image, 'png') FROM (SELECT image FROM images WHERE image_error(image) IS NULL) AS t",
+        "SELECT image_error(t.image), small FROM (SELECT image, thumbnail(image, 9) AS small FROM images) AS t",
+        "SELECT draw_boxes(image, make_array(named_struct('x0', 1, 'y0', 1, 'x1', 9, 'y1', 9))), image_error(image)
+           FROM images",
+        // A model decodes at a scale of its own, which the error then shares.
+        "SELECT thumbnail(image, 64), classify(image), image_error(image) FROM images",
+        // A function that is not evaluated for every row shares nothing.
+        "SELECT CASE WHEN size > 0 THEN thumbnail(image, 64) END, image_error(image) FROM images",
+        // Nor does one that decodes nothing, for one of its arguments is NULL.
+        "SELECT thumbnail(image, NULL), image_error(image) FROM images",
+    ] {
+        let run = Run::new(&engine, sql).await;
+        let counted = (run.metric("InferExec", "decodes"), run.metric("InferExec", "decoded_images"));
+        assert_eq!((run.rows(), counted), (PHOTOS, (PHOTOS, PHOTOS)), "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn an_ensemble_runs_each_member_once_on_one_decode() {
     let engine = engine().await;
     let members = "efficientnet_lite0, efficientnet_lite2";

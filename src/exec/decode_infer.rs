@@ -7,6 +7,7 @@
 //!
 //! Decoded pixels are dropped before the next row and never leave this function.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
@@ -36,6 +37,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) images: Option<ImageArray<'a>>,
     /// Numbers and lists of numbers.
     pub(crate) numbers: &'a [ArrayRef],
+    /// Rows whose image was decoded before, or could not be, with the reason. Only where no model takes the image.
+    pub(crate) decoded: BTreeMap<usize, Option<String>>,
 }
 
 /// What came of a morsel.
@@ -96,9 +99,11 @@ pub(crate) fn decode_infer(
             })?;
             ImageFailures::default()
         }
-        (Some(images), None) => decode_one_by_one(images, rows, plans, &mut batchers, &held, context, clock)?,
-        (Some(images), Some(decoders)) => {
+        (Some(images), Some(decoders)) if inputs.decoded.is_empty() => {
             decode_side_by_side(images, rows, plans, &mut batchers, &held, context, (clock, decoders))?
+        }
+        (Some(images), _) => {
+            decode_one_by_one(images, &inputs.decoded, plans, (&mut batchers, &held), context, (rows, clock))?
         }
     };
     let finished = batchers.into_iter().map(Batcher::finish);
@@ -108,19 +113,26 @@ pub(crate) fn decode_infer(
     Ok(Inferred { predictions: plan.predictions(&predictions, rows, &image_failures)?, runs })
 }
 
-/// Decodes row by row on this thread, so that an image's tensor is still in the core's cache when its model runs.
+/// Decodes row by row on this thread, so that an image's tensor is still in the core's cache when its model runs. Those of
+/// `decoded` are done.
 fn decode_one_by_one(
     images: &ImageArray<'_>,
-    rows: usize,
+    decoded: &BTreeMap<usize, Option<String>>,
     plans: &[ModelPlan],
-    batchers: &mut [Batcher<'_>],
-    held: &Held<'_, Vec<BatchBuffers>>,
+    (batchers, held): (&mut [Batcher<'_>], &Held<'_, Vec<BatchBuffers>>),
     context: &Context<'_>,
-    clock: &Clock,
+    (rows, clock): (usize, &Clock),
 ) -> Result<ImageFailures> {
     let (pixels, mut failures) = (held.pixels(), ImageFailures::new());
     for row in 0..rows {
         context.cancellation.check()?;
+        if let Some(failure) = decoded.get(&row) {
+            context.metrics.decodes.add(1);
+            context.metrics.decoded_bytes.add(images.get(row).map_or(0, <[u8]>::len));
+            context.metrics.decoded_images.add(usize::from(failure.is_none()));
+            failures.extend(failure.as_ref().map(|reason| (row, Failure::new(Stage::Decode, reason))));
+            continue;
+        }
         let Some(bytes) = images.get(row) else {
             if let Some(reason) = images.reason(row) {
                 let failure = Failure::new(Stage::Read, reason);

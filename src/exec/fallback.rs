@@ -3,6 +3,7 @@
 //! DataFusion evaluates such a branch only for the rows that take it, inside the expression. The function then runs
 //! its model here, on the thread that evaluates the expression and on the rows it is given.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef};
@@ -64,6 +65,7 @@ impl Models for ModelRegistry {
             rows: inputs.first().map_or(0, |input| input.len()),
             images: image.map(|position| ImageArray::try_new(&inputs[position])).transpose()?,
             numbers: inputs,
+            decoded: BTreeMap::new(),
         };
         let Inferred { predictions, .. } = blocking(|| {
             let _running = Running::begin(context.cancellation);

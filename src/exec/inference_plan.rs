@@ -81,7 +81,7 @@ impl InferencePlan {
             (Request::ClassifyTopK { k }, _) => Postprocess::Top(k),
             (Request::Embed, _) => Postprocess::Embedding,
             (Request::Detect, _) => Postprocess::Objects,
-            (Request::Predict | Request::ImageError, _) => Postprocess::Outputs,
+            (Request::Predict | Request::ImageError | Request::ImageFunction, _) => Postprocess::Outputs,
         };
         let mut source = |model| self.source(model, numbers, postprocess, metrics);
         let sources = predictor.members().iter().map(&mut source).collect();

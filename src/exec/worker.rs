@@ -6,6 +6,7 @@
 //!
 //! Tokio's workers only forward batches. When the partition's stream is dropped, its work stops before the next image.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{BooleanArray, RecordBatch};
@@ -34,6 +35,7 @@ use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
 use super::lanes::Lanes;
 use super::metrics::{Chosen, InferMetrics, Observed, RowRecord};
+use super::predictions::FunctionColumn;
 use super::query_cancellation::QueryCancellation;
 use super::running::Running;
 use super::side_by_side::Decoders;
@@ -42,6 +44,7 @@ use crate::clock::Clock;
 use crate::config::{InferenceOptions, OnError};
 use crate::exec::exchange::{Growing, InferExchangeExec, Morsel};
 use crate::failures::{QueryFailures, SkippedRow, Stage};
+use crate::images::functions::DecodedRows;
 use crate::model::input::Assignment;
 use crate::model::runtime::Cancellation;
 use crate::resume::hashes;
@@ -65,6 +68,8 @@ struct Group {
     plan: InferencePlan,
     /// Positions of the calls' columns, in the order of the plan.
     columns: Vec<usize>,
+    /// Functions that decode the image, where no model does.
+    functions: Vec<FunctionColumn>,
 }
 
 /// Everything that one partition's work needs, on any thread.
@@ -72,6 +77,8 @@ struct Group {
 pub(crate) struct Worker {
     schema: SchemaRef,
     groups: Vec<Group>,
+    /// Those that decode an image for themselves.
+    functions: Vec<FunctionColumn>,
     row: Option<Arc<dyn PhysicalExpr>>,
     /// Positions of the key's columns, if rows that are left out are to be told of.
     key: Option<Vec<usize>>,
@@ -103,12 +110,13 @@ impl Worker {
         span: Span,
         context: &TaskContext,
     ) -> Result<Self> {
-        let groups = groups(node, &metrics)?;
+        let (groups, functions) = groups(node, &metrics)?;
         let options = InferenceOptions::of(context.session_config().options());
         node.memory.join();
         Ok(Self {
             schema: node.schema(),
             groups,
+            functions,
             row: node.row.clone(),
             key: node.key().map(<[usize]>::to_vec),
             options: InferenceOptions { on_error: node.on_error, ..options },
@@ -236,8 +244,18 @@ impl Worker {
         let record = self.record.as_ref().filter(|_| has_images);
         let chosen =
             record.map(|record| record.choose(batch.num_rows(), name)).transpose()?.unwrap_or_default();
+        let names =
+            self.row.as_ref().map(|row| row.evaluate(batch)?.into_array(batch.num_rows())).transpose()?;
+        for function in &self.functions {
+            columns.push((function.position, function.evaluate(batch, names.as_ref(), None)?));
+        }
         for (key, group) in self.groups.iter().enumerate() {
-            let predictions = self.infer_group(key, group, batch, &chosen, clock, &mut failures)?;
+            let decoded = DecodedRows::default();
+            for function in &group.functions {
+                columns.push((function.position, function.evaluate(batch, names.as_ref(), Some(&decoded))?));
+            }
+            let predictions =
+                self.infer_group((key, group), batch, decoded.take(), &chosen, clock, &mut failures)?;
             let _postprocessing = clock.during(&self.metrics.postprocess_time);
             for (column, predictions) in group.columns.iter().zip(predictions) {
                 if let Some(record) = &self.record {
@@ -270,9 +288,9 @@ impl Worker {
 
     fn infer_group(
         &self,
-        key: usize,
-        group: &Group,
+        (key, group): (usize, &Group),
         batch: &RecordBatch,
+        decoded: BTreeMap<usize, Option<String>>,
         chosen: &[Chosen],
         clock: &Clock,
         failures: &mut BatchFailures,
@@ -282,7 +300,7 @@ impl Worker {
         let images = group.image.as_ref().map(evaluate).transpose()?;
         let images = images.as_ref().map(ImageArray::try_new).transpose()?;
         let numbers = group.numbers.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
-        let inputs = Inputs { rows, images, numbers: &numbers };
+        let inputs = Inputs { rows, images, numbers: &numbers, decoded };
         let observed = self.record.as_ref().map(|record| Observed::new(record, chosen));
         let models = group.plan.models().iter().map(|plan| &plan.model);
         let batches = self.adaptation.next(key, models, rows)?;
@@ -358,18 +376,22 @@ impl Drop for Worker {
     }
 }
 
-/// Groups the calls by image.
-fn groups(node: &InferExec, metrics: &InferMetrics) -> Result<Vec<Group>> {
+/// Groups the calls by image; also the functions that are in no group.
+fn groups(node: &InferExec, metrics: &InferMetrics) -> Result<(Vec<Group>, Vec<FunctionColumn>)> {
     let schema = node.input.schema();
     let mut groups: Vec<Group> = vec![];
-    // Those of image_error read what the others give.
     let calls = node.calls().iter().enumerate();
+    let (functions, calls): (Vec<_>, Vec<_>) =
+        calls.partition(|(_, call)| call.request == Request::ImageFunction);
+    // Those of image_error read what the others give.
+    let calls = calls.into_iter();
     for (column, call) in calls.sorted_by_key(|(_, call)| call.request == Request::ImageError) {
         let types = call.inputs.iter().map(|input| input.data_type(&schema)).collect::<Result<Vec<_>>>()?;
         let Assignment { image, numbers } = call.predictor.assign(call.request, &types)?;
         let image = image.map(|position| Arc::clone(&call.inputs[position]));
         let known = groups.iter().position(|group| group.image == image).unwrap_or_else(|| {
-            groups.push(Group { image, numbers: vec![], plan: InferencePlan::default(), columns: vec![] });
+            let plan = InferencePlan::default();
+            groups.push(Group { image, numbers: vec![], plan, columns: vec![], functions: vec![] });
             groups.len() - 1
         });
         let group = &mut groups[known];
@@ -380,7 +402,19 @@ fn groups(node: &InferExec, metrics: &InferMetrics) -> Result<Vec<Group>> {
         group.plan.add(call.request, &call.predictor, &numbers, call.field.data_type(), metrics);
         group.columns.push(column);
     }
-    Ok(groups)
+    let mut others = vec![];
+    for (position, call) in functions {
+        let column = call.inputs.iter().map(|expr| FunctionColumn::new(position, expr));
+        for column in column {
+            let decodes =
+                |group: &&mut Group| group.plan.models().is_empty() && group.image.as_ref() == column.image();
+            match groups.iter_mut().find(decodes) {
+                Some(group) if column.image().is_some() => group.functions.push(column),
+                _ => others.push(column),
+            }
+        }
+    }
+    Ok((groups, others))
 }
 
 impl Group {

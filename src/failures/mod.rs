@@ -19,4 +19,4 @@ mod row_names;
 pub(crate) use failure::{FailedRow, Failure, Stage};
 pub(crate) use listener::{Listener, SkippedRow};
 pub(crate) use query_failures::QueryFailures;
-pub(crate) use row_names::{RowNames, with_row_names};
+pub(crate) use row_names::{RowNames, as_function, evaluate_with, with_row_names};

@@ -31,6 +31,33 @@ impl RowNames {
     pub(crate) fn of(config: &ConfigOptions, row: usize) -> Option<String> {
         array_value_to_string(&config.extensions.get::<Self>()?.0, row).ok()
     }
+
+    /// Lets a function with these settings know the names of its rows.
+    pub(crate) fn tell(config: &mut ConfigOptions, names: ArrayRef) {
+        config.extensions.insert(Self(names));
+    }
+}
+
+/// `expr` as the call of a function, whether or not it knows the names of its rows.
+pub(crate) fn as_function(expr: &Arc<dyn PhysicalExpr>) -> Option<&ScalarFunctionExpr> {
+    let call = expr.downcast_ref::<NamedRows>().map_or(expr, |named| &named.call);
+    call.downcast_ref()
+}
+
+/// The value of `call` with settings that `set` changes.
+///
+/// # Errors
+/// Those of the function.
+pub(crate) fn evaluate_with(
+    call: &ScalarFunctionExpr,
+    batch: &RecordBatch,
+    set: impl FnOnce(&mut ConfigOptions),
+) -> Result<ColumnarValue> {
+    let mut config = call.config_options().clone();
+    set(&mut config);
+    let (fun, arguments) = (Arc::new(call.fun().clone()), call.args().to_vec());
+    let field = call.return_field(batch.schema_ref())?;
+    ScalarFunctionExpr::new(call.name(), fun, arguments, field, Arc::new(config)).evaluate(batch)
 }
 
 /// `expr` with calls of those functions that `is_one` is true of knowing the names of their rows, which `names` gives.
@@ -88,11 +115,7 @@ impl PhysicalExpr for NamedRows {
             return internal_err!("only functions are told the names of rows");
         };
         let names = self.names.evaluate(batch)?.into_array(batch.num_rows())?;
-        let mut config = call.config_options().clone();
-        config.extensions.insert(RowNames(names));
-        let (fun, arguments) = (Arc::new(call.fun().clone()), call.args().to_vec());
-        let field = call.return_field(batch.schema_ref())?;
-        ScalarFunctionExpr::new(call.name(), fun, arguments, field, Arc::new(config)).evaluate(batch)
+        evaluate_with(call, batch, |config| RowNames::tell(config, names))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

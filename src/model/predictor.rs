@@ -70,6 +70,9 @@ impl Predictor {
     /// # Errors
     /// A plan error that starts with the function's signature: an unsupported request, or unsupported inputs for it.
     pub fn prediction_type(&self, request: Request, inputs: &[DataType]) -> Result<DataType> {
+        if let (Request::ImageFunction, [value]) = (request, inputs) {
+            return Ok(value.clone());
+        }
         self.assign(request, inputs)?;
         let data_type = match self {
             Self::Model(model) => prediction_type(model.spec(), request),
@@ -129,7 +132,7 @@ fn prediction_type(spec: &ModelSpec, request: Request) -> Result<DataType, Strin
             Some(_) => Ok(detections_type()),
             None => Err(format!("is for {task}, not for object-detection")),
         },
-        Request::ImageError => Ok(DataType::Utf8),
+        Request::ImageError | Request::ImageFunction => Ok(DataType::Utf8),
         Request::Predict => {
             let field = |port: &Port| Ok(Field::new(&port.name, field_type(port)?, true));
             Ok(DataType::Struct(spec.outputs.iter().map(field).collect::<Result<Fields, String>>()?))
@@ -145,7 +148,7 @@ fn ensemble_prediction_type(ensemble: &Ensemble, request: Request) -> Result<Dat
             "combines by {}, which ranks no classes after the first; an ensemble by mean or weights does",
             ensemble.combine()
         )),
-        Request::ImageError => Ok(DataType::Utf8),
+        Request::ImageError | Request::ImageFunction => Ok(DataType::Utf8),
         Request::Embed | Request::Detect | Request::Predict => {
             Err("is an ensemble, which classifies; name one of its members".to_owned())
         }

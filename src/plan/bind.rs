@@ -94,7 +94,7 @@ impl Models for NoModels {
             Request::ClassifyTopK { .. } => Ok(ranked_classes_type()),
             Request::Detect => Ok(detections_type()),
             Request::Embed => Ok(any_embedding()),
-            Request::ImageError => Ok(DataType::Utf8),
+            Request::ImageError | Request::ImageFunction => Ok(DataType::Utf8),
             Request::Predict => internal_err!("predict is always bound to models"),
         }
     }

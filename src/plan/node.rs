@@ -12,7 +12,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{Field, FieldRef};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, assert_eq_or_internal_err, internal_err};
 use datafusion::logical_expr::logical_plan::Extension;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -26,7 +26,7 @@ use crate::model::Predictor;
 pub struct InferCall {
     /// What the model predicts.
     pub request: Request,
-    /// The model's inputs, in terms of the node's input.
+    /// The model's inputs, in terms of the node's input; of [`Request::ImageFunction`] the call of the function.
     pub inputs: Vec<Expr>,
     /// The model, or the models of an ensemble.
     pub predictor: Predictor,
@@ -38,10 +38,15 @@ impl InferCall {
         Self { inputs, request: self.request, predictor: self.predictor.clone() }
     }
 
-    /// Type of the predictions for an input with these columns.
-    fn prediction_type(&self, input: &DFSchema) -> Result<DataType> {
+    /// The column `name` of the predictions for an input with these columns.
+    fn field(&self, name: &str, input: &DFSchema) -> Result<FieldRef> {
+        if let (Request::ImageFunction, [value]) = (self.request, self.inputs.as_slice()) {
+            // It may be marked as an image.
+            let field = value.to_field(input)?.1;
+            return Ok(Arc::new(field.as_ref().clone().with_name(name).with_nullable(true)));
+        }
         let types = self.inputs.iter().map(|expr| expr.get_type(input)).collect::<Result<Vec<_>>>()?;
-        self.predictor.prediction_type(self.request, &types)
+        Ok(Arc::new(Field::new(name, self.predictor.prediction_type(self.request, &types)?, true)))
     }
 }
 
@@ -70,9 +75,7 @@ impl InferNode {
     /// A column name that the input already has, or a call that its model does not support.
     pub fn try_new(input: LogicalPlan, calls: Vec<(String, InferCall)>, row: Option<Expr>) -> Result<Self> {
         let schema = input.schema();
-        let field = |(column, call): &(String, InferCall)| {
-            Ok((None, Arc::new(Field::new(column, call.prediction_type(schema)?, true))))
-        };
+        let field = |(column, call): &(String, InferCall)| Ok((None, call.field(column, schema)?));
         let mut fields: Vec<_> =
             schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
         fields.extend(calls.iter().map(field).collect::<Result<Vec<_>>>()?);

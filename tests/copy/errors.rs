@@ -111,6 +111,45 @@ fn an_image_that_two_operators_cannot_decode_fails_once() {
     }
 }
 
+/// A function that can't decode an image, and what says why.
+#[test]
+fn an_image_that_a_function_cannot_decode_fails_once() {
+    let folder = mixed_folder();
+    let listed = |query: &str| {
+        rows(&folder, &format!("SET inference.max_errors = 3; COPY ({query}) TO 'v.parquet' {OPTION}"));
+        rows(
+            &folder,
+            "SELECT regexp_replace(path, '.*/', '') AS file, stage FROM 'errors.parquet' ORDER BY file, stage",
+        )
+    };
+    let both = "SELECT name, thumbnail(image, 20) AS t, phash(image) AS h, image_error(image) AS e FROM read_images('in')";
+    let of_error = "file,stage\ncut.jpg,decode\ntext.jpg,decode\nvast.jpg,read\n";
+    assert_eq!(listed(both), of_error);
+    let found = "SELECT name, t IS NULL AS none, h IS NULL AS unhashed, e IS NULL AS well FROM 'v.parquet' ORDER BY name";
+    insta::assert_snapshot!(rows(&folder, found), @r"
+    name,none,unhashed,well
+    a.jpg,false,false,true
+    b.jpg,false,false,true
+    cut.jpg,true,true,false
+    text.jpg,true,true,false
+    vast.jpg,true,true,false
+    ");
+    // Nor does what reads the function's NULL report it again.
+    assert_eq!(
+        listed("SELECT name, path, embed(thumbnail(image, 20)) AS v FROM read_images('in')"),
+        of_error.replace("decode", "function")
+    );
+    assert_eq!(
+        listed(
+            "SELECT name, crop(image, 9000, 0, 9001, 1) AS c, image_error(image) AS e FROM read_images('in/a*')"
+        ),
+        "file,stage\na.jpg,function\n"
+    );
+    let fail = format!("SET inference.on_error = 'fail'; {both}");
+    let error = run(folder.path(), &fail.replace("'in'", "'in/cut.jpg'")).error();
+    assert!(error.contains("cut.jpg: truncated or damaged jpeg"), "{error}");
+}
+
 #[test]
 fn samples_of_shards_are_listed_by_their_names() {
     let folder = mixed_folder();
@@ -283,11 +322,20 @@ fn rows_that_become_no_image_file_are_listed() {
     2
     file,stage,error
     cut.jpg,function,"thumbnail(image, max_side): truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file"
-    cut.jpg,write,its image is NULL
     text.jpg,function,"thumbnail(image, max_side): not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF"
-    text.jpg,write,its image is NULL
     vast.jpg,read,could not be read: its 314572800 bytes are more than inference.max_file_bytes (268435456)
-    vast.jpg,write,its image is NULL
+    "#);
+    // A function of another's NULL adds nothing, and what nobody has listed is.
+    fs::remove_dir_all(folder.path().join("out")).unwrap();
+    let select = "path, CASE WHEN name <> 'a.jpg' THEN thumbnail(crop(image, 0, 0, 9, 9), 8) END AS image";
+    insta::assert_snapshot!(listed(select), @r#"
+    count
+    1
+    file,stage,error
+    a.jpg,write,its image is NULL
+    cut.jpg,function,"crop(image, box): truncated or damaged jpeg: TurboJPEG error: Premature end of JPEG file"
+    text.jpg,function,"crop(image, box): not an image: the content is not JPEG, PNG, WebP, GIF, BMP or TIFF"
+    vast.jpg,read,could not be read: its 314572800 bytes are more than inference.max_file_bytes (268435456)
     "#);
     let failing = format!(
         "SET inference.on_error = 'fail';

@@ -174,6 +174,10 @@ fn image_error_says_why_there_is_no_prediction() {
         "image_error(image, 'efficientnet_lite0')",
         "CASE WHEN size > 0 THEN image_error(image) END",
         "CASE WHEN thumbnail(image, 20) IS NULL THEN image_error(image) END",
+        "nullif(image_error(image), CASE WHEN phash(image) = 0 THEN 'a' ELSE 'b' END)",
+        "nullif(image_error(image), CASE WHEN thumbnail(image, 20) IS NULL THEN 'a' ELSE 'b' END)",
+        // That a function fails on an image that can be decoded is no error of the image.
+        "nullif(image_error(image), CASE WHEN crop(image, 9000, 0, 9001, 1) IS NULL THEN 'a' ELSE 'b' END)",
     ] {
         assert_eq!(same(error, "read_images('.')"), expected, "{error}");
     }

@@ -34,6 +34,7 @@ pub(super) fn encode(
             Request::Detect => (Function::Detect, 0),
             Request::Predict => (Function::Predict, 0),
             Request::ImageError => (Function::ImageError, 0),
+            Request::ImageFunction => (Function::OfImage, 0),
         };
         Ok(Call {
             function: function.into(),
@@ -73,6 +74,7 @@ pub(super) fn decode(
             Function::Detect => Request::Detect,
             Function::Predict => Request::Predict,
             Function::ImageError => Request::ImageError,
+            Function::OfImage => Request::ImageFunction,
             Function::Unknown => return Err(undecodable("a function is unknown")),
         };
         Ok(TaskCall {

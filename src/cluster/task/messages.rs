@@ -86,6 +86,8 @@ pub(in crate::cluster) enum Function {
     Detect = 4,
     Predict = 5,
     ImageError = 6,
+    /// A function of an image, which is the only input.
+    OfImage = 7,
 }
 
 /// A model, an ensemble or neither, as it travels.

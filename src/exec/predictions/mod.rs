@@ -7,10 +7,12 @@
 
 mod call;
 mod columns;
+mod image_function;
 mod output_column;
 mod prediction;
 
 pub use call::PhysicalCall;
 pub(in crate::exec) use call::{Found, bound};
 pub(crate) use columns::column;
+pub(in crate::exec) use image_function::FunctionColumn;
 pub(crate) use prediction::{Postprocess, Prediction, Value};

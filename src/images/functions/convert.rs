@@ -10,7 +10,6 @@ use super::image_function::ToImage;
 use super::parameters;
 use super::parameters::{Kind, Parameter};
 use super::rows::Call;
-use crate::images::decode;
 use crate::images::decode::Format;
 
 const SIGNATURE: &str = "convert(image, format [, quality])";
@@ -42,14 +41,14 @@ impl ToImage for Convert {
             [formats, qualities] => (formats, Some(qualities)),
             _ => return internal_err!("{SIGNATURE} with other arguments passed planning"),
         };
-        call.to_images(|row, bytes, limits| {
+        call.to_images(|row, image| {
             let format = parameters::text(formats, row).map(named).transpose()?;
             let quality = match qualities {
                 Some(qualities) => parameters::whole(qualities, row, "quality", &(1..=100))?,
                 None => Some(DEFAULT_QUALITY),
             };
             let Some((format, quality)) = format.zip(quality) else { return Ok(None) };
-            let image = decode(bytes, limits, |_, _| 1.0).map_err(|error| error.to_string())?;
+            let image = image.decode(|_, _| 1.0)?;
             encode(&image, Encoding { format, quality }).map(Some)
         })
     }

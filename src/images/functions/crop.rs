@@ -15,7 +15,6 @@ use super::parameters;
 use super::parameters::{Kind, Parameter};
 use super::pixels::cut;
 use super::rows::Call;
-use crate::images::decode;
 
 const SIGNATURE: &str = "crop(image, box)";
 const EDGES_SIGNATURE: &str = "crop(image, x0, y0, x1, y1)";
@@ -51,11 +50,11 @@ impl ToImage for Crop {
         let is_box = args.args.len() == 2;
         let call = Call::new(SIGNATURE, if is_box { &[] } else { PARAMETERS }, args)?;
         let boxes = Boxes::of(call.arguments())?;
-        call.to_images(|row, bytes, limits| {
+        call.to_images(|row, encoded| {
             let Some(edges) = boxes.get(row) else { return Ok(None) };
-            let image = decode(bytes, limits, |_, _| 1.0).map_err(|error| error.to_string())?;
+            let image = encoded.decode(|_, _| 1.0)?;
             let part = cut(&image, pixels_of(edges, (image.width, image.height))?);
-            encode(&part, Encoding::like(bytes)).map(Some)
+            encode(&part, Encoding::like(encoded.bytes)).map(Some)
         })
     }
 

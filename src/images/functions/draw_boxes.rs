@@ -13,10 +13,9 @@ use super::documentation::documentation;
 use super::encode::{Encoding, encode};
 use super::image_function::ToImage;
 use super::parameters::Parameter;
+use super::row_image::RowImage;
 use super::rows::Call;
 use crate::images::boxes::{Object, Objects, check_boxes, draw};
-use crate::images::decode;
-use crate::images::decode::Limits;
 
 const SIGNATURE: &str = "draw_boxes(image, boxes [, labels])";
 
@@ -66,9 +65,9 @@ impl ToImage for DrawBoxes {
             [boxes, labels] => Objects::try_new(boxes, Some(labels))?,
             _ => return internal_err!("{SIGNATURE} with other arguments passed planning"),
         };
-        call.to_images(|row, bytes, limits| {
+        call.to_images(|row, image| {
             let Some(objects) = objects.get(row) else { return Ok(None) };
-            drawn(bytes, limits, &objects).map(Some)
+            drawn(image, &objects).map(Some)
         })
     }
 
@@ -91,17 +90,17 @@ impl ToImage for DrawBoxes {
 }
 
 /// The image with `objects`, in the encoding of [`Encoding::like`].
-fn drawn(bytes: &[u8], limits: &Limits<'_>, objects: &[Object<'_>]) -> Result<Vec<u8>, String> {
-    let mut image = decode(bytes, limits, |_, _| 1.0).map_err(|error| error.to_string())?;
+fn drawn(encoded: &RowImage<'_>, objects: &[Object<'_>]) -> Result<Vec<u8>, String> {
+    let mut image = encoded.decode(|_, _| 1.0)?;
     draw(&mut image, objects);
-    encode(&image, Encoding::like(bytes))
+    encode(&image, Encoding::like(encoded.bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::images::boxes::colour_of;
-    use crate::images::decode::Format;
+    use crate::images::decode::{Format, Limits, decode};
     use crate::images::samples;
 
     #[test]
@@ -111,7 +110,8 @@ mod tests {
         let object =
             Object { corners: Some([4.0, 40.0, 20.0, 60.0]), label: None, class: Some(2), confidence: None };
         let limits = Limits::pixels(10_000);
-        let image = decode(&drawn(&turned, &limits, &[object]).unwrap(), &limits, |_, _| 1.0).unwrap();
+        let image = decode(&drawn(&RowImage::new(&turned, &limits), &[object]).unwrap(), &limits, |_, _| 1.0)
+            .unwrap();
         assert_eq!((image.width, image.height), (32, 64));
         let pixel = |x: usize, y: usize| <[u8; 3]>::try_from(&image.pixels[3 * (32 * y + x)..][..3]).unwrap();
         for (x, y) in [(4, 40), (4, 50), (19, 50), (10, 59)] {
@@ -122,8 +122,9 @@ mod tests {
 
     #[test]
     fn large_and_damaged_images_fail() {
-        let error = drawn(samples::HUGE_PNG, &Limits::pixels(1_000_000), &[]).unwrap_err();
+        let limits = Limits::pixels(1_000_000);
+        let error = drawn(&RowImage::new(samples::HUGE_PNG, &limits), &[]).unwrap_err();
         assert!(error.contains("50000 × 50000"), "{error}");
-        assert!(drawn(b"text", &Limits::pixels(1_000_000), &[]).is_err());
+        assert!(drawn(&RowImage::new(b"text", &limits), &[]).is_err());
     }
 }

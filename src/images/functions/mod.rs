@@ -13,7 +13,9 @@
 //!
 //! **Errors.** An invalid argument in the query is a planning error. An invalid value in a row, such as a damaged image
 //! or a box outside the image, makes that row's result NULL, logs a warning, and fails the query only if
-//! `inference.on_error` is `fail`: see [`rows`]. `image_info` fails no row: it reports errors in the headers.
+//! `inference.on_error` is `fail`: see [`rows`]. The NULL of an image carries the reason, as that of an unreadable file does.
+//! `image_info` fails no row: it reports errors in the headers. Beside `image_error` a function is evaluated by the operator
+//! that infers, which learns what came of decoding: see [`row_image`].
 //!
 //! All are immutable: DataFusion evaluates them on literals during planning, shares equal calls and moves them.
 //!
@@ -31,12 +33,13 @@ mod parameters;
 mod phash;
 pub(crate) mod pixels;
 mod resize;
+mod row_image;
 mod rows;
 pub(crate) mod thumbnail;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{ScalarUDF, ScalarUDFImpl};
 
 pub(crate) use convert::Convert;
 pub(crate) use crop::Crop;
@@ -45,6 +48,7 @@ pub(crate) use image_function::ImageFunction;
 pub(crate) use image_info::ImageInfo;
 pub(crate) use phash::PerceptualHash;
 pub(crate) use resize::Resize;
+pub(crate) use row_image::DecodedRows;
 pub(crate) use thumbnail::Thumbnail;
 
 /// All functions of images that need no model.
@@ -59,4 +63,15 @@ pub fn image_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<Resize>::default())),
         Arc::new(ScalarUDF::new_from_impl(ImageFunction::<Thumbnail>::default())),
     ]
+}
+
+/// Whether `function` is one of those that decode their first argument.
+pub(crate) fn decodes_image(function: &ScalarUDF) -> bool {
+    let implementation: &dyn ScalarUDFImpl = function.inner().as_ref();
+    implementation.is::<ImageFunction<Convert>>()
+        || implementation.is::<ImageFunction<Crop>>()
+        || implementation.is::<ImageFunction<DrawBoxes>>()
+        || implementation.is::<PerceptualHash>()
+        || implementation.is::<ImageFunction<Resize>>()
+        || implementation.is::<ImageFunction<Thumbnail>>()
 }

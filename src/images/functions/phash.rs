@@ -14,9 +14,8 @@ use super::hash::{SIDE, hash};
 use super::parameters;
 use super::parameters::Parameter;
 use super::pixels::{least_scale, scale};
+use super::row_image::RowImage;
 use super::rows::Call;
-use crate::images::decode;
-use crate::images::decode::Limits;
 
 const SIGNATURE: &str = "phash(image)";
 const PARAMETERS: &[Parameter] = &[];
@@ -64,7 +63,7 @@ impl ScalarUDFImpl for PerceptualHash {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let call = Call::new(SIGNATURE, PARAMETERS, args)?;
-        let hashes = call.each_image(|_, bytes, limits| hash_of(bytes, limits).map(Some))?;
+        let hashes = call.each_image(|_, image| hash_of(image).map(Some))?;
         call.output(Arc::new(UInt64Array::from(hashes)))
     }
 
@@ -81,16 +80,17 @@ impl ScalarUDFImpl for PerceptualHash {
     }
 }
 
-fn hash_of(bytes: &[u8], limits: &Limits<'_>) -> Result<u64, String> {
+fn hash_of(encoded: &RowImage<'_>) -> Result<u64, String> {
     let least = |width, height| least_scale((width, height), (DECODED_SIDE, DECODED_SIDE));
-    let image = decode(bytes, limits, least).map_err(|error| error.to_string())?;
-    let small = scale(&image, (SIDE, SIDE), FilterType::Lanczos3, limits)?;
+    let image = encoded.decode(least)?;
+    let small = scale(&image, (SIDE, SIDE), FilterType::Lanczos3, encoded.limits)?;
     Ok(hash(&small.pixels))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images::decode::Limits;
 
     /// `imagehash.phash(image.convert("RGB"))` by ImageHash 4.3.2 and Pillow 13.0.0.
     const REFERENCE: [(&str, u64); 8] = [
@@ -107,10 +107,11 @@ mod tests {
     #[test]
     fn hashes_equal_those_of_image_hash_up_to_rounding() {
         let home = std::env::var_os("SEEQUEL_HOME").unwrap_or_else(|| ".seequel".into());
+        let limits = Limits::pixels(100_000_000);
         for (photo, expected) in REFERENCE {
             let path = std::path::Path::new(&home).join("photos").join(photo);
             let bytes = std::fs::read(path).unwrap();
-            let found = hash_of(&bytes, &Limits::pixels(100_000_000)).unwrap();
+            let found = hash_of(&RowImage::new(&bytes, &limits)).unwrap();
             let differing = (found ^ expected).count_ones();
             assert!(differing <= 2, "{photo}: {found:#x} differs in {differing} bits from {expected:#x}");
         }

@@ -60,12 +60,17 @@ mod tests {
     use crate::images::decode::{Format, decode};
     use crate::images::functions::encode::{Encoding, encode};
     use crate::images::functions::resize::resized;
+    use crate::images::functions::row_image::RowImage;
     use crate::images::samples::{self, BLUE, GREEN, RED, WHITE};
 
     const LIMITS: Limits<'static> = Limits { max_pixels: 1_000_000, memory_limit: None, admit: &|_| true };
 
     fn decoded(bytes: &[u8]) -> RgbImage {
         decode(bytes, &LIMITS, |_, _| 1.0).unwrap()
+    }
+
+    fn resize(bytes: &[u8], size_for: impl Fn((u32, u32)) -> (u32, u32)) -> Result<Vec<u8>, String> {
+        resized(&RowImage::new(bytes, &LIMITS), size_for)
     }
 
     fn pixel(image: &RgbImage, x: u32, y: u32) -> [u8; 3] {
@@ -100,7 +105,7 @@ mod tests {
     fn scaling_keeps_the_position_of_colours() {
         for (format, tolerance) in [(Format::Png, 0), (Format::Jpeg, 8)] {
             for (width, height) in [(16, 8), (200, 300), (64, 32)] {
-                let image = decoded(&resized(&tiles(format), &LIMITS, |_| (width, height)).unwrap());
+                let image = decoded(&resize(&tiles(format), |_| (width, height)).unwrap());
                 assert_eq!((image.width, image.height), (width, height));
                 let expected = [(1, 1, RED), (3, 1, GREEN), (1, 3, BLUE), (3, 3, WHITE)];
                 for (x, y, colour) in expected {
@@ -115,14 +120,14 @@ mod tests {
     #[test]
     fn a_rotated_image_is_scaled_upright() {
         let turned = samples::encode_turned(&samples::tiles(64, 32), Format::Jpeg, 6);
-        let image = decoded(&resized(&turned, &LIMITS, |(width, height)| (width / 2, height / 2)).unwrap());
+        let image = decoded(&resize(&turned, |(width, height)| (width / 2, height / 2)).unwrap());
         assert_eq!((image.width, image.height), (16, 32));
         assert!(pixel(&image, 4, 8).iter().zip(BLUE).all(|(a, b)| a.abs_diff(b) <= 8));
     }
 
     #[test]
     fn rejects_results_with_too_many_pixels() {
-        let error = resized(&tiles(Format::Png), &LIMITS, |_| (1001, 1000)).unwrap_err();
+        let error = resize(&tiles(Format::Png), |_| (1001, 1000)).unwrap_err();
         assert!(error.starts_with("1001 × 1000 pixels of the result are more than"), "{error}");
     }
 }

@@ -11,9 +11,8 @@ use super::image_function::ToImage;
 use super::parameters;
 use super::parameters::{Kind, Parameter, SIDES};
 use super::pixels::{least_scale, scale};
+use super::row_image::RowImage;
 use super::rows::Call;
-use crate::images::decode;
-use crate::images::decode::Limits;
 
 const SIGNATURE: &str = "resize(image, width, height)";
 const PARAMETERS: &[Parameter] = &[
@@ -38,10 +37,10 @@ impl ToImage for Resize {
         let [widths, heights] = call.arguments() else {
             return internal_err!("{SIGNATURE} with other arguments passed planning");
         };
-        call.to_images(|row, bytes, limits| {
+        call.to_images(|row, image| {
             let width = parameters::whole(widths, row, "width", &SIDES)?;
             let height = parameters::whole(heights, row, "height", &SIDES)?;
-            width.zip(height).map(|size| resized(bytes, limits, |_| size)).transpose()
+            width.zip(height).map(|size| resized(image, |_| size)).transpose()
         })
     }
 
@@ -60,13 +59,12 @@ impl ToImage for Resize {
 /// The image at the size that `size_for` computes from its own, in the encoding of [`Encoding::like`]. Interpolation is
 /// bicubic, as in Pillow.
 pub(crate) fn resized(
-    bytes: &[u8],
-    limits: &Limits<'_>,
+    encoded: &RowImage<'_>,
     size_for: impl Fn((u32, u32)) -> (u32, u32),
 ) -> Result<Vec<u8>, String> {
     let least = |width, height| least_scale((width, height), size_for((width, height)));
-    let image = decode(bytes, limits, least).map_err(|error| error.to_string())?;
+    let image = encoded.decode(least)?;
     let size = size_for((image.original_width, image.original_height));
-    let resized = scale(&image, size, FilterType::CatmullRom, limits)?;
-    encode(&resized, Encoding::like(bytes))
+    let resized = scale(&image, size, FilterType::CatmullRom, encoded.limits)?;
+    encode(&resized, Encoding::like(encoded.bytes))
 }

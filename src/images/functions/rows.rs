@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BinaryViewBuilder};
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
-use seequel_udfs::ImageArray;
+use seequel_udfs::{ImageArray, image_column};
 
 use super::parameters::Parameter;
+use super::row_image::{DecodedRows, RowImage};
 use crate::bounds::Bounds;
 use crate::config::{InferenceOptions, OnError};
 use crate::failures::{FailedRow, QueryFailures, RowNames, Stage};
@@ -63,38 +64,58 @@ impl Call {
 
     /// Applies `work` to each image that is not NULL; `work` returns `None` if another argument is NULL.
     ///
-    /// Failed rows become `None` too; they are counted and the first is logged.
+    /// Failed rows become `None` too; they are counted and the first is logged, unless they can't be decoded and whoever
+    /// asks of that reports it.
     ///
     /// # Errors
     /// The first failure, if `inference.on_error` is `fail`; more failures than the query may have.
     pub(crate) fn each_image<T>(
         &self,
-        mut work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<T>, String>,
+        work: impl FnMut(usize, &RowImage<'_>) -> Result<Option<T>, String>,
     ) -> Result<Vec<Option<T>>> {
+        Ok(self.each_result(work)?.into_iter().map(|result| result.ok().flatten()).collect())
+    }
+
+    /// [`Self::each_image`], with the reasons of rows that failed.
+    fn each_result<T>(
+        &self,
+        mut work: impl FnMut(usize, &RowImage<'_>) -> Result<Option<T>, String>,
+    ) -> Result<Vec<Result<Option<T>, String>>> {
         let (signature, rows) = (self.signature, self.rows);
         let images = self.images()?;
         let options = InferenceOptions::of(&self.config);
         let limits = Limits::pixels(options.bounds.max_image_pixels);
+        let decoded_rows = DecodedRows::of(&self.config);
         let mut failed = vec![];
         let mut results = Vec::with_capacity(rows);
         for row in 0..rows {
-            let result = images.get(row).map(|bytes| work(row, bytes, &limits)).transpose();
-            results.push(match (result, options.on_error) {
-                (Ok(result), _) => result.flatten(),
-                (Err(reason), OnError::Null | OnError::Skip) => {
-                    failed.push((row, reason));
-                    None
-                }
+            let Some(bytes) = images.get(row) else {
+                // The reason of a file that could not be read is that of the function's NULL too.
+                results.push(images.reason(row).map_or(Ok(None), |reason| Err(reason.to_owned())));
+                continue;
+            };
+            let image = RowImage::new(bytes, &limits);
+            let result = work(row, &image);
+            let decoded = decoded_rows.and_then(|rows| Some((rows, image.into_decoded()?)));
+            let is_reported = matches!(decoded, Some((_, Err(_))));
+            if let Some((rows, decoded)) = decoded {
+                rows.add(row, decoded);
+            }
+            match (&result, options.on_error) {
+                (Ok(_), _) => {}
+                (Err(_), _) if is_reported => {}
+                (Err(reason), OnError::Null | OnError::Skip) => failed.push((row, reason.clone())),
                 (Err(reason), OnError::Fail) => {
                     let error = exec_datafusion_err!(
                         "{signature}: image {} of the batch's {rows}: {reason} (inference.on_error is 'fail')",
                         row + 1
                     );
-                    failed.push((row, reason));
+                    failed.push((row, reason.clone()));
                     self.report(failed, &options)?;
                     return Err(QueryFailures::of(&self.config).end(error));
                 }
-            });
+            }
+            results.push(result);
         }
         if let Some((first, reason)) = failed.first() {
             tracing::warn!(
@@ -123,23 +144,18 @@ impl Call {
         failures.check(options)
     }
 
-    /// [`Self::each_image`] for `work` that returns encoded images.
+    /// [`Self::each_image`] for `work` that returns encoded images. The NULLs of failed rows carry the reason, so that
+    /// whatever reads these images does not report them again.
     pub(crate) fn to_images(
         &self,
-        work: impl FnMut(usize, &[u8], &Limits<'_>) -> Result<Option<Vec<u8>>, String>,
+        work: impl FnMut(usize, &RowImage<'_>) -> Result<Option<Vec<u8>>, String>,
     ) -> Result<ColumnarValue> {
-        let mut builder = BinaryViewBuilder::with_capacity(self.rows);
-        for image in self.each_image(work)? {
-            let Some(image) = image else {
-                builder.append_null();
-                continue;
-            };
-            let length = u32::try_from(image.len())
-                .map_err(|_| exec_datafusion_err!("{}: the result is larger than 4 GiB", self.signature))?;
-            let block = builder.append_block(Buffer::from(image));
-            builder.try_append_view(block, 0, length)?;
-        }
-        self.output(Arc::new(builder.finish()))
+        let images =
+            self.each_result(work)?.into_iter().map(|image| image.map(|image| image.map(Buffer::from)));
+        let images: Vec<_> = images.collect();
+        let images = images.iter().map(|image| image.as_ref().map(Option::as_ref).map_err(String::as_str));
+        let column = image_column(images).map_err(|error| error.context(self.signature))?;
+        self.output(Arc::new(column))
     }
 
     /// The bounds on its images.

@@ -31,9 +31,9 @@ impl ToImage for Thumbnail {
         let [max_sides] = call.arguments() else {
             return internal_err!("{SIGNATURE} with other arguments passed planning");
         };
-        call.to_images(|row, bytes, limits| {
+        call.to_images(|row, image| {
             let max_side = parameters::whole(max_sides, row, "max_side", &SIDES)?;
-            max_side.map(|most| resized(bytes, limits, |size| fitted(size, most))).transpose()
+            max_side.map(|most| resized(image, |size| fitted(size, most))).transpose()
         })
     }
 

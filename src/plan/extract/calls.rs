@@ -8,6 +8,7 @@ use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use seequel_udfs::Inference;
 
+use super::functions::ErrorImages;
 use crate::model::ModelRegistry;
 use crate::plan::InferCall;
 
@@ -27,22 +28,23 @@ pub(super) struct Carried {
     pub(super) column: Column,
 }
 
-/// Whether `expr` itself is an inference call.
-fn is_call(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(function) if as_marker(function).is_some())
-}
-
 fn as_marker(function: &ScalarFunction) -> Option<&Inference> {
     let implementation: &dyn Any = function.func.inner().as_ref();
     implementation.downcast_ref()
 }
 
-/// Whether an inference call occurs anywhere in `plan`, its inputs or its subqueries.
-pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
+/// Whether an inference call, or a function that decodes one of `images`, occurs anywhere in `plan`, its inputs or its
+/// subqueries.
+pub(super) fn contains_calls(plan: &LogicalPlan, images: &ErrorImages) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            found = expr.exists(|part| Ok(is_call(part)))?;
+            found = expr.exists(|part| match part {
+                Expr::ScalarFunction(function) => {
+                    Ok(as_marker(function).is_some() || images.call(function)?.is_some())
+                }
+                _ => Ok(false),
+            })?;
             Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -57,6 +59,7 @@ pub(super) fn contains_calls(plan: &LogicalPlan) -> Result<bool> {
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     pub(super) models: &'a ModelRegistry,
+    pub(super) error_images: &'a ErrorImages,
     /// Schema of the expressions' input.
     pub(super) input: &'a DFSchema,
     /// Whether the input refers to an outer query. DataFusion can't decorrelate through nodes that are not its own.
@@ -127,9 +130,9 @@ impl Pass<'_> {
             .map_children(|arg| self.rewrite(arg, lazy_arguments.next().unwrap_or(lazy)))
     }
 
-    /// `function` as an inference call, if it is one.
+    /// `function` as an inference call, if it is one, or as one beside `image_error`.
     fn call(&self, function: &ScalarFunction) -> Result<Option<InferCall>> {
-        let Some(marker) = as_marker(function) else { return Ok(None) };
+        let Some(marker) = as_marker(function) else { return self.error_images.call(function) };
         let (call, inputs) = marker.call(&function.args)?;
         let predictor = self.models.called(&call)?;
         Ok(Some(InferCall { request: call.request, inputs: inputs.to_vec(), predictor }))

@@ -25,6 +25,7 @@
 //! outer query therefore stay too, and the rule runs again as an optimizer rule, right after decorrelation.
 
 mod calls;
+mod functions;
 mod nodes;
 mod share;
 
@@ -41,6 +42,7 @@ use crate::exec::RowRecord;
 use crate::model::ModelRegistry;
 use crate::write::{ERRORS, RESUMABLE};
 use calls::column_number;
+use functions::ErrorImages;
 use nodes::Extraction;
 
 /// DataFusion's optimizer rule after which no subquery refers to an outer query.
@@ -76,8 +78,15 @@ impl ExtractInference {
             _ => Ok(false),
         };
         let is_recorded = RowRecord::of(config).is_some() || plan.exists(lists_errors)?;
-        let mut extraction =
-            Extraction { models: &self.models, options: &options, is_recorded, next_column, changed: false };
+        let error_images = ErrorImages::of(&plan)?;
+        let mut extraction = Extraction {
+            models: &self.models,
+            options: &options,
+            error_images: &error_images,
+            is_recorded,
+            next_column,
+            changed: false,
+        };
         let plan = extraction.complete(plan)?;
         Ok(Transformed::new_transformed(plan, extraction.changed))
     }

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Expr, GroupingSet, JoinType, LogicalPlan};
 use seequel_udfs::Request;
 
 use super::calls::{Carried, Pass, contains_calls};
+use super::functions::ErrorImages;
 use super::share::{beside, companion};
 use crate::config::{InferenceOptions, OnError};
 use crate::model::ModelRegistry;
@@ -24,6 +25,7 @@ use crate::plan::InferNode;
 pub(super) struct Extraction<'a> {
     pub(super) models: &'a ModelRegistry,
     pub(super) options: &'a InferenceOptions,
+    pub(super) error_images: &'a ErrorImages,
     /// Whether rows are recorded for a report, by their names.
     pub(super) is_recorded: bool,
     pub(super) next_column: usize,
@@ -57,7 +59,7 @@ impl Extraction<'_> {
     }
 
     fn rewrite(&mut self, plan: LogicalPlan) -> Result<Extracted> {
-        if !contains_calls(&plan)? {
+        if !contains_calls(&plan, self.error_images)? {
             return Ok(Extracted::plain(plan));
         }
         let plan = plan
@@ -215,6 +217,7 @@ impl Extraction<'_> {
             let correlated = !input.plan.all_out_ref_exprs().is_empty();
             let mut pass = Pass {
                 models: self.models,
+                error_images: self.error_images,
                 input: &schema,
                 correlated,
                 carried: &input.carried,

@@ -1,4 +1,5 @@
-//! Lets `image_error(image)` and the call whose failures it tells run in one `Infer` node, though they occur in two nodes.
+//! Lets `image_error(image)` and the call whose failures it tells, or whose decoding it shares, run in one `Infer` node,
+//! though they occur in two nodes.
 //!
 //! ```text
 //!  SELECT embed(image) … WHERE image_error(image) IS NULL
@@ -16,6 +17,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use seequel_udfs::Request;
 
 use super::calls::Carried;
+use super::functions::{image_of, on_image};
 use crate::model::Predictor;
 use crate::plan::InferCall;
 use crate::plan::node::as_infer;
@@ -27,9 +29,10 @@ pub(super) fn companion<'a>(call: &InferCall, carried: &'a [Carried]) -> Option<
             && other.request != Request::ImageError
             && (error.predictor == Predictor::Decoder || error.predictor == other.predictor)
     };
+    let image = image_of(call)?;
     carried.iter().find(|carried| {
         let known = &carried.call;
-        known.inputs == call.inputs && (tells(known, call) || tells(call, known))
+        image_of(known) == Some(image) && (tells(known, call) || tells(call, known))
     })
 }
 
@@ -44,9 +47,8 @@ pub(super) fn beside(
     if let Some(infer) = as_infer(plan) {
         let mut calls = infer.calls().to_vec();
         if let Some((_, call)) = infer.calls().iter().find(|(column, _)| column == known) {
-            let InferCall { request, predictor, .. } = &added.call;
-            let (request, predictor) = (*request, predictor.clone());
-            calls.push((name.clone(), InferCall { request, inputs: call.inputs.clone(), predictor }));
+            let Some(image) = image_of(call) else { return Ok(None) };
+            calls.push((name.clone(), added.call.on(on_image(&added.call, image))));
             return Ok(Some((infer.with(infer.input().clone(), calls)?, Column::new_unqualified(name))));
         }
         let Some((input, column)) = beside(infer.input(), known, added)? else { return Ok(None) };

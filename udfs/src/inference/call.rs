@@ -25,6 +25,8 @@ pub enum Request {
     Predict,
     /// Why there is no prediction.
     ImageError,
+    /// No model: the value of the only input, a function of an image, whose decoding `image_error` shares.
+    ImageFunction,
 }
 
 impl Request {
@@ -38,6 +40,7 @@ impl Request {
             Self::Detect => signatures::DETECT,
             Self::Predict => signatures::PREDICT,
             Self::ImageError => signatures::IMAGE_ERROR,
+            Self::ImageFunction => "a function of an image",
         }
     }
 
@@ -53,6 +56,7 @@ impl Request {
             Self::Predict => format!("predict('{model}', {inputs})"),
             Self::ImageError if model.is_empty() => format!("image_error({inputs})"),
             Self::ImageError => format!("image_error({inputs}, '{model}')"),
+            Self::ImageFunction => inputs,
         }
     }
 }

@@ -61,7 +61,8 @@ impl Inference {
         FUNCTIONS.iter().map(|function| Self::udf(function, models, config)).collect()
     }
 
-    /// The function that makes such requests; the `k` of `request` is ignored.
+    /// The inference function that makes such requests; the `k` of `request` is ignored. Functions that run no model have
+    /// that of their errors.
     #[must_use]
     pub fn requesting(request: Request, models: &Arc<dyn Models>, config: &ConfigOptions) -> ScalarUDF {
         let function = match request {
@@ -70,7 +71,7 @@ impl Inference {
             Request::Embed => &EMBED,
             Request::Detect => &DETECT,
             Request::Predict => &PREDICT,
-            Request::ImageError => &IMAGE_ERROR,
+            Request::ImageError | Request::ImageFunction => &IMAGE_ERROR,
         };
         Self::udf(function, models, config)
     }
