@@ -69,6 +69,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file of a table that can't be read.
+    #[error("'{file}': {reason}")]
+    Damaged {
+        /// Where it is.
+        file: String,
+        /// What its reader says.
+        reason: String,
+    },
+
     /// A bucket, container or server that can't be used as configured.
     #[error("{store}: {reason}")]
     Store {

@@ -1,6 +1,5 @@
 //! Plans statements as the `DataFrame` of their results.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use datafusion::common::runtime::SpawnedTask;
@@ -9,17 +8,16 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use futures::FutureExt;
 
 use super::queries::query;
 use super::statement::Statement;
 use super::{create_quantized, formats, locations, queries, resumable, tune_model};
+use crate::Result;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
 use crate::model::runtime::Tunings;
 use crate::stores::apply_store_options;
 use crate::tune::{trials_table, tunings_table};
-use crate::{Error, Result};
 
 /// Plans `statement`. Statements without a plan are executed, as DataFusion does for DDL; their result is empty.
 ///
@@ -32,34 +30,22 @@ use crate::{Error, Result};
 pub async fn plan(
     engine_ctx: &SessionContext,
     models: &Arc<ModelRegistry>,
-    statement: Statement,
+    mut statement: Statement,
     observe: impl FnMut(&Arc<dyn ExecutionPlan>),
 ) -> Result<DataFrame> {
-    contained(Box::pin(plan_statement(engine_ctx, models, statement, observe))).await
-}
-
-/// `work`, with [`Error::Panicked`] in the place of a panic: the schema of a damaged file is read while a statement is
-/// planned, and some make their reader panic.
-pub(crate) async fn contained<T, E: From<Error>>(
-    work: impl Future<Output = std::result::Result<T, E>>,
-) -> std::result::Result<T, E> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(result) => result,
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(Error::Panicked { message: text.unwrap_or_else(|| "it does not say why".to_owned()) }.into())
-        }
+    let read = locations::expand(engine_ctx, &mut statement);
+    match queries::contained(Box::pin(plan_statement(engine_ctx, models, statement, observe))).await {
+        Ok(planned) => Ok(planned),
+        Err(error) => Err(queries::with_damaged_file(engine_ctx, &read, error).await),
     }
 }
 
 async fn plan_statement(
     engine_ctx: &SessionContext,
     models: &Arc<ModelRegistry>,
-    mut statement: Statement,
+    statement: Statement,
     observe: impl FnMut(&Arc<dyn ExecutionPlan>),
 ) -> Result<DataFrame> {
-    locations::expand(engine_ctx, &mut statement);
     match statement {
         Statement::CreateModel(create) => {
             let bounds = InferenceOptions::of(engine_ctx.state().config_options()).bounds;

@@ -10,15 +10,13 @@
 //!  Parquet error: Corrupt footer                  SELECT * FROM 'a.parquet'                 the file, which is named
 //! ```
 
-use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 use seequel_udfs::model_position;
-use tokio::task::JoinError;
 
+use super::queries::parquet_reason;
 use crate::Error;
 use crate::model::{ENSEMBLE_OPTIONS, MODEL_OPTIONS};
 use crate::nearest::nearest;
@@ -88,24 +86,6 @@ fn root(error: &Error) -> Root<'_> {
             None => Root::DataFusion(root),
         },
         root => Root::DataFusion(root),
-    }
-}
-
-/// What a reader of Parquet says of a file, which it does not name. Of some that are damaged it panics.
-fn parquet_reason(error: &DataFusionError) -> Option<String> {
-    let panic = |error: &JoinError| error.is_panic().then(|| format!("it may be damaged: {error}"));
-    match error {
-        DataFusionError::ExecutionJoin(error) => panic(error),
-        DataFusionError::External(error) => error.downcast_ref().and_then(panic),
-        DataFusionError::ParquetError(error) => match error.as_ref() {
-            ParquetError::External(_) => None,
-            error => Some(error.to_string()),
-        },
-        DataFusionError::ArrowError(error, _) => match error.as_ref() {
-            ArrowError::ParquetError(_) => Some(error.to_string()),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -15,8 +15,9 @@ use crate::images::listing::expand_home;
 use crate::quantize::CreateQuantized;
 
 /// Replaces `~` by the user's home folder in each location that the statement itself holds, and completes the names of
-/// folders in its queries. Other locations in queries are resolved by the tables that read them.
-pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
+/// folders in its queries. Other locations in queries are resolved by the tables that read them. Returns those of tables.
+pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) -> Vec<String> {
+    let mut folders = Folders { ctx, subqueries: HashSet::new(), read: vec![] };
     match statement {
         Statement::CreateModel(create) => expand_one(&mut create.location),
         Statement::DataFusion(statement)
@@ -24,18 +25,22 @@ pub(super) fn expand(ctx: &SessionContext, statement: &mut Statement) {
         | Statement::CreateQuantized(CreateQuantized { query: statement, .. })
         | Statement::Advise(Advise { query: statement, .. })
         | Statement::ExplainJson { statement, .. } => {
-            expand_in(statement);
-            let _ = visit_mut(statement, &mut Folders { ctx, subqueries: HashSet::new() });
+            expand_in(statement, &mut folders.read);
+            let _ = visit_mut(statement, &mut folders);
         }
         _ => {}
     }
+    folders.read
 }
 
-fn expand_in(statement: &mut DataFusionStatement) {
+fn expand_in(statement: &mut DataFusionStatement, read: &mut Vec<String>) {
     match statement {
-        DataFusionStatement::CreateExternalTable(create) => create.locations.iter_mut().for_each(expand_one),
+        DataFusionStatement::CreateExternalTable(create) => {
+            create.locations.iter_mut().for_each(expand_one);
+            read.extend(create.locations.iter().cloned());
+        }
         DataFusionStatement::CopyTo(copy) => expand_one(&mut copy.target),
-        DataFusionStatement::Explain(explain) => expand_in(&mut explain.statement),
+        DataFusionStatement::Explain(explain) => expand_in(&mut explain.statement, read),
         DataFusionStatement::Statement(_) | DataFusionStatement::Reset(_) => {}
     }
 }
@@ -50,6 +55,8 @@ struct Folders<'a> {
     ctx: &'a SessionContext,
     /// Names in WITH clauses.
     subqueries: HashSet<String>,
+    /// Locations that are read.
+    read: Vec<String>,
 }
 
 impl VisitorMut for Folders<'_> {
@@ -65,12 +72,15 @@ impl VisitorMut for Folders<'_> {
         if let TableFactor::Table { name, args: None, .. } = factor
             && let [ObjectNamePart::Identifier(Ident { value, quote_style: Some('\''), .. })] =
                 name.0.as_mut_slice()
-            && !value.contains('/')
             && !self.subqueries.contains(value)
-            && Path::new(&*expand_home(value)).is_dir()
-            && !self.ctx.table_exist(value.as_str()).unwrap_or(true)
         {
-            value.push('/');
+            if !value.contains('/')
+                && Path::new(&*expand_home(value)).is_dir()
+                && !self.ctx.table_exist(value.as_str()).unwrap_or(true)
+            {
+                value.push('/');
+            }
+            self.read.push(expand_home(value).into_owned());
         }
         ControlFlow::Continue(())
     }

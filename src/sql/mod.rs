@@ -24,9 +24,9 @@ mod script;
 mod statement;
 mod tune_model;
 
-#[cfg(feature = "shell")]
-pub(crate) use execute::contained;
 pub use execute::plan;
 pub(crate) use explain::Explanation;
+#[cfg(feature = "shell")]
+pub(crate) use queries::contained;
 pub use script::{Script, parse_statement};
 pub use statement::Statement;

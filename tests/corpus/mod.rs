@@ -268,3 +268,28 @@ fn tables_have_rows_or_an_error_that_names_them() {
         assert_eq!(outcome.stdout, format!("n,images,answered\n{counts}\n"), "{name}: {}", outcome.stderr);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_damaged_table_among_others_is_named() {
+    let corpus = Corpus::new(4);
+    let (tables, folder) = (corpus.folder.path().join("tables"), corpus.folder.path().join("some"));
+    fs::create_dir(&folder).unwrap();
+    fs::copy(tables.join("good-images.parquet"), folder.join("a.parquet")).unwrap();
+    for name in
+        ["bad-cut-70", "bad-encrypted", "bad-children", "panics-footer-length", "panics-offset-negative"]
+    {
+        fs::copy(tables.join(format!("{name}.parquet")), folder.join("b.parquet")).unwrap();
+        let place = folder.display();
+        let error = format!("Error: '{place}/b.parquet': ");
+        for sql in [
+            format!("SELECT count(image) FROM '{place}/'"),
+            format!("SELECT count(image) FROM '{place}/*.parquet'"),
+            format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{place}/'"),
+        ] {
+            let outcome = corpus.run(&sql);
+            let is_named = outcome.stderr.lines().any(|line| line.starts_with(&error));
+            assert!(outcome.status == Some(1) && is_named, "{name}: {sql}: {}", outcome.stderr);
+        }
+    }
+}
