@@ -55,7 +55,7 @@ impl ToImage for Convert {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation::documentation("The image as a file of another format.", SIGNATURE)
+            super::documentation("The image as a file of another format.", SIGNATURE)
                 .with_argument(
                     "format",
                     "`jpeg` or `jpg`, `png`, `webp` (without loss), `gif` (256 colours), `bmp`, `tiff` or `tif`.",

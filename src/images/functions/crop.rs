@@ -60,7 +60,7 @@ impl ToImage for Crop {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation::documentation("The part of the image inside a box.", SIGNATURE)
+            super::documentation("The part of the image inside a box.", SIGNATURE)
                 .with_alternative_syntax(EDGES_SIGNATURE)
                 .with_argument(
                     "box",

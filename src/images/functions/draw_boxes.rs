@@ -9,7 +9,7 @@ use datafusion::logical_expr::{
 };
 use seequel_udfs::{box_fields, check_image_type, detections_type, listed_signature};
 
-use super::documentation::documentation;
+use super::documentation;
 use super::encode::{Encoding, encode};
 use super::image_function::ToImage;
 use super::parameters::Parameter;

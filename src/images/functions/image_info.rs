@@ -89,7 +89,7 @@ impl ScalarUDFImpl for ImageInfo {
 
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation::documentation(
+            super::documentation(
                 "The headers of an image file: a struct of `width` and `height` as displayed, `format`, `color`, `bits`, `orientation`, `frames`, `camera`, `taken` and `error`. Pixels are not decoded, and a file whose headers can't be read has an `error`.",
                 SIGNATURE,
             )

@@ -23,7 +23,6 @@
 
 mod convert;
 mod crop;
-mod documentation;
 mod draw_boxes;
 pub(crate) mod encode;
 mod hash;
@@ -39,7 +38,7 @@ pub(crate) mod thumbnail;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{ScalarUDF, ScalarUDFImpl};
+use datafusion::logical_expr::{DocSection, Documentation, DocumentationBuilder, ScalarUDF, ScalarUDFImpl};
 
 pub(crate) use convert::Convert;
 pub(crate) use crop::Crop;
@@ -74,4 +73,13 @@ pub(crate) fn decodes_image(function: &ScalarUDF) -> bool {
         || implementation.is::<PerceptualHash>()
         || implementation.is::<ImageFunction<Resize>>()
         || implementation.is::<ImageFunction<Thumbnail>>()
+}
+
+/// The start of a function's documentation.
+pub(crate) fn documentation(description: &str, signature: &str) -> DocumentationBuilder {
+    let section = DocSection { include: true, label: "Image Functions", description: None };
+    Documentation::builder(section, description, signature).with_argument(
+        "image",
+        "The bytes of an image file: a binary column, or a struct with a field `bytes`.",
+    )
 }

@@ -69,7 +69,7 @@ impl ScalarUDFImpl for PerceptualHash {
 
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation::documentation(
+            super::documentation(
                 "A perceptual hash, near (see hamming_distance) for images that look alike: 64 bits of the lowest frequencies of the image, equal to those of ImageHash for Python but for rounding.",
                 SIGNATURE,
             )

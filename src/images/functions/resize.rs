@@ -46,7 +46,7 @@ impl ToImage for Resize {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation::documentation("The image stretched to a size in pixels.", SIGNATURE)
+            super::documentation("The image stretched to a size in pixels.", SIGNATURE)
                 .with_argument("width", "Width of the result in pixels, 1 to 65500.")
                 .with_argument("height", "Height of the result in pixels, 1 to 65500.")
                 .with_sql_example("SELECT path, resize(image, 640, 480) FROM read_images('photos/');")

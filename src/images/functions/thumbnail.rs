@@ -39,7 +39,7 @@ impl ToImage for Thumbnail {
 
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            super::documentation::documentation(
+            super::documentation(
                 "The image in its proportions with no side longer than `max_side`; a smaller one keeps its size.",
                 SIGNATURE,
             )
