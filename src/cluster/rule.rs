@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use datafusion::common::JoinType;
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::sink::DataSinkExec;
@@ -31,7 +31,7 @@ use seequel_cluster::Client;
 use super::exec::ClusterExec;
 use crate::Error;
 use crate::config::InferenceOptions;
-use crate::images::scan::FetchImagesExec;
+use crate::images::scan::{FetchImagesExec, ListImagesExec};
 use crate::images::webdataset::WebDatasetExec;
 
 /// Runs plans that read files on the cluster, after all other rules.
@@ -48,11 +48,7 @@ impl RunOnCluster {
     /// `plan` with the part below what writes or measures on the cluster.
     fn place(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         if plan.is::<DataSinkExec>() || plan.is::<AnalyzeExec>() {
-            return Ok(plan
-                .map_children(|child| {
-                    Ok(datafusion::common::tree_node::Transformed::yes(self.place(child)?))
-                })?
-                .data);
+            return Ok(plan.map_children(|child| Ok(Transformed::yes(self.place(child)?)))?.data);
         }
         // Ballista's static planner keeps where the results of a last stage are when their executor is lost and they are
         // computed again (`output_locations` in its `state/execution_graph.rs`). Those of a stage of one task are there
@@ -61,7 +57,11 @@ impl RunOnCluster {
             1 => plan,
             _ => Arc::new(CoalescePartitionsExec::new(plan)),
         };
-        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan)?))
+        let plan = plan.transform_up(|node| {
+            let placed = node.downcast_ref::<ListImagesExec>().map(ListImagesExec::placed).transpose()?;
+            Ok(placed.map_or_else(|| Transformed::no(node), Transformed::yes))
+        })?;
+        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan.data)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scheduler and executors as processes of this machine, and queries on them.
 
 mod failures;
+mod listing;
 mod processes;
 mod queries;
 

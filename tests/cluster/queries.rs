@@ -115,7 +115,7 @@ fn scripts_write_files_here() {
 }
 
 /// The stages of a query, as the scheduler tells them after it.
-fn stages(cluster: &Cluster, folder: &Path, sql: &str) -> String {
+pub(super) fn stages(cluster: &Cluster, folder: &Path, sql: &str) -> String {
     let mut command = seequel(folder, &["--cluster", &cluster.url, "-q", "-c", sql]);
     let ran = Outcome::of(command.env("SEEQUEL_LOG", "seequel_cluster=debug"));
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);

@@ -3,7 +3,8 @@
 //! ```text
 //!  client                                       scheduler, executor
 //!  InferExec ─────────── infer.rs ── Infer ───► InferTaskExec
-//!  FetchImagesExec ───── fetch.rs ── Fetch ───► FetchImagesExec
+//!  ListImagesExec ────── scan.rs ─── List ────► ListImagesExec
+//!  FetchImagesExec ───── scan.rs ─── Fetch ───► FetchImagesExec
 //!  Ballista's operators ────────────────────── Ballista's codec
 //!  DataFusion's ────────────────────────────── datafusion-proto
 //! ```
@@ -11,8 +12,8 @@
 //! Only physical plans travel. The client plans as it does for itself, so that a query gives the same rows, and the
 //! scheduler needs neither tables nor models to divide it.
 
-mod fetch;
 mod infer;
+mod scan;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::Error;
 use crate::cluster::task::messages::{Kind, MARK, Operator, version};
 use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall};
 use crate::exec::InferExec;
-use crate::images::scan::FetchImagesExec;
+use crate::images::scan::{FetchImagesExec, ListImagesExec, Scan};
 
 /// The codec of Seequel's operators, and of Ballista's.
 #[derive(Debug)]
@@ -68,17 +69,21 @@ impl SeequelCodec {
                  of the cluster, and where queries come from"
             )));
         }
-        let ([input], Some(kind)) = (inputs, kind) else {
-            return Err(undecodable("it has no operator, or not one input"));
-        };
-        let input = Arc::clone(input);
-        match kind {
-            Kind::Fetch(message) => Ok(Arc::new(fetch::decode(message, input)?)),
-            Kind::Infer(message) => {
-                let context = PhysicalPlanDecodeContext::new(context, self);
-                let (calls, row) = infer::decode(*message, &input, &context, converter)?;
-                Ok(Arc::new(InferTaskExec::new(input, calls, row, self.models.clone())?))
+        let context = PhysicalPlanDecodeContext::new(context, self);
+        match (kind, inputs) {
+            (Some(Kind::List(message)), []) => {
+                let (scan, partition_columns) = scan::decode(*message, &context, converter)?;
+                Ok(Arc::new(ListImagesExec::new(scan, partition_columns, 1)))
             }
+            (Some(Kind::Fetch(message)), [input]) => {
+                let (scan, partition_columns) = scan::decode(*message, &context, converter)?;
+                Ok(Arc::new(FetchImagesExec::new(Arc::clone(input), scan, partition_columns)))
+            }
+            (Some(Kind::Infer(message)), [input]) => {
+                let (calls, row) = infer::decode(*message, input, &context, converter)?;
+                Ok(Arc::new(InferTaskExec::new(Arc::clone(input), calls, row, self.models.clone())?))
+            }
+            _ => Err(undecodable("it has no operator, or other inputs than its own")),
         }
     }
 }
@@ -103,8 +108,15 @@ impl PhysicalExtensionCodec for SeequelCodec {
         buffer: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
+        if let Some(list) = node.downcast_ref::<ListImagesExec>() {
+            let message = scan::encode(list.scan(), list.partition_columns(), self, converter)?;
+            return Operator::encode_marked(Kind::List(Box::new(message)), buffer);
+        }
         if let Some(fetch) = node.downcast_ref::<FetchImagesExec>() {
-            return Operator::encode_marked(Kind::Fetch(fetch::encode(fetch)), buffer);
+            // Its files have passed the filter.
+            let scan = Scan { filter: None, folder: None, ..fetch.scan().clone() };
+            let message = scan::encode(&scan, fetch.partition_columns(), self, converter)?;
+            return Operator::encode_marked(Kind::Fetch(Box::new(message)), buffer);
         }
         if let Some(infer) = node.downcast_ref::<InferExec>() {
             let calls = infer.calls().iter().map(TaskCall::of).collect::<Result<Vec<_>>>()?;

@@ -5,7 +5,7 @@ use datafusion::prelude::SessionContext;
 use seequel_cluster::datafusion_proto::physical_plan::DefaultPhysicalProtoConverter;
 
 use super::*;
-use crate::cluster::task::messages::Fetch;
+use crate::cluster::task::messages::ImagesScan;
 use crate::images::scan::columns;
 use crate::model::{Folder, ModelSpec, Onnx};
 
@@ -52,13 +52,14 @@ fn message(version: &str, kind: Option<Kind>) -> Vec<u8> {
 }
 
 fn fetch(projection: Vec<u32>) -> Kind {
-    Kind::Fetch(Fetch {
+    Kind::Fetch(Box::new(ImagesScan {
         written: "photos/".to_owned(),
         url: "file:///photos/".to_owned(),
         partition_columns: vec!["label".to_owned()],
         projection,
         limit: Some(3),
-    })
+        ..ImagesScan::default()
+    }))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use seequel_cluster::datafusion_proto;
 pub(in crate::cluster) const MARK: &[u8] = b"seequel\0";
 
 /// The version of the messages.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One of our operators.
 #[derive(Clone, PartialEq, Message)]
@@ -20,25 +20,29 @@ pub(in crate::cluster) struct Operator {
     /// What wrote it.
     #[prost(string, tag = "1")]
     pub(in crate::cluster) version: String,
-    #[prost(oneof = "Kind", tags = "2, 3")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4")]
     pub(in crate::cluster) kind: Option<Kind>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(in crate::cluster) enum Kind {
+    /// Reads images; its input has the entries of their listing.
     #[prost(message, tag = "2")]
-    Fetch(Fetch),
+    Fetch(Box<ImagesScan>),
     #[prost(message, tag = "3")]
     Infer(Box<Infer>),
+    /// Lists images.
+    #[prost(message, tag = "4")]
+    List(Box<ImagesScan>),
 }
 
-/// Reads images; its input has the entries of their listing.
+/// The scan of an images table.
 #[derive(Clone, PartialEq, Message)]
-pub(in crate::cluster) struct Fetch {
+pub(in crate::cluster) struct ImagesScan {
     /// The location as the user wrote it, for messages.
     #[prost(string, tag = "1")]
     pub(in crate::cluster) written: String,
-    /// The folder that the partition columns start from.
+    /// The folder that the files are in and that the partition columns start from, or the file.
     #[prost(string, tag = "2")]
     pub(in crate::cluster) url: String,
     #[prost(string, repeated, tag = "3")]
@@ -47,6 +51,18 @@ pub(in crate::cluster) struct Fetch {
     pub(in crate::cluster) projection: Vec<u32>,
     #[prost(uint64, optional, tag = "5")]
     pub(in crate::cluster) limit: Option<u64>,
+    /// The files are those that match one of these.
+    #[prost(string, repeated, tag = "6")]
+    pub(in crate::cluster) patterns: Vec<String>,
+    /// The files are these; all if there are neither files nor patterns.
+    #[prost(string, repeated, tag = "7")]
+    pub(in crate::cluster) files: Vec<String>,
+    /// The only folder below the location that is listed.
+    #[prost(string, optional, tag = "8")]
+    pub(in crate::cluster) folder: Option<String>,
+    /// On the columns that come from the listing.
+    #[prost(message, optional, tag = "9")]
+    pub(in crate::cluster) filter: Option<protobuf::PhysicalExprNode>,
 }
 
 /// Inference.

@@ -75,14 +75,39 @@ impl Location {
         EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
     }
 
-    /// The location at `url` of another process, which has listed it, as `written` there.
+    /// The location at `url` of another process, which has parsed it, as `written` there, with what [`Self::patterns`] and
+    /// [`Self::files`] of it are.
     ///
     /// # Errors
-    /// Text that is no URL.
+    /// Text that is no URL, no pattern or no path.
     #[cfg(feature = "cluster")]
-    pub(crate) fn sent(written: String, url: &str) -> Result<Self, String> {
+    pub(crate) fn sent(
+        written: String,
+        url: &str,
+        patterns: &[String],
+        files: &[String],
+    ) -> Result<Self, String> {
         let url = ListingTableUrl::parse(url).map_err(|error| error.to_string())?;
-        Ok(Self { written, url, choice: Choice::All, extensions: &EXTENSIONS })
+        let choice = if !patterns.is_empty() {
+            let patterns = patterns.iter().map(|pattern| Pattern::new(pattern));
+            Choice::Patterns(patterns.collect::<Result<_, _>>().map_err(|error| error.to_string())?)
+        } else if !files.is_empty() {
+            let files = files.iter().map(StorePath::parse);
+            Choice::Files(files.collect::<Result<_, _>>().map_err(|error| error.to_string())?)
+        } else {
+            Choice::All
+        };
+        Ok(Self { written, url, choice, extensions: &EXTENSIONS })
+    }
+
+    /// The patterns that files match below [`Self::url`], if it is one.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        let patterns = match &self.choice {
+            Choice::Patterns(patterns) => patterns.as_slice(),
+            Choice::All | Choice::Files(_) => &[],
+        };
+        patterns.iter().map(Pattern::as_str)
     }
 
     /// The folder that contains the files, or the only file, as a URL.

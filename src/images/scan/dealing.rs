@@ -1,14 +1,17 @@
 //! Deals the files of a scan out to the tasks of a cluster.
 //!
 //! ```text
-//!  list, filter, limit ─► files ─ deal, by their cost ─► DataSourceExec, the entries of a task in each partition
-//!                                                          └─► FetchImagesExec, which reads the files
+//!  list, filter, limit ─┬─ some files: deal, by their cost ─► DataSourceExec, the entries of a task in each partition ─┐
+//!                       └─ more ─► ListImagesExec, whose task lists them all ─────────────────────────────────────────┤
+//!                                                                            FetchImagesExec, which reads the files ◄─┘
 //! ```
 //!
-//! The machine that plans lists, and holds the entries in memory. A task gets those that it reads, and no others: the
-//! scheduler can divide an operator of DataFusion's among tasks, but none of ours.
+//! The machine that plans lists the first files, and if these are all, their entries are in the plan. A task gets those
+//! that it reads, and no others: the scheduler can divide an operator of DataFusion's among tasks, but none of ours.
 
+use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::catalog::Session;
 use datafusion::config::ConfigOptions;
@@ -17,8 +20,11 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::object_store::ObjectMeta;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 
 use super::fetch::FetchImagesExec;
+use super::list::ListImagesExec;
 use super::listed;
 use super::pipeline::Scan;
 use crate::config::unlisted_setting;
@@ -31,6 +37,12 @@ const TASK_COST: u64 = 64 << 20;
 const LEAST_TASKS: u64 = 32;
 /// Files that make a task worth its start.
 const LEAST_FILES: u64 = 4;
+/// Files whose entries are in the plan at most: some megabytes.
+const MOST_FILES: usize = 16_384;
+/// Tasks that read what one task lists, unless fewer are enough.
+const MOST_TASKS: u64 = 1024;
+/// How long the files that are not in the plan are counted, to find out how many tasks they are worth.
+const COUNTING: Duration = Duration::from_secs(2);
 
 /// The setting of sessions whose plans run on a cluster: scans list their files, and deal them out.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +59,7 @@ impl Dealing {
         config.extensions.get().copied()
     }
 
-    /// Lists the files of `scan`, of a table with these partition columns, and deals them out.
+    /// Deals the files of `scan`, of a table with these partition columns, out.
     ///
     /// # Errors
     /// Those of the listing.
@@ -57,32 +69,73 @@ impl Dealing {
         partition_columns: &[String],
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = scan.listed(session).await?;
+        let mut files = scan.files(&session.task_ctx(), &ExecutionPlanMetricsSet::new())?;
+        let first: Vec<_> = files.by_ref().take(MOST_FILES + 1).try_collect().await?;
         // Rows of several tasks would have to meet before a limit, with their images.
-        let tasks = if self.to_one || scan.limit.is_some() { 1 } else { tasks(&files) };
-        let hands = deal(files, tasks);
-        let batches =
-            hands.iter().map(|hand| Ok(vec![listed::to_batch(hand)?])).collect::<Result<Vec<_>>>()?;
-        let entries = MemorySourceConfig::try_new(&batches, Arc::clone(&listed::SCHEMA), None)?;
-        let entries = DataSourceExec::from_data_source(entries);
-        Ok(Arc::new(FetchImagesExec::new(entries, scan, partition_columns.to_vec())))
+        let to_one = self.to_one || scan.limit.is_some();
+        let partition_columns = partition_columns.to_vec();
+        let entries = if first.len() > MOST_FILES {
+            let tasks = if to_one {
+                1
+            } else {
+                Amount::of(&first).and(files).await?.map_or(MOST_TASKS, Amount::tasks)
+            };
+            Arc::new(ListImagesExec::new(
+                scan.clone(),
+                partition_columns.clone(),
+                tasks.min(MOST_TASKS) as usize,
+            ))
+        } else {
+            let tasks = if to_one { 1 } else { Amount::of(&first).tasks() };
+            entries(&deal(first, tasks))?
+        };
+        Ok(Arc::new(FetchImagesExec::new(entries, scan, partition_columns)))
     }
+}
+
+/// The entries of each task, as a table in memory.
+fn entries(hands: &[Vec<ObjectMeta>]) -> Result<Arc<dyn ExecutionPlan>> {
+    let batches = hands.iter().map(|hand| Ok(vec![listed::to_batch(hand)?])).collect::<Result<Vec<_>>>()?;
+    let entries = MemorySourceConfig::try_new(&batches, Arc::clone(&listed::SCHEMA), None)?;
+    Ok(DataSourceExec::from_data_source(entries))
 }
 
 fn cost(file: &ObjectMeta) -> u64 {
     file.size.saturating_add(FILE_COST)
 }
 
-/// The number of tasks for these files.
-fn tasks(files: &[ObjectMeta]) -> u64 {
-    let all = files.iter().map(cost).fold(0, u64::saturating_add);
-    let least = LEAST_TASKS.min(files.len() as u64 / LEAST_FILES);
-    all.div_ceil(TASK_COST).max(least).max(1)
+/// How much there is to read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    files: u64,
+    cost: u64,
+}
+
+impl Amount {
+    fn of(files: &[ObjectMeta]) -> Self {
+        files.iter().fold(Self::default(), Self::with)
+    }
+
+    fn with(self, file: &ObjectMeta) -> Self {
+        Self { files: self.files + 1, cost: self.cost.saturating_add(cost(file)) }
+    }
+
+    /// With `files` that are listed still; `None` if that takes long.
+    async fn and(self, files: BoxStream<'static, Result<ObjectMeta>>) -> Result<Option<Self>> {
+        let all = files.try_fold(self, |amount, file| ready(Ok(amount.with(&file))));
+        tokio::time::timeout(COUNTING, all).await.ok().transpose()
+    }
+
+    /// The number of tasks for it.
+    fn tasks(self) -> u64 {
+        let least = LEAST_TASKS.min(self.files / LEAST_FILES);
+        self.cost.div_ceil(TASK_COST).max(least).max(1)
+    }
 }
 
 /// `files` in runs that cost about the same, at most `tasks`, at least one.
 fn deal(files: Vec<ObjectMeta>, tasks: u64) -> Vec<Vec<ObjectMeta>> {
-    let all = files.iter().map(cost).fold(0, u64::saturating_add);
+    let all = Amount::of(&files).cost;
     let mut hands: Vec<Vec<ObjectMeta>> = vec![];
     let (mut dealt, mut current): (u64, Option<u128>) = (0, None);
     for file in files {
@@ -143,10 +196,10 @@ mod tests {
 
     #[test]
     fn few_files_make_few_tasks_and_many_more_than_a_cluster_has_cores() {
-        assert_eq!(tasks(&[]), 1);
-        assert_eq!(tasks(&files(&[100_000; 7])), 1);
-        assert_eq!(tasks(&files(&[100_000; 60])), 15);
-        assert_eq!(tasks(&files(&[100_000; 1000])), 32);
-        assert_eq!(tasks(&files(&[100_000; 100_000])), 299);
+        assert_eq!(Amount::of(&[]).tasks(), 1);
+        assert_eq!(Amount::of(&files(&[100_000; 7])).tasks(), 1);
+        assert_eq!(Amount::of(&files(&[100_000; 60])).tasks(), 15);
+        assert_eq!(Amount::of(&files(&[100_000; 1000])).tasks(), 32);
+        assert_eq!(Amount::of(&files(&[100_000; 100_000])).tasks(), 299);
     }
 }

@@ -14,6 +14,8 @@ mod exec;
 mod fetch;
 mod file_size;
 #[cfg(feature = "cluster")]
+mod list;
+#[cfg(feature = "cluster")]
 mod listed;
 mod pipeline;
 mod reader;
@@ -23,6 +25,8 @@ pub use columns::{IMAGE_TYPE, TYPE_METADATA_KEY};
 pub use exec::ImagesExec;
 #[cfg(feature = "cluster")]
 pub(crate) use fetch::FetchImagesExec;
+#[cfg(feature = "cluster")]
+pub(crate) use list::ListImagesExec;
 
 #[cfg(feature = "cluster")]
 pub(crate) use dealing::Dealing;

@@ -120,13 +120,15 @@ impl Scan {
     /// The files to produce rows for.
     ///
     /// # Errors
-    /// Those of the listing.
+    /// If the session has no store for the location; the stream has those of the listing.
     #[cfg(feature = "cluster")]
-    pub(super) async fn listed(&self, session: &dyn datafusion::catalog::Session) -> Result<Vec<ObjectMeta>> {
-        let store = session.runtime_env().object_store(self.location.store_url())?;
-        let options = InferenceOptions::of(session.config_options());
-        let counters = Counters::new(&ExecutionPlanMetricsSet::new(), self.failures.clone(), options);
-        choose(&Arc::new(self.clone()), store, &counters).try_collect().await
+    pub(super) fn files(
+        &self,
+        context: &TaskContext,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+        let started = Started::new(self.clone(), context, metrics)?;
+        Ok(choose(&started.scan, started.store, &started.counters))
     }
 }
 
