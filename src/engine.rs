@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use seequel_udfs::Inference;
 
 #[cfg(feature = "cluster")]
-use crate::cluster::{Address, on_cluster};
+use crate::cluster::{Address, Security, on_cluster};
 #[cfg(feature = "dashboard")]
 use crate::dashboard::{Dashboard, DashboardAddress};
 use crate::images::table::UrlTables;
@@ -213,6 +213,8 @@ pub struct EngineBuilder {
     dashboard_actions: bool,
     #[cfg(feature = "cluster")]
     cluster: Option<Address>,
+    #[cfg(feature = "cluster")]
+    cluster_security: Security,
 }
 
 impl EngineBuilder {
@@ -310,6 +312,14 @@ impl EngineBuilder {
         self
     }
 
+    /// The token and certificates of the cluster. Default: none.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn cluster_security(mut self, security: Security) -> Self {
+        self.cluster_security = security;
+        self
+    }
+
     /// Builds the engine. Loads neither models nor ONNX Runtime.
     ///
     /// # Errors
@@ -337,7 +347,7 @@ impl EngineBuilder {
         let builder = builder.with_seequel(&models);
         #[cfg(feature = "cluster")]
         let builder = match self.cluster {
-            Some(scheduler) => on_cluster(builder, scheduler),
+            Some(scheduler) => on_cluster(builder, scheduler, self.cluster_security),
             None => builder,
         };
         let context = with_url_tables(builder.build());

@@ -90,6 +90,8 @@ pub enum Stage {
     Decoded,
     /// Rows that models ran on, counted once per model.
     Inferred,
+    /// Tasks of a query on a cluster.
+    Tasks,
     /// Rows passed to the writer of a file or table.
     Written,
 }
@@ -101,6 +103,7 @@ impl fmt::Display for Stage {
             Self::Read => "read",
             Self::Decoded => "decoded",
             Self::Inferred => "inferred",
+            Self::Tasks => "tasks",
             Self::Written => "written",
         })
     }
@@ -125,7 +128,7 @@ impl Count {
 }
 
 /// The stages of a running plan, each summed over all operators.
-fn stages(plan: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
+pub(crate) fn stages(plan: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
     let mut counts = BTreeMap::new();
     add_stages(plan, &mut counts);
     counts
@@ -135,6 +138,10 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     let mut add = |stage: Stage, count: Count| {
         counts.entry(stage).and_modify(|sum| *sum = sum.and(count)).or_insert(count);
     };
+    if plan.name() == ELSEWHERE {
+        elsewhere(plan).into_iter().for_each(|(stage, count)| add(stage, count));
+        return;
+    }
     let children = below(plan);
     if let Some(images) = plan.downcast_ref::<ImagesExec>() {
         let total = total_rows(plan);
@@ -162,8 +169,21 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     }
 }
 
-/// The operator whose plan runs on a cluster.
+/// The operator whose plan runs on a cluster. It has counts of the stages there: `decoded`, and `decoded_total` once that is
+/// known.
 const ELSEWHERE: &str = "ClusterExec";
+
+/// The stages of a plan on a cluster.
+fn elsewhere(cluster: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
+    let metrics = cluster.metrics().unwrap_or_default();
+    let value = |name: &str| metrics.sum_by_name(name).map(|value| value.as_usize() as u64);
+    let stages = [Stage::Read, Stage::Decoded, Stage::Inferred, Stage::Tasks].into_iter();
+    let counts = stages.filter_map(|stage| {
+        let done = value(&stage.to_string())?;
+        Some((stage, Count { done, total: value(&format!("{stage}_total")) }))
+    });
+    counts.collect()
+}
 
 /// The operators below one that run in this process.
 fn below(plan: &dyn ExecutionPlan) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -188,6 +208,14 @@ pub struct Inference {
 
 /// The sum over all operators that infer; `None` if there are none.
 pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
+    if plan.name() == ELSEWHERE {
+        let stages = elsewhere(plan);
+        let done = |stage: &Stage| stages.get(stage).map(|count| count.done);
+        let (rows, failed_rows) = (done(&Stage::Inferred)?, metric(plan, "failed_rows"));
+        let images = done(&Stage::Decoded);
+        let rows = if images.is_some() { 0 } else { rows - failed_rows };
+        return Some(Inference { images: images.unwrap_or_default(), rows, failed_rows });
+    }
     let own = plan.downcast_ref::<InferExec>().map(|infer| Inference {
         images: metric(plan, "decoded_images"),
         rows: if infer.has_images() { 0 } else { metric(plan, "inferred_rows") },

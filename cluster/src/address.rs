@@ -16,18 +16,9 @@ pub struct Address {
 }
 
 impl Address {
-    /// The host, with brackets if it is an IPv6 address.
-    pub(crate) fn host(&self) -> String {
-        self.host.to_string()
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The address as gRPC takes it.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
+    /// The address as gRPC takes it, with `http` or `https`.
+    pub(crate) fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}:{}", self.host, self.port)
     }
 }
 

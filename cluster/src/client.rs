@@ -11,12 +11,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ballista_core::BALLISTA_VERSION;
 use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::execute_query_failure_result::Failure;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::job_status::Status;
-use ballista_core::serde::protobuf::{ExecuteQueryParams, KeyValuePair, PartitionLocation};
+use ballista_core::serde::protobuf::{
+    ExecuteQueryParams, ExecuteQueryResult, KeyValuePair, PartitionLocation, execute_query_result,
+};
 use ballista_core::version::{check_compatibility, insert_version_header, version_from_metadata};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::config::ConfigOptions;
@@ -26,14 +30,25 @@ use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio::time::sleep;
+use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::job::{Job, SchedulerClient};
+use crate::job::{Job, channel, client, reason};
+use crate::progress::Watcher;
+use crate::security::Security;
 use crate::settings::MESSAGE_BYTES;
 use crate::{Address, Error};
 
 /// Partitions that are asked for ahead of the one that is read.
 const FETCHED_AHEAD: usize = 4;
+/// Between two questions whether a query has ended: the first and the longest time.
+const SOONEST: Duration = Duration::from_millis(5);
+const LATEST: Duration = Duration::from_millis(100);
+/// Between two questions how far it is.
+const WATCHED_EVERY: Duration = Duration::from_millis(500);
+/// How long a scheduler may take to list a query that it has taken.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 /// Attempts to fetch a partition after the first, and milliseconds between them.
 const RETRIES: (u8, u64) = (3, 250);
 
@@ -41,14 +56,15 @@ const RETRIES: (u8, u64) = (3, 250);
 #[derive(Clone)]
 pub struct Client {
     address: Address,
+    security: Security,
     codec: Arc<dyn PhysicalExtensionCodec>,
 }
 
 impl Client {
     /// A client that is not connected yet. `codec` writes the plans.
     #[must_use]
-    pub fn new(address: Address, codec: Arc<dyn PhysicalExtensionCodec>) -> Self {
-        Self { address, codec }
+    pub fn new(address: Address, security: Security, codec: Arc<dyn PhysicalExtensionCodec>) -> Self {
+        Self { address, security, codec }
     }
 
     /// The scheduler.
@@ -68,10 +84,15 @@ impl Client {
         Ok(bytes)
     }
 
-    /// The rows of a plan by [`Self::encode`] with these settings, partition by partition. Nothing is sent before the
-    /// first poll. The job is cancelled if the stream is dropped before its end.
+    /// The rows of a plan by [`Self::encode`] with these settings, partition by partition; `watcher` is told how far it is.
+    /// Nothing is sent before the first poll. The job is cancelled if the stream is dropped before its end.
     #[must_use]
-    pub fn run(&self, plan: Vec<u8>, settings: &ConfigOptions) -> BoxStream<'static, Result<RecordBatch>> {
+    pub fn run(
+        &self,
+        plan: Vec<u8>,
+        settings: &ConfigOptions,
+        watcher: Watcher,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
         let settings =
             settings.entries().into_iter().map(|entry| KeyValuePair { key: entry.key, value: entry.value });
         let query = ExecuteQueryParams {
@@ -80,11 +101,11 @@ impl Client {
             session_id: Uuid::new_v4().to_string(),
             operation_id: Uuid::new_v4().to_string(),
         };
-        let address = self.address.clone();
+        let (address, security) = (self.address.clone(), self.security.clone());
         stream::once(async move {
-            let scheduler = connect(&address).await?;
-            let partitions = finish(scheduler, query, &address).await?;
-            Ok::<_, datafusion::error::DataFusionError>(fetch(partitions))
+            let scheduler = channel(&address, &security).await?;
+            let partitions = finish(scheduler, query, (&address, &security), watcher).await?;
+            Ok::<_, datafusion::error::DataFusionError>(fetch(partitions, security))
         })
         .try_flatten()
         .boxed()
@@ -97,64 +118,83 @@ impl fmt::Debug for Client {
     }
 }
 
-async fn connect(address: &Address) -> Result<SchedulerClient, Error> {
-    let scheduler = SchedulerClient::connect(address.url())
-        .await
-        .map_err(|error| Error::Unreachable { address: address.to_string(), reason: innermost(&error) })?;
-    Ok(scheduler
-        .max_encoding_message_size(MESSAGE_BYTES as usize)
-        .max_decoding_message_size(MESSAGE_BYTES as usize))
-}
-
 /// Waits for the end of a query, and returns where its results are.
 async fn finish(
-    mut scheduler: SchedulerClient,
+    scheduler: Channel,
     query: ExecuteQueryParams,
-    address: &Address,
+    (address, security): (&Address, &Security),
+    watcher: Watcher,
 ) -> Result<Vec<PartitionLocation>, Error> {
     let refused = |reason: String| Error::Refused { address: address.to_string(), reason };
+    let lost = |reason: String| Error::Lost { address: address.to_string(), reason };
     let mut request = tonic::Request::new(query);
     insert_version_header(request.metadata_mut());
-    let response = scheduler.execute_query_push(request).await;
-    let response = response.map_err(|status| refused(status.message().to_owned()))?;
+    // Ballista has a method, too, that tells how the job goes on by itself; but it does not tell its name before the end,
+    // so that it could not be cancelled.
+    let response = client(scheduler.clone()).execute_query(request).await;
+    let response = response.map_err(|status| refused(reason(&status, security)))?;
     let version = version_from_metadata(response.metadata()).map(ToOwned::to_owned);
-    let mut job = Job::new(scheduler);
+    let mut job = Job::new(scheduler, job_id(response.into_inner()).map_err(refused)?);
     check_compatibility(Some(BALLISTA_VERSION), version.as_deref()).map_err(refused)?;
-    let lost = |reason: String| Error::Lost { address: address.to_string(), reason };
-    let mut updates = response.into_inner();
+    let (mut wait, mut watched, mut is_known) = (SOONEST, Instant::now(), false);
     loop {
-        let update = updates.message().await.map_err(|status| lost(status.message().to_owned()))?;
-        let update = update.ok_or_else(|| lost("it closed the connection".to_owned()))?;
-        let Some(update) = update.status else { continue };
-        job.set_id(&update.job_id);
-        match update.status {
-            None | Some(Status::Queued(_) | Status::Running(_)) => {}
+        sleep(wait).await;
+        wait = (wait * 2).min(LATEST);
+        match job.status().await.map_err(|status| lost(status.message().to_owned()))? {
             Some(Status::Failed(failed)) => {
                 job.ended();
-                return Err(Error::Failed(reason(&failed.error)));
+                return Err(Error::Failed(message_of(&failed.error)));
             }
             Some(Status::Successful(successful)) => {
                 job.ended();
-                if tracing::enabled!(tracing::Level::DEBUG) {
-                    job.log_stages().await;
+                if let Some(ran) = job.ran().await {
+                    watcher(ran);
                 }
                 return Ok(successful.partition_location);
+            }
+            Some(Status::Queued(_) | Status::Running(_)) => is_known = true,
+            // It is not listed yet.
+            None if !is_known && watched.elapsed() < LISTED_WITHIN => continue,
+            None => return Err(lost("it does not know the query any more".to_owned())),
+        }
+        if watched.elapsed() >= WATCHED_EVERY {
+            watched = Instant::now();
+            if let Some(progress) = job.progress().await {
+                watcher(progress);
             }
         }
     }
 }
 
+fn job_id(answer: ExecuteQueryResult) -> Result<String, String> {
+    match answer.result {
+        Some(execute_query_result::Result::Success(job)) => Ok(job.job_id),
+        Some(execute_query_result::Result::Failure(failure)) => Err(match failure.failure {
+            Some(
+                Failure::SessionNotFound(text)
+                | Failure::PlanParsingFailure(text)
+                | Failure::SqlParsingFailure(text),
+            ) => text,
+            None => "it gives no reason".to_owned(),
+        }),
+        None => Err("it gave no answer".to_owned()),
+    }
+}
+
 /// The rows of the partitions, one after the other.
-fn fetch(partitions: Vec<PartitionLocation>) -> BoxStream<'static, Result<RecordBatch>> {
+fn fetch(partitions: Vec<PartitionLocation>, security: Security) -> BoxStream<'static, Result<RecordBatch>> {
     stream::iter(partitions)
-        .map(fetch_partition)
+        .map(move |partition| fetch_partition(partition, security.clone()))
         .buffered(FETCHED_AHEAD)
         .try_flatten()
         .try_filter(|batch| ready(batch.num_rows() > 0))
         .boxed()
 }
 
-async fn fetch_partition(partition: PartitionLocation) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+async fn fetch_partition(
+    partition: PartitionLocation,
+    security: Security,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let layout = partition.layout();
     let (Some(executor), Some(id)) = (partition.executor_meta, partition.partition_id) else {
         return Err(Error::Failed("a result of the query has no place".to_owned()).into());
@@ -167,8 +207,8 @@ async fn fetch_partition(partition: PartitionLocation) -> Result<BoxStream<'stat
         &executor.host,
         port,
         MESSAGE_BYTES as usize,
-        false,
-        None,
+        security.has_tls(),
+        Some(security.results_endpoint()),
         retries,
         wait,
         0,
@@ -184,7 +224,7 @@ async fn fetch_partition(partition: PartitionLocation) -> Result<BoxStream<'stat
 }
 
 /// The message in the debug output of the error that a task failed with, or all of it: `… Execution("no file")`.
-fn reason(failure: &str) -> String {
+fn message_of(failure: &str) -> String {
     // Quotes in a message are escaped.
     let message = failure.rsplit_once("(\"").map(|(_, message)| message);
     let unescaped = message.and_then(|message| {
@@ -206,15 +246,6 @@ fn reason(failure: &str) -> String {
     unescaped.unwrap_or_else(|| failure.to_owned())
 }
 
-/// The last of an error's causes: those before say that something failed.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,8 +254,8 @@ mod tests {
     fn the_message_of_a_task_is_found_in_its_debug_output() {
         let message = "a(\"b\").jpg: \\ no\nimage";
         let failure = format!("Job failed: DataFusionError(Shared(External(Execution({message:?}))))");
-        assert_eq!(reason(&failure), message);
-        assert_eq!(reason("no executor for 60 s"), "no executor for 60 s");
-        assert_eq!(reason("cut off: Execution(\"no"), "cut off: Execution(\"no");
+        assert_eq!(message_of(&failure), message);
+        assert_eq!(message_of("no executor for 60 s"), "no executor for 60 s");
+        assert_eq!(message_of("cut off: Execution(\"no"), "cut off: Execution(\"no");
     }
 }

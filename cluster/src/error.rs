@@ -23,6 +23,14 @@ pub enum Error {
         /// Its reason.
         reason: String,
     },
+    /// The scheduler did not take the executor.
+    #[error("the scheduler at {address} refused this executor: {reason}")]
+    RefusedExecutor {
+        /// Its address.
+        address: String,
+        /// Its reason.
+        reason: String,
+    },
     /// The scheduler stopped answering while the query ran.
     #[error("lost the scheduler at {address} while the query ran: {reason}")]
     Lost {

@@ -1,9 +1,9 @@
 //! A Ballista cluster: its two kinds of processes, and a client that runs a physical plan on them.
 //!
 //! ```text
-//!  client ── plan ──► scheduler ── tasks ──► executor, executor, …
-//!     ▲                                         │
-//!     └────────── rows of the last stage ───────┘
+//!  client ── plan ──► scheduler ◄── what next? ── executor, executor, …
+//!     ▲                                              │
+//!     └────────── rows of the last stage ────────────┘
 //! ```
 //!
 //! Ballista starts, schedules, repeats and moves. What the plans are made of it learns from the codec, the functions and
@@ -14,8 +14,14 @@ mod client;
 mod error;
 mod executor;
 mod job;
+mod pool;
+mod progress;
+mod registration;
 mod scheduler;
+mod security;
 mod settings;
+mod tasks;
+mod watching;
 
 pub use address::Address;
 pub use client::Client;
@@ -23,5 +29,7 @@ pub use datafusion_proto;
 pub use error::Error;
 pub use executor::{Executor, ExecutorAddress};
 pub use job::finish_cancelling;
+pub use progress::{JobOperator, JobProgress, JobStage, Watcher};
 pub use scheduler::{Scheduler, SessionBuilder};
+pub use security::Security;
 pub use settings::{ballista_codec, cluster_settings};

@@ -6,25 +6,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_process::create_scheduler;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
+use tonic::service::interceptor::InterceptedService;
 
 use crate::Error;
-use crate::settings::{MESSAGE_BYTES, cluster_settings};
+use crate::security::{Security, innermost};
+use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming};
+use crate::watching::Watching;
 
-/// Seconds without a sign of life after which an executor is lost, and its tasks go to others. Executors give one every
-/// [`HEARTBEAT_SECONDS`].
+/// Seconds without a request after which an executor is lost, and its tasks go to others. One whose cores are all busy
+/// asks every 5 seconds.
 const TIMEOUT_SECONDS: u64 = 10;
 /// Seconds between two looks for lost executors.
 const EXPIRE_SECONDS: u64 = 2;
-/// Seconds between an executor's signs of life.
-pub(crate) const HEARTBEAT_SECONDS: u64 = 2;
 /// Seconds that jobs wait for an executor when there is none.
 const NO_EXECUTORS_SECONDS: u64 = 60;
 
@@ -35,20 +37,23 @@ pub type SessionBuilder = Arc<dyn Fn(SessionConfig) -> datafusion::error::Result
 pub struct Scheduler {
     listener: TcpListener,
     address: SocketAddr,
+    security: Security,
 }
 
 impl Scheduler {
     /// Takes the port; 0 takes a free one.
     ///
     /// # Errors
-    /// An address that is in use, or that this machine does not have.
-    pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
+    /// An address that is in use, that this machine does not have, or that others can reach while there is no token.
+    pub async fn bind(address: SocketAddr, security: Security) -> Result<Self, Error> {
+        security.allows(address.ip())?;
+        security.server()?;
         let failed = |error: std::io::Error| {
             Error::Process(format!("the scheduler can't listen at {address}: {error}"))
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, security })
     }
 
     /// Where clients and executors reach it.
@@ -68,11 +73,12 @@ impl Scheduler {
         sessions: SessionBuilder,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
+        let (mut server, for_sessions) = (self.security.server()?, self.security.clone());
         let settings = SchedulerConfig {
             bind_host: self.address.ip().to_string(),
             external_host: self.address.ip().to_string(),
             bind_port: self.address.port(),
-            scheduling_policy: TaskSchedulingPolicy::PushStaged,
+            scheduling_policy: TaskSchedulingPolicy::PullStaged,
             grpc_server_max_decoding_message_size: MESSAGE_BYTES,
             grpc_server_max_encoding_message_size: MESSAGE_BYTES,
             grpc_client_max_message_size: MESSAGE_BYTES,
@@ -80,16 +86,28 @@ impl Scheduler {
             expire_dead_executor_interval_seconds: EXPIRE_SECONDS,
             no_executors_grace_period_seconds: NO_EXECUTORS_SECONDS,
             override_physical_codec: Some(codec),
-            override_config_producer: Some(Arc::new(move || cluster_settings(config()))),
+            override_config_producer: Some(Arc::new(move || cluster_settings(config(), &for_sessions))),
             override_session_builder: Some(sessions),
+            override_create_grpc_client_endpoint: Some(Arc::new(
+                |_| Err("executors take no requests".into()),
+            )),
             ..SchedulerConfig::default()
         };
         let failed = |error| Error::Process(format!("the scheduler can't go on: {error}"));
         let cluster = BallistaCluster::new_from_config(&settings).await.map_err(failed)?;
-        let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(settings));
-        let server = server.await.map_err(failed)?;
+        let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(settings));
+        let scheduler = scheduler.await.map_err(failed)?;
+        let watching = Watching::new(Arc::clone(&scheduler.state));
+        let scheduler = SchedulerGrpcServer::new(scheduler)
+            .max_decoding_message_size(MESSAGE_BYTES as usize)
+            .max_encoding_message_size(MESSAGE_BYTES as usize);
+        let server = server
+            .add_service(InterceptedService::new(scheduler, self.security.guard()))
+            .add_service(InterceptedService::new(watching, self.security.guard()));
         tokio::select! {
-            served = start_grpc_service_with_listener(self.listener, server) => served.map_err(failed),
+            served = server.serve_with_incoming(incoming(self.listener)) => {
+                served.map_err(|error| Error::Process(format!("the scheduler can't go on: {}", innermost(&error))))
+            }
             () = stop => Ok(()),
         }
     }

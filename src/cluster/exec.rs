@@ -1,14 +1,15 @@
 //! The operator that runs a plan on the cluster.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
+    self, BaselineMetrics, ExecutionPlanMetricsSet, Metric, MetricValue, MetricsSet, RecordOutput,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -16,7 +17,11 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 use futures::TryStreamExt;
-use seequel_cluster::Client;
+use parking_lot::Mutex;
+use seequel_cluster::{Client, JobProgress};
+
+use super::ran::RanExec;
+use crate::progress::{Count, Stage, stages};
 
 /// Runs the plan below it on the cluster, and gives its rows here.
 #[derive(Debug)]
@@ -27,6 +32,54 @@ pub(super) struct ClusterExec {
     message: Vec<u8>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    seen: Arc<Seen>,
+}
+
+/// What is known of the query on the cluster.
+#[derive(Debug, Default)]
+struct Seen {
+    progress: Mutex<JobProgress>,
+    /// The stages, once they have all ended.
+    ran: OnceLock<Vec<Arc<dyn ExecutionPlan>>>,
+}
+
+impl Seen {
+    fn see(&self, progress: JobProgress) {
+        let has_ended = progress.stages.iter().all(|stage| stage.ended == stage.tasks);
+        if has_ended && progress.waiting == 0 && !progress.stages.is_empty() {
+            self.ran.get_or_init(|| progress.stages.iter().rev().map(RanExec::stage).collect());
+        }
+        *self.progress.lock() = progress;
+    }
+
+    /// The sum over all operators of the query.
+    fn count(&self, name: &str) -> u64 {
+        let progress = self.progress.lock();
+        let operators = progress.stages.iter().flat_map(|stage| &stage.operators);
+        operators.map(|operator| operator.count(name)).sum()
+    }
+
+    /// The files of images, and the rows of other tables.
+    fn read_rows(&self) -> u64 {
+        let progress = self.progress.lock();
+        let operators = progress.stages.iter().flat_map(|stage| &stage.operators);
+        let rows = operators.map(|operator| match operator.name.as_str() {
+            "FetchImagesExec" => operator.count("chosen_files"),
+            // The names of files are of one, too, which does not count them.
+            "DataSourceExec" => operator.metrics.output_rows().unwrap_or_default() as u64,
+            _ => 0,
+        });
+        rows.sum()
+    }
+
+    fn tasks(&self) -> Count {
+        let progress = self.progress.lock();
+        let sum = |tasks: fn(&seequel_cluster::JobStage) -> u32| {
+            progress.stages.iter().map(|stage| u64::from(tasks(stage))).sum()
+        };
+        let all = (progress.waiting == 0 && !progress.stages.is_empty()).then(|| sum(|stage| stage.tasks));
+        Count { done: sum(|stage| stage.ended), total: all }
+    }
 }
 
 impl ClusterExec {
@@ -44,7 +97,22 @@ impl ClusterExec {
         let properties =
             PlanProperties::new(equivalences, partitioning, EmissionType::Final, plan.boundedness());
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { client, plan, message, properties, metrics })
+        Ok(Self { client, plan, message, properties, metrics, seen: Arc::default() })
+    }
+
+    /// How far the query on the cluster is, by the tasks that have ended.
+    fn progress(&self) -> BTreeMap<Stage, Count> {
+        let mut counts = stages(self.plan.as_ref());
+        for (stage, count) in &mut counts {
+            count.done = match stage {
+                Stage::Read => self.seen.read_rows(),
+                Stage::Decoded => self.seen.count("decoded_images"),
+                Stage::Inferred => self.seen.count("inferred_rows") + self.seen.count("failed_rows"),
+                _ => continue,
+            };
+        }
+        counts.insert(Stage::Tasks, self.seen.tasks());
+        counts
     }
 
     /// The plan that runs on the cluster.
@@ -74,8 +142,12 @@ impl ExecutionPlan for ClusterExec {
         &self.properties
     }
 
+    /// The plan; after the query what ran of it.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.plan]
+        match self.seen.ran.get() {
+            Some(ran) => ran.iter().collect(),
+            None => vec![&self.plan],
+        }
     }
 
     fn apply_expressions(
@@ -95,14 +167,33 @@ impl ExecutionPlan for ClusterExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = self.client.run(self.message.clone(), context.session_config().options());
+        let seen = Arc::clone(&self.seen);
+        let watcher = Arc::new(move |progress| seen.see(progress));
+        let batches = self.client.run(self.message.clone(), context.session_config().options(), watcher);
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&metrics);
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
+    /// Its own, and the counts of the stages on the cluster, as [`QueryProgress`](crate::QueryProgress) reads them.
     fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        let mut metrics = self.metrics.clone_inner();
+        let mut add = |name: String, value: u64| {
+            let count = metrics::Count::new();
+            count.add(usize::try_from(value).unwrap_or(usize::MAX));
+            metrics.push(Arc::new(Metric::new(MetricValue::Count { name: name.into(), count }, None)));
+        };
+        let progress = self.progress();
+        if progress.contains_key(&Stage::Inferred) {
+            add("failed_rows".to_owned(), self.seen.count("failed_rows"));
+        }
+        for (stage, Count { done, total }) in progress {
+            add(stage.to_string(), done);
+            if let Some(total) = total {
+                add(format!("{stage}_total"), total);
+            }
+        }
+        Some(metrics)
     }
 }

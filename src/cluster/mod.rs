@@ -17,13 +17,14 @@ mod codec;
 mod exec;
 mod planner;
 mod processes;
+mod ran;
 mod rule;
 mod task;
 
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionStateBuilder;
-pub use seequel_cluster::{Address, finish_cancelling};
+pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
 
 use codec::SeequelCodec;
@@ -35,11 +36,15 @@ use rule::RunOnCluster;
 const SHUFFLE_PARTITIONS: usize = 16;
 
 /// The session `builder`, which has Seequel, with plans that run on the cluster of `scheduler`.
-pub(crate) fn on_cluster(mut builder: SessionStateBuilder, scheduler: Address) -> SessionStateBuilder {
+pub(crate) fn on_cluster(
+    mut builder: SessionStateBuilder,
+    scheduler: Address,
+    security: Security,
+) -> SessionStateBuilder {
     let config = builder.config().take().unwrap_or_default();
-    let config = cluster_settings(config).with_target_partitions(SHUFFLE_PARTITIONS);
+    let config = cluster_settings(config, &security).with_target_partitions(SHUFFLE_PARTITIONS);
     *builder.config() = Some(config);
-    let client = Client::new(scheduler, Arc::new(SeequelCodec::without_models()));
+    let client = Client::new(scheduler, security, Arc::new(SeequelCodec::without_models()));
     builder
         .with_physical_optimizer_rule(Arc::new(RunOnCluster::new(client)))
         .with_query_planner(Arc::new(ClusterPlanner::default()))

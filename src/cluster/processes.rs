@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use seequel_cluster::{Address, Executor, ExecutorAddress, Scheduler, SessionBuilder};
+use seequel_cluster::{Address, Executor, ExecutorAddress, Scheduler, Security, SessionBuilder};
 
 use super::codec::SeequelCodec;
 use super::task::ExecutorModels;
@@ -29,41 +29,46 @@ pub struct ExecutorSettings {
     pub host: Option<String>,
     /// Tasks at a time; else one for each core.
     pub cores: Option<NonZeroUsize>,
+    /// What it shows to the others, and asks them for.
+    pub security: Security,
 }
 
 /// Runs a scheduler until `stop`; `started` learns its address.
 ///
 /// # Errors
-/// An address that can't be used.
+/// An address that can't be used, or that others can reach while there is no token.
 pub async fn run_scheduler(
     bind: SocketAddr,
+    security: Security,
     started: impl FnOnce(SocketAddr),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let scheduler = Scheduler::bind(bind).await.map_err(|error| failed(&error))?;
+    let scheduler = Scheduler::bind(bind, security).await.map_err(|error| failed(&error))?;
     started(scheduler.address());
     let codec = Arc::new(SeequelCodec::without_models());
     let sessions: SessionBuilder = Arc::new(|config| session(config, &no_models()));
     scheduler.serve(codec, config, sessions, stop).await.map_err(|error| failed(&error))
 }
 
-/// Runs an executor of the models in `home` until Ctrl-C or SIGTERM; `started` is called before it looks for its scheduler.
+/// Runs an executor of the models in `home` until `stop`; `started` is called before it looks for its scheduler.
 ///
 /// # Errors
-/// A scheduler that does not answer, an ONNX Runtime that is missing.
+/// A scheduler that does not answer or refuses it, an address that can't be used.
 pub async fn run_executor(
     settings: ExecutorSettings,
     models: &ModelRegistry,
     started: impl FnOnce(usize),
+    stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let ExecutorSettings { scheduler, bind, host, cores } = settings;
+    let ExecutorSettings { scheduler, bind, host, cores, security } = settings;
     let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let executor = Executor::new(ExecutorAddress { bind, host }, cores).map_err(|error| failed(&error))?;
+    let executor = Executor::bind(ExecutorAddress { bind, host }, cores, security).await;
+    let executor = executor.map_err(|error| failed(&error))?;
     started(cores);
     let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());
     let codec = Arc::new(SeequelCodec::with_models(Arc::new(ExecutorModels::new(home, runtime))));
     let session = session(config(), &no_models())?;
-    executor.run(&scheduler, codec, &session, stores).await.map_err(|error| failed(&error))
+    executor.run(&scheduler, codec, &session, stores, stop).await.map_err(|error| failed(&error))
 }
 
 fn failed(error: &seequel_cluster::Error) -> Error {

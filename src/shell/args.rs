@@ -1,18 +1,14 @@
 //! The command line arguments.
 
 use std::env;
-#[cfg(feature = "cluster")]
-use std::net::{IpAddr, SocketAddr};
-#[cfg(feature = "cluster")]
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
-#[cfg(feature = "cluster")]
-use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 use datafusion::config::ConfigNonZeroUsize;
 
+#[cfg(feature = "cluster")]
+use super::process::Process;
 #[cfg(feature = "cluster")]
 use crate::cluster::Address;
 use crate::dashboard::DashboardAddress;
@@ -44,30 +40,6 @@ input, or from a prompt if that is a terminal. SQL may be mixed with the command
 them. ~/.seequelrc runs at each start of a prompt or of SQL from standard input.
 SEEQUEL_LOG=info (or debug) logs to standard error; OTEL_EXPORTER_OTLP_ENDPOINT=URL sends traces to a collector.
 NO_COLOR=1 leaves out all colours.";
-
-#[cfg(feature = "cluster")]
-const SCHEDULER_EXAMPLES: &str = "\
-Examples:
-  A cluster of two machines, and a query on it:
-    gpu-1$ seequel scheduler --bind 10.0.0.1:50050
-    gpu-1$ seequel executor --scheduler 10.0.0.1:50050 --bind 10.0.0.1
-    gpu-2$ seequel executor --scheduler 10.0.0.1:50050 --bind 10.0.0.2
-    gpu-1$ seequel --cluster df://10.0.0.1:50050 -c \"SELECT path, classify(image) FROM '/shared/photos/**'\"
-
-There is no encryption and no password yet: bind to addresses of a network that you trust.
-docs/cluster.md says what runs on a cluster.";
-
-#[cfg(feature = "cluster")]
-const EXECUTOR_EXAMPLES: &str = "\
-Examples:
-  Tasks for all cores but one:
-    seequel executor --scheduler gpu-1:50050 --bind 10.0.0.2 --cores 7
-
-  In a container, whose address others don't know:
-    seequel executor --scheduler gpu-1:50050 --bind 0.0.0.0 --host gpu-2
-
-Local files that queries name must be at the same paths on all machines. Models are found by their digests: at the path
-that the query's machine has them at, or in $SEEQUEL_HOME/models. Ctrl-C and SIGTERM end what has begun first.";
 
 /// What the user asked for.
 #[derive(Debug, Parser)]
@@ -149,45 +121,19 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) cluster: Option<Address>,
 
+    /// File of the cluster's token [default: the token is in $SEEQUEL_CLUSTER_TOKEN]
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Folder with the cluster's ca.crt: connect by TLS
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "FOLDER", requires = "cluster")]
+    pub(crate) tls: Option<PathBuf>,
+
     /// Rows that operators pass on at a time [default: DataFusion's]
     #[arg(short, long, value_name = "ROWS")]
     pub(crate) batch_size: Option<ConfigNonZeroUsize>,
-}
-
-/// A process of a cluster.
-#[cfg(feature = "cluster")]
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum Process {
-    /// Divide the queries of clients into tasks for executors, until Ctrl-C
-    #[command(after_help = SCHEDULER_EXAMPLES)]
-    Scheduler {
-        /// Address and port to listen at; anybody who reaches them can run queries
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50050")]
-        bind: SocketAddr,
-    },
-    /// Run tasks of a scheduler, with this machine's cores and devices, until Ctrl-C
-    #[command(after_help = EXECUTOR_EXAMPLES)]
-    Executor {
-        /// The scheduler
-        #[arg(long, value_name = "URL")]
-        scheduler: Address,
-
-        /// Tasks at a time [default: one for each core]
-        #[arg(long, value_name = "N")]
-        cores: Option<NonZeroUsize>,
-
-        /// Address to listen at, on free ports
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
-        bind: IpAddr,
-
-        /// Name by which scheduler, clients and other executors reach this machine [default: the address of --bind]
-        #[arg(long, value_name = "HOST")]
-        host: Option<String>,
-
-        /// ONNX Runtime to open: cpu, openvino, webgpu or cuda [default: $SEEQUEL_RUNTIME, or cpu]
-        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-        runtime: Option<String>,
-    },
 }
 
 impl Args {

@@ -113,7 +113,10 @@ fn start_engine(args: &Args, queries: &Handle) -> Result<Engine> {
     let builder = Engine::builder().memory_limit(args.memory_limit).dashboard_actions(args.dashboard_actions);
     #[cfg(feature = "cluster")]
     let builder = match &args.cluster {
-        Some(scheduler) => builder.cluster(scheduler.clone()),
+        Some(scheduler) => {
+            let security = process::security(args.token_file.as_ref(), args.tls.as_ref())?;
+            builder.cluster(scheduler.clone()).cluster_security(security)
+        }
         None => builder,
     };
     let engine = match &args.runtime {

@@ -1,9 +1,12 @@
 //! A scheduler and executors as processes of this machine, and queries on them.
 
+mod connections;
 mod failures;
 mod listing;
 mod processes;
 mod queries;
+mod security;
+mod seeing;
 
 use std::path::Path;
 

@@ -28,9 +28,10 @@ struct Process {
 }
 
 impl Process {
-    fn start(folder: &TempDir, name: &str, arguments: &[&str]) -> Self {
+    fn start(folder: &TempDir, name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let log = folder.path().join(format!("{name}.log"));
         let mut command = seequel(folder.path(), arguments);
+        command.env_remove("SEEQUEL_CLUSTER_TOKEN").envs(variables.iter().copied());
         // Results of executors that are killed.
         command.env("TMPDIR", folder.path());
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
@@ -66,13 +67,21 @@ impl Drop for Process {
 impl Cluster {
     /// A scheduler and `executors` executors.
     pub(super) fn start(executors: usize) -> Self {
+        Self::start_with(executors, &[], &[])
+    }
+
+    /// As [`Self::start`], with these arguments and environment variables of all processes.
+    pub(super) fn start_with(executors: usize, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut scheduler = Process::start(&folder, "scheduler", &["scheduler", "--bind", "127.0.0.1:0"]);
+        let start = |name: &str, process: &[&str]| {
+            Process::start(&folder, name, &[process, arguments].concat(), variables)
+        };
+        let mut scheduler = start("scheduler", &["scheduler", "--bind", "127.0.0.1:0"]);
         let line = scheduler.wait_for("Scheduling at ");
         let url = line.split([' ', ';']).find(|word| word.starts_with("df://")).unwrap().to_owned();
         let executors = (0..executors).map(|number| {
             let name = format!("executor-{number}");
-            Process::start(&folder, &name, &["executor", "--scheduler", &url, "--cores", "1"])
+            start(&name, &["executor", "--scheduler", &url, "--cores", "1"])
         });
         let executors = executors.collect();
         Self { url, scheduler, executors, folder }
@@ -88,6 +97,20 @@ impl Cluster {
     pub(super) fn stop_executor(&mut self, number: usize) -> Option<i32> {
         signal(self.executors[number].child.id(), "TERM");
         self.executors[number].child.wait().unwrap().code()
+    }
+
+    /// Waits for a line of an executor's log.
+    pub(super) fn wait_for_executor(&mut self, number: usize, text: &str) {
+        self.executors[number].wait_for(text);
+    }
+
+    /// Ends the scheduler as a power failure would, and starts another at its address.
+    pub(super) fn restart_scheduler(&mut self) {
+        signal(self.scheduler.child.id(), "KILL");
+        self.scheduler.child.wait().unwrap();
+        let address = self.url.trim_start_matches("df://").to_owned();
+        self.scheduler = Process::start(&self.folder, "scheduler-2", &["scheduler", "--bind", &address], &[]);
+        self.scheduler.wait_for("Scheduling at ");
     }
 
     /// Ends the scheduler, and returns its status.

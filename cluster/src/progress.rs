@@ -1,0 +1,87 @@
+//! How far a query on the cluster is, as its client sees it.
+
+use std::sync::Arc;
+
+use ballista_core::serde::protobuf::{JobStageMetrics, OperatorMetricsSet, OperatorWithMetrics};
+use datafusion::physical_plan::metrics::MetricsSet;
+
+use crate::watching::{StageMessage, StagesResult};
+
+/// Is told how far a query is.
+pub type Watcher = Arc<dyn Fn(JobProgress) + Send + Sync>;
+
+/// How far a query is: its tasks, and what those that have ended did.
+#[derive(Debug, Clone, Default)]
+pub struct JobProgress {
+    /// The stages that run or have ended, first ones first.
+    pub stages: Vec<JobStage>,
+    /// Stages that wait for these.
+    pub waiting: usize,
+}
+
+/// How far a stage is.
+#[derive(Debug, Clone)]
+pub struct JobStage {
+    /// Its number in the job.
+    pub id: u32,
+    /// All of its tasks.
+    pub tasks: u32,
+    /// Those that have ended.
+    pub ended: u32,
+    /// From the top down.
+    pub operators: Vec<JobOperator>,
+}
+
+/// What an operator did in the tasks that have ended.
+#[derive(Debug, Clone)]
+pub struct JobOperator {
+    /// How many operators of its stage are above it.
+    pub depth: u32,
+    /// Its name, such as `FilterExec`.
+    pub name: String,
+    /// Its line in EXPLAIN.
+    pub line: String,
+    /// The sums over these tasks.
+    pub metrics: MetricsSet,
+}
+
+impl JobOperator {
+    /// The sum of its metrics of this name.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.metrics.sum_by_name(name).map_or(0, |value| value.as_usize() as u64)
+    }
+}
+
+impl From<StagesResult> for JobProgress {
+    fn from(StagesResult { stages, waiting }: StagesResult) -> Self {
+        let stages = stages.into_iter().map(|stage| {
+            let StageMessage { id, tasks, ended, operators } = stage;
+            JobStage { id, tasks, ended, operators: operators.into_iter().map(operator).collect() }
+        });
+        Self { waiting: waiting as usize, ..Self::sorted(stages.collect()) }
+    }
+}
+
+impl JobProgress {
+    /// That of a job that has ended.
+    pub(crate) fn ended(stages: Vec<JobStageMetrics>) -> Self {
+        let stages = stages.into_iter().map(|stage| {
+            let JobStageMetrics { stage_id, partitions, operators } = stage;
+            let operators = operators.into_iter().map(operator).collect();
+            JobStage { id: stage_id, tasks: partitions, ended: partitions, operators }
+        });
+        Self::sorted(stages.collect())
+    }
+
+    fn sorted(mut stages: Vec<JobStage>) -> Self {
+        stages.sort_by_key(|stage| stage.id);
+        Self { stages, waiting: 0 }
+    }
+}
+
+fn operator(message: OperatorWithMetrics) -> JobOperator {
+    let OperatorWithMetrics { depth, operator_type, operator_desc, metrics } = message;
+    let metrics: Result<MetricsSet, _> = OperatorMetricsSet { metrics }.try_into();
+    JobOperator { depth, name: operator_type, line: operator_desc, metrics: metrics.unwrap_or_default() }
+}

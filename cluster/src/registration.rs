@@ -1,0 +1,97 @@
+//! An executor's place among those of its scheduler.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ballista_core::ids::new_instance_id;
+use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStoppedParams, PollWorkParams};
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use tokio::time::sleep;
+use tonic::Code;
+
+use crate::job::{SchedulerClient, connect, reason};
+use crate::security::Security;
+use crate::{Address, Error};
+
+/// How long an executor waits for a scheduler that does not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two attempts to reach it.
+const RETRIED_EVERY: Duration = Duration::from_millis(500);
+
+/// An executor as its scheduler knows it, by a name of its own: after a request that failed it is another one, so that
+/// the scheduler gives the tasks of the first to others.
+pub(crate) struct Registration(ExecutorRegistration);
+
+impl Registration {
+    pub(crate) fn new(host: &str, port: u16, cores: usize) -> Self {
+        let settings = ExecutorProcessConfig {
+            executor_id: new_instance_id(),
+            external_host: Some(host.to_owned()),
+            port,
+            // There is none that takes tasks.
+            grpc_port: 0,
+            ..ExecutorProcessConfig::default()
+        };
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+        Self(structure_executor_metadata(&Arc::new(settings), cores))
+    }
+
+    pub(crate) fn message(&self) -> ExecutorRegistration {
+        self.0.clone()
+    }
+
+    /// Waits for the scheduler, and takes no task yet.
+    ///
+    /// # Errors
+    /// A scheduler that refuses the executor, or does not answer for a minute.
+    pub(crate) async fn register(
+        &self,
+        scheduler: &Address,
+        security: &Security,
+    ) -> Result<SchedulerClient, Error> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let reason = match connect(scheduler, security).await {
+                Ok(mut client) => {
+                    let message = PollWorkParams {
+                        metadata: Some(self.message()),
+                        num_free_vcores: 0,
+                        task_status: vec![],
+                    };
+                    match client.poll_work(message).await {
+                        Ok(_) => return Ok(client),
+                        Err(status) if is_final(status.code()) => {
+                            return Err(Error::RefusedExecutor {
+                                address: scheduler.to_string(),
+                                reason: status.message().to_owned(),
+                            });
+                        }
+                        Err(status) => reason(&status, security),
+                    }
+                }
+                Err(Error::Unreachable { reason, .. }) => reason,
+                Err(error) => return Err(error),
+            };
+            if Instant::now() >= end {
+                return Err(Error::Unreachable { address: scheduler.to_string(), reason });
+            }
+            sleep(RETRIED_EVERY).await;
+        }
+    }
+
+    /// Tells the scheduler that the executor is no more, and its results with it.
+    pub(crate) async fn end(&self, client: &mut SchedulerClient, reason: &str) {
+        let message = ExecutorStoppedParams { executor_id: self.0.id.clone(), reason: reason.to_owned() };
+        if let Err(error) = client.executor_stopped(message).await {
+            tracing::warn!("the scheduler was not told that the executor ended: {}", error.message());
+        }
+    }
+}
+
+/// Whether asking again would give the same.
+fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unauthenticated | Code::PermissionDenied | Code::FailedPrecondition | Code::Unimplemented
+    )
+}
