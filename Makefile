@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress install bench bench-accounting bench-advise bench-build bench-dashboard bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
+.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress install bench bench-accounting bench-advise bench-build bench-cluster bench-dashboard bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-quantize: setup  ## Compares AS QUANTIZED with onnxruntime's quantize_stat
 
 bench-build: setup  ## Measures builds from clean clones; ARGS="--before REV" compares, and takes over an hour.
 	@CARGO='$(CARGO)' $(PYTHON) benches/build.py $(ARGS)
+
+bench-cluster: setup  ## Measures a cluster on this machine: two executors beside one, one beside the plain shell.
+	@CARGO='$(CARGO)' $(PYTHON) benches/cluster.py $(ARGS)
 
 bench-dashboard: setup  ## Measures what an open dashboard costs: none, one page, fifty clients, by turns.
 	@CARGO='$(CARGO)' $(PYTHON) benches/dashboard.py $(ARGS)

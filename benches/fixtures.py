@@ -82,9 +82,9 @@ def build(example: str) -> dict[str, Path]:
     }
 
 
-def release() -> Path:
-    """Builds the binary alone for release and returns its path."""
-    command = [CARGO, "build", "--release", "--locked", "--bin", "seequel"]
+def release(*features: str) -> Path:
+    """Builds the binary alone for release, with these features too, and returns its path."""
+    command = [CARGO, "build", "--release", "--locked", "--bin", "seequel", f"--features={','.join(features)}"]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         raise BenchError("cargo could not build")
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "seequel"

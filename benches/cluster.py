@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Measures a cluster on this machine: two executors beside one, one beside the plain shell, and the first row.
+
+    make bench-cluster                         # a quarter of an hour on two cores; writes CLUSTER.md
+    make bench-cluster ARGS='--rounds 1'
+"""
+
+from __future__ import annotations
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import fixtures
+import report
+from contenders import LITE0
+from fixtures import BENCH, BENCHES, RUN, say
+from measure import BenchError, ask, measure
+
+PHOTOS = 3000
+FEW = 20
+ROUNDS = 5
+START_SECONDS = 60
+"""How long a process of the cluster may take to start."""
+
+NOTES = """\
+Each turn starts a scheduler and executors, and a client whose query they run; the sides take turns, each first in every
+fourth round. Executors are new, so that their part of the job has the loading of the model, as the shell's has. `taskset`
+gives each executor its cores; scheduler and client, which have little to do, may use both. The job: `COPY` of path and label
+of {photos:,} photos of 500 × 375 to a Parquet file, which has to have each path once. Time is that of the whole client.
+Ratios are of seconds, the median of {rounds} round{s}, with the smallest and largest in parentheses.
+
+First row: from the start of the client to the first line of a query over {few} photos, on two new executors.
+"""
+
+
+class Side(NamedTuple):
+    """Where the job runs."""
+
+    title: str
+    executors: tuple[str, ...]
+    """The cores of each, as `taskset` takes them; none are the plain shell."""
+
+
+SIDES = (
+    Side("one executor of one core", ("0",)),
+    Side("two executors of one core each", ("0", "1")),
+    Side("one executor of two cores", ("0,1",)),
+    Side("the shell without a cluster", ()),
+)
+ONE, TWO, BOTH, SHELL = range(len(SIDES))
+
+
+class Bar(NamedTuple):
+    """What is asked."""
+
+    title: str
+    over: int
+    under: int
+    least: float | None = None
+    most: float | None = None
+
+
+BARS = (
+    Bar("two executors ÷ one, speed", ONE, TWO, least=1.85),
+    Bar("one executor ÷ the shell, time", BOTH, SHELL, most=1.08),
+)
+FIRST_ROW = 2.0
+"""Seconds that it may take."""
+
+
+def main() -> int:
+    """Measures, and prints and writes a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each side [default: {ROUNDS}]")
+    parser.add_argument("--photos", type=int, default=PHOTOS, help=f"[default: {PHOTOS}]")
+    parser.add_argument("--binary", default=None, help="of the feature `cluster` [default: a release build]")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    try:
+        if not (BENCH / "small").exists():
+            raise BenchError("no photos yet: run `make bench ARGS=--quick`")
+        if len(os.sched_getaffinity(0)) < 2:
+            raise BenchError("two cores are needed")
+        shutil.rmtree(RUN, ignore_errors=True)
+        RUN.mkdir(parents=True)
+        seequel = Path(options.binary) if options.binary else fixtures.release("cluster")
+        times: list[list[float]] = [[] for _ in SIDES]
+        rows: list[float] = []
+        for number in range(options.rounds):
+            for index in range(len(SIDES)):
+                side = (number + index) % len(SIDES)
+                times[side].append(job(seequel, SIDES[side], options.photos))
+                say(f"{SIDES[side].title}: {times[side][-1]:.1f} s")
+            rows.append(first_row(seequel))
+            say(f"first row: {rows[-1]:.2f} s")
+    except BenchError as error:
+        print(f"bench-cluster: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(RUN, ignore_errors=True)
+    text = render(times, rows, options.photos, load)
+    print(text)
+    (BENCHES / "CLUSTER.md").write_text(text, "utf-8")
+    return 0
+
+
+def job(seequel: Path, side: Side, photos: int) -> float:
+    """Returns the seconds of the client's process."""
+    folder, target = fixtures.many_photos("small", photos), RUN / "labels.parquet"
+    target.unlink(missing_ok=True)
+    sql = f"COPY (SELECT path, classify(image, '{LITE0.name}')['label'] AS label FROM read_images('{folder}')) TO '{target}'"
+    with cluster(seequel, side.executors) as arguments:
+        command = [str(seequel), "--no-rc", "--quiet", *arguments, "--command", sql]
+        cost = measure(command, fixtures.environment(), RUN / "job.log", by_itself=False)
+    counts = f"SELECT count(*) AS n, count(DISTINCT path) AS paths, count(label) AS labels FROM '{target}'"
+    row = ask(seequel, fixtures.environment(), counts)[0]
+    if set(row.values()) != {photos}:
+        raise BenchError(f"{side.title}: {row} instead of {photos} of each")
+    return cost.seconds
+
+
+def first_row(seequel: Path) -> float:
+    """Returns the seconds from the start of a client to its first row."""
+    folder = fixtures.many_photos("small", FEW)
+    sql = f"SELECT path, classify(image, '{LITE0.name}')['label'] FROM read_images('{folder}')"
+    with cluster(seequel, SIDES[TWO].executors) as arguments:
+        command = [str(seequel), "--no-rc", "--quiet", "--format", "csv", *arguments, "--command", sql]
+        start = time.perf_counter()
+        client = subprocess.Popen(command, env=fixtures.environment(), stdout=subprocess.PIPE, text=True)
+        lines = [client.stdout.readline(), client.stdout.readline()]
+        seconds = time.perf_counter() - start
+        count = len(lines + client.stdout.readlines())
+        if client.wait() != 0 or count != FEW + 1:
+            raise BenchError(f"{count} lines, and exit status {client.returncode}")
+    return seconds
+
+
+@contextmanager
+def cluster(seequel: Path, executors: tuple[str, ...]) -> Iterator[list[str]]:
+    """Runs a scheduler and executors on these cores, and gives the client's arguments."""
+    if not executors:
+        yield []
+        return
+    processes = []
+    try:
+        url = start(processes, [str(seequel), "scheduler", "--bind", "127.0.0.1:0"], "Scheduling at ", "scheduler")
+        for number, cores in enumerate(executors):
+            tasks = str(len(cores.split(",")))
+            command = ["taskset", "-c", cores, str(seequel), "executor", "--scheduler", url, "--cores", tasks]
+            start(processes, command, "Running ", f"executor-{number}")
+        # Registered, and idle.
+        time.sleep(1)
+        yield ["--cluster", url]
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def start(processes: list[subprocess.Popen[bytes]], command: list[str], ready: str, name: str) -> str:
+    """Starts a process, waits for a line that begins with `ready`, and returns the word after that."""
+    log = RUN / f"{name}.log"
+    with log.open("w") as output:
+        processes.append(subprocess.Popen(command, env=fixtures.environment(), stdin=subprocess.DEVNULL, stderr=output))
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and processes[-1].poll() is None:
+        line = next((line for line in log.read_text("utf-8").splitlines() if line.startswith(ready)), None)
+        if line:
+            return line.removeprefix(ready).split(";")[0]
+        time.sleep(0.02)
+    raise BenchError(f"{name} did not start: {log.read_text('utf-8')[:300]}")
+
+
+def render(times: list[list[float]], rows: list[float], photos: int, load: float) -> str:
+    """Returns the report."""
+    sides = [["", "seconds", "images/s"]]
+    for side, own in zip(SIDES, times, strict=True):
+        seconds = median(own)
+        sides.append([side.title, f"{seconds:.1f} ({min(own):.1f} to {max(own):.1f})", report.number(photos / seconds)])
+    bars = [["", "measured", "asked", "met"]]
+    for bar in BARS:
+        ratios = sorted(over / under for over, under in zip(times[bar.over], times[bar.under], strict=True))
+        middle = median(ratios)
+        met = middle >= bar.least if bar.least is not None else middle <= bar.most
+        asked = f"≥ {bar.least}" if bar.least is not None else f"≤ {bar.most}"
+        bars.append([bar.title, f"{middle:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})", asked, "yes" if met else "**no**"])
+    middle = median(rows)
+    cell = f"{middle:.2f} s ({min(rows):.2f} to {max(rows):.2f})"
+    bars.append(["first row", cell, f"≤ {FIRST_ROW:.0f} s", "yes" if middle <= FIRST_ROW else "**no**"])
+    notes = NOTES.format(photos=photos, rounds=len(rows), s="s" * (len(rows) > 1), few=FEW)
+    parts = ["# Results of `make bench-cluster`", report.table(bars), report.table(sides), notes, report.machine(load, ())]
+    return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
