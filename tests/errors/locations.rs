@@ -190,3 +190,13 @@ fn folders_in_from_are_read_by_what_they_hold() {
         "CREATE EXTERNAL TABLE photos STORED AS IMAGES LOCATION 'photos'; SELECT count(*) AS n FROM photos";
     assert_eq!(csv(folder.path(), create).stdout(), "n\n4\n");
 }
+
+#[test]
+fn a_folder_of_data_does_not_stand_in_the_way_of_a_table_of_its_name() {
+    let folder = folder();
+    write(&folder, "t/a.csv", b"n\n1\n");
+    let sql = "SELECT n FROM 't'; CREATE TABLE t AS SELECT 2 AS n; SELECT n FROM t; SELECT n FROM 't/'";
+    assert_eq!(csv(folder.path(), sql).stdout(), "n\n1\nn\n2\nn\n1\n");
+    let error = csv(folder.path(), "SELECT n FROM t").error();
+    assert!(error.contains("'datafusion.public.t' not found"), "{error}");
+}

@@ -39,6 +39,10 @@ impl UrlTableFactory for UrlTables {
             let table = ImagesTable::open_local(Location::parse(url)?)?;
             return Ok(Some(Arc::new(table)));
         }
+        // As a location, a name alone would find a folder of data, which would stand in the way of CREATE TABLE.
+        if is_name(url) {
+            return Ok(None);
+        }
         self.files.try_new(&expand_home(url)).await
     }
 }
@@ -46,8 +50,8 @@ impl UrlTableFactory for UrlTables {
 impl UrlTables {
     /// Whether the files at a location whose name has no extension are images.
     async fn has_images(&self, url: &str) -> Result<bool> {
-        // A name without either is that of a table, and HTTP has no listing.
-        if !url.contains(['/', '*']) || url.starts_with("http") || has_extension(url) {
+        // HTTP has no listing.
+        if is_name(url) || url.starts_with("http") || has_extension(url) {
             return Ok(false);
         }
         let location = Location::parse(url)?;
@@ -81,6 +85,11 @@ impl UrlTables {
         let runtime = Arc::clone(session.read().runtime_env());
         runtime.object_store(location.store_url())
     }
+}
+
+/// Whether this is the name of a table: neither a path nor a pattern, nor the name of a file by its extension.
+fn is_name(url: &str) -> bool {
+    !url.contains(['/', '*']) && !has_extension(url)
 }
 
 /// Whether the name of a file or pattern ends in an extension; a folder's name never does.
