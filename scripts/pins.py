@@ -375,3 +375,19 @@ TEST_PHOTOS = Package(
     ),
     platform=None,
 )
+
+KUBERNETES = Package(
+    "kubernetes-validate",
+    "1.37.0",
+    "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
+    in_folder(
+        "kubernetes_validate/kubernetes-json-schema/v1.37.0-local-strict",
+        {
+            "_definitions.json": "a3dcf2f82ff63d271aaa62f6b77442a0ac00b73239c39109a4dd235251b16f41",
+            "deployment-apps-v1.json": "ad19cfad33c55c734cb179dfeb85e30db0d1b11a8837c19e68507f4cf98e49ee",
+            "job-batch-v1.json": "eeb8157764e8dd98747a07658b007c0a14fd01ba1c6baff6d9faeebd36c384a1",
+            "networkpolicy-networking-v1.json": "2a4d5e3fa06e155d87972ca5213a7ff8711c1bc09af39e8ecb22d51bea5a981f",
+            "service-v1.json": "f4b44f2cc602e3b3f55a40c96d38d2f8d0fbecdde30d799d7138ad9d9de85593",
+        },
+    ),
+)

@@ -42,7 +42,8 @@ and with --runtime, a build of ONNX Runtime with another execution provider:
   runtimes/   openvino (160 MB), webgpu (32 MB) or cuda (2.5 GB), which `seequel --runtime NAME` opens instead of lib/
 and with --tests, for the tests alone:
   tests/      yolov3_tiny, a detector like the models above, photos/ with what it detects, vulkan/, Mesa's software
-              driver for Vulkan, prometheus/, and browser/, what drives a browser; also the runtimes openvino and webgpu
+              driver for Vulkan, prometheus/, browser/, what drives a browser, and kubernetes/, schemas of manifests; also
+              the runtimes openvino and webgpu
   test-python/  moto, an S3 server, and jsonschema
   source-python/  setuptools, which pip wanted for source archives and may be deleted
 
@@ -100,7 +101,8 @@ def steps() -> list[Step]:
 def test_steps() -> list[Step]:
     """The additional steps for the tests."""
     photos = photos_step(pins.TEST_PHOTOS, HOME / "tests" / "photos")
-    return [detector_step(pins.DETECTOR), photos, server_step(), browser_step(), *device_steps()]
+    kubernetes = members_step(pins.KUBERNETES, HOME / "tests" / "kubernetes", ", schemas")
+    return [detector_step(pins.DETECTOR), photos, server_step(), browser_step(), kubernetes, *device_steps()]
 
 
 def device_steps() -> list[Step]:

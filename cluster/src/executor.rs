@@ -56,8 +56,10 @@ const SESSIONS: usize = 16;
 /// Where an executor is reached.
 #[derive(Debug, Clone)]
 pub struct ExecutorAddress {
-    /// The address that it listens at, on a free port.
+    /// The address that it listens at.
     pub bind: IpAddr,
+    /// The port; 0 takes a free one.
+    pub port: u16,
     /// The name by which clients and other executors reach it; else the address.
     pub host: Option<String>,
 }
@@ -100,7 +102,7 @@ impl Executor {
         let failed = |error: std::io::Error| {
             Error::Process(format!("the executor can't listen at {}: {error}", address.bind))
         };
-        let listener = TcpListener::bind((address.bind, 0)).await.map_err(failed)?;
+        let listener = TcpListener::bind((address.bind, address.port)).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let host = address.host.unwrap_or_else(|| address.bind.to_string());
         Ok(Self { listener, host, port, cores, security })

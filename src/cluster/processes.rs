@@ -25,6 +25,8 @@ pub struct ExecutorSettings {
     pub scheduler: Address,
     /// The address of this machine that it listens at.
     pub bind: IpAddr,
+    /// The port; 0 takes a free one.
+    pub port: u16,
     /// The name by which scheduler, clients and other executors reach this machine; else the address.
     pub host: Option<String>,
     /// Tasks at a time; else one for each core.
@@ -60,9 +62,9 @@ pub async fn run_executor(
     started: impl FnOnce(usize),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let ExecutorSettings { scheduler, bind, host, cores, security } = settings;
+    let ExecutorSettings { scheduler, bind, port, host, cores, security } = settings;
     let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let executor = Executor::bind(ExecutorAddress { bind, host }, cores, security).await;
+    let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security).await;
     let executor = executor.map_err(|error| failed(&error))?;
     started(cores);
     let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());

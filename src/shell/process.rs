@@ -61,9 +61,13 @@ pub(crate) enum Process {
         #[arg(long, value_name = "N")]
         cores: Option<NonZeroUsize>,
 
-        /// Address to listen at, on a free port; one that other machines can reach needs a token
+        /// Address to listen at; one that other machines can reach needs a token
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
         bind: IpAddr,
+
+        /// Port to listen at [default: a free one]
+        #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
+        port: u16,
 
         /// Name by which clients and other executors reach this machine [default: the address of --bind]
         #[arg(long, value_name = "HOST")]
@@ -112,7 +116,7 @@ pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) 
                 run_scheduler(bind, security.load()?, |address| announce(&listening(address)), stopped()?)
                     .await
             }
-            Process::Executor { scheduler, cores, bind, host, runtime, security } => {
+            Process::Executor { scheduler, cores, bind, port, host, runtime, security } => {
                 let builder = Engine::builder();
                 let engine = match runtime {
                     Some(name) => builder.runtime(name).build()?,
@@ -120,7 +124,7 @@ pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) 
                 };
                 let started = |cores| announce(&format!("Running up to {cores} tasks of {scheduler}."));
                 let (scheduler, security) = (scheduler.clone(), security.load()?);
-                let settings = ExecutorSettings { scheduler, bind, host, cores, security };
+                let settings = ExecutorSettings { scheduler, bind, port, host, cores, security };
                 run_executor(settings, engine.models(), started, stopped()?).await
             }
         }

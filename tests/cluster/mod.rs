@@ -3,6 +3,7 @@
 mod connections;
 mod failures;
 mod listing;
+mod manifests;
 mod processes;
 mod queries;
 mod security;

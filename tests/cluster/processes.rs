@@ -22,13 +22,19 @@ pub(super) struct Cluster {
     folder: TempDir,
 }
 
-struct Process {
+/// A process, which ends with this.
+pub(super) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    fn start(folder: &TempDir, name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(super) fn start(
+        folder: &TempDir,
+        name: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let log = folder.path().join(format!("{name}.log"));
         let mut command = seequel(folder.path(), arguments);
         command.env_remove("SEEQUEL_CLUSTER_TOKEN").envs(variables.iter().copied());
@@ -38,8 +44,17 @@ impl Process {
         Self { child: command.spawn().unwrap(), log }
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(super) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub(super) fn status(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Waits for a line of the log that has `text`.
@@ -50,7 +65,7 @@ impl Process {
             if let Some(line) = log.lines().find(|line| line.contains(text)) {
                 return line.to_owned();
             }
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended: {log}");
+            assert!(self.is_running(), "it ended: {log}");
             assert!(Instant::now() < end, "no '{text}' in {log}");
             thread::sleep(Duration::from_millis(20));
         }
