@@ -15,6 +15,7 @@
 
 mod codec;
 mod exec;
+mod leaves;
 mod planner;
 mod processes;
 mod ran;

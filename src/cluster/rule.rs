@@ -24,11 +24,12 @@ use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use seequel_cluster::Client;
 
 use super::exec::ClusterExec;
+use super::leaves;
 use crate::Error;
 use crate::config::InferenceOptions;
 use crate::images::scan::{FetchImagesExec, ListImagesExec};
@@ -57,7 +58,7 @@ impl RunOnCluster {
             1 => plan,
             _ => Arc::new(CoalescePartitionsExec::new(plan)),
         };
-        let plan = plan.transform_up(|node| {
+        let plan = leaves::with_metrics(plan)?.transform_up(|node| {
             let placed = node.downcast_ref::<ListImagesExec>().map(ListImagesExec::placed).transpose()?;
             Ok(placed.map_or_else(|| Transformed::no(node), Transformed::yes))
         })?;
@@ -77,8 +78,10 @@ impl PhysicalOptimizerRule for RunOnCluster {
         if plan.exists(|plan| Ok(plan.is::<WebDatasetExec>()))? {
             return Err(Error::not_on_cluster("reading tar files"));
         }
-        if plan.exists(|plan| Ok(keeps_unmatched(plan)))? {
-            return Err(Error::not_on_cluster("NOT IN and NOT EXISTS of a query"));
+        if plan.exists(|plan| Ok(is_broken_join(plan)))? {
+            return Err(Error::not_on_cluster(
+                "this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is sorted or limited)",
+            ));
         }
         let InferenceOptions { max_errors, max_error_ratio, .. } = InferenceOptions::of(config);
         if max_errors.is_some() || max_error_ratio.is_some() {
@@ -98,13 +101,27 @@ impl PhysicalOptimizerRule for RunOnCluster {
     }
 }
 
-/// Whether an operator joins for the rows that have no match: Ballista returned too few of them in a test, where a side
-/// was sent to a task as a whole.
-fn keeps_unmatched(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let join = plan.downcast_ref::<HashJoinExec>().map(HashJoinExec::join_type);
-    let join = join.copied().or_else(|| Some(plan.downcast_ref::<SortMergeJoinExec>()?.join_type()));
-    let join = join.or_else(|| Some(*plan.downcast_ref::<NestedLoopJoinExec>()?.join_type()));
-    matches!(join, Some(JoinType::LeftAnti | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark))
+/// Joins that Ballista plans again so that rows are lost or repeated.
+///
+/// - It divides a hash join of one task by its keys, unless one side is known to be small, and what is above it reads the
+///   first partition alone: a sort of such a join gave no rows.
+/// - Its tasks each have all of the left side of a join without keys, and each give the rows of it that have no match.
+/// - Joins for rows without a match gave too few.
+fn is_broken_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    use JoinType::{Full, Left, LeftAnti, LeftMark, LeftSemi, RightAnti, RightMark};
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        let is_whole = *join.partition_mode() == PartitionMode::CollectLeft
+            && plan.output_partitioning().partition_count() == 1;
+        return is_whole || matches!(join.join_type(), LeftAnti | RightAnti | LeftMark | RightMark);
+    }
+    if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
+        return matches!(
+            join.join_type(),
+            Left | Full | LeftSemi | LeftAnti | LeftMark | RightAnti | RightMark
+        );
+    }
+    let join = plan.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
+    matches!(join, Some(LeftAnti | RightAnti | LeftMark | RightMark))
 }
 
 fn reads_files(plan: &Arc<dyn ExecutionPlan>) -> bool {

@@ -24,6 +24,8 @@ fn what_cannot_run_says_so_before_it_starts() {
         "SELECT CASE WHEN size > 1 THEN classify(image)['label'] END FROM read_images('.')",
         "SELECT name FROM read_images('.') WHERE etag NOT IN (SELECT etag FROM read_images('.'))",
         "SELECT name FROM read_images('.') AS a WHERE NOT EXISTS (SELECT 1 FROM read_images('.') AS b WHERE b.etag = a.name)",
+        "SELECT a.name FROM read_images('.') AS a JOIN (SELECT * FROM read_images('.') ORDER BY size LIMIT 2) AS b ON a.name = b.name ORDER BY a.name",
+        "SELECT a.name, b.name FROM read_images('.') AS a LEFT JOIN read_images('.') AS b ON a.name > b.name",
         "SET inference.max_errors = 3; SELECT classify(image) FROM read_images('.')",
         "SELECT classify(image) FROM read_images('.')",
     ];
@@ -32,8 +34,10 @@ fn what_cannot_run_says_so_before_it_starts() {
     Error: COPY with the option 'resume' can't run on a cluster yet; it can without --cluster
     Error: COPY with the option 'errors' can't run on a cluster yet; it can without --cluster
     Error: classify() where it is not evaluated for every row, such as in CASE can't run on a cluster yet; it can without --cluster
-    Error: NOT IN and NOT EXISTS of a query can't run on a cluster yet; it can without --cluster
-    Error: NOT IN and NOT EXISTS of a query can't run on a cluster yet; it can without --cluster
+    Error: this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is sorted or limited) can't run on a cluster yet; it can without --cluster
+    Error: this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is sorted or limited) can't run on a cluster yet; it can without --cluster
+    Error: this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is sorted or limited) can't run on a cluster yet; it can without --cluster
+    Error: this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is sorted or limited) can't run on a cluster yet; it can without --cluster
     Error: counting the failed rows of a query (inference.max_errors, inference.max_error_ratio) can't run on a cluster yet; it can without --cluster
     Error: no scheduler answers at df://localhost:1 (Connection refused (os error 111)); start one with `seequel scheduler`, or check the address
     ");

@@ -12,7 +12,7 @@ use crate::support::process::{Outcome, seequel};
 use crate::support::{engine, home, with_images};
 
 /// Queries of different kinds, with the order of their rows.
-const QUERIES: [&str; 14] = [
+const QUERIES: [&str; 15] = [
     // Nothing is read, the headers, the files.
     "SELECT name, size, etag IS NULL FROM read_images('photos/') ORDER BY name",
     "SELECT name, width, height, format FROM read_images('photos/*.png') WHERE width > height ORDER BY name",
@@ -31,6 +31,7 @@ const QUERIES: [&str; 14] = [
     "SELECT name, row_number() OVER (PARTITION BY format ORDER BY size, name) FROM read_images('photos/') ORDER BY name",
     "SELECT name, classify(image)['class'] AS class FROM read_images('photos/c*')
      UNION ALL SELECT name, -1 FROM read_images('photos/a*') ORDER BY name, class",
+    "SELECT name, size FROM read_images('photos/c*') UNION ALL SELECT 'none', 0 ORDER BY name",
     "SELECT i.name, classify(i.image)['class'], l.note FROM read_images('photos/') AS i JOIN 'notes.csv' AS l
      ON i.name = l.name ORDER BY i.name",
 ];
