@@ -135,6 +135,10 @@ runs! {
     one_output_of_many_that_is_read_is_one_run: PHOTOS,
         "SELECT p['features'], p['logits'] FROM (SELECT predict('efficientnet_lite0', image) AS p FROM images)";
 
+    keys_of_distinct_on_stay_the_same: 2 * PHOTOS,
+        "SELECT DISTINCT ON (coalesce(embed(image)[1], classify(image)['confidence'])) classify(image)['label'] FROM images
+         ORDER BY coalesce(embed(image)[1], classify(image)['confidence'])";
+
     an_error_is_no_run_of_its_own: PHOTOS,
         "SELECT embed(image), image_error(image), image_error(image, 'efficientnet_lite0') FROM images";
 

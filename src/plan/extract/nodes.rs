@@ -136,6 +136,9 @@ impl Extraction<'_> {
         let on = self.extract(node.on_expr, &mut input)?;
         let select = self.extract_named(node.select_expr, &mut input)?;
         let sort = node.sort_expr.map(|keys| self.sort_keys(keys, &mut input)).transpose()?;
+        // The first keys must be those of ON. A lazy call in them stays unless it is carried, which it is from SELECT on.
+        let on = self.extract(on, &mut input)?;
+        let sort = sort.map(|keys| self.sort_keys(keys, &mut input)).transpose()?;
         let node = DistinctOn::try_new(on, select, sort, Arc::new(input.plan))?;
         Ok(Extracted::plain(LogicalPlan::Distinct(Distinct::On(node))))
     }
