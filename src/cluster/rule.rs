@@ -24,7 +24,7 @@ use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use seequel_cluster::Client;
 
@@ -80,7 +80,7 @@ impl PhysicalOptimizerRule for RunOnCluster {
         }
         if plan.exists(|plan| Ok(is_broken_join(plan)))? {
             return Err(Error::not_on_cluster(
-                "this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is sorted or limited)",
+                "this join (NOT IN, NOT EXISTS, an outer join without an equality, or one of a side that is limited)",
             ));
         }
         let InferenceOptions { max_errors, max_error_ratio, .. } = InferenceOptions::of(config);
@@ -103,16 +103,14 @@ impl PhysicalOptimizerRule for RunOnCluster {
 
 /// Joins that Ballista plans again so that rows are lost or repeated.
 ///
-/// - It divides a hash join of one task by its keys, unless one side is known to be small, and what is above it reads the
-///   first partition alone: a sort of such a join gave no rows.
+/// - A side that is limited is in one task, and so is its join. Ballista divides that by its keys, unless a side is known to
+///   be small, and what is above it reads the first part alone: a sort of such a join gave no rows.
 /// - Its tasks each have all of the left side of a join without keys, and each give the rows of it that have no match.
 /// - Joins for rows without a match gave too few.
 fn is_broken_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     use JoinType::{Full, Left, LeftAnti, LeftMark, LeftSemi, RightAnti, RightMark};
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        let is_whole = *join.partition_mode() == PartitionMode::CollectLeft
-            && plan.output_partitioning().partition_count() == 1;
-        return is_whole || matches!(join.join_type(), LeftAnti | RightAnti | LeftMark | RightMark);
+        return is_limited(plan) || matches!(join.join_type(), LeftAnti | RightAnti | LeftMark | RightMark);
     }
     if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
         return matches!(
@@ -122,6 +120,12 @@ fn is_broken_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     }
     let join = plan.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
     matches!(join, Some(LeftAnti | RightAnti | LeftMark | RightMark))
+}
+
+/// Whether a limit is below `plan`.
+fn is_limited(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    // The closure never fails.
+    plan.children().iter().any(|input| input.exists(|node| Ok(node.fetch().is_some())).unwrap_or(true))
 }
 
 fn reads_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
