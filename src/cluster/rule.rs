@@ -109,17 +109,14 @@ impl PhysicalOptimizerRule for RunOnCluster {
 /// - Joins for rows without a match gave too few.
 fn is_broken_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     use JoinType::{Full, Left, LeftAnti, LeftMark, LeftSemi, RightAnti, RightMark};
-    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        return is_limited(plan) || matches!(join.join_type(), LeftAnti | RightAnti | LeftMark | RightMark);
-    }
-    if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
-        return matches!(
-            join.join_type(),
-            Left | Full | LeftSemi | LeftAnti | LeftMark | RightAnti | RightMark
-        );
-    }
-    let join = plan.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
-    matches!(join, Some(LeftAnti | RightAnti | LeftMark | RightMark))
+    let by_keys = plan.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
+    let sorted = plan.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::join_type);
+    let without_keys = plan.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
+    let gives_unmatched =
+        matches!(by_keys.or(sorted).or(without_keys), Some(LeftAnti | RightAnti | LeftMark | RightMark));
+    gives_unmatched
+        || by_keys.is_some() && is_limited(plan)
+        || matches!(without_keys, Some(Left | Full | LeftSemi))
 }
 
 /// Whether a limit is below `plan`.
