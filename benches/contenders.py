@@ -120,8 +120,10 @@ def contenders(binaries: dict[str, Path]) -> list[Contender]:
             compared_with="Seequel, Lite2 alone",
             is_exact=False,
         ),
-        openvino(binary, "f32"),
-        openvino(binary, "bf16"),
+        openvino(binary, "f32", options={"precision": "'f32'"}, is_exact=True),
+        openvino(binary, "bf16", options={"precision": "'bf16'"}, features=BF16_FEATURES),
+        openvino(binary, "int8", model=quantized),
+        openvino(binary, "Lite2 int8", model=lambda _: quantized(LITE2), compared_with="Seequel, Lite2 alone"),
         Contender("limit", "limit", limit_command(binaries["limit"]), ".csv", COLUMNS, LIMIT_GRID),
         Contender("daft", "Daft", peer_command("daft_job.py", "daft"), ".out", grid=DAFT_GRID),
         Contender("daft", "Daft, reduced by hand", peer_command("daft_job.py", "pillow"), ".out", grid=DAFT_GRID),
@@ -147,17 +149,34 @@ def contenders(binaries: dict[str, Path]) -> list[Contender]:
     ]  # fmt: skip
 
 
-def openvino(binary: str, precision: str) -> Contender:
-    """Returns Seequel with Intel's kernels, in a precision that not every processor has."""
-    options = {"device": "'openvino'", "precision": f"'{precision}'"}
-    command = seequel_command(binary, options=options, runtime=OPENVINO.name)
+def openvino(
+    binary: str,
+    kind: str,
+    *,
+    model: Callable[[Path], Path] = lambda model: model,
+    options: Setting | None = None,
+    features: Sequence[str] = (),
+    compared_with: str = "Seequel",
+    is_exact: bool = False,
+) -> Contender:
+    """Returns Seequel with Intel's kernels, which may need one of these features of a processor."""
+    choices = {"device": "'openvino'"} | (options or {})
+    command = seequel_command(binary, model=model, options=choices, runtime=OPENVINO.name)
     missing = None
     if not OPENVINO.exists():
         missing = "its runtime is not installed; `make setup RUNTIME=openvino` does it"
-    elif precision == "bf16" and processor_features().isdisjoint(BF16_FEATURES):
-        missing = f"this processor has neither {' nor '.join(BF16_FEATURES)}"
-    name, is_exact = f"Seequel, OpenVINO {precision}", precision == "f32"
-    return Contender("precision", name, command, ".parquet", COLUMNS, is_exact=is_exact, missing=missing)
+    elif features and processor_features().isdisjoint(features):
+        missing = f"this processor has neither {' nor '.join(features)}"
+    return Contender(
+        "precision",
+        f"Seequel, OpenVINO {kind}",
+        command,
+        ".parquet",
+        COLUMNS if compared_with == "Seequel" else COLUMNS[:2],
+        compared_with=compared_with,
+        is_exact=is_exact,
+        missing=missing,
+    )
 
 
 def processor_features() -> set[str]:

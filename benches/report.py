@@ -27,8 +27,11 @@ RATIOS = (
     ("Seequel, Lite2 int8", "Seequel, Lite2 alone"),
     ("Seequel, OpenVINO f32", "Seequel"),
     ("Seequel, OpenVINO bf16", "Seequel"),
+    ("Seequel, OpenVINO int8", "Seequel"),
+    ("Seequel, OpenVINO Lite2 int8", "Seequel, Lite2 alone"),
     ("Seequel, int8", "Daft"),
     ("Seequel, int8", "Daft, reduced by hand"),
+    ("Seequel, OpenVINO int8", "Daft"),
 )
 """Contenders whose speeds are divided."""
 PEER_PACKAGES = ("daft", "ray", "onnxruntime", "pillow", "numpy", "pyarrow")
