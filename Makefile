@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress install bench bench-accounting bench-advise bench-build bench-cluster bench-dashboard bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
+.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress chaos install bench bench-accounting bench-advise bench-build bench-cluster bench-dashboard bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ fuzz: setup  ## Fuzzes what reads untrusted bytes, each target for a minute; SEC
 stress:  ## Ends random queries over broken files in random ways, and checks the accounts; ARGS="--seeds 200 --seed 7".
 	@$(PYTHON) scripts/setup.py --tests
 	ARGS='$(ARGS)' $(CARGO) test --locked --package seequel --test seequel -- --ignored --nocapture stress::
+
+chaos:  ## Kills, stops and stalls executors while they run a COPY; ARGS="--seeds 50 --seed 7".
+	@$(PYTHON) scripts/setup.py --tests
+	ARGS='$(ARGS)' $(CARGO) test --locked --package seequel --features cluster --test seequel -- --ignored --nocapture cluster::chaos::
 
 fuzz-sql:  ## Compares random queries with calls and over their answers; ARGS="--queries 2000 --seed 7".
 	@$(PYTHON) scripts/setup.py --tests

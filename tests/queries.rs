@@ -8,18 +8,24 @@ use crate::support::process::{Outcome, seequel};
 use crate::support::{home, home_with_model};
 
 /// The file of the tutorial whose output is other figures each time.
-const TUNING: &str = "10_tuning";
+pub(crate) const TUNING: &str = "10_tuning";
 
 /// The output of the tutorial in `file`, run in a temporary folder, with the models of `models`.
 fn run(file: &Path, models: &Path) -> String {
+    run_with(file, models, &[])
+}
+
+/// As [`run`], with more arguments.
+pub(crate) fn run_with(file: &Path, models: &Path, arguments: &[&str]) -> String {
     let script = fs::read_to_string(file).unwrap().replace(".seequel/", &format!("{}/", home().display()));
     let folder = tempfile::tempdir().unwrap();
     let mut command = seequel(folder.path(), &["--quiet", "--no-rc", "--format", "csv"]);
+    command.args(arguments);
     let outcome = Outcome::with_input(command.env("SEEQUEL_HOME", models), &script);
     outcome.stdout().replace(&home().display().to_string(), ".seequel")
 }
 
-fn folder() -> &'static Path {
+pub(crate) fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/queries"))
 }
 
@@ -69,7 +75,7 @@ fn the_tuning_session_tunes_and_leaves_nothing_behind() {
 }
 
 /// The tar file that the tutorial on shards needs, of copies: tar fails on files that get another link meanwhile.
-fn make_shard() {
+pub(crate) fn make_shard() {
     let copies = tempfile::tempdir().unwrap();
     for photo in fs::read_dir(home().join("photos")).unwrap().map(Result::unwrap) {
         if photo.file_type().unwrap().is_file() {

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
@@ -42,6 +43,15 @@ slt! {
 }
 
 async fn run(file: &str) {
+    run_on(file, || {
+        let config = two_partitions().set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
+        Session::of(Engine::builder().home(home()).config(config).build().unwrap())
+    })
+    .await;
+}
+
+/// Runs a file in the sessions that `open` makes.
+pub(crate) async fn run_on(file: &str, open: impl Fn() -> Session) {
     let (data, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_data(data.path());
     let mut script = fs::read_to_string(file).unwrap();
@@ -55,10 +65,7 @@ async fn run(file: &str) {
     ] {
         script = script.replace(name, folder.to_str().unwrap());
     }
-    let mut runner = Runner::new(async || {
-        let config = two_partitions().set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
-        Engine::builder().home(home()).config(config).build().map(Session)
-    });
+    let mut runner = Runner::new(async || Ok(open()));
     runner.with_column_validator(strict_column_validator);
     if let Err(error) = runner.run_script_with_name_async(&script, file).await {
         panic!("{}", error.display(true));
@@ -110,7 +117,38 @@ fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     [start_of_image, b"\xff\xe1", &length, &exif, rest].concat()
 }
 
-struct Session(Engine);
+/// Runs the statements of a file.
+pub(crate) struct Session {
+    engine: Engine,
+    /// Runs what the engine refuses, and is told what changes a session. Statements that ran there are noted.
+    other: Option<(Engine, Noted)>,
+}
+
+/// Statements.
+pub(crate) type Noted = Arc<Mutex<Vec<String>>>;
+
+impl Session {
+    pub(crate) fn of(engine: Engine) -> Self {
+        Self { engine, other: None }
+    }
+
+    /// Statements that run on no cluster run in `alone`.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn of_cluster(engine: Engine, alone: Engine, refused: Noted) -> Self {
+        Self { engine, other: Some((alone, refused)) }
+    }
+}
+
+async fn run_in(engine: &Engine, sql: &str) -> Result<DBOutput<Type>, seequel::Error> {
+    let results = engine.sql(sql).await?;
+    let types: Vec<_> = results.schema().fields().iter().map(|field| Type::of(field)).collect();
+    let batches = results.collect().await?;
+    if types.is_empty() {
+        return Ok(DBOutput::StatementComplete(0));
+    }
+    let rows = batches.iter().flat_map(to_text).collect();
+    Ok(DBOutput::Rows { types, rows })
+}
 
 #[async_trait]
 impl AsyncDB for Session {
@@ -118,14 +156,27 @@ impl AsyncDB for Session {
     type ColumnType = Type;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<Type>, seequel::Error> {
-        let results = self.0.sql(sql).await?;
-        let types: Vec<_> = results.schema().fields().iter().map(|field| Type::of(field)).collect();
-        let batches = results.collect().await?;
-        if types.is_empty() {
-            return Ok(DBOutput::StatementComplete(0));
+        let ran = run_in(&self.engine, sql).await;
+        let Some((other, refused)) = &self.other else { return ran };
+        match ran {
+            Err(error) if error.to_string().contains("can't run on a cluster yet") => {
+                refused.lock().unwrap().push(sql.to_owned());
+                run_in(other, sql).await
+            }
+            ran => {
+                let changes = ["CREATE", "DROP", "SET", "RESET", "INSERT"];
+                if changes.iter().any(|word| sql.starts_with(word)) {
+                    // It failed, or does so here as well.
+                    let _ = run_in(other, sql).await;
+                }
+                ran
+            }
         }
-        let rows = batches.iter().flat_map(to_text).collect();
-        Ok(DBOutput::Rows { types, rows })
+    }
+
+    /// The name for `skipif`.
+    fn engine_name(&self) -> &'static str {
+        if self.other.is_some() { "cluster" } else { "alone" }
     }
 
     async fn shutdown(&mut self) {}
@@ -149,7 +200,7 @@ fn to_text(batch: &RecordBatch) -> Vec<Vec<String>> {
 
 /// The type of a column, as written in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Type {
+pub(crate) enum Type {
     Text,
     Integer,
     Real,

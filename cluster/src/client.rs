@@ -24,7 +24,7 @@ use ballista_core::serde::protobuf::{
 use ballista_core::version::{check_compatibility, insert_version_header, version_from_metadata};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::config::ConfigOptions;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
@@ -34,8 +34,10 @@ use tokio::time::sleep;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+use crate::files::{Offer, OfferedFile, offer};
 use crate::job::{Job, channel, client, reason};
 use crate::progress::Watcher;
+use crate::results::gathered;
 use crate::security::Security;
 use crate::settings::MESSAGE_BYTES;
 use crate::{Address, Error};
@@ -58,13 +60,20 @@ pub struct Client {
     address: Address,
     security: Security,
     codec: Arc<dyn PhysicalExtensionCodec>,
+    secret: String,
 }
 
 impl Client {
-    /// A client that is not connected yet. `codec` writes the plans.
+    /// A client that is not connected yet. `codec` makes what writes the plans of a secret, which is in them: whoever has it
+    /// may read the files that are offered while they run.
     #[must_use]
-    pub fn new(address: Address, security: Security, codec: Arc<dyn PhysicalExtensionCodec>) -> Self {
-        Self { address, security, codec }
+    pub fn new(
+        address: Address,
+        security: Security,
+        codec: impl FnOnce(String) -> Arc<dyn PhysicalExtensionCodec>,
+    ) -> Self {
+        let secret = Uuid::new_v4().to_string();
+        Self { address, security, codec: codec(secret.clone()), secret }
     }
 
     /// The scheduler.
@@ -85,12 +94,14 @@ impl Client {
     }
 
     /// The rows of a plan by [`Self::encode`] with these settings, partition by partition; `watcher` is told how far it is.
-    /// Nothing is sent before the first poll. The job is cancelled if the stream is dropped before its end.
+    /// Executors may ask for `files` until the query has ended. Nothing is sent before the first poll. The job is cancelled
+    /// if the stream is dropped before its end.
     #[must_use]
     pub fn run(
         &self,
         plan: Vec<u8>,
         settings: &ConfigOptions,
+        files: Vec<OfferedFile>,
         watcher: Watcher,
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let settings =
@@ -101,11 +112,22 @@ impl Client {
             session_id: Uuid::new_v4().to_string(),
             operation_id: Uuid::new_v4().to_string(),
         };
-        let (address, security) = (self.address.clone(), self.security.clone());
+        let Self { address, security, secret, .. } = self.clone();
         stream::once(async move {
             let scheduler = channel(&address, &security).await?;
-            let partitions = finish(scheduler, query, (&address, &security), watcher).await?;
-            Ok::<_, datafusion::error::DataFusionError>(fetch(partitions, security))
+            let _offer = offered(&address, &scheduler, &secret, files).await?;
+            let mut has_failed = false;
+            loop {
+                let running =
+                    finish(scheduler.clone(), query.clone(), (&address, &security), Arc::clone(&watcher));
+                match gathered(fetch(running.await?, security.clone())).await {
+                    Err(error) if !has_failed && is_lost(&error) => {
+                        tracing::warn!("running the query again: {error}");
+                        has_failed = true;
+                    }
+                    rows => return rows,
+                }
+            }
         })
         .try_flatten()
         .boxed()
@@ -115,6 +137,28 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Whether results are lost that another run may give.
+fn is_lost(error: &DataFusionError) -> bool {
+    let error = match error {
+        DataFusionError::External(error) => error.downcast_ref(),
+        _ => None,
+    };
+    matches!(error, Some(Error::Fetch { .. }))
+}
+
+/// The offer of a query's files, if it has any.
+async fn offered(
+    address: &Address,
+    scheduler: &Channel,
+    secret: &str,
+    files: Vec<OfferedFile>,
+) -> Result<Option<Offer>, Error> {
+    match files.is_empty() {
+        true => Ok(None),
+        false => offer(address, scheduler.clone(), secret, files.into()).await.map(Some),
     }
 }
 
@@ -217,7 +261,7 @@ async fn fetch_partition(
     let mut client = client.await.map_err(|error| failed(error.to_string()))?;
     let batches = client.fetch_partition(&executor.id, &id.into(), partition.file_id, layout, true).await;
     let batches = batches.map_err(|error| failed(error.to_string()))?;
-    let lost = move |error: datafusion::error::DataFusionError| {
+    let lost = move |error: DataFusionError| {
         Error::Fetch { executor: place.clone(), reason: error.to_string() }.into()
     };
     Ok(batches.map_err(lost).boxed())

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::Error;
+use crate::files::relay;
 use crate::security::{Security, innermost};
 use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming};
 use crate::watching::Watching;
@@ -103,6 +104,7 @@ impl Scheduler {
             .max_encoding_message_size(MESSAGE_BYTES as usize);
         let server = server
             .add_service(InterceptedService::new(scheduler, self.security.guard()))
+            .add_service(InterceptedService::new(relay(), self.security.guard()))
             .add_service(InterceptedService::new(watching, self.security.guard()));
         tokio::select! {
             served = server.serve_with_incoming(incoming(self.listener)) => {

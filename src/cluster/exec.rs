@@ -18,9 +18,10 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use seequel_cluster::{Client, JobProgress};
+use seequel_cluster::{Client, JobProgress, OfferedFile};
 
 use super::ran::RanExec;
+use super::task::offered_files;
 use crate::progress::{Count, Stage, stages};
 
 /// Runs the plan below it on the cluster, and gives its rows here.
@@ -30,6 +31,8 @@ pub(super) struct ClusterExec {
     plan: Arc<dyn ExecutionPlan>,
     /// The plan as it is sent.
     message: Vec<u8>,
+    /// Those of its models.
+    files: Vec<OfferedFile>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     seen: Arc<Seen>,
@@ -86,7 +89,7 @@ impl ClusterExec {
     /// # Errors
     /// A plan with a part that can't be sent.
     pub(super) fn try_new(client: Client, plan: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        let message = client.encode(&plan)?;
+        let (message, files) = (client.encode(&plan)?, offered_files(&plan)?);
         let mut equivalences = plan.equivalence_properties().clone();
         let partitions = plan.output_partitioning().partition_count();
         if partitions > 1 {
@@ -97,7 +100,7 @@ impl ClusterExec {
         let properties =
             PlanProperties::new(equivalences, partitioning, EmissionType::Final, plan.boundedness());
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { client, plan, message, properties, metrics, seen: Arc::default() })
+        Ok(Self { client, plan, message, files, properties, metrics, seen: Arc::default() })
     }
 
     /// How far the query on the cluster is, by the tasks that have ended.
@@ -169,7 +172,8 @@ impl ExecutionPlan for ClusterExec {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let seen = Arc::clone(&self.seen);
         let watcher = Arc::new(move |progress| seen.see(progress));
-        let batches = self.client.run(self.message.clone(), context.session_config().options(), watcher);
+        let settings = context.session_config().options();
+        let batches = self.client.run(self.message.clone(), settings, self.files.clone(), watcher);
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&metrics);
         });

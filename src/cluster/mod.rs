@@ -15,6 +15,7 @@
 
 mod codec;
 mod exec;
+mod joins;
 mod leaves;
 mod planner;
 mod processes;
@@ -45,7 +46,8 @@ pub(crate) fn on_cluster(
     let config = builder.config().take().unwrap_or_default();
     let config = cluster_settings(config, &security).with_target_partitions(SHUFFLE_PARTITIONS);
     *builder.config() = Some(config);
-    let client = Client::new(scheduler, security, Arc::new(SeequelCodec::without_models()));
+    let codec = |secret| Arc::new(SeequelCodec::of_client(secret)) as _;
+    let client = Client::new(scheduler, security, codec);
     builder
         .with_physical_optimizer_rule(Arc::new(RunOnCluster::new(client)))
         .with_query_planner(Arc::new(ClusterPlanner::default()))

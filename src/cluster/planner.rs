@@ -15,7 +15,6 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 
@@ -94,9 +93,6 @@ fn moves_images(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
 
 /// The input of `node` that is a stage of its own on a cluster.
 fn ends_stage(node: &Arc<dyn ExecutionPlan>) -> Option<&Arc<dyn ExecutionPlan>> {
-    if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-        return (*join.partition_mode() == PartitionMode::CollectLeft).then(|| join.left());
-    }
     let is_exchange = node.is::<CoalescePartitionsExec>()
         || node.is::<SortPreservingMergeExec>()
         || node.is::<RepartitionExec>();

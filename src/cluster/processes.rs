@@ -64,11 +64,12 @@ pub async fn run_executor(
 ) -> Result<()> {
     let ExecutorSettings { scheduler, bind, port, host, cores, security } = settings;
     let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security).await;
+    let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security.clone()).await;
     let executor = executor.map_err(|error| failed(&error))?;
     started(cores);
     let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());
-    let codec = Arc::new(SeequelCodec::with_models(Arc::new(ExecutorModels::new(home, runtime))));
+    let models = ExecutorModels::new(home, scheduler.clone(), security, runtime);
+    let codec = Arc::new(SeequelCodec::with_models(Arc::new(models)));
     let session = session(config(), &no_models())?;
     executor.run(&scheduler, codec, &session, stores, stop).await.map_err(|error| failed(&error))
 }

@@ -37,6 +37,8 @@ use crate::exec::exchange::{InferExchangeExec, MorselRows};
 #[cfg(feature = "cluster")]
 use crate::images::scan::FetchImagesExec;
 use crate::images::scan::ImagesExec;
+#[cfg(feature = "cluster")]
+use crate::images::webdataset::FetchShardsExec;
 use crate::images::webdataset::WebDatasetExec;
 
 /// Rows of a batch with image bytes: some morsels for every core of a large machine, and only a few megabytes.
@@ -68,7 +70,7 @@ impl PhysicalOptimizerRule for ImageBatches {
 
 fn scans_images(plan: &dyn ExecutionPlan) -> bool {
     #[cfg(feature = "cluster")]
-    if plan.is::<FetchImagesExec>() {
+    if plan.is::<FetchImagesExec>() || plan.is::<FetchShardsExec>() {
         return true;
     }
     plan.is::<ImagesExec>()

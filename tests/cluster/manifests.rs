@@ -92,7 +92,7 @@ fn the_commands_of_the_manifests_make_a_cluster() {
     let start = |name: &str| {
         let arguments = arguments(name);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Process::start(&folder, name, &arguments, &[("SEEQUEL_CLUSTER_TOKEN", "0123456789abcdef")])
+        Process::start(&folder, name, &arguments, &home(), &[("SEEQUEL_CLUSTER_TOKEN", "0123456789abcdef")])
     };
     let mut started = vec![];
     for (name, port) in [("scheduler", "scheduler"), ("executor", "results")] {

@@ -1,9 +1,14 @@
 //! A scheduler and executors as processes of this machine, and queries on them.
 
+mod chaos;
 mod connections;
 mod failures;
+mod files;
+mod joins;
 mod listing;
 mod manifests;
+#[cfg(target_os = "linux")]
+mod models;
 mod processes;
 mod queries;
 mod security;

@@ -1,13 +1,14 @@
 //! Starts and ends the processes of a cluster.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::home;
 use crate::support::process::{seequel, signal};
 
 /// How long a process may take to start, on a machine that is busy with other tests.
@@ -18,6 +19,10 @@ pub(super) struct Cluster {
     pub(super) url: String,
     scheduler: Process,
     executors: Vec<Process>,
+    /// Executors that were replaced.
+    gone: Vec<Process>,
+    /// Executors that were started.
+    started: usize,
     /// Where they log, and run.
     folder: TempDir,
 }
@@ -26,6 +31,8 @@ pub(super) struct Cluster {
 pub(super) struct Process {
     child: Child,
     log: PathBuf,
+    /// Where it makes its folder for results.
+    results: PathBuf,
 }
 
 impl Process {
@@ -33,15 +40,30 @@ impl Process {
         folder: &TempDir,
         name: &str,
         arguments: &[&str],
+        home: &Path,
         variables: &[(&str, &str)],
     ) -> Self {
         let log = folder.path().join(format!("{name}.log"));
         let mut command = seequel(folder.path(), arguments);
-        command.env_remove("SEEQUEL_CLUSTER_TOKEN").envs(variables.iter().copied());
-        // Results of executors that are killed.
-        command.env("TMPDIR", folder.path());
+        command.env("SEEQUEL_HOME", home).env_remove("SEEQUEL_CLUSTER_TOKEN").envs(variables.iter().copied());
+        // Results of executors that are killed stay there.
+        let results = folder.path().join(format!("{name}.results"));
+        fs::create_dir(&results).unwrap();
+        command.env("TMPDIR", &results);
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
-        Self { child: command.spawn().unwrap(), log }
+        Self { child: command.spawn().unwrap(), log, results }
+    }
+
+    fn executor(
+        folder: &TempDir,
+        name: &str,
+        scheduler: &str,
+        home: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let process = [&["executor", "--scheduler", scheduler, "--cores", "1"], arguments].concat();
+        Self::start(folder, name, &process, home, variables)
     }
 
     pub(super) fn log(&self) -> String {
@@ -87,25 +109,61 @@ impl Cluster {
 
     /// As [`Self::start`], with these arguments and environment variables of all processes.
     pub(super) fn start_with(executors: usize, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_in(&vec![home(); executors], arguments, variables)
+    }
+
+    /// As [`Self::start_with`], with an executor of each home.
+    pub(super) fn start_in(homes: &[PathBuf], arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let start = |name: &str, process: &[&str]| {
-            Process::start(&folder, name, &[process, arguments].concat(), variables)
-        };
-        let mut scheduler = start("scheduler", &["scheduler", "--bind", "127.0.0.1:0"]);
+        let no_home = folder.path().join("none");
+        let process = [&["scheduler", "--bind", "127.0.0.1:0"], arguments].concat();
+        let mut scheduler = Process::start(&folder, "scheduler", &process, &no_home, variables);
         let line = scheduler.wait_for("Scheduling at ");
         let url = line.split([' ', ';']).find(|word| word.starts_with("df://")).unwrap().to_owned();
-        let executors = (0..executors).map(|number| {
+        let executors = homes.iter().enumerate().map(|(number, home)| {
             let name = format!("executor-{number}");
-            start(&name, &["executor", "--scheduler", &url, "--cores", "1"])
+            Process::executor(&folder, &name, &url, home, arguments, variables)
         });
-        let executors = executors.collect();
-        Self { url, scheduler, executors, folder }
+        let executors: Vec<_> = executors.collect();
+        let started = executors.len();
+        Self { url, scheduler, executors, gone: vec![], started, folder }
     }
 
     /// Ends an executor as a power failure would.
     pub(super) fn kill_executor(&mut self, number: usize) {
         signal(self.executors[number].child.id(), "KILL");
         self.executors[number].child.wait().unwrap();
+    }
+
+    /// Asks an executor to end, as its user would.
+    pub(super) fn begin_stop(&self, number: usize) {
+        signal(self.executors[number].child.id(), "TERM");
+    }
+
+    /// Starts another executor in the place of one that ends or has ended.
+    pub(super) fn replace_executor(&mut self, number: usize) {
+        self.started += 1;
+        let name = format!("executor-{}", self.started);
+        let another = Process::executor(&self.folder, &name, &self.url, &home(), &[], &[]);
+        self.gone.push(std::mem::replace(&mut self.executors[number], another));
+    }
+
+    /// Lets an executor do nothing for a while.
+    pub(super) fn stall_executor(&self, number: usize, long: Duration) {
+        let process = self.executors[number].child.id();
+        signal(process, "STOP");
+        thread::sleep(long);
+        signal(process, "CONT");
+    }
+
+    /// Deletes the results that an executor holds.
+    pub(super) fn empty_executor(&self, number: usize) {
+        for folder in fs::read_dir(&self.executors[number].results).unwrap().flatten() {
+            for results in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                // Those of a task that ends now may appear.
+                let _ = fs::remove_dir_all(results.path());
+            }
+        }
     }
 
     /// Ends an executor as its user would, and returns its status.
@@ -124,7 +182,8 @@ impl Cluster {
         signal(self.scheduler.child.id(), "KILL");
         self.scheduler.child.wait().unwrap();
         let address = self.url.trim_start_matches("df://").to_owned();
-        self.scheduler = Process::start(&self.folder, "scheduler-2", &["scheduler", "--bind", &address], &[]);
+        let process = ["scheduler", "--bind", &address];
+        self.scheduler = Process::start(&self.folder, "scheduler-2", &process, &home(), &[]);
         self.scheduler.wait_for("Scheduling at ");
     }
 
@@ -136,7 +195,7 @@ impl Cluster {
 
     /// What the processes have logged.
     pub(super) fn logs(&self) -> String {
-        let processes = std::iter::once(&self.scheduler).chain(&self.executors);
+        let processes = std::iter::once(&self.scheduler).chain(&self.gone).chain(&self.executors);
         let logs = processes.map(|process| format!("{}:\n{}", process.log.display(), process.log()));
         format!("{}{}", logs.collect::<String>(), self.folder.path().display())
     }

@@ -72,12 +72,18 @@ impl S3 {
     /// The command of [`Self::run_in`].
     pub(crate) fn command(&self, folder: &Path, sql: &str) -> Command {
         let mut command = seequel(folder, &["-q", "--format", "csv", "-c", sql]);
+        command.envs(self.environment());
         command
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
-            .env("AWS_ALLOW_HTTP", "true")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
-        command
+    }
+
+    /// Environment variables for this server.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ]
     }
 
     /// Makes the server check signatures from now on; returns a key and its secret.

@@ -5,6 +5,8 @@
 //!  InferExec ─────────── infer.rs ── Infer ───► InferTaskExec
 //!  ListImagesExec ────── scan.rs ─── List ────► ListImagesExec
 //!  FetchImagesExec ───── scan.rs ─── Fetch ───► FetchImagesExec
+//!  FetchShardsExec ───── shards.rs ─ Shards ──► FetchShardsExec
+//!  JoinTaskExec ──────── join.rs ─── Join ────► JoinTaskExec
 //!  Ballista's operators ────────────────────── Ballista's codec
 //!  DataFusion's ────────────────────────────── datafusion-proto
 //! ```
@@ -13,7 +15,9 @@
 //! scheduler needs neither tables nor models to divide it.
 
 mod infer;
+mod join;
 mod scan;
+mod shards;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -30,23 +34,32 @@ use seequel_cluster::datafusion_proto::physical_plan::{
 use seequel_udfs::Inference;
 
 use crate::Error;
+use crate::cluster::joins::JoinTaskExec;
 use crate::cluster::task::messages::{Kind, MARK, Operator, version};
 use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall};
 use crate::exec::InferExec;
 use crate::images::scan::{FetchImagesExec, ListImagesExec, Scan};
+use crate::images::webdataset::FetchShardsExec;
 
 /// The codec of Seequel's operators, and of Ballista's.
 #[derive(Debug)]
 pub(crate) struct SeequelCodec {
     /// The models of an executor; others run none.
     models: Option<Arc<ExecutorModels>>,
+    /// With which a client offers the files of its models.
+    secret: String,
     others: Arc<dyn PhysicalExtensionCodec>,
 }
 
 impl SeequelCodec {
-    /// The codec of a client or scheduler.
+    /// The codec of a scheduler, which passes plans on.
     pub(crate) fn without_models() -> Self {
-        Self { models: None, others: ballista_codec() }
+        Self { models: None, secret: String::new(), others: ballista_codec() }
+    }
+
+    /// The codec of a client that offers the files of its models with `secret`.
+    pub(crate) fn of_client(secret: String) -> Self {
+        Self { secret, ..Self::without_models() }
     }
 
     /// The codec of an executor.
@@ -79,9 +92,15 @@ impl SeequelCodec {
                 let (scan, partition_columns) = scan::decode(*message, &context, converter)?;
                 Ok(Arc::new(FetchImagesExec::new(Arc::clone(input), scan, partition_columns)))
             }
+            (Some(Kind::Shards(message)), [input]) => {
+                Ok(Arc::new(shards::decode(message, Arc::clone(input))?))
+            }
             (Some(Kind::Infer(message)), [input]) => {
                 let (calls, row) = infer::decode(*message, input, &context, converter)?;
                 Ok(Arc::new(InferTaskExec::new(Arc::clone(input), calls, row, self.models.clone())?))
+            }
+            (Some(Kind::Join(message)), inputs) => {
+                Ok(Arc::new(join::decode(message, inputs, &context, converter)?))
             }
             _ => Err(undecodable("it has no operator, or other inputs than its own")),
         }
@@ -118,14 +137,24 @@ impl PhysicalExtensionCodec for SeequelCodec {
             let message = scan::encode(&scan, fetch.partition_columns(), self, converter)?;
             return Operator::encode_marked(Kind::Fetch(Box::new(message)), buffer);
         }
+        if let Some(fetch) = node.downcast_ref::<FetchShardsExec>() {
+            return Operator::encode_marked(Kind::Shards(shards::encode(fetch)), buffer);
+        }
         if let Some(infer) = node.downcast_ref::<InferExec>() {
-            let calls = infer.calls().iter().map(TaskCall::of).collect::<Result<Vec<_>>>()?;
+            let calls = infer
+                .calls()
+                .iter()
+                .map(|call| TaskCall::of(call, &self.secret))
+                .collect::<Result<Vec<_>>>()?;
             let message = infer::encode(&calls, infer.row.as_ref(), self, converter)?;
             return Operator::encode_marked(Kind::Infer(Box::new(message)), buffer);
         }
         if let Some(infer) = node.downcast_ref::<InferTaskExec>() {
             let message = infer::encode(infer.calls(), infer.row(), self, converter)?;
             return Operator::encode_marked(Kind::Infer(Box::new(message)), buffer);
+        }
+        if let Some(join) = node.downcast_ref::<JoinTaskExec>() {
+            return Operator::encode_marked(Kind::Join(join::encode(join, self, converter)?), buffer);
         }
         let name = node.name().to_owned();
         let encoded = self.others.try_encode(node, buffer, converter);

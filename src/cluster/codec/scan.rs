@@ -65,12 +65,12 @@ pub(super) fn decode(
 }
 
 /// A table has no more columns than memory has bytes, and no user names four billion.
-fn sent(projection: &[usize]) -> Vec<u32> {
+pub(super) fn sent(projection: &[usize]) -> Vec<u32> {
     projection.iter().map(|column| u32::try_from(*column).unwrap_or(u32::MAX)).collect()
 }
 
 /// The columns of `table` that a message names, and their schema.
-fn projected(sent: Vec<u32>, table: &SchemaRef) -> Result<(Vec<usize>, SchemaRef)> {
+pub(super) fn projected(sent: Vec<u32>, table: &SchemaRef) -> Result<(Vec<usize>, SchemaRef)> {
     let projection: Vec<_> = sent.into_iter().map(|column| column as usize).collect();
     if projection.iter().any(|column| *column >= table.fields().len()) {
         return Err(undecodable(format!("no column {projection:?} of {} columns", table.fields().len())));

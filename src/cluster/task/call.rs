@@ -7,7 +7,8 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::PhysicalExpr;
 use seequel_udfs::Request;
 
-use super::messages::{SentEnsemble, SentPredictor};
+use super::messages::{SentEnsemble, SentModel, SentPredictor};
+use super::sent_files::sent_files;
 use crate::exec::PhysicalCall;
 use crate::model::Predictor;
 
@@ -21,14 +22,17 @@ pub(crate) struct TaskCall {
 }
 
 impl TaskCall {
-    /// The call of an operator, for another machine.
+    /// The call of an operator, for another machine. Files of its models are offered with `secret`.
     ///
     /// # Errors
-    /// A specification that is no JSON, which is a bug.
-    pub(crate) fn of(call: &PhysicalCall) -> Result<Self> {
+    /// Files of a model that are not there any more.
+    pub(crate) fn of(call: &PhysicalCall, secret: &str) -> Result<Self> {
         let members = call.predictor.members().iter();
         let models = members.map(|model| {
-            serde_json::to_string(model.spec()).map_err(|error| DataFusionError::External(Box::new(error)))
+            let spec = model.spec();
+            let json = serde_json::to_string(spec);
+            let json = json.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            Ok(SentModel { spec: json, files: sent_files(model)?, secret: secret.to_owned() })
         });
         let ensemble = match &call.predictor {
             Predictor::Ensemble(ensemble) => Some(SentEnsemble {

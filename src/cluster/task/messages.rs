@@ -12,7 +12,7 @@ use seequel_cluster::datafusion_proto;
 pub(in crate::cluster) const MARK: &[u8] = b"seequel\0";
 
 /// The version of the messages.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// One of our operators.
 #[derive(Clone, PartialEq, Message)]
@@ -20,7 +20,7 @@ pub(in crate::cluster) struct Operator {
     /// What wrote it.
     #[prost(string, tag = "1")]
     pub(in crate::cluster) version: String,
-    #[prost(oneof = "Kind", tags = "2, 3, 4")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6")]
     pub(in crate::cluster) kind: Option<Kind>,
 }
 
@@ -34,6 +34,10 @@ pub(in crate::cluster) enum Kind {
     /// Lists images.
     #[prost(message, tag = "4")]
     List(Box<ImagesScan>),
+    #[prost(message, tag = "5")]
+    Join(Join),
+    #[prost(message, tag = "6")]
+    Shards(Shards),
 }
 
 /// The scan of an images table.
@@ -65,6 +69,20 @@ pub(in crate::cluster) struct ImagesScan {
     pub(in crate::cluster) filter: Option<protobuf::PhysicalExprNode>,
 }
 
+/// Reads tar files; its input has the entries of their listing.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Shards {
+    /// The location as the user wrote it, for messages.
+    #[prost(string, tag = "1")]
+    pub(in crate::cluster) written: String,
+    #[prost(string, tag = "2")]
+    pub(in crate::cluster) url: String,
+    #[prost(uint32, repeated, tag = "3")]
+    pub(in crate::cluster) projection: Vec<u32>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(in crate::cluster) limit: Option<u64>,
+}
+
 /// Inference.
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::cluster) struct Infer {
@@ -76,6 +94,17 @@ pub(in crate::cluster) struct Infer {
     /// Names a row in errors.
     #[prost(message, optional, tag = "3")]
     pub(in crate::cluster) row: Option<protobuf::PhysicalExprNode>,
+}
+
+/// A join.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Join {
+    /// DataFusion's message of it, over inputs without rows: those of the operator take their place.
+    #[prost(message, optional, boxed, tag = "1")]
+    pub(in crate::cluster) operator: Option<Box<protobuf::PhysicalPlanNode>>,
+    /// Whether one task has all of both sides.
+    #[prost(bool, tag = "2")]
+    pub(in crate::cluster) in_one_task: bool,
 }
 
 /// A column of predictions.
@@ -112,11 +141,38 @@ pub(crate) struct SentPredictor {
     /// Its name in SQL, empty if it has none.
     #[prost(string, tag = "1")]
     pub(crate) name: String,
-    /// The specification of the model, or of each member, as JSON; none if images are only decoded.
-    #[prost(string, repeated, tag = "2")]
-    pub(crate) models: Vec<String>,
+    /// The model, or each member; none if images are only decoded.
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) models: Vec<SentModel>,
     #[prost(message, optional, tag = "3")]
     pub(crate) ensemble: Option<SentEnsemble>,
+}
+
+/// A model.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SentModel {
+    /// Its specification, as JSON.
+    #[prost(string, tag = "1")]
+    pub(crate) spec: String,
+    /// Its file, and those of its external weights.
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) files: Vec<SentFile>,
+    /// With which the client offers them.
+    #[prost(string, tag = "3")]
+    pub(crate) secret: String,
+}
+
+/// A file of a model.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SentFile {
+    /// Of weights: the path in the folder of the model. Empty for the model itself.
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(uint64, tag = "2")]
+    pub(crate) bytes: u64,
+    /// In lower-case hex.
+    #[prost(string, tag = "3")]
+    pub(crate) sha256: String,
 }
 
 /// What an ensemble is beside its members.

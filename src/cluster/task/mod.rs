@@ -7,8 +7,11 @@
 mod call;
 mod infer_task;
 pub(in crate::cluster) mod messages;
+mod model_files;
 mod models;
+mod sent_files;
 
 pub(in crate::cluster) use call::TaskCall;
 pub(in crate::cluster) use infer_task::InferTaskExec;
 pub(in crate::cluster) use models::ExecutorModels;
+pub(in crate::cluster) use sent_files::offered_files;

@@ -91,6 +91,18 @@ impl Dealing {
         };
         Ok(Arc::new(FetchImagesExec::new(entries, scan, partition_columns)))
     }
+
+    /// Deals shards out, each of which is read as a whole.
+    ///
+    /// # Errors
+    /// None in practice: the arrays match the schema.
+    pub(crate) fn deal_shards(self, shards: &[ObjectMeta]) -> Result<Arc<dyn ExecutionPlan>> {
+        let hands: Vec<_> = match self.to_one || shards.is_empty() {
+            true => vec![shards.to_vec()],
+            false => shards.iter().map(|shard| vec![shard.clone()]).collect(),
+        };
+        entries(&hands)
+    }
 }
 
 /// The entries of each task, as a table in memory.

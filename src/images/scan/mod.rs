@@ -16,7 +16,7 @@ mod file_size;
 #[cfg(feature = "cluster")]
 mod list;
 #[cfg(feature = "cluster")]
-mod listed;
+pub(crate) mod listed;
 mod pipeline;
 mod reader;
 

@@ -20,7 +20,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -125,35 +126,9 @@ impl ExecutionPlan for WebDatasetExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let options = InferenceOptions::of(context.session_config().options());
-        let reader = ShardReader {
-            store: context.runtime_env().object_store(self.scan.location.store_url())?,
-            shards: self.scan.partitions[partition].clone(),
-            scan: self.scan.clone(),
-            batch_size: context.session_config().batch_size(),
-            metrics: BaselineMetrics::new(&self.metrics, partition),
-            read: ReadMetrics::new(&self.metrics, partition),
-            reservation: MemoryConsumer::new("WebDatasetExec").register(context.memory_pool()),
-            largest: LargestFile::of(&options.bounds, context.memory_pool().as_ref()),
-            options,
-        };
-        let span = tracing::debug_span!("read", location = %self.scan.location, partition).or_current();
-        let start = move || {
-            let (sender, batches) = mpsc::channel(1);
-            let runtime = Handle::current();
-            let read = move || span.in_scope(|| reader.read_all(&runtime, &sender));
-            let thread = SpawnedTask::spawn_blocking(read);
-            (batches, Some(thread))
-        };
-        let batches = stream::once(async move { start() }).flat_map(|running| {
-            stream::try_unfold(running, |(mut batches, mut thread)| async move {
-                match batches.recv().await {
-                    Some(batch) => Ok(Some((batch, (batches, thread)))),
-                    None => end_of(thread.take()).await.map(|()| None),
-                }
-            })
-        });
-        let stream = RecordBatchStreamAdapter::new(Arc::clone(&self.scan.schema), batches.boxed());
+        let shards = self.scan.partitions[partition].clone();
+        let batches = read_shards(self.scan.clone(), shards, partition, &self.metrics, &context)?;
+        let stream = RecordBatchStreamAdapter::new(Arc::clone(&self.scan.schema), batches);
         Ok(Box::pin(cooperative(stream)))
     }
 
@@ -168,6 +143,48 @@ impl ExecutionPlan for WebDatasetExec {
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         Some(Arc::new(Self::new(ShardScan { limit, ..self.scan.clone() })))
     }
+}
+
+/// The rows of `shards`, which are those of a partition. A thread of their own reads them, from the first poll on.
+///
+/// # Errors
+/// A location without a store.
+pub(super) fn read_shards(
+    scan: ShardScan,
+    shards: Vec<ObjectMeta>,
+    partition: usize,
+    metrics: &ExecutionPlanMetricsSet,
+    context: &TaskContext,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let options = InferenceOptions::of(context.session_config().options());
+    let span = tracing::debug_span!("read", location = %scan.location, partition).or_current();
+    let reader = ShardReader {
+        store: context.runtime_env().object_store(scan.location.store_url())?,
+        shards,
+        scan,
+        batch_size: context.session_config().batch_size(),
+        metrics: BaselineMetrics::new(metrics, partition),
+        read: ReadMetrics::new(metrics, partition),
+        reservation: MemoryConsumer::new("WebDatasetExec").register(context.memory_pool()),
+        largest: LargestFile::of(&options.bounds, context.memory_pool().as_ref()),
+        options,
+    };
+    let start = move || {
+        let (sender, batches) = mpsc::channel(1);
+        let runtime = Handle::current();
+        let read = move || span.in_scope(|| reader.read_all(&runtime, &sender));
+        let thread = SpawnedTask::spawn_blocking(read);
+        (batches, Some(thread))
+    };
+    let batches = stream::once(async move { start() }).flat_map(|running| {
+        stream::try_unfold(running, |(mut batches, mut thread)| async move {
+            match batches.recv().await {
+                Some(batch) => Ok(Some((batch, (batches, thread)))),
+                None => end_of(thread.take()).await.map(|()| None),
+            }
+        })
+    });
+    Ok(batches.boxed())
 }
 
 /// Returns the result of the thread that read the batches.

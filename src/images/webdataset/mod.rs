@@ -20,12 +20,20 @@
 mod columns;
 mod exec;
 mod factory;
+#[cfg(feature = "cluster")]
+mod fetch;
 mod object_reader;
 mod samples;
 mod table;
 
+#[cfg(feature = "cluster")]
+pub(crate) use columns::table_schema;
+#[cfg(feature = "cluster")]
+pub(crate) use exec::ShardScan;
 pub use exec::WebDatasetExec;
 pub use factory::WebDatasetFactory;
+#[cfg(feature = "cluster")]
+pub(crate) use fetch::FetchShardsExec;
 pub use table::WebDatasetTable;
 
 #[cfg(fuzzing)]

@@ -14,8 +14,12 @@ use futures::TryStreamExt;
 
 use super::columns::table_schema;
 use super::exec::{ShardScan, WebDatasetExec};
+#[cfg(feature = "cluster")]
+use super::fetch::FetchShardsExec;
 use crate::failures::QueryFailures;
 use crate::images::listing::{Details, ListingCounts, Location, list};
+#[cfg(feature = "cluster")]
+use crate::images::scan::Dealing;
 
 /// The samples in the tar files of a [`Location`], one per row.
 ///
@@ -70,15 +74,20 @@ impl TableProvider for WebDatasetTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let projection = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let shards = self.shards(session).await?;
-        let partitions = session.config().target_partitions().min(shards.len()).max(1);
-        Ok(Arc::new(WebDatasetExec::new(ShardScan {
+        let scan = ShardScan {
             location: self.location.clone(),
-            partitions: deal(shards, partitions),
+            partitions: vec![],
             schema: project_schema(&self.schema, Some(&projection))?,
             projection,
             limit,
             failures: QueryFailures::of(session.config_options()),
-        })))
+        };
+        #[cfg(feature = "cluster")]
+        if let Some(dealing) = Dealing::of(session.config_options()) {
+            return Ok(Arc::new(FetchShardsExec::new(dealing.deal_shards(&shards)?, scan)));
+        }
+        let partitions = session.config().target_partitions().min(shards.len()).max(1);
+        Ok(Arc::new(WebDatasetExec::new(ShardScan { partitions: deal(shards, partitions), ..scan })))
     }
 }
 

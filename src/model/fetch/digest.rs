@@ -14,24 +14,30 @@ use sha2::{Digest, Sha256};
 /// A reason, as the end of a sentence.
 pub(crate) async fn digest(path: &Path) -> Result<String, String> {
     let path = path.to_owned();
-    let hashed = SpawnedTask::spawn_blocking(move || {
-        let (mut hash, mut file) = (Sha256::new(), BufReader::with_capacity(1 << 18, File::open(&path)?));
-        loop {
-            let bytes = file.fill_buf()?;
-            if bytes.is_empty() {
-                break;
-            }
-            hash.update(bytes);
-            let length = bytes.len();
-            file.consume(length);
-        }
-        Ok::<_, io::Error>(hex(&hash.finalize()))
-    });
+    let hashed = SpawnedTask::spawn_blocking(move || digest_of(&path));
     match hashed.join().await {
         Ok(Ok(digest)) => Ok(digest),
         Ok(Err(error)) => Err(format!("can't be read back: {error}")),
         Err(error) => Err(format!("can't be read back: {error}")),
     }
+}
+
+/// As [`digest`], in this thread.
+///
+/// # Errors
+/// A file that can't be read.
+pub(crate) fn digest_of(path: &Path) -> io::Result<String> {
+    let (mut hash, mut file) = (Sha256::new(), BufReader::with_capacity(1 << 18, File::open(path)?));
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            break;
+        }
+        hash.update(bytes);
+        let length = bytes.len();
+        file.consume(length);
+    }
+    Ok(hex(&hash.finalize()))
 }
 
 /// Formats bytes as lower-case hex.

@@ -23,6 +23,8 @@ use crate::{Error, Result};
 
 use crate::model::settings::CreateModel;
 
+#[cfg(feature = "cluster")]
+pub(crate) use digest::digest_of;
 pub(crate) use digest::{digest, hex};
 
 /// Returns the local path of the statement's location, fetching a remote one. Downloads without a cache of their own

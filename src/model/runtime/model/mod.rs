@@ -23,6 +23,8 @@ use super::run::RunHistogram;
 use super::session::{Session, SharedWeights, simplify};
 use super::sizing::Sizing;
 use super::tuning::{Choice, Tuning};
+#[cfg(feature = "cluster")]
+use crate::model::fetch::digest_of;
 use crate::model::spec::{ModelSpec, Precision};
 use crate::{Error, Result};
 
@@ -45,6 +47,9 @@ pub struct Model {
     machine: OnceLock<Machine>,
     placed: OnceLock<Placed>,
     weights: SharedWeights,
+    /// SHA-256 of each file of external weights, once another machine needs them.
+    #[cfg(feature = "cluster")]
+    weight_digests: OnceLock<Vec<String>>,
     inferred_rows: AtomicU64,
     /// Each run that succeeded, of all queries.
     runs: RunHistogram,
@@ -64,6 +69,8 @@ impl Model {
             machine: OnceLock::new(),
             placed: OnceLock::new(),
             weights: SharedWeights::default(),
+            #[cfg(feature = "cluster")]
+            weight_digests: OnceLock::new(),
             inferred_rows: AtomicU64::new(0),
             runs: RunHistogram::default(),
         }
@@ -73,6 +80,20 @@ impl Model {
     #[must_use]
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
+    }
+
+    /// SHA-256 of each file of external weights, in lower-case hex. Reads them the first time.
+    ///
+    /// # Errors
+    /// A file that can't be read.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn weight_digests(&self) -> std::io::Result<&[String]> {
+        if let Some(known) = self.weight_digests.get() {
+            return Ok(known);
+        }
+        let digests = self.spec.weight_files.iter().map(|file| digest_of(file));
+        let digests = digests.collect::<std::io::Result<_>>()?;
+        Ok(self.weight_digests.get_or_init(|| digests))
     }
 
     /// The same model from another file with the same inputs and outputs, to be tried out. It has a pool of its own.
