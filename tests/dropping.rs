@@ -73,6 +73,30 @@ async fn dropped_query_stops_reading_and_inferring() {
     assert!((inferred..PHOTOS).contains(&read), "{read} of {PHOTOS} read");
 }
 
+/// While one row waits to be taken, all of a file that fits into the queue is read.
+#[tokio::test]
+async fn row_groups_are_read_ahead() {
+    const PHOTOS: usize = 200;
+    let folder = folder_of(PHOTOS);
+    let engine = engine().await;
+    let table = folder.path().join("photos.parquet");
+    let copy = format!(
+        "COPY (SELECT image FROM read_images('{}')) TO '{}' OPTIONS ('format.max_row_group_size' '10')",
+        folder.path().display(),
+        table.display()
+    );
+    engine.sql(&copy).await.unwrap().collect().await.unwrap();
+    let sql = format!("SELECT classify(image) FROM '{}'", table.display());
+    let mut query = Query::start(&engine, &sql, "efficientnet_lite0").await;
+    query.stream.next().await.unwrap().unwrap();
+    let read = |plan: &Arc<dyn ExecutionPlan>| {
+        Run { batches: Vec::new(), plan: Arc::clone(plan) }.metric("DataSourceExec", "output_rows")
+    };
+    until(|| read(&query.plan) == PHOTOS).await;
+    let inferred = query.drop().await.metric("InferExec", "inferred_rows");
+    assert!(inferred < PHOTOS, "{inferred} of {PHOTOS} inferred");
+}
+
 /// The batch of 64 is never full, so the model never runs, and most of its images are not decoded.
 #[tokio::test]
 async fn query_dropped_within_a_batch_does_not_finish_it() {
