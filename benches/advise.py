@@ -220,8 +220,8 @@ def cases() -> dict[str, Case]:
         "text": Case(
             "embeddings as text in CSV",
             "text",
-            (create(batch_size=8), f"COPY ({embeddings}) TO '{out}.csv'"),
-            (create(batch_size=8), f"COPY ({embeddings}) TO '{out}.parquet'"),
+            (create(), f"COPY ({embeddings}) TO '{out}.csv'"),
+            (create(), f"COPY ({embeddings}) TO '{out}.parquet'"),
         ),
         "column": Case(
             "image_info(image)['width'] of whole files",
