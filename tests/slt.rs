@@ -180,10 +180,6 @@ impl AsyncDB for Session {
     }
 
     async fn shutdown(&mut self) {}
-
-    fn engine_name(&self) -> &'static str {
-        "seequel"
-    }
 }
 
 fn to_text(batch: &RecordBatch) -> Vec<Vec<String>> {
