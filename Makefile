@@ -4,7 +4,7 @@ export SEEQUEL_HOME ?= .seequel
 
 CARGO ?= cargo
 PYTHON ?= python3
-.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress chaos install bench bench-accounting bench-advise bench-build bench-cluster bench-dashboard bench-kernels bench-quantize bench-scale bench-tuning check format clippy docs versions imports deny
+.PHONY: help system setup demo cluster-demo test fuzz fuzz-sql stress chaos install bench bench-accounting bench-advise bench-build bench-cluster bench-dashboard bench-kernels bench-quantize bench-scale bench-simulation bench-tuning check format clippy docs versions imports deny
 
 help:  ## Lists the recipes.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-dashboard: setup  ## Measures what an open dashboard costs: none, one page
 
 bench-scale: setup  ## Measures memory, long folders, first predictions and the time to stop, each beside its bar.
 	@CARGO='$(CARGO)' $(PYTHON) benches/scale.py $(ARGS)
+
+bench-simulation: setup  ## Computes clusters of up to 1,000 executors from what the real scheduler costs here.
+	@CARGO='$(CARGO)' $(PYTHON) benches/simulation.py $(ARGS)
 
 bench-tuning: setup  ## Compares what TUNE chooses, and untuned auto, with the best of an exhaustive grid.
 	@CARGO='$(CARGO)' $(PYTHON) benches/tuning.py $(ARGS)

@@ -63,6 +63,10 @@ SIDES = (
 ONE, TWO, BOTH, SHELL = range(len(SIDES))
 
 
+Peaks = dict[str, int]
+"""The largest resident memory of each kind of process, in bytes."""
+
+
 class Bar(NamedTuple):
     """What is asked."""
 
@@ -99,10 +103,11 @@ def main() -> int:
         seequel = Path(options.binary) if options.binary else fixtures.release("cluster")
         times: list[list[float]] = [[] for _ in SIDES]
         rows: list[float] = []
+        peaks: Peaks = {}
         for number in range(options.rounds):
             for index in range(len(SIDES)):
                 side = (number + index) % len(SIDES)
-                times[side].append(job(seequel, SIDES[side], options.photos))
+                times[side].append(job(seequel, SIDES[side], options.photos, peaks))
                 say(f"{SIDES[side].title}: {times[side][-1]:.1f} s")
             rows.append(first_row(seequel))
             say(f"first row: {rows[-1]:.2f} s")
@@ -111,18 +116,18 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(RUN, ignore_errors=True)
-    text = render(times, rows, options.photos, load)
+    text = render(times, rows, peaks, options.photos, load)
     print(text)
     (BENCHES / "CLUSTER.md").write_text(text, "utf-8")
     return 0
 
 
-def job(seequel: Path, side: Side, photos: int) -> float:
+def job(seequel: Path, side: Side, photos: int, peaks: Peaks) -> float:
     """Returns the seconds of the client's process."""
     folder, target = fixtures.many_photos("small", photos), RUN / "labels.parquet"
     target.unlink(missing_ok=True)
     sql = f"COPY (SELECT path, classify(image, '{LITE0.name}')['label'] AS label FROM read_images('{folder}')) TO '{target}'"
-    with cluster(seequel, side.executors) as arguments:
+    with cluster(seequel, side.executors, peaks) as arguments:
         command = [str(seequel), "--no-rc", "--quiet", *arguments, "--command", sql]
         cost = measure(command, fixtures.environment(), RUN / "job.log", by_itself=False)
     counts = f"SELECT count(*) AS n, count(DISTINCT path) AS paths, count(label) AS labels FROM '{target}'"
@@ -149,8 +154,8 @@ def first_row(seequel: Path) -> float:
 
 
 @contextmanager
-def cluster(seequel: Path, executors: tuple[str, ...]) -> Iterator[list[str]]:
-    """Runs a scheduler and executors on these cores, and gives the client's arguments."""
+def cluster(seequel: Path, executors: tuple[str, ...], peaks: Peaks | None = None) -> Iterator[list[str]]:
+    """Runs a scheduler and executors on these cores, and gives the client's arguments; notes their memory in `peaks`."""
     if not executors:
         yield []
         return
@@ -166,8 +171,18 @@ def cluster(seequel: Path, executors: tuple[str, ...]) -> Iterator[list[str]]:
         yield ["--cluster", url]
     finally:
         for process in reversed(processes):
+            if peaks is not None:
+                cores = "two cores" if "," in executors[0] else "one core"
+                kind = "scheduler" if process is processes[0] else f"executor of {cores}"
+                peaks[kind] = max(peaks.get(kind, 0), peak(process.pid))
             process.send_signal(signal.SIGTERM)
             process.wait()
+
+
+def peak(process: int) -> int:
+    """Returns the largest resident memory of a process so far, in bytes."""
+    lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def start(processes: list[subprocess.Popen[bytes]], command: list[str], ready: str, name: str) -> str:
@@ -184,7 +199,7 @@ def start(processes: list[subprocess.Popen[bytes]], command: list[str], ready: s
     raise BenchError(f"{name} did not start: {log.read_text('utf-8')[:300]}")
 
 
-def render(times: list[list[float]], rows: list[float], photos: int, load: float) -> str:
+def render(times: list[list[float]], rows: list[float], peaks: Peaks, photos: int, load: float) -> str:
     """Returns the report."""
     sides = [["", "seconds", "images/s"]]
     for side, own in zip(SIDES, times, strict=True):
@@ -200,8 +215,10 @@ def render(times: list[list[float]], rows: list[float], photos: int, load: float
     middle = median(rows)
     cell = f"{middle:.2f} s ({min(rows):.2f} to {max(rows):.2f})"
     bars.append(["first row", cell, f"≤ {FIRST_ROW:.0f} s", "yes" if middle <= FIRST_ROW else "**no**"])
+    memory = [["peak memory", "MB"], *([kind, report.number(size / 1e6)] for kind, size in sorted(peaks.items()))]
     notes = NOTES.format(photos=photos, rounds=len(rows), s="s" * (len(rows) > 1), few=FEW)
-    parts = ["# Results of `make bench-cluster`", report.table(bars), report.table(sides), notes, report.machine(load, ())]
+    tables = [report.table(rows) for rows in (bars, sides, memory)]
+    parts = ["# Results of `make bench-cluster`", *tables, notes, report.machine(load, ())]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::registry::BallistaFunctionRegistry;
@@ -25,6 +25,7 @@ use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use ballista_executor::runtime_cache::DefaultSessionRuntimeCache;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
@@ -32,7 +33,7 @@ use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
@@ -44,6 +45,10 @@ use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming, task_memory};
 use crate::tasks::{Engine, Jobs};
 use crate::{Address, Error};
 
+/// Between two requests of an executor with a free core that had a task lately.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
+/// How long an executor expects more tasks after one.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// Less than the time between two requests of Ballista's loop, of which none that failed may be missed.
 const LOOKED_EVERY: Duration = Duration::from_millis(20);
 /// Longer than a request that is on its way when the last task ends.
@@ -180,9 +185,11 @@ impl Worker {
     ) -> Result<End, Error> {
         let (slots, health) = (Arc::new(Semaphore::new(self.cores)), ExecutorHealth::new());
         health.mark_heartbeat_ok();
-        let (executor, codec) = (self.executor(registration), self.codec.clone());
-        let polling =
-            poll_loop(client.clone(), executor, codec, None, Some(Arc::clone(&slots)), health.clone());
+        let (executor, codec, ask) =
+            (self.executor(registration), self.codec.clone(), Arc::new(Notify::new()));
+        let _asking = SpawnedTask::spawn(ask_often(Arc::clone(&slots), Arc::clone(&ask)));
+        let slots_of_loop = Some(Arc::clone(&slots));
+        let polling = poll_loop(client.clone(), executor, codec, Some(ask), slots_of_loop, health.clone());
         let (mut polling, mut watching) = (pin!(polling), pin!(self.jobs.watch(client)));
         tokio::select! {
             ended = &mut polling => {
@@ -231,6 +238,22 @@ fn serve_results(
     let mut serving = JoinSet::new();
     serving.spawn(server.serve_with_incoming(incoming(listener)));
     Ok(serving)
+}
+
+/// Lets Ballista's loop ask every [`ASKED_EVERY`] while tasks have begun or ended within [`IDLE_AFTER`]; by itself it asks
+/// every second. A thousand idle executors would otherwise take all of the scheduler's time.
+async fn ask_often(slots: Arc<Semaphore>, ask: Arc<Notify>) {
+    let (mut free, mut changed) = (slots.available_permits(), Instant::now());
+    loop {
+        sleep(ASKED_EVERY).await;
+        let now_free = slots.available_permits();
+        if now_free != free {
+            (free, changed) = (now_free, Instant::now());
+        }
+        if changed.elapsed() < IDLE_AFTER {
+            ask.notify_one();
+        }
+    }
 }
 
 /// Completes when a request to the scheduler fails.
