@@ -34,7 +34,7 @@ from fixtures import BENCH, BENCHES, RUN, say
 from measure import BenchError, ask
 
 FILES = (20_000, 100_000, 200_000, 400_000)
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 20.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # Constants of Ballista (`NOTIFIED_IDLE_POLL_INTERVAL`, `HEARTBEAT_POLL_INTERVAL` in its execution_loop.rs) and of Seequel
@@ -70,6 +70,8 @@ SETTINGS = ((1, 1_000_000), (10, 10_000_000), (100, 10_000_000), (1000, 10_000_0
 class Costs(NamedTuple):
     """What the scheduler costs, in seconds of CPU and in bytes on the wire."""
 
+    idle_share: float
+    """Of a core, without executors."""
     poll_seconds: float
     poll_bytes: float
     task_seconds: float
@@ -104,7 +106,8 @@ last task gathers and the client fetches.
 MEASURED = """\
 A scheduler and two executors of one core each, on the loopback interface. Jobs: `sum(octet_length(name))` over hard links, so
 that tasks read nothing; the cost of a task is the difference between the smallest and the largest job, by their tasks.
-Messages are all bytes on that interface, less those of requests without a task.
+Messages are all bytes on that interface, less those of requests without a task. Idle, a scheduler takes time for a clock of
+Ballista's that wakes up every millisecond.
 """
 
 
@@ -136,19 +139,21 @@ def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
     """Returns the costs, and a row of the report for each job."""
     executors = cluster.SIDES[cluster.TWO].executors
     points, rows = [], []
+    base = idle_share(seequel)
     with cluster.cluster(seequel, executors) as arguments:
         scheduler = scheduler_process()
         cpu, wire = cpu_seconds(scheduler), loopback_bytes()
         time.sleep(IDLE_SECONDS)
         polls = len(executors) * IDLE_SECONDS / OFTEN_POLL
-        poll = (cpu_seconds(scheduler) - cpu) / polls, (loopback_bytes() - wire) / polls
+        used = cpu_seconds(scheduler) - cpu - base * IDLE_SECONDS
+        poll = used / polls, (loopback_bytes() - wire) / polls
         for count in FILES:
             folder = fixtures.many_photos("small", count)
             began, cpu, wire = time.perf_counter(), cpu_seconds(scheduler), loopback_bytes()
             tasks = run(seequel, arguments, f"SELECT sum(octet_length(name)) FROM read_images('{folder}')")
             seconds = time.perf_counter() - began
             own_polls = len(executors) * seconds / OFTEN_POLL
-            used = cpu_seconds(scheduler) - cpu
+            used = cpu_seconds(scheduler) - cpu - base * seconds - own_polls * poll[0]
             sent = loopback_bytes() - wire - own_polls * poll[1]
             points.append((tasks, used, sent))
             rows.append([f"{count:,}", f"{tasks:,}", f"{seconds:.1f} s", f"{used:.2f} s", f"{sent / 1e6:.1f} MB"])
@@ -159,7 +164,21 @@ def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
     listed = FILES[-1] / (time.perf_counter() - began)
     (few, used_few, sent_few), (many, used_many, sent_many) = points[0], points[-1]
     task = (used_many - used_few) / (many - few), (sent_many - sent_few) / (many - few)
-    return Costs(*poll, *task, listed), rows
+    return Costs(base, *poll, *task, listed), rows
+
+
+def idle_share(seequel: Path) -> float:
+    """Returns the share of a core that a scheduler without executors takes."""
+    processes: list[subprocess.Popen[bytes]] = []
+    command = [str(seequel), "scheduler", "--bind", "127.0.0.1:0"]
+    cluster.start(processes, command, "Scheduling at ", "scheduler")
+    time.sleep(1)
+    before = cpu_seconds(processes[0].pid)
+    time.sleep(IDLE_SECONDS)
+    share = (cpu_seconds(processes[0].pid) - before) / IDLE_SECONDS
+    processes[0].terminate()
+    processes[0].wait()
+    return share
 
 
 def run(seequel: Path, arguments: list[str], sql: str) -> int:
@@ -233,7 +252,7 @@ def simulate(costs: Costs, executors: int, images: int, tasks: int) -> Run:
         again = served + often if free[number] else min(max(min(ends[number]), served), served + BUSY_POLL)
         heapq.heappush(polls, (again, number))
     work = images / IMAGES_A_SECOND / (executors * CORES)
-    return Run(last, 1 - work / last, used / last)
+    return Run(last, 1 - work / last, used / last + costs.idle_share)
 
 
 def render(costs: Costs, jobs: list[list[str]], load: float) -> str:
@@ -242,6 +261,7 @@ def render(costs: Costs, jobs: list[list[str]], load: float) -> str:
     figures = report.table(
         [
             ["one", "CPU of the scheduler", "bytes of messages"],
+            ["second without executors", f"{costs.idle_share * 1e3:.0f} ms", ""],
             ["request of an executor without a task", f"{costs.poll_seconds * 1e6:.0f} µs", f"{costs.poll_bytes:.0f}"],
             ["task", f"{costs.task_seconds * 1e3:.2f} ms", f"{costs.task_bytes:,.0f}"],
         ]

@@ -145,7 +145,8 @@ impl Amount {
     }
 }
 
-/// `files` in runs that cost about the same, at most `tasks`, at least one.
+/// `files` in runs, at least one, that cost about the same; of many, the last fourth is in halves and quarters of a run, so
+/// that all cores end at about the same time.
 fn deal(files: Vec<ObjectMeta>, tasks: u64) -> Vec<Vec<ObjectMeta>> {
     let all = Amount::of(&files).cost;
     let mut hands: Vec<Vec<ObjectMeta>> = vec![];
@@ -153,7 +154,7 @@ fn deal(files: Vec<ObjectMeta>, tasks: u64) -> Vec<Vec<ObjectMeta>> {
     for file in files {
         // The hand in which the middle of the file falls.
         let middle = u128::from(dealt) + u128::from(cost(&file) / 2);
-        let hand = middle * u128::from(tasks) / u128::from(all.max(1));
+        let hand = hand(middle * u128::from(4 * tasks) / u128::from(all.max(1)), u128::from(tasks));
         dealt = dealt.saturating_add(cost(&file));
         match hands.last_mut() {
             Some(last) if current == Some(hand) => last.push(file),
@@ -165,6 +166,20 @@ fn deal(files: Vec<ObjectMeta>, tasks: u64) -> Vec<Vec<ObjectMeta>> {
         hands.push(vec![]);
     }
     hands
+}
+
+/// The hand of a quarter of a task's cost, of `4 * tasks` quarters.
+fn hand(quarter: u128, tasks: u128) -> u128 {
+    if tasks < u128::from(LEAST_TASKS) {
+        return quarter / 4;
+    }
+    let split = tasks / 4;
+    let whole = tasks - split;
+    match quarter.checked_sub(4 * whole) {
+        None => quarter / 4,
+        Some(rest) if rest < 2 * split => whole + rest / 2,
+        Some(rest) => whole + rest - split,
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +210,15 @@ mod tests {
         let (least, most) =
             costs.fold((u64::MAX, 0), |(least, most), cost| (least.min(cost), most.max(cost)));
         assert!(most - least < 2 * 550_000, "{least} to {most}");
+    }
+
+    #[test]
+    fn the_last_hands_are_small() {
+        let files = files(&[100_000; 3200]);
+        let hands = deal(files.clone(), 32);
+        assert_eq!(hands.concat(), files);
+        let lengths: Vec<_> = hands.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [vec![100; 24], vec![50; 8], vec![25; 16]].concat());
     }
 
     #[test]
