@@ -114,7 +114,7 @@ fn queue(
     let context = Arc::new(TaskContext::default().with_runtime(runtime));
     let metrics = QueueMetrics::new(&ExecutionPlanMetricsSet::new());
     let input: Arc<dyn ExecutionPlan> = Arc::new(input.unwrap());
-    (Arc::new(Queue::new(input, Growing::fixed(ROWS), 1, outputs, &context, metrics)), pool)
+    (Arc::new(Queue::new(input, Growing::fixed(ROWS), 1, (outputs, 2), &context, metrics)), pool)
 }
 
 /// An input: consecutive numbers, in the end an error if it `fails`.

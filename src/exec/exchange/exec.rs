@@ -21,6 +21,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Statistics, assert_eq_or_internal_err};
 use datafusion::config::ConfigOptions;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
@@ -43,6 +45,12 @@ use parking_lot::Mutex;
 
 use super::morsel::{Growing, MorselRows};
 use super::queue::{Queue, QueueMetrics, Queued};
+
+/// Morsels that wait for each output at most.
+const MORSELS_AHEAD: usize = 2;
+
+/// The same of files whose rows come by the row group: all of a group, so that the next is read while this one is inferred.
+const MORSELS_AHEAD_OF_GROUPS: usize = 64;
 
 /// Hands the rows of its input to `partitions` outputs, in morsels of a few rows.
 #[derive(Debug)]
@@ -124,7 +132,9 @@ impl InferExchangeExec {
         let begin = || {
             let (input, metrics) = (Arc::clone(&self.input), QueueMetrics::new(&self.metrics));
             let rows = self.growing.clone();
-            let queue = Queue::new(input, rows, self.rows.least, self.partitions(), context, metrics);
+            let ahead = if reads_row_groups(&input) { MORSELS_AHEAD_OF_GROUPS } else { MORSELS_AHEAD };
+            let outputs = (self.partitions(), ahead);
+            let queue = Queue::new(input, rows, self.rows.least, outputs, context, metrics);
             Execution { queue: Arc::new(queue), taken: vec![false; self.partitions()] }
         };
         let mut current = self.execution.lock();
@@ -138,6 +148,13 @@ impl InferExchangeExec {
         }
         queue
     }
+}
+
+/// Whether rows come from files such as Parquet, rather than image by image.
+fn reads_row_groups(input: &Arc<dyn ExecutionPlan>) -> bool {
+    let scan = input.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
+    scan.is_some_and(|source| source.downcast_ref::<FileScanConfig>().is_some())
+        || input.children().into_iter().any(reads_row_groups)
 }
 
 impl DisplayAs for InferExchangeExec {

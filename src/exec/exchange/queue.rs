@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use datafusion::common::exec_err;
 use datafusion::common::runtime::JoinSet;
-use datafusion::datasource::physical_plan::FileScanConfig;
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -25,12 +23,6 @@ use crate::memory_limit::waiting_bytes;
 
 /// Maximum bytes in the queue, unless a single morsel has more.
 const QUEUE_BYTES: usize = 64 << 20;
-
-/// Morsels in the queue for each output: one waits while another is taken.
-const MORSELS_AHEAD: usize = 2;
-
-/// The same of files whose rows come by the row group: all of a group, so that the next is read while this one is inferred.
-const MORSELS_AHEAD_OF_GROUPS: usize = 64;
 
 /// Bytes per permit of the queue's bound, because semaphore permits are counted in 32 bits.
 const PERMIT_BYTES: usize = 1 << 10;
@@ -98,15 +90,15 @@ pub(crate) struct Queued {
 }
 
 impl Queue {
+    /// With at most `ahead` morsels for each output.
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         rows: Growing,
         least_rows: usize,
-        outputs: usize,
+        (outputs, ahead): (usize, usize),
         context: &Arc<TaskContext>,
         metrics: QueueMetrics,
     ) -> Self {
-        let ahead = if reads_row_groups(&input) { MORSELS_AHEAD_OF_GROUPS } else { MORSELS_AHEAD };
         let (sender, morsels) = async_channel::bounded(outputs * ahead);
         let consumer = MemoryConsumer::new("InferExchangeExec");
         let pool = context.memory_pool();
@@ -205,13 +197,6 @@ impl Queue {
         }
         Ok(())
     }
-}
-
-/// Whether rows come from files such as Parquet, rather than image by image.
-fn reads_row_groups(input: &Arc<dyn ExecutionPlan>) -> bool {
-    let scan = input.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
-    scan.is_some_and(|source| source.downcast_ref::<FileScanConfig>().is_some())
-        || input.children().into_iter().any(reads_row_groups)
 }
 
 impl Queued {
