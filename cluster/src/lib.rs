@@ -36,3 +36,4 @@ pub use progress::{JobOperator, JobProgress, JobStage, Watcher};
 pub use scheduler::{Scheduler, SessionBuilder};
 pub use security::Security;
 pub use settings::{ballista_codec, cluster_settings};
+pub use tasks::TaskPartitions;

@@ -97,6 +97,11 @@ impl Drop for RunningTask {
     }
 }
 
+/// The partitions of its stage that a task has, by its own: among the extensions of the settings that the task runs with. A
+/// task that is repeated has the same.
+#[derive(Debug, Clone)]
+pub struct TaskPartitions(pub Vec<usize>);
+
 /// Ballista's engine, with tasks that end with their jobs.
 pub(crate) struct Engine {
     inner: DefaultExecutionEngine,
@@ -121,17 +126,36 @@ impl ExecutionEngine for Engine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let (job, partitions) = (job_id.clone(), global_output_partition_ids);
+        let known = TaskPartitions(partitions.clone());
         let inner = self
             .inner
             .create_query_stage_exec(job_id, stage_id, task_id, partitions, plan, work_dir, config)?;
-        Ok(Arc::new(Task { inner, job, jobs: Arc::clone(&self.jobs) }))
+        Ok(Arc::new(Task { inner, job, partitions: Arc::new(known), jobs: Arc::clone(&self.jobs) }))
     }
 }
 
 struct Task {
     inner: Arc<dyn QueryStageExecutor>,
     job: JobId,
+    partitions: Arc<TaskPartitions>,
     jobs: Arc<Jobs>,
+}
+
+impl Task {
+    /// `context`, whose settings have the task's partitions.
+    fn told(&self, context: &TaskContext) -> Arc<TaskContext> {
+        let config = context.session_config().clone().with_extension(Arc::clone(&self.partitions));
+        Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            config,
+            context.scalar_functions().clone(),
+            context.higher_order_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            context.runtime_env(),
+        ))
+    }
 }
 
 #[tonic::async_trait]
@@ -141,7 +165,7 @@ impl QueryStageExecutor for Task {
         task_id: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        let mut running = self.jobs.begin(&self.job);
+        let (mut running, context) = (self.jobs.begin(&self.job), self.told(&context));
         tokio::select! {
             result = self.inner.execute_query_stage(task_id, context) => result,
             () = running.job_ended() => Err(DataFusionError::Execution("the query has ended".to_owned())),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{
@@ -16,10 +16,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr,
     PlanProperties,
 };
-use futures::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use seequel_cluster::{Client, JobProgress, OfferedFile};
 
+use super::dealt::{without_finished, writes_parts};
 use super::ran::RanExec;
 use super::task::offered_files;
 use crate::progress::{Count, Stage, stages};
@@ -172,8 +173,23 @@ impl ExecutionPlan for ClusterExec {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let seen = Arc::clone(&self.seen);
         let watcher = Arc::new(move |progress| seen.see(progress));
-        let settings = context.session_config().options();
-        let batches = self.client.run(self.message.clone(), settings, self.files.clone(), watcher);
+        let batches = if writes_parts(&self.plan)? {
+            let (client, plan) = (self.client.clone(), Arc::clone(&self.plan));
+            let run = async move {
+                let plan = without_finished(plan, &context).await?;
+                let (message, files) = (client.encode(&plan)?, offered_files(&plan)?);
+                Ok::<_, DataFusionError>(client.run(
+                    message,
+                    context.session_config().options(),
+                    files,
+                    watcher,
+                ))
+            };
+            stream::once(run).try_flatten().boxed()
+        } else {
+            let settings = context.session_config().options();
+            self.client.run(self.message.clone(), settings, self.files.clone(), watcher)
+        };
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&metrics);
         });

@@ -9,11 +9,13 @@
 //! The client plans: it lists files, resolves models and applies all rules, as for itself. Ballista's scheduler gets a
 //! physical plan, and divides it; its adaptive planner, which would plan again by rules of its own, has no part in it.
 //! Whatever writes results, such as COPY, runs in the client, so that a statement writes once, whatever tasks are repeated.
+//! Tasks of a COPY that continues write its parts, of which each counts once (`write/parts/task.rs`).
 //!
 //! Image bytes stay where they are read: a task gets the entries of files, and reads, decodes and infers. Where they would
 //! pass to another task, a query has one task (`planner.rs`).
 
 mod codec;
+mod dealt;
 mod exec;
 mod joins;
 mod leaves;

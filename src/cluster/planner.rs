@@ -22,7 +22,7 @@ use super::exec::ClusterExec;
 use crate::Error;
 use crate::images::scan::Dealing;
 use crate::plan::{SeequelQueryPlanner, contains, is_bytes};
-use crate::write::watches_rows;
+use crate::write::lists_errors;
 
 /// Plans for the cluster of the session's rules.
 #[derive(Debug, Default)]
@@ -41,9 +41,9 @@ impl QueryPlanner for ClusterPlanner {
             return self.inner.create_physical_plan(plan, session).await;
         };
         if let LogicalPlan::Copy(copy) = explained(plan)
-            && let Some(option) = watches_rows(copy)
+            && lists_errors(copy)
         {
-            return Err(Error::not_on_cluster(&format!("COPY with the option '{option}'")));
+            return Err(Error::not_on_cluster("COPY with the option 'errors' and without 'resume'"));
         }
         let spread = self.inner.create_physical_plan(plan, &dealing(state, false)).await?;
         // EXPLAIN has texts alone.
@@ -59,7 +59,7 @@ impl QueryPlanner for ClusterPlanner {
 fn dealing(session: &SessionState, to_one: bool) -> SessionState {
     let mut state = session.clone();
     let options = state.config_mut().options_mut();
-    options.extensions.insert(Dealing { to_one });
+    options.extensions.insert(Dealing { to_one, most_files: None });
     if to_one {
         options.execution.target_partitions = 1;
     }

@@ -21,16 +21,15 @@ use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::analyze::AnalyzeExec;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use seequel_cluster::Client;
 
 use super::exec::ClusterExec;
-use super::{joins, leaves};
+use super::{dealt, joins, leaves};
 use crate::Error;
 use crate::config::InferenceOptions;
-use crate::images::scan::{FetchImagesExec, ListImagesExec};
+use crate::images::scan::FetchImagesExec;
 use crate::images::webdataset::FetchShardsExec;
 
 /// Runs plans that read files on the cluster, after all other rules.
@@ -50,18 +49,8 @@ impl RunOnCluster {
             return Ok(plan.map_children(|child| Ok(Transformed::yes(self.place(child, config)?)))?.data);
         }
         let plan = joins::for_tasks(plan, config)?;
-        // Ballista's static planner keeps where the results of a last stage are when their executor is lost and they are
-        // computed again (`output_locations` in its `state/execution_graph.rs`). Those of a stage of one task are there
-        // once.
-        let plan: Arc<dyn ExecutionPlan> = match plan.output_partitioning().partition_count() {
-            1 => plan,
-            _ => Arc::new(CoalescePartitionsExec::new(plan)),
-        };
-        let plan = leaves::with_metrics(plan)?.transform_up(|node| {
-            let placed = node.downcast_ref::<ListImagesExec>().map(ListImagesExec::placed).transpose()?;
-            Ok(placed.map_or_else(|| Transformed::no(node), Transformed::yes))
-        })?;
-        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan.data)?))
+        let plan = dealt::in_stages(leaves::with_metrics(plan)?)?;
+        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan)?))
     }
 }
 

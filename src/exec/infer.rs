@@ -128,6 +128,13 @@ impl InferExec {
         self
     }
 
+    /// The operator whose failed rows are reported elsewhere than to its query.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn reporting(mut self, failures: QueryFailures) -> Self {
+        self.failures = failures;
+        self
+    }
+
     /// Positions of the key's columns, if rows are left out and to be told of.
     pub(crate) fn key(&self) -> Option<&[usize]> {
         self.key.as_deref().filter(|_| self.skips_rows())

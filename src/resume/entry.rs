@@ -33,6 +33,12 @@ pub(crate) enum Entry {
         /// Name of the file of the failures in these rows, if there are any.
         #[serde(default)]
         errors: Option<String>,
+        /// Of a run on a cluster: the task whose rows these are, all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<u64>,
+        /// Name of the file of the failures in other rows that the task has read, if there are any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other_errors: Option<String>,
         time: u64,
     },
     /// A process ends as planned.
@@ -42,6 +48,34 @@ pub(crate) enum Entry {
         is_complete: bool,
         time: u64,
     },
+}
+
+impl Entry {
+    /// Whether it begins a run.
+    pub(crate) fn is_start(&self) -> bool {
+        matches!(self, Self::Start { .. })
+    }
+
+    /// Whether it ends this run.
+    pub(crate) fn ends(&self, run: &str) -> bool {
+        matches!(self, Self::End { run: ended, .. } if ended == run)
+    }
+
+    /// Whether it has the rows of a task of this run.
+    pub(crate) fn is_of_task(&self, run: &str, task: u64) -> bool {
+        matches!(self, Self::Commit { run: of, task: Some(number), .. } if of == run && *number == task)
+    }
+
+    /// The files beside it in the log's folder.
+    pub(crate) fn files_of_log(&self) -> impl Iterator<Item = &str> {
+        let files = match self {
+            Self::Commit { keys, errors, other_errors, .. } => {
+                [Some(keys.as_str()), errors.as_deref(), other_errors.as_deref()]
+            }
+            _ => [None; 3],
+        };
+        files.into_iter().flatten()
+    }
 }
 
 pub(crate) fn now_millis() -> u64 {

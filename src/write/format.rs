@@ -37,16 +37,13 @@ pub(super) struct AtomicFormatFactory {
     pub(super) resumable: Option<Resumable>,
 }
 
-/// The option of a COPY by which it watches each row as it is inferred, in this process.
+/// Whether a COPY lists each row that fails, in this process.
 #[cfg(feature = "cluster")]
-pub(crate) fn watches_rows(copy: &CopyTo) -> Option<&'static str> {
-    let format = file_type_to_format(&copy.file_type).ok()?;
-    let format = (format.as_ref() as &dyn Any).downcast_ref::<AtomicFormatFactory>()?;
-    match format {
-        AtomicFormatFactory { resumable: Some(_), .. } => Some("resume"),
-        AtomicFormatFactory { errors: Some(_), .. } => Some("errors"),
-        AtomicFormatFactory { .. } => None,
-    }
+pub(crate) fn lists_errors(copy: &CopyTo) -> bool {
+    let Ok(format) = file_type_to_format(&copy.file_type) else { return false };
+    let format = (format.as_ref() as &dyn Any).downcast_ref::<AtomicFormatFactory>();
+    // With resume, its tasks commit what failed, too.
+    format.is_some_and(|format| format.errors.is_some() && format.resumable.is_none())
 }
 
 impl FileFormatFactory for AtomicFormatFactory {

@@ -25,8 +25,12 @@ mod rule;
 mod sink;
 
 pub(crate) use failed::ERRORS;
+#[cfg(feature = "cluster")]
+pub(crate) use failed::position_of;
 pub(crate) use files::{MODE, nested_as_json};
 #[cfg(feature = "cluster")]
-pub(crate) use format::watches_rows;
+pub(crate) use format::lists_errors;
 pub(crate) use parts::{QUERY, RESUMABLE};
+#[cfg(feature = "cluster")]
+pub(crate) use parts::{TaskLogs, TaskParts, WritePartsExec};
 pub use rule::AtomicWrites;

@@ -11,6 +11,7 @@ mod manifests;
 mod models;
 mod processes;
 mod queries;
+mod resume;
 mod security;
 mod seeing;
 

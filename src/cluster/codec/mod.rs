@@ -7,6 +7,7 @@
 //!  FetchImagesExec ───── scan.rs ─── Fetch ───► FetchImagesExec
 //!  FetchShardsExec ───── shards.rs ─ Shards ──► FetchShardsExec
 //!  JoinTaskExec ──────── join.rs ─── Join ────► JoinTaskExec
+//!  WritePartsExec ────── parts.rs ── Parts ───► WritePartsExec
 //!  Ballista's operators ────────────────────── Ballista's codec
 //!  DataFusion's ────────────────────────────── datafusion-proto
 //! ```
@@ -16,6 +17,7 @@
 
 mod infer;
 mod join;
+mod parts;
 mod scan;
 mod shards;
 
@@ -40,12 +42,15 @@ use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall};
 use crate::exec::InferExec;
 use crate::images::scan::{FetchImagesExec, ListImagesExec, Scan};
 use crate::images::webdataset::FetchShardsExec;
+use crate::write::{TaskLogs, WritePartsExec};
 
 /// The codec of Seequel's operators, and of Ballista's.
 #[derive(Debug)]
 pub(crate) struct SeequelCodec {
     /// The models of an executor; others run none.
     models: Option<Arc<ExecutorModels>>,
+    /// Where an executor notes what it has written; others write nothing.
+    logs: Option<Arc<TaskLogs>>,
     /// With which a client offers the files of its models.
     secret: String,
     others: Arc<dyn PhysicalExtensionCodec>,
@@ -54,7 +59,7 @@ pub(crate) struct SeequelCodec {
 impl SeequelCodec {
     /// The codec of a scheduler, which passes plans on.
     pub(crate) fn without_models() -> Self {
-        Self { models: None, secret: String::new(), others: ballista_codec() }
+        Self { models: None, logs: None, secret: String::new(), others: ballista_codec() }
     }
 
     /// The codec of a client that offers the files of its models with `secret`.
@@ -64,7 +69,7 @@ impl SeequelCodec {
 
     /// The codec of an executor.
     pub(crate) fn with_models(models: Arc<ExecutorModels>) -> Self {
-        Self { models: Some(models), ..Self::without_models() }
+        Self { models: Some(models), logs: Some(Arc::default()), ..Self::without_models() }
     }
 
     fn decode(
@@ -101,6 +106,9 @@ impl SeequelCodec {
             }
             (Some(Kind::Join(message)), inputs) => {
                 Ok(Arc::new(join::decode(message, inputs, &context, converter)?))
+            }
+            (Some(Kind::Parts(message)), [input]) => {
+                Ok(Arc::new(parts::decode(message, input, self.logs.as_ref(), &context, converter)?))
             }
             _ => Err(undecodable("it has no operator, or other inputs than its own")),
         }
@@ -155,6 +163,12 @@ impl PhysicalExtensionCodec for SeequelCodec {
         }
         if let Some(join) = node.downcast_ref::<JoinTaskExec>() {
             return Operator::encode_marked(Kind::Join(join::encode(join, self, converter)?), buffer);
+        }
+        if let Some(write) = node.downcast_ref::<WritePartsExec>() {
+            return Operator::encode_marked(
+                Kind::Parts(parts::encode(write.parts(), self, converter)?),
+                buffer,
+            );
         }
         let name = node.name().to_owned();
         let encoded = self.others.try_encode(node, buffer, converter);

@@ -32,6 +32,7 @@ use super::call::TaskCall;
 use super::models::ExecutorModels;
 use crate::Error;
 use crate::exec::{InferExec, properties_with};
+use crate::failures::QueryFailures;
 use crate::plan::plan_inference;
 
 /// Inference whose models are specified, and found where it runs. Keeps rows and partitions.
@@ -41,6 +42,8 @@ pub(crate) struct InferTaskExec {
     calls: Vec<TaskCall>,
     row: Option<Arc<dyn PhysicalExpr>>,
     models: Option<Arc<ExecutorModels>>,
+    /// Who is told of the rows that fail, and by which columns of the input as a key.
+    told: Option<(QueryFailures, Option<Vec<usize>>)>,
     properties: Arc<PlanProperties>,
     /// What runs, for its metrics.
     running: Arc<Mutex<Vec<Arc<InferExec>>>>,
@@ -57,11 +60,21 @@ impl InferTaskExec {
     ) -> Result<Self> {
         let added = calls.iter().map(|call| Arc::clone(&call.field));
         let properties = Arc::new(properties_with(&input, added)?);
-        Ok(Self { input, calls, row, models, properties, running: Arc::default() })
+        Ok(Self { input, calls, row, models, told: None, properties, running: Arc::default() })
     }
 
     pub(in crate::cluster) fn calls(&self) -> &[TaskCall] {
         &self.calls
+    }
+
+    /// The same with rows that fail reported to `failures`, and those that are left out with the key in these columns of the
+    /// input.
+    pub(in crate::cluster) fn telling(self, failures: QueryFailures, key: Option<Vec<usize>>) -> Self {
+        Self { told: Some((failures, key)), ..self }
+    }
+
+    pub(in crate::cluster) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
     }
 
     pub(in crate::cluster) fn row(&self) -> Option<&Arc<dyn PhysicalExpr>> {
@@ -78,7 +91,12 @@ impl InferTaskExec {
         let input = Arc::new(PartitionExec::new(self.input, partition));
         // The task has one of the executor's cores.
         let inference = plan_inference(input, calls, self.row, 1)?;
-        let inference = Arc::new(inference.in_query(context.session_config().options()));
+        let mut inference = inference.in_query(context.session_config().options());
+        if let Some((failures, key)) = self.told {
+            inference = inference.reporting(failures);
+            inference = if let Some(key) = key { inference.telling(key) } else { inference };
+        }
+        let inference = Arc::new(inference);
         self.running.lock().push(Arc::clone(&inference));
         Ok(inference)
     }
@@ -128,8 +146,8 @@ impl ExecutionPlan for InferTaskExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "InferTaskExec has one input");
-        let Self { calls, row, models, .. } = Self::clone(&self);
-        Ok(Arc::new(Self::new(children.swap_remove(0), calls, row, models)?))
+        let Self { calls, row, models, told, .. } = Self::clone(&self);
+        Ok(Arc::new(Self { told, ..Self::new(children.swap_remove(0), calls, row, models)? }))
     }
 
     fn with_new_children(

@@ -12,7 +12,7 @@ use seequel_cluster::datafusion_proto;
 pub(in crate::cluster) const MARK: &[u8] = b"seequel\0";
 
 /// The version of the messages.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// One of our operators.
 #[derive(Clone, PartialEq, Message)]
@@ -20,7 +20,7 @@ pub(in crate::cluster) struct Operator {
     /// What wrote it.
     #[prost(string, tag = "1")]
     pub(in crate::cluster) version: String,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7")]
     pub(in crate::cluster) kind: Option<Kind>,
 }
 
@@ -38,6 +38,9 @@ pub(in crate::cluster) enum Kind {
     Join(Join),
     #[prost(message, tag = "6")]
     Shards(Shards),
+    /// Writes the rows of a task.
+    #[prost(message, tag = "7")]
+    Parts(Parts),
 }
 
 /// The scan of an images table.
@@ -105,6 +108,25 @@ pub(in crate::cluster) struct Join {
     /// Whether one task has all of both sides.
     #[prost(bool, tag = "2")]
     pub(in crate::cluster) in_one_task: bool,
+}
+
+/// What a task writes.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Parts {
+    /// DataFusion's message of the operator that writes files, over an input without rows.
+    #[prost(message, optional, boxed, tag = "1")]
+    pub(in crate::cluster) writer: Option<Box<protobuf::PhysicalPlanNode>>,
+    /// The folder as the user wrote it, for messages.
+    #[prost(string, tag = "2")]
+    pub(in crate::cluster) written: String,
+    #[prost(string, tag = "3")]
+    pub(in crate::cluster) url: String,
+    /// Positions of the key's columns.
+    #[prost(uint32, repeated, tag = "4")]
+    pub(in crate::cluster) positions: Vec<u32>,
+    /// The run of the statement.
+    #[prost(string, tag = "5")]
+    pub(in crate::cluster) run: String,
 }
 
 /// A column of predictions.

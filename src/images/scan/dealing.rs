@@ -10,14 +10,15 @@
 //! that it reads, and no others: the scheduler can divide an operator of DataFusion's among tasks, but none of ours.
 
 use std::future::ready;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::catalog::Session;
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::execution::TaskContext;
 use datafusion::object_store::ObjectMeta;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -49,6 +50,8 @@ const COUNTING: Duration = Duration::from_secs(2);
 pub(crate) struct Dealing {
     /// Whether one task reads all.
     pub(crate) to_one: bool,
+    /// Files that a task should have at most.
+    pub(crate) most_files: Option<NonZeroUsize>,
 }
 
 unlisted_setting!(Dealing, "seequel_dealing");
@@ -67,9 +70,9 @@ impl Dealing {
         self,
         scan: Scan,
         partition_columns: &[String],
-        session: &dyn Session,
+        context: &TaskContext,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut files = scan.files(&session.task_ctx(), &ExecutionPlanMetricsSet::new())?;
+        let mut files = scan.files(context, &ExecutionPlanMetricsSet::new())?;
         let first: Vec<_> = files.by_ref().take(MOST_FILES + 1).try_collect().await?;
         // Rows of several tasks would have to meet before a limit, with their images.
         let to_one = self.to_one || scan.limit.is_some();
@@ -78,7 +81,7 @@ impl Dealing {
             let tasks = if to_one {
                 1
             } else {
-                Amount::of(&first).and(files).await?.map_or(MOST_TASKS, Amount::tasks)
+                Amount::of(&first).and(files).await?.map_or(MOST_TASKS, |amount| self.tasks(amount))
             };
             Arc::new(ListImagesExec::new(
                 scan.clone(),
@@ -86,10 +89,16 @@ impl Dealing {
                 tasks.min(MOST_TASKS) as usize,
             ))
         } else {
-            let tasks = if to_one { 1 } else { Amount::of(&first).tasks() };
+            let tasks = if to_one { 1 } else { self.tasks(Amount::of(&first)) };
             entries(&deal(first, tasks))?
         };
         Ok(Arc::new(FetchImagesExec::new(entries, scan, partition_columns)))
+    }
+
+    /// The number of tasks for it.
+    fn tasks(self, amount: Amount) -> u64 {
+        let least = self.most_files.map_or(1, |most| amount.files.div_ceil(most.get() as u64));
+        amount.tasks().max(least)
     }
 
     /// Deals shards out, each of which is read as a whole.

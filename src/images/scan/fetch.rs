@@ -23,6 +23,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::columns::Reads;
 use super::listed;
 use super::pipeline::Scan;
+use crate::failures::QueryFailures;
 
 /// Reads the files that the rows of its input name, in their order; keeps partitions.
 ///
@@ -60,6 +61,11 @@ impl FetchImagesExec {
     /// The partition columns of the table.
     pub(crate) fn partition_columns(&self) -> &[String] {
         &self.partition_columns
+    }
+
+    /// The same over the same input, with files that fail reported elsewhere.
+    pub(crate) fn reporting(&self, failures: QueryFailures) -> Arc<dyn ExecutionPlan> {
+        self.over(Arc::clone(&self.input), Scan { failures, ..self.scan.clone() })
     }
 
     fn over(&self, input: Arc<dyn ExecutionPlan>, scan: Scan) -> Arc<dyn ExecutionPlan> {

@@ -158,7 +158,7 @@ impl TableProvider for ImagesTable {
         };
         #[cfg(feature = "cluster")]
         if let Some(dealing) = Dealing::of(session.config_options()) {
-            return dealing.deal(scan, &self.partition_columns, session).await;
+            return dealing.deal(scan, &self.partition_columns, &session.task_ctx()).await;
         }
         Ok(Arc::new(ImagesExec::new(scan)))
     }

@@ -54,8 +54,8 @@ pub(in crate::write) fn with_named_rows(plan: Arc<dyn ExecutionPlan>) -> Result<
 }
 
 /// The position in the plan's rows of what a scan or another source calls `name`, under any name; `None` if it is not there.
-pub(in crate::write) fn position_of(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<usize> {
-    let inputs = plan.children();
+pub(crate) fn position_of(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<usize> {
+    let inputs = if is_source(plan) { vec![] } else { plan.children() };
     let [input] = inputs.as_slice() else {
         let schema = plan.schema();
         let mut named = schema.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
@@ -75,6 +75,14 @@ pub(in crate::write) fn position_of(plan: &Arc<dyn ExecutionPlan>, name: &str) -
             None => Some(below),
         };
     }
-    let is_passed = plan.is::<InferExec>() || plan.schema() == input.schema();
-    is_passed.then_some(below)
+    // As inference does, which appends columns.
+    plan.schema().fields().starts_with(input.schema().fields()).then_some(below)
+}
+
+/// Whether the input of an operator has other rows, such as the names of files.
+fn is_source(_plan: &Arc<dyn ExecutionPlan>) -> bool {
+    #[cfg(feature = "cluster")]
+    return _plan.is::<crate::images::scan::FetchImagesExec>();
+    #[cfg(not(feature = "cluster"))]
+    false
 }

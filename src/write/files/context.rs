@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -29,6 +31,25 @@ pub(in crate::write) fn with_store(
         context.window_functions().clone(),
         Arc::new(runtime),
     ))
+}
+
+/// The same context, in which a sink writes one file, or one for each partition: parts are small.
+///
+/// # Errors
+/// None in practice.
+pub(in crate::write) fn one_file(context: &TaskContext) -> Result<Arc<TaskContext>> {
+    let mut config = context.session_config().clone();
+    config.options_mut().execution.minimum_parallel_output_files = ConfigNonZeroUsize::try_new(1)?;
+    Ok(Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        config,
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    )))
 }
 
 /// Makes tables over the target list its files again.

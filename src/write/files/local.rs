@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Files in progress have no extension, so that no table takes them for data. The folder's name has the number of the
-//! process, in case that one is killed.
+//! process, in case that one is killed; for the tasks of a cluster, whose processes are on several machines, the run.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -96,11 +96,11 @@ impl Staged {
 }
 
 impl LocalFiles {
-    /// Checks the target at `path`, and creates the hidden folder.
+    /// Checks the target at `path`, and creates the hidden folder, which `owner` is in the name of.
     ///
     /// # Errors
     /// A target that its mode excludes, that is of the other kind, or in a folder that can't be written.
-    pub(super) fn open(target: &Target, path: PathBuf) -> Result<Self> {
+    pub(super) fn open(target: &Target, path: PathBuf, owner: &str) -> Result<Self> {
         let path = match target.kind {
             // A link stays, and the file that it leads to is replaced.
             Kind::File if path.is_symlink() => fs::canonicalize(&path).unwrap_or(path),
@@ -118,7 +118,7 @@ impl LocalFiles {
             state: Mutex::default(),
         };
         let created = create_missing(parent, &mut files.state.get_mut().created);
-        let folder = created.and_then(|()| create_hidden(parent));
+        let folder = created.and_then(|()| create_hidden(parent, owner));
         files.folder = folder.map_err(|error| {
             target.refused(format!("the folder {} can't be written: {error}", parent.display()))
         })?;
@@ -317,13 +317,13 @@ pub(super) fn count_files(target: &Target, path: &Path) -> Result<usize> {
     Ok(if path.exists() { data_files(path).take(MOST_COUNTED).count() } else { 0 })
 }
 
-/// Removes what processes of these numbers have left in a folder that they wrote to before they were killed.
-pub(in crate::write) fn remove_hidden(folder: &Path, processes: &[u32]) {
+/// Removes what these processes and runs have left in a folder that they wrote to before they were killed.
+pub(in crate::write) fn remove_hidden(folder: &Path, owners: &[String]) {
     let left = fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let process = name.strip_prefix(HIDDEN).and_then(|rest| rest.split_once('-')?.0.parse().ok());
-        process.is_some_and(|process| processes.contains(&process))
+        let owner = name.strip_prefix(HIDDEN).and_then(|rest| Some(rest.split_once('-')?.0));
+        owner.is_some_and(|owner| owners.iter().any(|one| one == owner))
     });
     for entry in left {
         // What can't be removed is hidden, and its name tells what it is.
@@ -354,15 +354,15 @@ fn create_missing(folder: &Path, created: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn create_hidden(parent: &Path) -> io::Result<PathBuf> {
+fn create_hidden(parent: &Path, owner: &str) -> io::Result<PathBuf> {
     /// The number of the process's next statement.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = parent.join(format!("{HIDDEN}{}-{number}", std::process::id()));
+        let folder = parent.join(format!("{HIDDEN}{owner}-{number}"));
         match fs::create_dir(&folder) {
             Ok(()) => return Ok(folder),
-            // Left by a process with the same number.
+            // Left by a process with the same number, or of another process of the run.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -12,7 +12,7 @@ mod upload;
 
 pub(crate) use columns::nested_as_json;
 pub(in crate::write) use columns::{unwritable, with_json_texts};
-pub(in crate::write) use context::{forget_listings, with_store};
+pub(in crate::write) use context::{forget_listings, one_file, with_store};
 pub(in crate::write) use local::remove_hidden;
 pub(in crate::write) use metrics::SinkMetrics;
 pub(in crate::write) use store::{Discarded, StagedStore, count_files};

@@ -52,10 +52,19 @@ impl StagedStore {
         inner: Arc<dyn ObjectStore>,
         stored: Count,
     ) -> Result<Self> {
+        Self::open_of(target, inner, stored, std::process::id().to_string()).await
+    }
+
+    async fn open_of(
+        target: &Target,
+        inner: Arc<dyn ObjectStore>,
+        stored: Count,
+        owner: String,
+    ) -> Result<Self> {
         let files = match target.local_path() {
             Some(path) => {
                 let target = target.clone();
-                let opened = SpawnedTask::spawn_blocking(move || LocalFiles::open(&target, path));
+                let opened = SpawnedTask::spawn_blocking(move || LocalFiles::open(&target, path, &owner));
                 Files::Local(Arc::new(opened.join().await.map_err(join_error)??))
             }
             None => Files::Remote(Box::new(RemoteFiles::open(target, Arc::clone(&inner)).await?)),
@@ -75,6 +84,21 @@ impl StagedStore {
         prefix: String,
     ) -> Result<Self> {
         Ok(Self { prefix, ..Self::open(target, inner, stored).await? })
+    }
+
+    /// As [`Self::open_part`], by one of several machines: what is hidden is `run`'s, whatever number the process has.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    #[cfg(feature = "cluster")]
+    pub(in crate::write) async fn open_part_of_run(
+        target: &Target,
+        inner: Arc<dyn ObjectStore>,
+        stored: Count,
+        prefix: String,
+        run: &str,
+    ) -> Result<Self> {
+        Ok(Self { prefix, ..Self::open_of(target, inner, stored, run.to_owned()).await? })
     }
 
     /// Where the files that were written belong.

@@ -110,6 +110,16 @@ impl Target {
         Ok(Self { mode: Mode::Append, ..target })
     }
 
+    /// The folder of a COPY whose plan came from another machine; `written` is the location in the user's words.
+    ///
+    /// # Errors
+    /// A location that is no URL.
+    #[cfg(feature = "cluster")]
+    pub(in crate::write) fn sent(written: String, url: &str, extension: String) -> Result<Self> {
+        let url = ListingTableUrl::parse(url)?;
+        Ok(Self { written, url, kind: Kind::Folder, mode: Mode::Append, extension })
+    }
+
     /// The folder of a table of files.
     pub(in crate::write) fn of_table(url: &ListingTableUrl, mode: Mode, extension: String) -> Self {
         let path = local_path(url);

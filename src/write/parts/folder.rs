@@ -29,6 +29,16 @@ pub(super) struct Folder {
     _lock: Lock,
 }
 
+/// Who writes the parts of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writers {
+    /// This process.
+    One,
+    /// The tasks of a cluster.
+    #[cfg(feature = "cluster")]
+    Tasks,
+}
+
 impl Folder {
     /// Locks the folder `target` for `statement`, begins a run of it, and removes what killed processes have left.
     ///
@@ -39,6 +49,7 @@ impl Folder {
         target: &Target,
         store: Arc<dyn ObjectStore>,
         statement: &StatementRecord,
+        writers: Writers,
     ) -> Result<Self> {
         let log = open_log(target, &store).await?;
         check_owner(target, &store, &log).await?;
@@ -59,6 +70,7 @@ impl Folder {
                  another"
             )));
         }
+        let log = if writers == Writers::One { log } else { log.shared() };
         let mut folder = Self { target: target.clone(), store, log, run, _lock: lock };
         let start = Entry::Start {
             statement: Box::new(statement.clone()),
@@ -66,8 +78,9 @@ impl Folder {
             process: std::process::id(),
             time: now_millis(),
         };
-        folder.append(start).await?;
-        folder.recover().await?;
+        // Tasks of an earlier run may append until they see this.
+        folder.append_after(&start, Entry::is_start).await?;
+        folder.remove_rest().await?;
         Ok(folder)
     }
 
@@ -78,17 +91,26 @@ impl Folder {
 
     /// What the names of this run's parts begin with.
     pub(super) fn part_prefix(&self) -> String {
-        format!("{PART}{}-", self.run)
+        part_prefix(&self.run)
     }
 
-    /// Removes the parts that no entry names, and the hidden folders of earlier runs.
-    async fn recover(&self) -> Result<()> {
-        let (mut logged, mut runs, mut processes) = (HashSet::new(), vec![], vec![]);
+    /// Names the run.
+    pub(super) fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Removes what writers have left that can't append any more: parts that no entry names, hidden folders, files of the
+    /// log.
+    ///
+    /// # Errors
+    /// A part that is missing; those of the store.
+    async fn remove_rest(&self) -> Result<()> {
+        let (mut logged, mut runs, mut owners) = (HashSet::new(), vec![], vec![]);
         for entry in self.log.entries() {
             match entry {
                 Entry::Start { run, process, .. } => {
-                    runs.push(format!("{PART}{run}-"));
-                    processes.push(*process);
+                    runs.push(part_prefix(run));
+                    owners.extend([run.clone(), process.to_string()]);
                 }
                 Entry::Commit { files, .. } => logged.extend(files.iter().map(String::as_str)),
                 Entry::End { .. } => {}
@@ -97,7 +119,7 @@ impl Folder {
         let mut unlogged = Vec::new();
         let mut files = self.store.list(Some(self.target.url().prefix()));
         while let Some(file) = files.try_next().await? {
-            let Some(path) = self.relative(&file.location) else { continue };
+            let Some(path) = relative(&self.target, &file.location) else { continue };
             let name = file.location.filename().unwrap_or_default();
             if !logged.remove(path.as_str()) && runs.iter().any(|run| name.starts_with(run.as_str())) {
                 unlogged.push(file.location);
@@ -109,20 +131,13 @@ impl Folder {
                 "{missing} is in the log but not in the folder, so its rows are lost; to start over, remove what is there"
             )));
         }
+        unlogged.extend(self.log.left().await?);
         self.delete(unlogged).await?;
         if let Some(folder) = self.target.local_path() {
-            let removed =
-                SpawnedTask::spawn_blocking(move || remove_hidden(&folder, &processes)).join().await;
+            let removed = SpawnedTask::spawn_blocking(move || remove_hidden(&folder, &owners)).join().await;
             removed.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
         }
         Ok(())
-    }
-
-    /// The path of a file below the folder.
-    fn relative(&self, location: &StorePath) -> Option<String> {
-        let names = location.prefix_match(self.target.url().prefix())?;
-        let names: Vec<_> = names.map(|name| name.as_ref().to_owned()).collect();
-        Some(names.join("/"))
     }
 
     /// Puts the files of a part, if it has any, in their place, and the part into the log with what it finishes.
@@ -138,11 +153,9 @@ impl Folder {
         finished: &Finished,
     ) -> Result<()> {
         let Finished { hashes, skipped, failed } = finished;
-        let keys = self.log.put_keys(&self.run, hashes).await?;
-        let errors = match failed.as_slice() {
-            [] => None,
-            failed => Some(self.log.put_errors(&self.run, failed).await?),
-        };
+        let name = self.log.next_name(&self.run);
+        let keys = self.log.put_keys(&name, hashes).await?;
+        let errors = self.log.put_errors(&name, failed).await?;
         let mut locations = vec![];
         if let Some(part) = part {
             part.commit_durably().await?;
@@ -153,16 +166,18 @@ impl Folder {
             rows,
             skipped: *skipped,
             bytes,
-            files: locations.iter().filter_map(|location| self.relative(location)).collect(),
+            files: locations.iter().filter_map(|location| relative(&self.target, location)).collect(),
             keys,
             errors,
+            task: None,
+            other_errors: None,
             time: now_millis(),
         };
         match self.log.append(entry).await? {
             Appended::Yes => Ok(()),
             Appended::Taken => {
                 self.delete(locations).await?;
-                Err(self.overtaken())
+                Err(overtaken(&self.target))
             }
         }
     }
@@ -176,31 +191,76 @@ impl Folder {
         self.append(end).await
     }
 
+    /// Ends the run of tasks, none of which commits any more; also learns what they have committed, and removes what they
+    /// have left.
+    ///
+    /// # Errors
+    /// Those of the store, and another process's run.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn end_tasks(&mut self, is_complete: bool) -> Result<()> {
+        let end = Entry::End { run: self.run.clone(), is_complete, time: now_millis() };
+        self.append_after(&end, Entry::is_start).await?;
+        self.remove_rest().await
+    }
+
+    /// Learns what the tasks have committed.
+    ///
+    /// # Errors
+    /// Those of the store; a log that is damaged.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn catch_up(&mut self) -> Result<()> {
+        self.log.catch_up().await
+    }
+
     async fn append(&mut self, entry: Entry) -> Result<()> {
         match self.log.append(entry).await? {
             Appended::Yes => Ok(()),
-            Appended::Taken => Err(self.overtaken()),
+            Appended::Taken => Err(overtaken(&self.target)),
         }
     }
 
-    fn overtaken(&self) -> DataFusionError {
-        self.target.refused(
-            "another process has begun to write here, so this one ends; what it has committed stays, and the other \
-             continues from there",
-        )
+    async fn append_after(&mut self, entry: &Entry, against: impl Fn(&Entry) -> bool) -> Result<()> {
+        match self.log.append_after(entry, against).await? {
+            Appended::Yes => Ok(()),
+            Appended::Taken => Err(overtaken(&self.target)),
+        }
     }
 
     async fn delete(&self, files: Vec<StorePath>) -> Result<()> {
-        let deleted = self.store.delete_stream(stream::iter(files).map(Ok).boxed());
-        let gone = |deleted| match deleted {
-            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(DataFusionError::from(error)),
-        };
-        deleted.map(gone).try_collect().await
+        delete(self.store.as_ref(), files).await
     }
 }
 
-async fn open_log(target: &Target, store: &Arc<dyn ObjectStore>) -> Result<Log> {
+/// What the names of a run's parts begin with.
+pub(super) fn part_prefix(run: &str) -> String {
+    format!("{PART}{run}-")
+}
+
+/// The path of a file below the folder.
+pub(super) fn relative(target: &Target, location: &StorePath) -> Option<String> {
+    let names = location.prefix_match(target.url().prefix())?;
+    let names: Vec<_> = names.map(|name| name.as_ref().to_owned()).collect();
+    Some(names.join("/"))
+}
+
+pub(super) fn overtaken(target: &Target) -> DataFusionError {
+    target.refused(
+        "another process has begun to write here, so this one ends; what it has committed stays, and the other \
+         continues from there",
+    )
+}
+
+/// Deletes files, some of which may be gone.
+pub(super) async fn delete(store: &dyn ObjectStore, files: Vec<StorePath>) -> Result<()> {
+    let deleted = store.delete_stream(stream::iter(files).map(Ok).boxed());
+    let gone = |deleted| match deleted {
+        Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(DataFusionError::from(error)),
+    };
+    deleted.map(gone).try_collect().await
+}
+
+pub(super) async fn open_log(target: &Target, store: &Arc<dyn ObjectStore>) -> Result<Log> {
     let local = target.local_path();
     Log::open(Arc::clone(store), target.url().prefix(), local.as_deref(), target.written()).await
 }

@@ -9,7 +9,7 @@
 //!      └─► failures ─► failed.rs, until their row is in a part ──────────────────────────────────┘
 //! ```
 //!
-//! The protocol of the log is in `resume/`.
+//! The protocol of the log is in `resume/`. On a cluster, tasks write the parts: `task.rs`.
 
 mod failed;
 mod folder;
@@ -18,8 +18,20 @@ mod option;
 mod part;
 mod plan;
 mod sink;
+#[cfg(feature = "cluster")]
+mod task;
+#[cfg(feature = "cluster")]
+mod task_folder;
+#[cfg(feature = "cluster")]
+mod task_logs;
+#[cfg(feature = "cluster")]
+mod task_rows;
 mod writer;
 
 pub(crate) use option::{QUERY, RESUMABLE};
 pub(in crate::write) use option::{Resumable, resumable};
+#[cfg(feature = "cluster")]
+pub(crate) use task::{TaskParts, WritePartsExec};
+#[cfg(feature = "cluster")]
+pub(crate) use task_logs::TaskLogs;
 pub(in crate::write) use writer::writer;

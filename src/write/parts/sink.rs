@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::error::{DataFusionError, Result};
@@ -14,16 +13,22 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::ObjectStore;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
+#[cfg(feature = "cluster")]
+use futures::TryStreamExt;
 use tracing::Instrument;
 
 use super::failed::FailedRows;
-use super::folder::Folder;
+use super::folder::{Folder, Writers};
 use super::option::Resumable;
 use super::part::{Next, Parts};
+#[cfg(feature = "cluster")]
+use super::task::{TaskParts, WritePartsExec};
 use crate::failures::QueryFailures;
 use crate::resume::{Begin, KeySet, StatementRecord};
 use crate::write::failed::ErrorsFile;
-use crate::write::files::{Discarded, SinkMetrics, StagedStore, Target, forget_listings, with_store};
+use crate::write::files::{
+    Discarded, SinkMetrics, StagedStore, Target, forget_listings, one_file, with_store,
+};
 
 /// Adds to a folder the rows that are not there yet.
 #[derive(Debug)]
@@ -37,6 +42,9 @@ pub(super) struct PartsSink {
     pub(super) failures: QueryFailures,
     /// Lists the rows that failed, of all runs.
     pub(super) errors: Option<ErrorsFile>,
+    /// The tasks that write, if they run on a cluster.
+    #[cfg(feature = "cluster")]
+    pub(super) tasks: Option<TaskParts>,
     pub(super) metrics: ExecutionPlanMetricsSet,
 }
 
@@ -49,6 +57,10 @@ impl DataSink for PartsSink {
     }
 
     fn schema(&self) -> &SchemaRef {
+        #[cfg(feature = "cluster")]
+        if self.tasks.is_some() {
+            return WritePartsExec::written();
+        }
         self.writer.sink().schema()
     }
 
@@ -69,14 +81,19 @@ impl PartsSink {
             errors.check(context).await?;
         }
         let record = self.record().await?;
-        let mut folder = Folder::claim(&self.target, Arc::clone(&store), &record).await?;
+        let mut folder = Folder::claim(&self.target, Arc::clone(&store), &record, self.writers()).await?;
         let _running = self.begin.stoppable.run(context.session_config().options());
         let (finished, memory) = finished(&folder, context).await?;
         let failed = Arc::new(FailedRows::default());
         self.failures.tell(Arc::clone(&failed) as _);
-        self.begin.without(finished);
-
         let metrics = SinkMetrics::new(&self.metrics);
+        #[cfg(feature = "cluster")]
+        if let Some(tasks) = &self.tasks {
+            tasks.begin(folder.run());
+            self.begin.without(finished);
+            return self.gather(metrics.measure(data), folder, &failed, context, &metrics).await;
+        }
+        self.begin.without(finished);
         let Resumable { positions, commit_rows, .. } = &self.resumable;
         let (positions, stoppable) = (positions.clone(), self.begin.stoppable.clone());
         let (data, waiting) = (metrics.measure(data), memory.new_empty());
@@ -97,13 +114,61 @@ impl PartsSink {
         let is_complete = ended?;
         listed?;
         folder.end(is_complete).await?;
-        if is_complete {
-            return Ok(rows);
-        }
-        let all = folder.log().rows();
-        Err(self.target.refused(format!(
+        if is_complete { Ok(rows) } else { Err(self.stopped(&folder, rows)) }
+    }
+
+    fn stopped(&self, folder: &Folder, rows: u64) -> DataFusionError {
+        let all = folder.log().rows(None);
+        self.target.refused(format!(
             "stopped with {all} rows committed, {rows} of them in this run; the same statement continues from there"
-        )))
+        ))
+    }
+
+    fn writers(&self) -> Writers {
+        #[cfg(feature = "cluster")]
+        if self.tasks.is_some() {
+            return Writers::Tasks;
+        }
+        Writers::One
+    }
+
+    /// Waits for the tasks, which write the parts; `data` has a row of each that has ended.
+    #[cfg(feature = "cluster")]
+    async fn gather(
+        &self,
+        mut data: SendableRecordBatchStream,
+        mut folder: Folder,
+        failed: &FailedRows,
+        context: &TaskContext,
+        metrics: &SinkMetrics,
+    ) -> Result<u64> {
+        let all = async move {
+            while data.try_next().await?.is_some() {}
+            Ok(())
+        };
+        // Dropped, the tasks end.
+        let ended: Result<()> = tokio::select! {
+            biased;
+            () = self.begin.stoppable.clone().soon() => Ok(()),
+            ended = all => ended,
+        };
+        metrics.end();
+        self.failures.end_listing();
+        let is_complete = ended.is_ok() && !self.begin.stoppable.is_cut();
+        if !is_complete {
+            // Some tasks may not have ended: their commits come before this or never.
+            folder.end_tasks(false).await?;
+        }
+        folder.catch_up().await?;
+        let listed = self.list_errors(&folder, failed, context, metrics).await;
+        ended?;
+        listed?;
+        let rows = folder.log().rows(Some(folder.run()));
+        if !is_complete {
+            return Err(self.stopped(&folder, rows));
+        }
+        folder.end_tasks(true).await?;
+        Ok(rows)
     }
 
     async fn write_part(
@@ -141,7 +206,7 @@ impl PartsSink {
     ) -> Result<()> {
         let Some(file) = &self.errors else { return Ok(()) };
         let mut open = file.open(file.rows(), context, metrics.listed_failures.clone()).await?;
-        for name in folder.log().error_files() {
+        for name in folder.log().error_files(folder.run()) {
             file.list(folder.log().errors(name).await?).await?;
         }
         file.list(failed.rest()).await?;
@@ -169,20 +234,4 @@ async fn finished(folder: &Folder, context: &TaskContext) -> Result<(KeySet, Mem
     let hashes = folder.log().finished_hashes().await?;
     let sorted = SpawnedTask::spawn_blocking(move || KeySet::of_hashes(hashes)).join().await;
     Ok((sorted.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?, memory))
-}
-
-/// The same context, in which a sink writes one file, or one for each partition: parts are small.
-fn one_file(context: &TaskContext) -> Result<Arc<TaskContext>> {
-    let mut config = context.session_config().clone();
-    config.options_mut().execution.minimum_parallel_output_files = ConfigNonZeroUsize::try_new(1)?;
-    Ok(Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        config,
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    )))
 }

@@ -14,8 +14,12 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 
 use super::option::Resumable;
 use super::sink::PartsSink;
+#[cfg(feature = "cluster")]
+use super::task::{TaskParts, WritePartsExec};
 use crate::exec::InferExec;
 use crate::failures::QueryFailures;
+#[cfg(feature = "cluster")]
+use crate::images::scan::FetchImagesExec;
 use crate::images::scan::ImagesExec;
 use crate::resume::Skip;
 use crate::write::failed::{ErrorsOption, position_of, with_named_rows};
@@ -41,7 +45,44 @@ pub(in crate::write) async fn writer(
     }
     config.file_output_mode = FileOutputMode::Directory;
     let (begin, skip) = Skip::pair(resumable.key);
-    let input = with_named_rows(input)?.transform_up(|node| {
+    let on_cluster = is_on_cluster(&input)?;
+    let input = if on_cluster { input } else { told(input, &skip)? };
+    let writer = format.create_writer_physical_plan(input, session, config, order).await?;
+    let Some(sink) = writer.downcast_ref::<DataSinkExec>().cloned() else { return Ok(writer) };
+    let (input, order) = (Arc::clone(sink.input()), sink.sort_order().clone());
+    #[cfg(feature = "cluster")]
+    let (input, order, tasks) = if on_cluster {
+        let Resumable { positions, commit_rows, .. } = resumable;
+        let tasks = TaskParts::new(sink.clone(), target.clone(), positions.clone(), *commit_rows);
+        (Arc::new(WritePartsExec::of_client(input, tasks.clone(), skip)) as _, None, Some(tasks))
+    } else {
+        (input, order, None)
+    };
+    let sink = PartsSink {
+        writer: sink,
+        target,
+        resumable: resumable.clone(),
+        begin,
+        failures: QueryFailures::of(session.config_options()),
+        errors: errors.map(ErrorsOption::of_parts).transpose()?,
+        #[cfg(feature = "cluster")]
+        tasks,
+        metrics: ExecutionPlanMetricsSet::new(),
+    };
+    Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
+}
+
+/// Whether tasks of a cluster read the images.
+fn is_on_cluster(_input: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    #[cfg(feature = "cluster")]
+    return _input.exists(|node| Ok(node.is::<FetchImagesExec>()));
+    #[cfg(not(feature = "cluster"))]
+    Ok(false)
+}
+
+/// The plan whose operators know what is finished, and tell of the rows that fail.
+fn told(input: Arc<dyn ExecutionPlan>, skip: &Skip) -> Result<Arc<dyn ExecutionPlan>> {
+    let told = with_named_rows(input)?.transform_up(|node| {
         if let Some(scan) = node.downcast_ref::<ImagesExec>() {
             return Ok(Transformed::yes(Arc::new(scan.skipping(skip.clone())) as _));
         }
@@ -52,17 +93,5 @@ pub(in crate::write) async fn writer(
             None => Ok(Transformed::no(node)),
         }
     })?;
-    let writer = format.create_writer_physical_plan(input.data, session, config, order).await?;
-    let Some(sink) = writer.downcast_ref::<DataSinkExec>().cloned() else { return Ok(writer) };
-    let (input, order) = (Arc::clone(sink.input()), sink.sort_order().clone());
-    let sink = PartsSink {
-        writer: sink,
-        target,
-        resumable: resumable.clone(),
-        begin,
-        failures: QueryFailures::of(session.config_options()),
-        errors: errors.map(ErrorsOption::of_parts).transpose()?,
-        metrics: ExecutionPlanMetricsSet::new(),
-    };
-    Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)))
+    Ok(told.data)
 }

@@ -1,0 +1,73 @@
+//! The message of `WritePartsExec`.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::physical_plan::ExecutionPlan;
+use seequel_cluster::datafusion_proto::physical_plan::{
+    PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
+};
+
+use super::scan::sent;
+use super::undecodable;
+use crate::cluster::task::InferTaskExec;
+use crate::cluster::task::messages::Parts;
+use crate::failures::QueryFailures;
+use crate::images::scan::FetchImagesExec;
+use crate::resume::Key;
+use crate::write::{TaskLogs, TaskParts, WritePartsExec, position_of};
+
+pub(super) fn encode(
+    parts: &TaskParts,
+    codec: &dyn PhysicalExtensionCodec,
+    converter: &dyn PhysicalProtoConverterExtension,
+) -> Result<Parts> {
+    let (written, url) = parts.location();
+    Ok(Parts {
+        writer: Some(Box::new(converter.execution_plan_to_proto(&parts.writer()?, codec)?)),
+        written: written.to_owned(),
+        url,
+        positions: sent(&parts.positions),
+        run: parts.run().unwrap_or_default().to_owned(),
+    })
+}
+
+/// The operator over `input`, which writes if there are `logs`.
+pub(super) fn decode(
+    message: Parts,
+    input: &Arc<dyn ExecutionPlan>,
+    logs: Option<&Arc<TaskLogs>>,
+    context: &PhysicalPlanDecodeContext<'_>,
+    converter: &dyn PhysicalProtoConverterExtension,
+) -> Result<WritePartsExec> {
+    let Parts { writer, written, url, positions, run } = message;
+    let writer = writer.ok_or_else(|| undecodable("what writes is missing"))?;
+    let writer = converter.proto_to_execution_plan(&writer, context)?;
+    let positions: Vec<_> = positions.into_iter().map(|position| position as usize).collect();
+    if positions.iter().any(|position| *position >= input.schema().fields().len()) {
+        return Err(undecodable("a column of the key is missing"));
+    }
+    let parts = TaskParts::sent(&writer, (written, &url), positions, run).map_err(undecodable)?;
+    match logs {
+        None => Ok(WritePartsExec::of_scheduler(Arc::clone(input), parts)),
+        Some(logs) => {
+            let failures = QueryFailures::default();
+            let input = told(Arc::clone(input), parts.key(), &failures)?;
+            Ok(WritePartsExec::of_executor(input, parts, Arc::clone(logs), failures))
+        }
+    }
+}
+
+/// The plan whose operators tell `failures` of the rows that fail.
+fn told(input: Arc<dyn ExecutionPlan>, key: Key, failures: &QueryFailures) -> Result<Arc<dyn ExecutionPlan>> {
+    let told = input.transform_up(|node| {
+        if let Some(fetch) = node.downcast_ref::<FetchImagesExec>() {
+            return Ok(Transformed::yes(fetch.reporting(failures.clone())));
+        }
+        let Some(infer) = node.downcast_ref::<InferTaskExec>() else { return Ok(Transformed::no(node)) };
+        let key = key.columns().iter().map(|name| position_of(infer.input(), name)).collect();
+        Ok(Transformed::yes(Arc::new(infer.clone().telling(failures.clone(), key)) as _))
+    })?;
+    Ok(told.data)
+}
