@@ -50,19 +50,26 @@ pub(super) async fn without_finished(
     let (mut parts, mut scanned) = (None, None);
     plan.apply(|node| {
         if let Some(write) = node.downcast_ref::<WritePartsExec>() {
-            parts = Some((write.skip().cloned(), write.parts().commit_rows));
+            parts = Some((write.skip().cloned(), write.parts().clone()));
         } else if let Some(fetch) = node.downcast_ref::<FetchImagesExec>() {
             scanned = Some((fetch.scan().clone(), fetch.partition_columns().to_vec()));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let (Some((skip, most_files)), Some((scan, partition_columns))) = (parts, scanned) else {
+    let (Some((skip, parts)), Some((scan, partition_columns))) = (parts, scanned) else {
         return internal_err!("a plan that writes parts reads no images");
     };
     let scan = Scan { skip, ..scan };
-    let dealt = Dealing { to_one: false, most_files }.deal(scan, &partition_columns, context).await?;
+    let dealing = Dealing { to_one: false, most_files: parts.commit_rows };
+    let dealt = dealing.deal(scan, &partition_columns, context).await?;
+    // A task that lists reads the log itself.
+    let finished = parts.finished();
+    let dealt = dealt.transform_up(|node| match (node.downcast_ref::<ListImagesExec>(), &finished) {
+        (Some(list), Some(keys)) => Ok(Transformed::yes(Arc::new(list.skipping(keys.clone())) as _)),
+        _ => Ok(Transformed::no(node)),
+    })?;
     let again = plan.transform_up(|node| match node.is::<FetchImagesExec>() {
-        true => Ok(Transformed::yes(Arc::clone(&dealt))),
+        true => Ok(Transformed::yes(Arc::clone(&dealt.data))),
         false => Ok(Transformed::no(node)),
     })?;
     in_stages(again.data)

@@ -18,6 +18,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
+use super::query_failures::QueryFailures;
 use crate::config::unlisted_setting;
 
 /// The names of the rows that a function is called on.
@@ -60,21 +61,40 @@ pub(crate) fn evaluate_with(
     ScalarFunctionExpr::new(call.name(), fun, arguments, field, Arc::new(config)).evaluate(batch)
 }
 
-/// `expr` with calls of those functions that `is_one` is true of knowing the names of their rows, which `names` gives.
+/// `expr` over `input` with calls of those functions that `is_one` is true of knowing the names of their rows, which `names`
+/// gives, and whom to tell of those that fail, if that is not who they were planned with.
 ///
 /// # Errors
 /// A bug: expressions that can't be put together again.
 pub(crate) fn with_row_names(
     expr: Arc<dyn PhysicalExpr>,
+    input: &Schema,
     names: &Arc<dyn PhysicalExpr>,
+    failures: Option<&QueryFailures>,
     is_one: impl Fn(&ScalarFunctionExpr) -> bool,
 ) -> Result<Transformed<Arc<dyn PhysicalExpr>>> {
     expr.transform_up(|part| match part.downcast_ref::<ScalarFunctionExpr>() {
         Some(call) if is_one(call) => {
-            Ok(Transformed::yes(Arc::new(NamedRows { call: part, names: Arc::clone(names) })))
+            let call = match failures {
+                Some(failures) => Arc::new(telling(call, input, failures)?),
+                None => Arc::clone(&part),
+            };
+            Ok(Transformed::yes(Arc::new(NamedRows { call, names: Arc::clone(names) })))
         }
         _ => Ok(Transformed::no(part)),
     })
+}
+
+/// `call` over `input`, with settings by which it reports to `failures`.
+fn telling(
+    call: &ScalarFunctionExpr,
+    input: &Schema,
+    failures: &QueryFailures,
+) -> Result<ScalarFunctionExpr> {
+    let mut config = call.config_options().clone();
+    config.extensions.insert(failures.clone());
+    let (fun, arguments) = (Arc::new(call.fun().clone()), call.args().to_vec());
+    Ok(ScalarFunctionExpr::new(call.name(), fun, arguments, call.return_field(input)?, Arc::new(config)))
 }
 
 /// A call that knows the names of its rows.

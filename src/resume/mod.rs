@@ -13,7 +13,7 @@
 //!      00000003.json  End   ◄─ 5
 //! ```
 //!
-//! **The log** (`log.rs`, `entry.rs`) is a sequence of small files, numbered without gaps, each of which is created
+//! **The log** (`log/`) is a sequence of small files, numbered without gaps, each of which is created
 //! whole and only if there is none of its number. So of two processes that write to one folder, one fails to append, and
 //! it removes the part that it could not log. An entry is never changed. A part counts because an entry names it; a
 //! file of a run that none names is the rest of a process that was killed between 2 and 3, and the next run deletes it
@@ -31,7 +31,7 @@
 //! one on the same machine. For processes on several machines, a new run's Start takes the number that the older run needs
 //! for its next entry, so the older one ends with an error, and what it committed stays.
 //!
-//! **The same statement** (`statement.rs`): the first entry has the query's plan, the location of the images, each model's
+//! **The same statement** (`log/statement.rs`): the first entry has the query's plan, the location of the images, each model's
 //! digests and settings, and the session's settings that change results. What differs is named in the error.
 //!
 //! **Stopping** (`stop.rs`): SIGTERM ends the scan, so that rows in flight are finished; Ctrl-C ends the input at once.
@@ -39,21 +39,21 @@
 //!
 //! The sink that does this is in `write/parts/`; names that begin with `_` are hidden from tables over the folder.
 
-mod entry;
+#[cfg(feature = "cluster")]
+mod finished;
 mod keys;
 mod lock;
 mod log;
 mod progress;
 mod skip;
-mod statement;
 mod stop;
 
-pub(crate) use entry::{Entry, now_millis};
+#[cfg(feature = "cluster")]
+pub(crate) use finished::FinishedKeys;
 pub use keys::KeySet;
 pub(crate) use keys::{Key, hash, hashes};
 pub(crate) use lock::{Lock, Unlocked};
-pub(crate) use log::{Appended, LOG_FOLDER, Log};
+pub(crate) use log::{Appended, Entry, LOG_FOLDER, Log, ModelRecord, StatementRecord, now_millis};
 pub(crate) use progress::show;
 pub(crate) use skip::{Begin, Skip};
-pub(crate) use statement::{ModelRecord, StatementRecord};
 pub(crate) use stop::{StopSwitch, Stoppable, stop_all};

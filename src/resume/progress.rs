@@ -10,8 +10,7 @@ use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::Result;
 use datafusion::object_store::ObjectStore;
 
-use super::entry::Entry;
-use super::log::Log;
+use super::log::{Entry, Log};
 use crate::Error;
 
 /// A row about the statement that writes to a folder: its query and key, the rows and parts that are finished and their

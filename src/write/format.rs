@@ -146,7 +146,7 @@ impl FileFormat for AtomicFormat {
             Kind::File => FileOutputMode::SingleFile,
             Kind::Folder => FileOutputMode::Directory,
         };
-        let input = if self.errors.is_some() { with_named_rows(input)? } else { input };
+        let input = if self.errors.is_some() { with_named_rows(input, None)? } else { input };
         let writer = self.inner.create_writer_physical_plan(input, session, config, order).await?;
         let errors =
             self.errors.as_ref().map(|errors| errors.in_query(session.config_options())).transpose()?;

@@ -26,11 +26,11 @@ mod sink;
 
 pub(crate) use failed::ERRORS;
 #[cfg(feature = "cluster")]
-pub(crate) use failed::position_of;
+pub(crate) use failed::{Namer, position_of, with_named_rows};
 pub(crate) use files::{MODE, nested_as_json};
 #[cfg(feature = "cluster")]
 pub(crate) use format::lists_errors;
 pub(crate) use parts::{QUERY, RESUMABLE};
 #[cfg(feature = "cluster")]
-pub(crate) use parts::{TaskLogs, TaskParts, WritePartsExec};
+pub(crate) use parts::{TaskLogs, TaskParts, WritePartsExec, finished_keys};
 pub use rule::AtomicWrites;

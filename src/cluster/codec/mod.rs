@@ -90,8 +90,9 @@ impl SeequelCodec {
         let context = PhysicalPlanDecodeContext::new(context, self);
         match (kind, inputs) {
             (Some(Kind::List(message)), []) => {
+                let finished = message.finished.clone().map(parts::decode_finished).transpose()?;
                 let (scan, partition_columns) = scan::decode(*message, &context, converter)?;
-                Ok(Arc::new(ListImagesExec::new(scan, partition_columns, 1)))
+                Ok(Arc::new(ListImagesExec::new(scan, partition_columns, 1).without(finished)))
             }
             (Some(Kind::Fetch(message)), [input]) => {
                 let (scan, partition_columns) = scan::decode(*message, &context, converter)?;
@@ -136,7 +137,8 @@ impl PhysicalExtensionCodec for SeequelCodec {
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
         if let Some(list) = node.downcast_ref::<ListImagesExec>() {
-            let message = scan::encode(list.scan(), list.partition_columns(), self, converter)?;
+            let mut message = scan::encode(list.scan(), list.partition_columns(), self, converter)?;
+            message.finished = list.finished().map(parts::encode_finished);
             return Operator::encode_marked(Kind::List(Box::new(message)), buffer);
         }
         if let Some(fetch) = node.downcast_ref::<FetchImagesExec>() {

@@ -12,11 +12,11 @@ use seequel_cluster::datafusion_proto::physical_plan::{
 use super::scan::sent;
 use super::undecodable;
 use crate::cluster::task::InferTaskExec;
-use crate::cluster::task::messages::Parts;
+use crate::cluster::task::messages::{Finished, Parts};
 use crate::failures::QueryFailures;
 use crate::images::scan::FetchImagesExec;
-use crate::resume::Key;
-use crate::write::{TaskLogs, TaskParts, WritePartsExec, position_of};
+use crate::resume::{FinishedKeys, Key};
+use crate::write::{Namer, TaskLogs, TaskParts, WritePartsExec, finished_keys, position_of, with_named_rows};
 
 pub(super) fn encode(
     parts: &TaskParts,
@@ -59,6 +59,21 @@ pub(super) fn decode(
     }
 }
 
+pub(super) fn encode_finished(keys: &FinishedKeys) -> Finished {
+    Finished {
+        written: keys.written.clone(),
+        url: keys.url.to_string(),
+        run: keys.run.clone(),
+        by_version: keys.key == Key::Version,
+    }
+}
+
+pub(super) fn decode_finished(message: Finished) -> Result<FinishedKeys> {
+    let Finished { written, url, run, by_version } = message;
+    let key = if by_version { Key::Version } else { Key::Path };
+    finished_keys(written, &url, run, key).map_err(undecodable)
+}
+
 /// The plan whose operators tell `failures` of the rows that fail.
 fn told(input: Arc<dyn ExecutionPlan>, key: Key, failures: &QueryFailures) -> Result<Arc<dyn ExecutionPlan>> {
     let told = input.transform_up(|node| {
@@ -67,7 +82,11 @@ fn told(input: Arc<dyn ExecutionPlan>, key: Key, failures: &QueryFailures) -> Re
         }
         let Some(infer) = node.downcast_ref::<InferTaskExec>() else { return Ok(Transformed::no(node)) };
         let key = key.columns().iter().map(|name| position_of(infer.input(), name)).collect();
-        Ok(Transformed::yes(Arc::new(infer.clone().telling(failures.clone(), key)) as _))
+        let infer = match Namer::of(infer.input(), Some(failures)) {
+            Some(namer) => infer.map_inputs(|expr| namer.name(expr))?,
+            None => infer.clone(),
+        };
+        Ok(Transformed::yes(Arc::new(infer.telling(failures.clone(), key)) as _))
     })?;
-    Ok(told.data)
+    with_named_rows(told.data, Some(failures))
 }

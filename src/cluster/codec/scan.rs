@@ -33,6 +33,7 @@ pub(super) fn encode(
         files: location.files().unwrap_or_default().iter().map(ToString::to_string).collect(),
         folder: folder.as_ref().map(ToString::to_string),
         filter: filter.transpose()?,
+        finished: None,
     })
 }
 
@@ -42,8 +43,18 @@ pub(super) fn decode(
     context: &PhysicalPlanDecodeContext<'_>,
     converter: &dyn PhysicalProtoConverterExtension,
 ) -> Result<(Scan, Vec<String>)> {
-    let ImagesScan { written, url, partition_columns, projection, limit, patterns, files, folder, filter } =
-        message;
+    let ImagesScan {
+        written,
+        url,
+        partition_columns,
+        projection,
+        limit,
+        patterns,
+        files,
+        folder,
+        filter,
+        ..
+    } = message;
     let table = columns::table_schema(&partition_columns);
     let (projection, schema) = projected(projection, &table)?;
     let filter_columns = columns::listing_columns(&table);

@@ -73,6 +73,21 @@ impl InferTaskExec {
         Self { told: Some((failures, key)), ..self }
     }
 
+    /// The same with other expressions in the place of its calls' inputs, of the same values.
+    ///
+    /// # Errors
+    /// Those of `map`.
+    pub(in crate::cluster) fn map_inputs(
+        &self,
+        map: impl Fn(&Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Self> {
+        let mut task = self.clone();
+        for input in task.calls.iter_mut().flat_map(|call| &mut call.inputs) {
+            *input = map(input)?;
+        }
+        Ok(task)
+    }
+
     pub(in crate::cluster) fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
     }

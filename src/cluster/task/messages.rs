@@ -70,6 +70,24 @@ pub(in crate::cluster) struct ImagesScan {
     /// On the columns that come from the listing.
     #[prost(message, optional, tag = "9")]
     pub(in crate::cluster) filter: Option<protobuf::PhysicalExprNode>,
+    /// The files that are left out.
+    #[prost(message, optional, tag = "10")]
+    pub(in crate::cluster) finished: Option<Finished>,
+}
+
+/// The files that were finished when a run of a statement that continues began.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct Finished {
+    /// Its folder as the user wrote it, for messages.
+    #[prost(string, tag = "1")]
+    pub(in crate::cluster) written: String,
+    #[prost(string, tag = "2")]
+    pub(in crate::cluster) url: String,
+    #[prost(string, tag = "3")]
+    pub(in crate::cluster) run: String,
+    /// Whether a file that has changed is another.
+    #[prost(bool, tag = "4")]
+    pub(in crate::cluster) by_version: bool,
 }
 
 /// Reads tar files; its input has the entries of their listing.

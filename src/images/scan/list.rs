@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, split_conjunction};
@@ -21,11 +22,12 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::stream::{TryReadyChunksError, TryStreamExt};
+use futures::stream::{self, StreamExt, TryReadyChunksError, TryStreamExt};
 use itertools::Itertools;
 
 use super::listed;
 use super::pipeline::Scan;
+use crate::resume::{FinishedKeys, Skip};
 
 /// Lists files, in one partition whose rows are those of `listed`. Until [`Self::placed`] says so in the plan, it claims
 /// the partitions that these rows will be in.
@@ -36,6 +38,8 @@ pub(crate) struct ListImagesExec {
     scan: Scan,
     /// Of the table.
     partition_columns: Vec<String>,
+    /// Whose files are left out.
+    finished: Option<FinishedKeys>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -51,7 +55,27 @@ impl ListImagesExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { scan, partition_columns, properties, metrics }
+        Self { scan, partition_columns, finished: None, properties, metrics }
+    }
+
+    /// The same without files that are finished.
+    pub(crate) fn without(self, finished: Option<FinishedKeys>) -> Self {
+        Self { finished, ..self }
+    }
+
+    /// Whose files are left out.
+    pub(crate) fn finished(&self) -> Option<&FinishedKeys> {
+        self.finished.as_ref()
+    }
+
+    fn of_tasks(&self, tasks: usize) -> Self {
+        let list = Self::new(self.scan.clone(), self.partition_columns.clone(), tasks);
+        list.without(self.finished.clone())
+    }
+
+    /// The same listing for as many tasks, without files that are finished.
+    pub(crate) fn skipping(&self, finished: FinishedKeys) -> Self {
+        self.of_tasks(self.tasks()).without(Some(finished))
     }
 
     /// What it lists.
@@ -69,8 +93,7 @@ impl ListImagesExec {
     /// # Errors
     /// None in practice.
     pub(crate) fn placed(&self) -> Result<Arc<dyn ExecutionPlan>> {
-        let list: Arc<dyn ExecutionPlan> =
-            Arc::new(Self::new(self.scan.clone(), self.partition_columns.clone(), 1));
+        let list: Arc<dyn ExecutionPlan> = Arc::new(self.of_tasks(1));
         match self.tasks() {
             1 => Ok(list),
             tasks => {
@@ -132,7 +155,25 @@ impl ExecutionPlan for ListImagesExec {
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         datafusion::common::assert_eq_or_internal_err!(self.tasks(), 1, "a listing is one task");
-        let files = self.scan.files(&context, &self.metrics)?;
+        let files = match &self.finished {
+            None => self.scan.files(&context, &self.metrics)?,
+            Some(finished) => {
+                let (begin, skip) = Skip::pair(finished.key);
+                let scan = Scan { skip: Some(skip), ..self.scan.clone() };
+                let files = scan.files(&context, &self.metrics)?;
+                let store = context.runtime_env().object_store(&finished.url)?;
+                let memory = MemoryConsumer::new("Resume").register(context.memory_pool());
+                let keys = finished.clone().read(store);
+                let begun = async move {
+                    let keys = keys.await?;
+                    memory.try_grow(keys.bytes())?;
+                    begin.without(keys);
+                    // Kept as long as the keys.
+                    Ok::<_, DataFusionError>(files.inspect(move |_| _ = &memory))
+                };
+                stream::once(begun).try_flatten().boxed()
+            }
+        };
         let batches = files
             .try_ready_chunks(context.session_config().batch_size())
             .map_err(|TryReadyChunksError(_, error)| error)

@@ -7,8 +7,8 @@
 
 use datafusion::error::{DataFusionError, Result};
 
+use super::entry::Entry;
 use super::{Appended, DIGITS, Log, entry_name};
-use crate::resume::entry::Entry;
 
 impl Log {
     /// Appends an entry.

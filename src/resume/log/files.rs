@@ -13,9 +13,9 @@ use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutOptions};
 use futures::stream::TryStreamExt;
 
+use super::entry::Entry;
 use super::{Appended, ERRORS, KEYS, Log};
 use crate::failures::FailedRow;
-use crate::resume::entry::Entry;
 
 impl Log {
     /// Writes the hashes for an entry, in a file that no other writer names like this; returns its name.

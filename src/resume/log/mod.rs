@@ -1,7 +1,9 @@
 //! The log in the folder of a statement: numbered entries, and the hashes of the keys that are finished.
 
 mod append;
+mod entry;
 mod files;
+mod statement;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,9 +15,11 @@ use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{Error as StoreError, ObjectStore, ObjectStoreExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::entry::Entry;
 use crate::Error;
 use crate::failures::FailedRow;
+
+pub(crate) use entry::{Entry, now_millis};
+pub(crate) use statement::{ModelRecord, StatementRecord};
 
 /// Name of the log's folder in that of the statement.
 pub(crate) const LOG_FOLDER: &str = "_seequel";
@@ -90,6 +94,15 @@ impl Log {
     /// As it is, for a run whose tasks append as well.
     pub(crate) fn shared(self) -> Self {
         Self { is_shared: true, ..self }
+    }
+
+    /// As it was when `run` began.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn before(mut self, run: &str) -> Self {
+        let begins = |entry: &Entry| matches!(entry, Entry::Start { run: begun, .. } if begun == run);
+        let before = self.entries.iter().position(begins).unwrap_or_default();
+        self.entries.truncate(before);
+        self
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {

@@ -7,7 +7,6 @@ use datafusion::object_store::memory::InMemory;
 
 use super::*;
 use crate::failures::Stage;
-use crate::resume::entry::now_millis;
 
 async fn open(store: &Arc<dyn ObjectStore>) -> Result<Log> {
     Log::open(Arc::clone(store), &StorePath::from("out"), None, "out/").await

@@ -5,5 +5,6 @@ mod named_rows;
 
 pub(crate) use errors_file::ERRORS;
 pub(in crate::write) use errors_file::{ErrorsFile, ErrorsOption};
-pub(crate) use named_rows::position_of;
-pub(in crate::write) use named_rows::with_named_rows;
+#[cfg(feature = "cluster")]
+pub(crate) use named_rows::Namer;
+pub(crate) use named_rows::{position_of, with_named_rows};

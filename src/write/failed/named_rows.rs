@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
@@ -13,44 +14,73 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use seequel_udfs::Inference;
 
 use crate::exec::InferExec;
-use crate::failures::with_row_names;
+use crate::failures::{QueryFailures, with_row_names};
 use crate::images::functions::image_functions;
 
-/// The plan in which functions that can fail on an image know the column `path` of their rows, where there is one.
+/// The plan in which functions that can fail on an image know the column `path` of their rows, where there is one, and tell
+/// `failures` of those that fail, if there are others than those that they were planned with.
 ///
 /// # Errors
 /// A bug: operators that can't be put together again.
-pub(in crate::write) fn with_named_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let functions: HashSet<_> = image_functions().iter().map(|function| function.name().to_owned()).collect();
-    let can_fail = |call: &ScalarFunctionExpr| {
-        call.fun().inner().is::<Inference>() || functions.contains(call.fun().name())
-    };
+pub(crate) fn with_named_rows(
+    plan: Arc<dyn ExecutionPlan>,
+    failures: Option<&QueryFailures>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let named = plan.transform_up(|node| {
         let inputs = node.children();
         let [input] = inputs.as_slice() else { return Ok(Transformed::no(node)) };
-        let Some(path) = position_of(input, "path") else { return Ok(Transformed::no(node)) };
-        let path: Arc<dyn PhysicalExpr> = Arc::new(Column::new(input.schema().field(path).name(), path));
-        let name = |expr: &Arc<dyn PhysicalExpr>| with_row_names(Arc::clone(expr), &path, can_fail);
+        let Some(namer) = Namer::of(input, failures) else { return Ok(Transformed::no(node)) };
         if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
             let exprs = projection.expr().iter();
-            let named = exprs.map(|one| Ok(ProjectionExpr::new(name(&one.expr)?.data, one.alias.clone())));
+            let named = exprs.map(|one| Ok(ProjectionExpr::new(namer.name(&one.expr)?, one.alias.clone())));
             let named = named.collect::<Result<Vec<_>>>()?;
             return Ok(Transformed::yes(Arc::new(ProjectionExec::try_new(named, Arc::clone(input))?) as _));
         }
         if let Some(filter) = node.downcast_ref::<FilterExec>() {
-            let predicate = name(filter.predicate())?.data;
+            let predicate = namer.name(filter.predicate())?;
             let named = FilterExecBuilder::from(filter).with_predicate(predicate).build()?;
             return Ok(Transformed::yes(Arc::new(named) as _));
         }
         match node.downcast_ref::<InferExec>() {
             Some(infer) => {
-                let named = infer.clone().map_inputs(|expr| Ok(name(&expr)?.data))?;
+                let named = infer.clone().map_inputs(|expr| namer.name(&expr))?;
                 Ok(Transformed::yes(Arc::new(named) as _))
             }
             None => Ok(Transformed::no(node)),
         }
     })?;
     Ok(named.data)
+}
+
+/// Tells functions the paths of their rows.
+pub(crate) struct Namer {
+    input: SchemaRef,
+    path: Arc<dyn PhysicalExpr>,
+    failures: Option<QueryFailures>,
+    functions: HashSet<String>,
+}
+
+impl Namer {
+    /// Names the rows of `input`, if they have a path.
+    pub(crate) fn of(input: &Arc<dyn ExecutionPlan>, failures: Option<&QueryFailures>) -> Option<Self> {
+        let (path, input) = (position_of(input, "path")?, input.schema());
+        let path = Arc::new(Column::new(input.field(path).name(), path));
+        let functions = image_functions().iter().map(|function| function.name().to_owned()).collect();
+        Some(Self { input, path, failures: failures.cloned(), functions })
+    }
+
+    /// `expr` whose functions know the names.
+    ///
+    /// # Errors
+    /// A bug: expressions that can't be put together again.
+    pub(crate) fn name(&self, expr: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let can_fail = |call: &ScalarFunctionExpr| {
+            call.fun().inner().is::<Inference>() || self.functions.contains(call.fun().name())
+        };
+        let named =
+            with_row_names(Arc::clone(expr), &self.input, &self.path, self.failures.as_ref(), can_fail)?;
+        Ok(named.data)
+    }
 }
 
 /// The position in the plan's rows of what a scan or another source calls `name`, under any name; `None` if it is not there.

@@ -31,7 +31,7 @@ mod writer;
 pub(crate) use option::{QUERY, RESUMABLE};
 pub(in crate::write) use option::{Resumable, resumable};
 #[cfg(feature = "cluster")]
-pub(crate) use task::{TaskParts, WritePartsExec};
+pub(crate) use task::{TaskParts, WritePartsExec, finished_keys};
 #[cfg(feature = "cluster")]
 pub(crate) use task_logs::TaskLogs;
 pub(in crate::write) use writer::writer;

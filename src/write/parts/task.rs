@@ -45,7 +45,7 @@ use super::task_logs::TaskLogs;
 use super::task_rows::{TaskRows, begun};
 use crate::Error;
 use crate::failures::QueryFailures;
-use crate::resume::{Key, Skip};
+use crate::resume::{FinishedKeys, Key, Skip};
 use crate::write::files::{Discarded, SinkMetrics, Target, one_file, with_store};
 
 /// What comes of a task: the number of its rows.
@@ -112,6 +112,11 @@ impl TaskParts {
         self.run.get().map(String::as_str)
     }
 
+    /// What is finished already, once the client has begun.
+    pub(crate) fn finished(&self) -> Option<FinishedKeys> {
+        Some(of_target(&self.target, self.run()?.to_owned(), self.key()))
+    }
+
     /// Begins a run.
     pub(in crate::write) fn begin(&self, run: &str) {
         // A plan that is executed again is of the run that it began.
@@ -122,6 +127,19 @@ impl TaskParts {
     pub(crate) fn key(&self) -> Key {
         if self.positions.len() == 1 { Key::Path } else { Key::Version }
     }
+}
+
+fn of_target(target: &Target, run: String, key: Key) -> FinishedKeys {
+    let (written, url) = (target.written().to_owned(), target.url().clone());
+    FinishedKeys { written, url, local: target.local_path(), run, key }
+}
+
+/// The finished keys of a folder, as a plan names them: its location in the user's words and as a URL, and the run.
+///
+/// # Errors
+/// A location that is no URL.
+pub(crate) fn finished_keys(written: String, url: &str, run: String, key: Key) -> Result<FinishedKeys> {
+    Ok(of_target(&Target::sent(written, url, "parquet".to_owned())?, run, key))
 }
 
 /// Writes the rows of each partition as a part, and commits it. Gives the number of its rows.

@@ -62,7 +62,13 @@ impl TaskFolder {
         });
         match last {
             Some(last) if last == run => {}
-            _ => return Err(overtaken(target)),
+            Some(_) => return Err(overtaken(target)),
+            None => {
+                return Err(target.refused(
+                    "this machine does not find what the statement has begun to write there; all machines of a cluster \
+                     must share the folder",
+                ));
+            }
         }
         match log.entries().iter().any(|entry| entry.ends(run)) {
             true => {

@@ -82,7 +82,7 @@ fn is_on_cluster(_input: &Arc<dyn ExecutionPlan>) -> Result<bool> {
 
 /// The plan whose operators know what is finished, and tell of the rows that fail.
 fn told(input: Arc<dyn ExecutionPlan>, skip: &Skip) -> Result<Arc<dyn ExecutionPlan>> {
-    let told = with_named_rows(input)?.transform_up(|node| {
+    let told = with_named_rows(input, None)?.transform_up(|node| {
         if let Some(scan) = node.downcast_ref::<ImagesExec>() {
             return Ok(Transformed::yes(Arc::new(scan.skipping(skip.clone())) as _));
         }

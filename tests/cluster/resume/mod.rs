@@ -1,5 +1,7 @@
 //! `COPY … OPTIONS (resume …)`: tasks write the parts, each row once, whoever is killed.
 
+mod kinds;
+
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
