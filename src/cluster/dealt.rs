@@ -60,7 +60,7 @@ pub(super) async fn without_finished(
         return internal_err!("a plan that writes parts reads no images");
     };
     let scan = Scan { skip, ..scan };
-    let dealing = Dealing { to_one: false, most_files: parts.commit_rows };
+    let dealing = Dealing { to_one: false, most_files: parts.commit_rows, is_later: false };
     let dealt = dealing.deal(scan, &partition_columns, context).await?;
     // A task that lists reads the log itself.
     let finished = parts.finished();

@@ -43,6 +43,8 @@ pub(super) struct ClusterExec {
 #[derive(Debug, Default)]
 struct Seen {
     progress: Mutex<JobProgress>,
+    /// The plan that runs, if its files were not known before.
+    plan: OnceLock<Arc<dyn ExecutionPlan>>,
     /// The stages, once they have all ended.
     ran: OnceLock<Vec<Arc<dyn ExecutionPlan>>>,
 }
@@ -106,7 +108,7 @@ impl ClusterExec {
 
     /// How far the query on the cluster is, by the tasks that have ended.
     fn progress(&self) -> BTreeMap<Stage, Count> {
-        let mut counts = stages(self.plan.as_ref());
+        let mut counts = stages(self.seen.plan.get().unwrap_or(&self.plan).as_ref());
         for (stage, count) in &mut counts {
             count.done = match stage {
                 Stage::Read => self.seen.read_rows(),
@@ -175,9 +177,11 @@ impl ExecutionPlan for ClusterExec {
         let watcher = Arc::new(move |progress| seen.see(progress));
         let batches = if writes_parts(&self.plan)? {
             let (client, plan) = (self.client.clone(), Arc::clone(&self.plan));
+            let running = Arc::clone(&self.seen);
             let run = async move {
                 let plan = without_finished(plan, &context).await?;
-                let (message, files) = (client.encode(&plan)?, offered_files(&plan)?);
+                let plan = running.plan.get_or_init(|| plan);
+                let (message, files) = (client.encode(plan)?, offered_files(plan)?);
                 Ok::<_, DataFusionError>(client.run(
                     message,
                     context.session_config().options(),

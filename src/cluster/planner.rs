@@ -22,7 +22,7 @@ use super::exec::ClusterExec;
 use crate::Error;
 use crate::images::scan::Dealing;
 use crate::plan::{SeequelQueryPlanner, contains, is_bytes};
-use crate::write::lists_errors;
+use crate::write::{continues, lists_errors};
 
 /// Plans for the cluster of the session's rules.
 #[derive(Debug, Default)]
@@ -40,27 +40,34 @@ impl QueryPlanner for ClusterPlanner {
         let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
             return self.inner.create_physical_plan(plan, session).await;
         };
-        if let LogicalPlan::Copy(copy) = explained(plan)
-            && lists_errors(copy)
-        {
-            return Err(Error::not_on_cluster("COPY with the option 'errors' and without 'resume'"));
+        if let LogicalPlan::Copy(copy) = explained(plan) {
+            if lists_errors(copy) {
+                return Err(Error::not_on_cluster("COPY with the option 'errors' and without 'resume'"));
+            }
+            // Its rows are written where they are computed, and its files are dealt out when it runs.
+            if continues(copy) {
+                let later = Dealing { to_one: false, most_files: None, is_later: true };
+                return self.inner.create_physical_plan(plan, &dealing(state, later)).await;
+            }
         }
-        let spread = self.inner.create_physical_plan(plan, &dealing(state, false)).await?;
+        let to_one = Dealing { to_one: true, most_files: None, is_later: false };
+        let to_many = Dealing { to_one: false, ..to_one };
+        let spread = self.inner.create_physical_plan(plan, &dealing(state, to_many)).await?;
         // EXPLAIN has texts alone.
         let moves = match explained(plan) {
             query if std::ptr::eq(query, plan) => moves_images(&spread)?,
-            query => moves_images(&self.inner.create_physical_plan(query, &dealing(state, false)).await?)?,
+            query => moves_images(&self.inner.create_physical_plan(query, &dealing(state, to_many)).await?)?,
         };
-        if moves { self.inner.create_physical_plan(plan, &dealing(state, true)).await } else { Ok(spread) }
+        if moves { self.inner.create_physical_plan(plan, &dealing(state, to_one)).await } else { Ok(spread) }
     }
 }
 
 /// The session in which scans deal their files out, or read all of them in one task.
-fn dealing(session: &SessionState, to_one: bool) -> SessionState {
+fn dealing(session: &SessionState, dealing: Dealing) -> SessionState {
     let mut state = session.clone();
     let options = state.config_mut().options_mut();
-    options.extensions.insert(Dealing { to_one, most_files: None });
-    if to_one {
+    options.extensions.insert(dealing);
+    if dealing.to_one {
         options.execution.target_partitions = 1;
     }
     state

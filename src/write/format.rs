@@ -37,13 +37,23 @@ pub(super) struct AtomicFormatFactory {
     pub(super) resumable: Option<Resumable>,
 }
 
+/// Whether a COPY adds to what it has written before.
+#[cfg(feature = "cluster")]
+pub(crate) fn continues(copy: &CopyTo) -> bool {
+    format_of(copy).is_some_and(|format| format.resumable.is_some())
+}
+
 /// Whether a COPY lists each row that fails, in this process.
 #[cfg(feature = "cluster")]
 pub(crate) fn lists_errors(copy: &CopyTo) -> bool {
-    let Ok(format) = file_type_to_format(&copy.file_type) else { return false };
-    let format = (format.as_ref() as &dyn Any).downcast_ref::<AtomicFormatFactory>();
     // With resume, its tasks commit what failed, too.
-    format.is_some_and(|format| format.errors.is_some() && format.resumable.is_none())
+    format_of(copy).is_some_and(|format| format.errors.is_some() && format.resumable.is_none())
+}
+
+#[cfg(feature = "cluster")]
+fn format_of(copy: &CopyTo) -> Option<AtomicFormatFactory> {
+    let format = file_type_to_format(&copy.file_type).ok()?;
+    (format.as_ref() as &dyn Any).downcast_ref().cloned()
 }
 
 impl FileFormatFactory for AtomicFormatFactory {

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::alone;
 use super::processes::Cluster;
+use super::resume::assert_nothing_left;
 use crate::random_sql::Choices;
 use crate::support::process::{Outcome, seequel, start};
 use crate::support::{argument, folder_of};
@@ -23,6 +24,8 @@ use crate::support::{argument, folder_of};
 const PHOTOS: usize = 1000;
 const COPY: &str = "CREATE MODEL tiny FROM '$ONNX/transformer.onnx' OPTIONS (task 'image-classification');
     COPY (SELECT path, classify(image, 'tiny') AS p FROM read_images('*.jpg')) TO 'out/' STORED AS PARQUET";
+/// Whose parts tasks write.
+const RESUME: &str = "OPTIONS (resume 'path')";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
@@ -70,17 +73,19 @@ impl Chaos {
 struct Copying {
     cluster: Cluster,
     folder: TempDir,
+    options: &'static str,
 }
 
 impl Copying {
-    fn new() -> Self {
-        Self { cluster: Cluster::start(2), folder: folder_of(PHOTOS) }
+    fn new(options: &'static str) -> Self {
+        Self { cluster: Cluster::start(2), folder: folder_of(PHOTOS), options }
     }
 
     /// Runs it, and returns how long it took.
     fn run(&mut self, chaos: &Chaos) -> Duration {
         let began = Instant::now();
-        let sql = COPY.replace("$ONNX", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models"));
+        let copy = COPY.replace("$ONNX", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models"));
+        let sql = format!("{copy} {}", self.options);
         let arguments = ["--cluster", &self.cluster.url, "-q", "-c", &sql];
         let (child, _watchdog) = start(&mut seequel(self.folder.path(), &arguments), Stdio::null());
         for (wait, executor, event) in &chaos.events {
@@ -104,6 +109,9 @@ impl Copying {
             "SELECT count(*) AS n, count(DISTINCT path) AS paths, count(p['confidence']) AS p FROM 'out/'";
         let counted = alone(self.folder.path(), counts).stdout();
         assert_eq!(counted, format!("n,paths,p\n{PHOTOS},{PHOTOS},{PHOTOS}\n"), "{chaos:?}");
+        if self.options == RESUME {
+            assert_nothing_left(self.folder.path());
+        }
         fs::remove_dir_all(self.folder.path().join("out")).unwrap();
         let left = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = left.filter(|name| name != ".cache").collect();
@@ -118,7 +126,7 @@ fn choices(seed: u64) -> Choices {
 
 #[test]
 fn a_copy_survives_an_executor_that_is_killed_or_stopped() {
-    let mut copying = Copying::new();
+    let mut copying = Copying::new("");
     let long = copying.run(&Chaos { events: vec![] });
     for (seed, event) in [(1, Event::Killed), (2, Event::Killed), (3, Event::Killed), (4, Event::Stopped)] {
         copying.run(&Chaos::once(&mut choices(seed), long, event));
@@ -127,9 +135,18 @@ fn a_copy_survives_an_executor_that_is_killed_or_stopped() {
 
 #[test]
 fn a_copy_survives_chaos() {
-    let mut copying = Copying::new();
+    let mut copying = Copying::new("");
     let long = copying.run(&Chaos { events: vec![] });
     for seed in 0..3 {
+        copying.run(&Chaos::new(&mut choices(seed), long));
+    }
+}
+
+#[test]
+fn parts_that_tasks_write_survive_chaos() {
+    let mut copying = Copying::new(RESUME);
+    let long = copying.run(&Chaos { events: vec![] });
+    for seed in 3..6 {
         copying.run(&Chaos::new(&mut choices(seed), long));
     }
 }
@@ -138,8 +155,18 @@ fn a_copy_survives_chaos() {
 #[test]
 #[ignore = "takes minutes: make chaos"]
 fn a_copy_survives_the_chaos_of_many_seeds() {
+    survives_many_seeds("");
+}
+
+#[test]
+#[ignore = "takes minutes: make chaos"]
+fn parts_that_tasks_write_survive_the_chaos_of_many_seeds() {
+    survives_many_seeds(RESUME);
+}
+
+fn survives_many_seeds(options: &'static str) {
     let (seeds, first) = (argument("--seeds", 50), argument("--seed", 1) * 1_000_000);
-    let mut copying = Copying::new();
+    let mut copying = Copying::new(options);
     let long = copying.run(&Chaos { events: vec![] });
     for seed in 0..10 {
         let (mut killed, mut stopped) = (choices(seed), choices(seed + 10));

@@ -52,6 +52,8 @@ pub(crate) struct Dealing {
     pub(crate) to_one: bool,
     /// Files that a task should have at most.
     pub(crate) most_files: Option<NonZeroUsize>,
+    /// Whether the files are dealt out once the statement runs, which then knows those that are finished.
+    pub(crate) is_later: bool,
 }
 
 unlisted_setting!(Dealing, "seequel_dealing");
@@ -72,6 +74,10 @@ impl Dealing {
         partition_columns: &[String],
         context: &TaskContext,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.is_later {
+            let none = entries(&[vec![], vec![]])?;
+            return Ok(Arc::new(FetchImagesExec::later(none, scan, partition_columns.to_vec())));
+        }
         let mut files = scan.files(context, &ExecutionPlanMetricsSet::new())?;
         let first: Vec<_> = files.by_ref().take(MOST_FILES + 1).try_collect().await?;
         // Rows of several tasks would have to meet before a limit, with their images.

@@ -34,6 +34,8 @@ pub(crate) struct FetchImagesExec {
     scan: Scan,
     /// Of the table.
     partition_columns: Vec<String>,
+    /// Whether the files are not known before the statement runs.
+    is_later: bool,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -50,7 +52,12 @@ impl FetchImagesExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { input, scan, partition_columns, properties, metrics }
+        Self { input, scan, partition_columns, is_later: false, properties, metrics }
+    }
+
+    /// As [`Self::new`], over an input in whose place another comes once the statement runs.
+    pub(super) fn later(input: Arc<dyn ExecutionPlan>, scan: Scan, partition_columns: Vec<String>) -> Self {
+        Self { is_later: true, ..Self::new(input, scan, partition_columns) }
     }
 
     /// What it reads of each file.
@@ -69,7 +76,8 @@ impl FetchImagesExec {
     }
 
     fn over(&self, input: Arc<dyn ExecutionPlan>, scan: Scan) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self::new(input, scan, self.partition_columns.clone()))
+        let partition_columns = self.partition_columns.clone();
+        Arc::new(Self { is_later: self.is_later, ..Self::new(input, scan, partition_columns) })
     }
 }
 
@@ -84,10 +92,13 @@ impl DisplayAs for FetchImagesExec {
         }
         write!(
             f,
-            "FetchImagesExec: location={location}, projection=[{}], reads={reads}, tasks={}",
+            "FetchImagesExec: location={location}, projection=[{}], reads={reads}, tasks=",
             columns.join(", "),
-            self.properties.partitioning.partition_count()
         )?;
+        match self.is_later {
+            true => write!(f, "(as many as unfinished files need)")?,
+            false => write!(f, "{}", self.properties.partitioning.partition_count())?,
+        }
         match limit {
             Some(limit) => write!(f, ", limit={limit}"),
             None => Ok(()),
@@ -165,7 +176,7 @@ impl ExecutionPlan for FetchImagesExec {
         _: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.schema());
-        if let [entries] = inputs {
+        if let ([entries], false) = (inputs, self.is_later) {
             statistics.num_rows = entries.num_rows;
         }
         Ok(Arc::new(statistics))

@@ -51,8 +51,13 @@ impl Log {
     /// Reads what others have appended.
     ///
     /// # Errors
-    /// Those of the store; a log that is damaged.
+    /// Those of the store; a log that is damaged, or that is another than before.
     pub(crate) async fn catch_up(&mut self) -> Result<()> {
+        if let Some(last) = self.entries.last()
+            && self.read(self.next() - 1).await?.as_ref() != Some(last)
+        {
+            return Err(self.refused("the log was removed or replaced while this was running, so it ends"));
+        }
         while let Some(entry) = self.read(self.next()).await? {
             self.entries.push(entry);
         }

@@ -104,15 +104,22 @@ impl TaskFolder {
         let Self { target, run, task, .. } = self;
         // A process that does the same work has other names.
         let name = format!("{run}-{:016x}", RandomState::new().hash_one(task));
+        let mut log = self.log.lock().await;
+        log.catch_up().await?;
+        if let Some(rows) = self.found(&log)? {
+            return Ok(rows);
+        }
+        let keys = log.put_keys(&name, &finished.hashes).await?;
+        let errors = log.put_errors(&name, &finished.failed).await?;
+        let other_errors = log.put_errors(&format!("{name}-others"), others).await?;
+        let known = log.entries().len();
+        // It takes longer than an entry, for which other tasks of this process wait.
+        drop(log);
         let mut locations = vec![];
         if let Some(part) = part {
             part.commit_durably().await?;
             locations = part.locations();
         }
-        let mut log = self.log.lock().await;
-        let keys = log.put_keys(&name, &finished.hashes).await?;
-        let errors = log.put_errors(&name, &finished.failed).await?;
-        let other_errors = log.put_errors(&format!("{name}-others"), others).await?;
         let entry = Entry::Commit {
             run: run.clone(),
             rows,
@@ -126,7 +133,13 @@ impl TaskFolder {
             time: now_millis(),
         };
         let against = |other: &Entry| other.is_start() || other.ends(run) || other.is_of_task(run, *task);
-        match log.append_after(&entry, against).await? {
+        let mut log = self.log.lock().await;
+        // Other tasks of this process have read on since.
+        let appended = match log.entries().iter().skip(known).any(against) {
+            true => Appended::Taken,
+            false => log.append_after(&entry, against).await?,
+        };
+        match appended {
             Appended::Yes => Ok(rows),
             Appended::Taken => {
                 let found = self.found(&log);
@@ -135,5 +148,110 @@ impl TaskFolder {
                 found?.ok_or_else(|| overtaken(target))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::object_store::memory::InMemory;
+
+    use super::*;
+    use crate::resume::StatementRecord;
+    use crate::write::parts::folder::open_log;
+
+    fn start(run: &str) -> Entry {
+        let statement = StatementRecord {
+            version: String::new(),
+            query: None,
+            plan: String::new(),
+            images: String::new(),
+            key: vec![],
+            partitions: vec![],
+            settings: [].into(),
+            models: [].into(),
+        };
+        Entry::Start { statement: Box::new(statement), run: run.to_owned(), process: 1, time: 1 }
+    }
+
+    /// A statement's folder, on two executors.
+    struct Shared {
+        store: Arc<dyn ObjectStore>,
+        target: Target,
+        executors: [TaskLogs; 2],
+    }
+
+    impl Shared {
+        async fn begun(run: &str) -> Result<Self> {
+            let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let target = Target::sent("out/".to_owned(), "memory:///out/", "parquet".to_owned())?;
+            let shared = Self { store, target, executors: Default::default() };
+            shared.append(start(run)).await?;
+            Ok(shared)
+        }
+
+        async fn append(&self, entry: Entry) -> Result<Appended> {
+            open_log(&self.target, &self.store).await?.append(entry).await
+        }
+
+        async fn task(&self, executor: usize, task: u64) -> Result<TaskFolder> {
+            let (store, logs) = (Arc::clone(&self.store), &self.executors[executor]);
+            TaskFolder::open(self.target.clone(), store, logs, "a".to_owned(), task).await
+        }
+
+        async fn rows(&self) -> Result<u64> {
+            Ok(open_log(&self.target, &self.store).await?.rows(None))
+        }
+    }
+
+    /// Commits so many rows.
+    async fn commit(folder: &TaskFolder, rows: u64) -> Result<u64> {
+        let hashes = (0..u128::from(rows)).collect();
+        let finished = Finished { hashes, skipped: 0, failed: vec![] };
+        folder.commit(None, rows, 1, (&finished, &[])).await
+    }
+
+    #[tokio::test]
+    async fn a_task_that_two_executors_do_counts_once() -> Result<()> {
+        let shared = Shared::begun("a").await?;
+        let (first, again) = (shared.task(0, 7).await?, shared.task(1, 7).await?);
+        assert_eq!((first.committed().await?, again.committed().await?), (None, None));
+        assert_eq!(commit(&first, 3).await?, 3);
+        // Another task of the second executor reads what the first has written.
+        assert_eq!(commit(&shared.task(1, 8).await?, 5).await?, 5);
+        assert_eq!(commit(&again, 4).await?, 3);
+        assert_eq!((shared.rows().await?, shared.task(1, 7).await?.committed().await?), (8, Some(3)));
+        assert_eq!(open_log(&shared.target, &shared.store).await?.left().await?, []);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_task_of_a_run_that_is_over_commits_nothing() -> Result<()> {
+        let end = Entry::End { run: "a".to_owned(), is_complete: false, time: 1 };
+        for (entry, reason) in [(start("b"), "another process has begun"), (end, "has ended")] {
+            let shared = Shared::begun("a").await?;
+            let late = shared.task(0, 1).await?;
+            assert_eq!(late.committed().await?, None);
+            shared.append(entry).await?;
+            let error = commit(&late, 3).await.unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert_eq!(shared.rows().await?, 0);
+        }
+        let shared = Shared::begun("b").await?;
+        assert!(shared.task(0, 1).await?.committed().await.is_err());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_removed_or_is_not_there_gets_no_entry() -> Result<()> {
+        let shared = Shared::begun("a").await?;
+        let late = shared.task(0, 1).await?;
+        let first = open_log(&shared.target, &shared.store).await?.places(["00000001.json".to_owned()]);
+        delete(shared.store.as_ref(), first).await?;
+        let error = commit(&late, 3).await.unwrap_err().to_string();
+        assert!(error.contains("the log was removed or replaced"), "{error}");
+        let error = commit(&shared.task(1, 1).await?, 3).await.unwrap_err().to_string();
+        assert!(error.contains("must share the folder"), "{error}");
+        assert!(open_log(&shared.target, &shared.store).await?.entries().is_empty());
+        Ok(())
     }
 }

@@ -80,8 +80,9 @@ fn assert_whole(folder: &Path, context: &dyn std::fmt::Debug) {
     assert_nothing_left(folder);
 }
 
+/// Checks that the folder and its log have no files besides those that the log names.
 #[track_caller]
-fn assert_nothing_left(folder: &Path) {
+pub(super) fn assert_nothing_left(folder: &Path) {
     let entries = entries(folder);
     let mut named: Vec<String> = vec!["_seequel".to_owned()];
     let mut in_log: Vec<String> = (1..=entries.len()).map(|number| format!("{number:08}.json")).collect();
