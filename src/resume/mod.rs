@@ -31,6 +31,11 @@
 //! one on the same machine. For processes on several machines, a new run's Start takes the number that the older run needs
 //! for its next entry, so the older one ends with an error, and what it committed stays.
 //!
+//! **On a cluster** the parts of a run are written by its tasks, which append to the log as the client does. So an entry of the
+//! same run may take a number as well: who finds its number taken reads what others have appended, and tries the next, unless
+//! these entries are against it (`log/append.rs`). A Commit names its task, and a task that finds its own rows committed
+//! removes its files. After another run's Start or its own End, no task appends; only then is what they left removed.
+//!
 //! **The same statement** (`log/statement.rs`): the first entry has the query's plan, the location of the images, each model's
 //! digests and settings, and the session's settings that change results. What differs is named in the error.
 //!

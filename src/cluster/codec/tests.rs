@@ -5,7 +5,7 @@ use datafusion::prelude::SessionContext;
 use seequel_cluster::datafusion_proto::physical_plan::DefaultPhysicalProtoConverter;
 
 use super::*;
-use crate::cluster::task::messages::{ImagesScan, Join};
+use crate::cluster::task::messages::{ImagesScan, Join, Parts};
 use crate::images::scan::columns;
 use crate::model::{Folder, ModelSpec, Onnx};
 
@@ -80,6 +80,7 @@ fn damaged_messages_are_refused() {
         message(&version(), Some(fetch(vec![10]))),
         message(&version(), Some(Kind::Infer(Box::default()))),
         message(&version(), Some(Kind::Join(Join::default()))),
+        message(&version(), Some(Kind::Parts(Parts::default()))),
         [MARK, b"\xff\xff"].concat(),
     ] {
         let error = decoded(&damaged).unwrap_err().to_string();
