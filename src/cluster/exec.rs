@@ -44,7 +44,7 @@ pub(super) struct ClusterExec {
 struct Seen {
     progress: Mutex<JobProgress>,
     /// The plan that runs, if its files were not known before.
-    plan: OnceLock<Arc<dyn ExecutionPlan>>,
+    plan: Mutex<Option<Arc<dyn ExecutionPlan>>>,
     /// The stages, once they have all ended.
     ran: OnceLock<Vec<Arc<dyn ExecutionPlan>>>,
 }
@@ -108,7 +108,8 @@ impl ClusterExec {
 
     /// How far the query on the cluster is, by the tasks that have ended.
     fn progress(&self) -> BTreeMap<Stage, Count> {
-        let mut counts = stages(self.seen.plan.get().unwrap_or(&self.plan).as_ref());
+        let plan = self.seen.plan.lock().clone();
+        let mut counts = stages(plan.as_ref().unwrap_or(&self.plan).as_ref());
         for (stage, count) in &mut counts {
             count.done = match stage {
                 Stage::Read => self.seen.read_rows(),
@@ -180,8 +181,8 @@ impl ExecutionPlan for ClusterExec {
             let running = Arc::clone(&self.seen);
             let run = async move {
                 let plan = without_finished(plan, &context).await?;
-                let plan = running.plan.get_or_init(|| plan);
-                let (message, files) = (client.encode(plan)?, offered_files(plan)?);
+                *running.plan.lock() = Some(Arc::clone(&plan));
+                let (message, files) = (client.encode(&plan)?, offered_files(&plan)?);
                 Ok::<_, DataFusionError>(client.run(
                     message,
                     context.session_config().options(),

@@ -29,7 +29,7 @@ pub(super) fn encode(
         written: written.to_owned(),
         url,
         positions: sent(&parts.positions),
-        run: parts.run().unwrap_or_default().to_owned(),
+        run: parts.run().unwrap_or_default(),
     })
 }
 

@@ -57,11 +57,13 @@ impl Entry {
     }
 
     /// Whether it ends this run.
+    #[cfg(any(test, feature = "cluster"))]
     pub(crate) fn ends(&self, run: &str) -> bool {
         matches!(self, Self::End { run: ended, .. } if ended == run)
     }
 
     /// Whether it has the rows of a task of this run.
+    #[cfg(any(test, feature = "cluster"))]
     pub(crate) fn is_of_task(&self, run: &str, task: u64) -> bool {
         matches!(self, Self::Commit { run: of, task: Some(number), .. } if of == run && *number == task)
     }

@@ -76,6 +76,7 @@ impl Log {
     }
 
     /// The places of files with these names in the log's folder.
+    #[cfg(feature = "cluster")]
     pub(crate) fn places(&self, names: impl IntoIterator<Item = String>) -> Vec<StorePath> {
         names.into_iter().map(|name| self.folder.clone().join(name)).collect()
     }

@@ -25,13 +25,17 @@ mod task_folder;
 #[cfg(feature = "cluster")]
 mod task_logs;
 #[cfg(feature = "cluster")]
+mod task_parts;
+#[cfg(feature = "cluster")]
 mod task_rows;
 mod writer;
 
 pub(crate) use option::{QUERY, RESUMABLE};
 pub(in crate::write) use option::{Resumable, resumable};
 #[cfg(feature = "cluster")]
-pub(crate) use task::{TaskParts, WritePartsExec, finished_keys};
+pub(crate) use task::WritePartsExec;
 #[cfg(feature = "cluster")]
 pub(crate) use task_logs::TaskLogs;
+#[cfg(feature = "cluster")]
+pub(crate) use task_parts::{TaskParts, finished_keys};
 pub(in crate::write) use writer::writer;

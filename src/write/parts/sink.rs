@@ -22,7 +22,9 @@ use super::folder::{Folder, Writers};
 use super::option::Resumable;
 use super::part::{Next, Parts};
 #[cfg(feature = "cluster")]
-use super::task::{TaskParts, WritePartsExec};
+use super::task::WritePartsExec;
+#[cfg(feature = "cluster")]
+use super::task_parts::TaskParts;
 use crate::failures::QueryFailures;
 use crate::resume::{Begin, KeySet, StatementRecord};
 use crate::write::failed::ErrorsFile;

@@ -13,23 +13,18 @@
 //! Start of another run or the End of its own a task appends no more.
 
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{RecordBatch, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{assert_eq_or_internal_err, internal_datafusion_err};
-use datafusion::datasource::sink::DataSinkExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::object_store::ObjectStore;
 use datafusion::physical_expr::EquivalenceProperties;
-use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::execution_plan::{
-    ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -42,105 +37,16 @@ use seequel_cluster::TaskPartitions;
 use super::failed::FailedRows;
 use super::task_folder::TaskFolder;
 use super::task_logs::TaskLogs;
+use super::task_parts::TaskParts;
 use super::task_rows::{TaskRows, begun};
 use crate::Error;
 use crate::failures::QueryFailures;
-use crate::resume::{FinishedKeys, Key, Skip};
-use crate::write::files::{Discarded, SinkMetrics, Target, one_file, with_store};
+use crate::resume::Skip;
+use crate::write::files::{Discarded, SinkMetrics, one_file, with_store};
 
 /// What comes of a task: the number of its rows.
 static SCHEMA: LazyLock<SchemaRef> =
     LazyLock::new(|| Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)])));
-
-/// How the parts of a statement are written.
-#[derive(Debug, Clone)]
-pub(crate) struct TaskParts {
-    /// The format's operator, of which only the sink is used.
-    pub(in crate::write) writer: DataSinkExec,
-    pub(in crate::write) target: Target,
-    /// Positions of the key's columns.
-    pub(crate) positions: Vec<usize>,
-    /// Rows that a task should have at most.
-    pub(crate) commit_rows: Option<NonZeroUsize>,
-    /// Known once the client has begun.
-    run: Arc<OnceLock<String>>,
-}
-
-impl TaskParts {
-    pub(in crate::write) fn new(
-        writer: DataSinkExec,
-        target: Target,
-        positions: Vec<usize>,
-        commit_rows: Option<NonZeroUsize>,
-    ) -> Self {
-        Self { writer, target, positions, commit_rows, run: Arc::default() }
-    }
-
-    /// Those of a plan that came from a client; `writer` is an operator of its format over any input.
-    ///
-    /// # Errors
-    /// A location that is no URL, an operator that does not write.
-    pub(crate) fn sent(
-        writer: &Arc<dyn ExecutionPlan>,
-        (written, url): (String, &str),
-        positions: Vec<usize>,
-        run: String,
-    ) -> Result<Self> {
-        let writer = writer.downcast_ref::<DataSinkExec>().cloned();
-        let writer = writer.ok_or_else(|| internal_datafusion_err!("the operator of a format is no sink"))?;
-        let target = Target::sent(written, url, "parquet".to_owned())?;
-        Ok(Self { writer, target, positions, commit_rows: None, run: Arc::new(OnceLock::from(run)) })
-    }
-
-    /// The format's operator without its input.
-    ///
-    /// # Errors
-    /// None in practice.
-    pub(crate) fn writer(&self) -> Result<Arc<dyn ExecutionPlan>> {
-        let empty = Arc::new(EmptyExec::new(Arc::clone(self.writer.sink().schema())));
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        Arc::new(self.writer.clone()).replace_children(vec![empty], options)
-    }
-
-    /// The location of the folder in the user's words, and as a URL.
-    pub(crate) fn location(&self) -> (&str, String) {
-        (self.target.written(), self.target.url().to_string())
-    }
-
-    /// The run, once the client has begun it.
-    pub(crate) fn run(&self) -> Option<&str> {
-        self.run.get().map(String::as_str)
-    }
-
-    /// What is finished already, once the client has begun.
-    pub(crate) fn finished(&self) -> Option<FinishedKeys> {
-        Some(of_target(&self.target, self.run()?.to_owned(), self.key()))
-    }
-
-    /// Begins a run.
-    pub(in crate::write) fn begin(&self, run: &str) {
-        // A plan that is executed again is of the run that it began.
-        let _ = self.run.set(run.to_owned());
-    }
-
-    /// The key of the rows.
-    pub(crate) fn key(&self) -> Key {
-        if self.positions.len() == 1 { Key::Path } else { Key::Version }
-    }
-}
-
-fn of_target(target: &Target, run: String, key: Key) -> FinishedKeys {
-    let (written, url) = (target.written().to_owned(), target.url().clone());
-    FinishedKeys { written, url, local: target.local_path(), run, key }
-}
-
-/// The finished keys of a folder, as a plan names them: its location in the user's words and as a URL, and the run.
-///
-/// # Errors
-/// A location that is no URL.
-pub(crate) fn finished_keys(written: String, url: &str, run: String, key: Key) -> Result<FinishedKeys> {
-    Ok(of_target(&Target::sent(written, url, "parquet".to_owned())?, run, key))
-}
 
 /// Writes the rows of each partition as a part, and commits it. Gives the number of its rows.
 #[derive(Debug)]
@@ -232,7 +138,7 @@ impl Writing {
         let task = partitions.and_then(|partitions| partitions.0.get(partition).copied());
         let task = task.ok_or_else(|| internal_datafusion_err!("a task does not know its partition"))?;
         let Self { parts, logs, failures, metrics } = self;
-        let run = parts.run().unwrap_or_default().to_owned();
+        let run = parts.run().unwrap_or_default();
         let store = context.runtime_env().object_store(parts.target.url())?;
         let folder = TaskFolder::open(parts.target, store, &logs, run, task as u64).await?;
         if let Some(rows) = folder.committed().await? {

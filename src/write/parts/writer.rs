@@ -15,7 +15,9 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use super::option::Resumable;
 use super::sink::PartsSink;
 #[cfg(feature = "cluster")]
-use super::task::{TaskParts, WritePartsExec};
+use super::task::WritePartsExec;
+#[cfg(feature = "cluster")]
+use super::task_parts::TaskParts;
 use crate::exec::InferExec;
 use crate::failures::QueryFailures;
 #[cfg(feature = "cluster")]
