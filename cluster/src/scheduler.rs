@@ -19,9 +19,9 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::Error;
 use crate::files::relay;
+use crate::jobs::jobs;
 use crate::security::{Security, innermost};
 use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming};
-use crate::watching::Watching;
 
 /// Seconds without a request after which an executor is lost, and its tasks go to others. One whose cores are all busy
 /// asks every 5 seconds.
@@ -96,16 +96,17 @@ impl Scheduler {
         };
         let failed = |error| Error::Process(format!("the scheduler can't go on: {error}"));
         let cluster = BallistaCluster::new_from_config(&settings).await.map_err(failed)?;
+        let ended = cluster.job_state();
         let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(settings));
         let scheduler = scheduler.await.map_err(failed)?;
-        let watching = Watching::new(Arc::clone(&scheduler.state));
+        let jobs = jobs(Arc::clone(&scheduler.state), ended);
         let scheduler = SchedulerGrpcServer::new(scheduler)
             .max_decoding_message_size(MESSAGE_BYTES as usize)
             .max_encoding_message_size(MESSAGE_BYTES as usize);
         let server = server
             .add_service(InterceptedService::new(scheduler, self.security.guard()))
             .add_service(InterceptedService::new(relay(), self.security.guard()))
-            .add_service(InterceptedService::new(watching, self.security.guard()));
+            .add_service(InterceptedService::new(jobs, self.security.guard()));
         tokio::select! {
             served = server.serve_with_incoming(incoming(self.listener)) => {
                 served.map_err(|error| Error::Process(format!("the scheduler can't go on: {}", innermost(&error))))

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,12 +18,16 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 use futures::TryStreamExt;
-use parking_lot::Mutex;
-use seequel_cluster::{Client, JobProgress, OfferedFile};
+use seequel_cluster::{Client, OfferedFile, Sent};
 
-use super::ran::RanExec;
+use super::seen::{Seen, read_rows, runs};
 use super::task::offered_files;
 use crate::progress::{Count, Stage, stages};
+use crate::queries::QueryText;
+use crate::secrets::hidden;
+
+/// What a job's name has of its statement.
+const NAME_CHARACTERS: usize = 100;
 
 /// Runs the plan below it on the cluster, and gives its rows here.
 #[derive(Debug)]
@@ -36,53 +41,6 @@ pub(super) struct ClusterExec {
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     seen: Arc<Seen>,
-}
-
-/// What is known of the query on the cluster.
-#[derive(Debug, Default)]
-struct Seen {
-    progress: Mutex<JobProgress>,
-    /// The stages, once they have all ended.
-    ran: OnceLock<Vec<Arc<dyn ExecutionPlan>>>,
-}
-
-impl Seen {
-    fn see(&self, progress: JobProgress) {
-        let has_ended = progress.stages.iter().all(|stage| stage.ended == stage.tasks);
-        if has_ended && progress.waiting == 0 && !progress.stages.is_empty() {
-            self.ran.get_or_init(|| progress.stages.iter().rev().map(RanExec::stage).collect());
-        }
-        *self.progress.lock() = progress;
-    }
-
-    /// The sum over all operators of the query.
-    fn count(&self, name: &str) -> u64 {
-        let progress = self.progress.lock();
-        let operators = progress.stages.iter().flat_map(|stage| &stage.operators);
-        operators.map(|operator| operator.count(name)).sum()
-    }
-
-    /// The files of images, and the rows of other tables.
-    fn read_rows(&self) -> u64 {
-        let progress = self.progress.lock();
-        let operators = progress.stages.iter().flat_map(|stage| &stage.operators);
-        let rows = operators.map(|operator| match operator.name.as_str() {
-            "FetchImagesExec" => operator.count("chosen_files"),
-            // The names of files are of one, too, which does not count them.
-            "DataSourceExec" => operator.metrics.output_rows().unwrap_or_default() as u64,
-            _ => 0,
-        });
-        rows.sum()
-    }
-
-    fn tasks(&self) -> Count {
-        let progress = self.progress.lock();
-        let sum = |tasks: fn(&seequel_cluster::JobStage) -> u32| {
-            progress.stages.iter().map(|stage| u64::from(tasks(stage))).sum()
-        };
-        let all = (progress.waiting == 0 && !progress.stages.is_empty()).then(|| sum(|stage| stage.tasks));
-        Count { done: sum(|stage| stage.ended), total: all }
-    }
 }
 
 impl ClusterExec {
@@ -105,17 +63,26 @@ impl ClusterExec {
 
     /// How far the query on the cluster is, by the tasks that have ended.
     fn progress(&self) -> BTreeMap<Stage, Count> {
-        let mut counts = stages(self.plan.as_ref());
+        let (mut counts, progress) = (stages(self.plan.as_ref()), self.seen.progress());
         for (stage, count) in &mut counts {
             count.done = match stage {
-                Stage::Read => self.seen.read_rows(),
-                Stage::Decoded => self.seen.count("decoded_images"),
-                Stage::Inferred => self.seen.count("inferred_rows") + self.seen.count("failed_rows"),
+                Stage::Read => read_rows(&progress),
+                Stage::Decoded => progress.count("decoded_images"),
+                Stage::Inferred => runs(&progress),
                 _ => continue,
             };
         }
-        counts.insert(Stage::Tasks, self.seen.tasks());
+        let (done, total) = progress.tasks();
+        counts.insert(Stage::Tasks, Count { done, total });
         counts
+    }
+
+    /// What is sent of the query with these settings.
+    fn sent(&self, settings: &ConfigOptions) -> Sent {
+        let text = QueryText::of(settings).unwrap_or_default();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = hidden(&words).chars().take(NAME_CHARACTERS).collect();
+        Sent { plan: self.message.clone(), name, files: self.files.clone() }
     }
 
     /// The plan that runs on the cluster.
@@ -147,7 +114,7 @@ impl ExecutionPlan for ClusterExec {
 
     /// The plan; after the query what ran of it.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        match self.seen.ran.get() {
+        match self.seen.ran() {
             Some(ran) => ran.iter().collect(),
             None => vec![&self.plan],
         }
@@ -173,7 +140,7 @@ impl ExecutionPlan for ClusterExec {
         let seen = Arc::clone(&self.seen);
         let watcher = Arc::new(move |progress| seen.see(progress));
         let settings = context.session_config().options();
-        let batches = self.client.run(self.message.clone(), settings, self.files.clone(), watcher);
+        let batches = self.client.run(self.sent(settings), settings, watcher);
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&metrics);
         });
@@ -190,7 +157,7 @@ impl ExecutionPlan for ClusterExec {
         };
         let progress = self.progress();
         if progress.contains_key(&Stage::Inferred) {
-            add("failed_rows".to_owned(), self.seen.count("failed_rows"));
+            add("failed_rows".to_owned(), self.seen.progress().count("failed_rows"));
         }
         for (stage, Count { done, total }) in progress {
             add(stage.to_string(), done);

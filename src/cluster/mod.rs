@@ -15,12 +15,14 @@
 
 mod codec;
 mod exec;
+mod jobs;
 mod joins;
 mod leaves;
 mod planner;
 mod processes;
 mod ran;
 mod rule;
+mod seen;
 mod task;
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
 
 use codec::SeequelCodec;
+use jobs::OwnCluster;
+pub(crate) use jobs::{cancel_job, client_of, show_jobs};
 use planner::ClusterPlanner;
 pub use processes::{ExecutorSettings, run_executor, run_scheduler};
 use rule::RunOnCluster;
@@ -44,10 +48,11 @@ pub(crate) fn on_cluster(
     security: Security,
 ) -> SessionStateBuilder {
     let config = builder.config().take().unwrap_or_default();
-    let config = cluster_settings(config, &security).with_target_partitions(SHUFFLE_PARTITIONS);
-    *builder.config() = Some(config);
+    let mut config = cluster_settings(config, &security).with_target_partitions(SHUFFLE_PARTITIONS);
     let codec = |secret| Arc::new(SeequelCodec::of_client(secret)) as _;
     let client = Client::new(scheduler, security, codec);
+    config.options_mut().extensions.insert(OwnCluster(client.clone()));
+    *builder.config() = Some(config);
     builder
         .with_physical_optimizer_rule(Arc::new(RunOnCluster::new(client)))
         .with_query_planner(Arc::new(ClusterPlanner::default()))

@@ -17,6 +17,7 @@ use super::output::Output;
 use super::source::Source;
 use super::{catalog, look, report};
 use crate::dashboard::DashboardAddress;
+use crate::engine::titled;
 use crate::quantize::Record;
 use crate::queries::{Outcome, RunningQuery};
 use crate::shell::look::{ReportRequest, SheetRequest, Target};
@@ -163,7 +164,9 @@ impl Runner {
             Statement::TuneModel(tune) => Some(tune.name.clone()),
             _ => None,
         };
+        let text = statement.to_string();
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
+        let results = titled(results, &text);
         if let Some(model) = created {
             self.remark(&model);
         }

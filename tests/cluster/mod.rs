@@ -4,6 +4,7 @@ mod chaos;
 mod connections;
 mod failures;
 mod files;
+mod jobs;
 mod joins;
 mod listing;
 mod manifests;

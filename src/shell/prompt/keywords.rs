@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 105] = [
+const KEYWORDS: [&str; 108] = [
     "ADVISE",
     "ALL",
     "ANALYZE",
@@ -12,6 +12,7 @@ const KEYWORDS: [&str; 105] = [
     "ASC",
     "BETWEEN",
     "BY",
+    "CANCEL",
     "CASE",
     "CAST",
     "COPY",
@@ -49,6 +50,8 @@ const KEYWORDS: [&str; 105] = [
     "INTERVAL",
     "INTO",
     "IS",
+    "JOB",
+    "JOBS",
     "JOIN",
     "LAST",
     "LATERAL",

@@ -1,0 +1,132 @@
+//! The service, in the scheduler.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ballista_core::JobId;
+use ballista_core::serde::protobuf::task_status::Status as TaskStatus;
+use ballista_core::serde::protobuf::{OperatorMetricsSet, OperatorWithMetrics};
+use ballista_scheduler::cluster::JobState;
+use ballista_scheduler::state::SchedulerState;
+use ballista_scheduler::state::execution_graph::ExecutionGraph;
+use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tonic::{Request, Response, Status};
+
+use super::messages::{Listed, ListedJob, Nothing, OfJob, Stage, Stages};
+use super::service::jobs_server::{Jobs, JobsServer};
+use crate::settings::MESSAGE_BYTES;
+
+type State = SchedulerState<LogicalPlanNode, PhysicalPlanNode>;
+
+/// The service of the jobs of `state`; those that have ended are in `ended`.
+pub(crate) fn jobs(state: Arc<State>, ended: Arc<dyn JobState>) -> JobsServer<Service> {
+    JobsServer::new(Service { state, ended }).max_encoding_message_size(MESSAGE_BYTES as usize)
+}
+
+pub(crate) struct Service {
+    state: Arc<State>,
+    ended: Arc<dyn JobState>,
+}
+
+impl Service {
+    /// How far a job is that is planned.
+    async fn stages_of(&self, job: &JobId) -> Result<Option<Stages>, Status> {
+        if let Some(job) = self.state.task_manager.get_running_job_cache().get(job) {
+            return Ok(Some(stages(job.execution_graph.read().await.as_ref())));
+        }
+        let graph = self.ended.get_execution_graph(job).await.map_err(failed)?;
+        Ok(graph.map(|graph| stages(graph.as_ref())))
+    }
+}
+
+#[tonic::async_trait]
+impl Jobs for Service {
+    async fn stages(&self, request: Request<OfJob>) -> Result<Response<Stages>, Status> {
+        let stages = self.stages_of(&request.into_inner().job_id.into()).await?;
+        Ok(Response::new(stages.unwrap_or_default()))
+    }
+
+    async fn list(&self, _: Request<Nothing>) -> Result<Response<Listed>, Status> {
+        let mut jobs = vec![];
+        for id in self.ended.get_all_jobs().await.map_err(failed)? {
+            let status = self.state.task_manager.get_job_status(&id).await.map_err(failed)?;
+            jobs.push(ListedJob { status, stages: self.stages_of(&id).await? });
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        Ok(Response::new(Listed { jobs, now }))
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Status {
+    Status::internal(error.to_string())
+}
+
+fn stages(graph: &dyn ExecutionGraph) -> Stages {
+    let stages: Vec<_> = graph.stages().values().filter_map(message).collect();
+    Stages { waiting: number(graph.stages().len() - stages.len()), stages }
+}
+
+/// Nothing of a stage that waits for others.
+fn message(stage: &ExecutionStage) -> Option<Stage> {
+    let ended = |tasks: &[TaskInfo]| {
+        let ended = tasks.iter().filter(|task| matches!(task.task_status, TaskStatus::Successful(_)));
+        ended.map(|task| task.global_input_partition_ids.len()).sum()
+    };
+    let (id, partitions, ended, plan, metrics) = match stage {
+        ExecutionStage::Running(stage) => {
+            let ended = ended(&stage.task_infos);
+            (stage.stage_id, stage.partitions, ended, &stage.plan, stage.stage_metrics.as_deref())
+        }
+        ExecutionStage::Failed(stage) => {
+            let ended = ended(&stage.task_infos);
+            (stage.stage_id, stage.partitions, ended, &stage.plan, stage.stage_metrics.as_deref())
+        }
+        ExecutionStage::Successful(stage) => {
+            let metrics = Some(stage.stage_metrics.as_slice());
+            (stage.stage_id, stage.partitions, stage.partitions, &stage.plan, metrics)
+        }
+        ExecutionStage::UnResolved(_) | ExecutionStage::Resolved(_) => return None,
+    };
+    let mut operators = vec![];
+    add_operators(plan.as_ref(), 0, &mut metrics.unwrap_or_default().iter(), &mut operators);
+    Some(Stage { id: number(id), tasks: number(partitions), ended: number(ended), operators })
+}
+
+fn number(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// The operators of `plan`, with `metrics` in the order in which executors collect them.
+fn add_operators<'a>(
+    plan: &dyn ExecutionPlan,
+    depth: u32,
+    metrics: &mut impl Iterator<Item = &'a MetricsSet>,
+    operators: &mut Vec<OperatorWithMetrics>,
+) {
+    let own = plan.metrics().and_then(|_| metrics.next()).and_then(|own| {
+        let message: Result<OperatorMetricsSet, _> = own.clone().try_into();
+        message.ok()
+    });
+    operators.push(OperatorWithMetrics {
+        depth,
+        operator_type: plan.name().to_owned(),
+        operator_desc: Line(plan).to_string(),
+        metrics: own.map(|own| own.metrics).unwrap_or_default(),
+    });
+    for child in plan.children() {
+        add_operators(child.as_ref(), depth + 1, metrics, operators);
+    }
+}
+
+/// An operator's line in EXPLAIN.
+struct Line<'a>(&'a dyn ExecutionPlan);
+
+impl std::fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt_as(DisplayFormatType::Default, f)
+    }
+}
