@@ -10,12 +10,16 @@ fn main() {
         .method(method("files", "offer", "Offer", "Offered", "Wanted").server_streaming().build())
         .method(method("files", "give", "Give", "Part", "Given").client_streaming().build())
         .method(method("files", "take", "Take", "Asked", "Part").server_streaming().build())
+        .method(method("files", "hold", "Hold", "Held", "Given").client_streaming().build())
+        .method(method("files", "keep", "Keep", "Kept", "Given").build())
         .build();
     let jobs = Service::builder()
         .name("Jobs")
         .package("seequel")
         .method(method("jobs", "stages", "Stages", "OfJob", "Stages").build())
         .method(method("jobs", "list", "List", "Nothing", "Listed").build())
+        .method(method("jobs", "results", "Results", "OfJob", "Results").build())
+        .method(method("jobs", "ended", "Ended", "OfJob", "Nothing").build())
         .build();
     Builder::new().compile(&[files, jobs]);
 }

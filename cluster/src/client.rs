@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use ballista_core::config::BALLISTA_JOB_NAME;
 use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::{ExecuteQueryParams, KeyValuePair};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
@@ -28,7 +30,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::fetch::fetch;
-use crate::files::{Offer, OfferedFile, offer};
+use crate::files::{Offer, OfferedFile, hold, keep, offer};
 use crate::job::{Job, Place, channel, submit};
 use crate::jobs::messages::Nothing;
 use crate::jobs::{JobState, JobsClient, ListedJob};
@@ -112,7 +114,9 @@ impl Client {
             loop {
                 let mut job = submit(&place, query.clone()).await?;
                 let results = job.finish(&place, &watcher).await?;
-                match gathered(fetch(results, security.clone())).await {
+                let rows = gathered(fetch(results, security.clone())).await;
+                job.had().await;
+                match rows {
                     Err(error) if !has_failed && is_lost(&error) => {
                         tracing::warn!("running the query again: {error}");
                         has_failed = true;
@@ -120,6 +124,65 @@ impl Client {
                     rows => return rows,
                 }
             }
+        })
+        .try_flatten()
+        .boxed()
+    }
+
+    /// Begins a query with these settings, and returns the name of its job, which goes on without this client. Its files are
+    /// given to the scheduler first.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer or refuses the query, files that can't be read.
+    pub async fn leave(&self, sent: Sent, settings: &ConfigOptions) -> Result<String, Error> {
+        let Self { address, security, secret, .. } = self;
+        let (query, files) = (request(sent.plan, sent.name, settings), sent.files);
+        let scheduler = channel(address, security).await?;
+        hold(address, scheduler.clone(), secret, &files).await?;
+        let place = Place { scheduler: scheduler.clone(), address, security };
+        let job = submit(&place, query).await?;
+        if !files.is_empty() {
+            keep(address, scheduler, secret, job.id()).await?;
+        }
+        job.leave(&place).await
+    }
+
+    /// What a job of any client gives, once it is planned.
+    ///
+    /// # Errors
+    /// A job that is not known, was cancelled or failed, a scheduler that does not answer.
+    pub async fn schema(&self, id: &str) -> Result<Schema, Error> {
+        let job = Job::watched(channel(&self.address, &self.security).await?, id.to_owned());
+        loop {
+            match job.status().await.map_err(|status| self.lost(&status))? {
+                None => return Err(self.unknown(id)),
+                Some(status @ Status::Failed(_)) => return Err(job.failure(&status)),
+                Some(Status::Queued(_) | Status::Running(_) | Status::Successful(_)) => {}
+            }
+            if let Some(schema) = job.schema().await.map_err(|status| self.lost(&status))? {
+                return Ok(schema);
+            }
+            sleep(ASKED_EVERY).await;
+        }
+    }
+
+    /// The rows of a job of any client, once it has ended; `watcher` is told how far it is. It goes on if the stream is
+    /// dropped, and its results stay where they are.
+    #[must_use]
+    pub fn attach(&self, id: &str, watcher: Watcher) -> BoxStream<'static, Result<RecordBatch>> {
+        let (client, id) = (self.clone(), id.to_owned());
+        stream::once(async move {
+            let Self { address, security, .. } = &client;
+            let scheduler = channel(address, security).await?;
+            let mut job = Job::watched(scheduler.clone(), id.clone());
+            if job.status().await.map_err(|status| client.lost(&status))?.is_none() {
+                return Err(client.unknown(&id).into());
+            }
+            let results = job.finish(&Place { scheduler, address, security }, &watcher).await?;
+            gathered(fetch(results, security.clone())).await.map_err(|error| match is_lost(&error) {
+                true => Error::Gone { id, reason: error.to_string() }.into(),
+                false => error,
+            })
         })
         .try_flatten()
         .boxed()
@@ -159,7 +222,7 @@ impl Client {
             let state = job.status().await.map_err(|status| self.lost(&status))?.as_ref().map(JobState::of);
             match state {
                 None => {
-                    return Err(Error::UnknownJob { address: self.address.to_string(), id: id.to_owned() });
+                    return Err(self.unknown(id));
                 }
                 Some(JobState::Queued | JobState::Running) => {}
                 Some(JobState::Cancelled) if asked.is_some() => return Ok(()),
@@ -177,6 +240,10 @@ impl Client {
             }
             sleep(ASKED_EVERY).await;
         }
+    }
+
+    fn unknown(&self, id: &str) -> Error {
+        Error::UnknownJob { address: self.address.to_string(), id: id.to_owned() }
     }
 
     fn lost(&self, status: &tonic::Status) -> Error {

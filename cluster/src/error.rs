@@ -42,7 +42,7 @@ pub enum Error {
     /// The scheduler does not know a job.
     #[error(
         "the scheduler at {address} knows no job '{id}'; SHOW JOBS lists those that it knows. It forgets a job an hour after \
-         its end, and all jobs when it ends"
+         its client had its results, a day after its end if it had not, and all jobs when it ends"
     )]
     UnknownJob {
         /// Its address.
@@ -82,6 +82,14 @@ pub enum Error {
         /// Its address.
         executor: String,
         /// What it answered.
+        reason: String,
+    },
+    /// The results of a job are not there any more.
+    #[error("the results of job '{id}' are gone ({reason}); run its query again")]
+    Gone {
+        /// The job.
+        id: String,
+        /// What the executor that had them answered.
         reason: String,
     },
     /// A process could not start or go on.

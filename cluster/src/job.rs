@@ -12,6 +12,7 @@ use ballista_core::serde::protobuf::{
     PartitionLocation, execute_query_result,
 };
 use ballista_core::version::{check_compatibility, insert_version_header, version_from_metadata};
+use datafusion::arrow::datatypes::Schema;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 use tonic::transport::{Channel, Endpoint};
@@ -150,11 +151,7 @@ impl Job {
             match self.status().await.map_err(|status| lost(status.message().to_owned()))? {
                 Some(Status::Failed(failed)) => {
                     self.is_ours = false;
-                    let cancelled = JobState::of(&Status::Failed(failed.clone())) == JobState::Cancelled;
-                    return Err(match cancelled {
-                        true => Error::Cancelled { id: self.id.clone() },
-                        false => Error::Failed(message_of(&failed.error)),
-                    });
+                    return Err(self.failure(&Status::Failed(failed)));
                 }
                 Some(Status::Successful(successful)) => {
                     self.is_ours = false;
@@ -182,6 +179,54 @@ impl Job {
         let params = GetJobStatusParams { job_id: self.id.clone() };
         let answer = client(self.channel.clone()).get_job_status(params).await?;
         Ok(answer.into_inner().status.and_then(|job| job.status))
+    }
+
+    /// Why a job gives nothing that has failed or was cancelled.
+    pub(crate) fn failure(&self, status: &Status) -> Error {
+        match status {
+            Status::Failed(failed) if JobState::of(status) != JobState::Cancelled => {
+                Error::Failed(message_of(&failed.error))
+            }
+            _ => Error::Cancelled { id: self.id.clone() },
+        }
+    }
+
+    /// Its name in the scheduler.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Lets it go on when this is dropped, once the scheduler lists it.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer.
+    pub(crate) async fn leave(mut self, place: &Place<'_>) -> Result<String, Error> {
+        let lost = |reason: String| Error::Lost { address: place.address.to_string(), reason };
+        let began = Instant::now();
+        while self.status().await.map_err(|status| lost(status.message().to_owned()))?.is_none() {
+            if began.elapsed() >= LISTED_WITHIN {
+                return Err(lost("it does not list the query".to_owned()));
+            }
+            sleep(SOONEST).await;
+        }
+        self.is_ours = false;
+        Ok(std::mem::take(&mut self.id))
+    }
+
+    /// What it gives; `None` if it is not planned yet.
+    pub(crate) async fn schema(&self) -> Result<Option<Schema>, tonic::Status> {
+        let of = OfJob { job_id: self.id.clone() };
+        let results = JobsClient::new(self.channel.clone()).results(of).await?.into_inner();
+        let schema = results.schema.as_ref().map(TryInto::try_into).transpose();
+        schema.map_err(|error| tonic::Status::internal(format!("its schema can't be read: {error}")))
+    }
+
+    /// Lets the scheduler delete its results: they are here, or there are none.
+    pub(crate) async fn had(&self) {
+        let of = OfJob { job_id: self.id.clone() };
+        if let Err(error) = JobsClient::new(self.channel.clone()).ended(of).await {
+            tracing::debug!("results are not deleted yet: {}", error.message());
+        }
     }
 
     /// Asks for its end, which comes a little later.

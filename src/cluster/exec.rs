@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{
-    self, BaselineMetrics, ExecutionPlanMetricsSet, Metric, MetricValue, MetricsSet, RecordOutput,
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -20,7 +20,7 @@ use datafusion::physical_plan::{
 use futures::TryStreamExt;
 use seequel_cluster::{Client, OfferedFile, Sent};
 
-use super::seen::{Seen, read_rows, runs};
+use super::seen::{Seen, add_counts, read_rows, runs};
 use super::task::offered_files;
 use crate::progress::{Count, Stage, stages};
 use crate::queries::QueryText;
@@ -75,6 +75,14 @@ impl ClusterExec {
         let (done, total) = progress.tasks();
         counts.insert(Stage::Tasks, Count { done, total });
         counts
+    }
+
+    /// Begins the query with these settings, and leaves it to the cluster; returns the name of its job.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer or refuses it.
+    pub(super) async fn leave(&self, settings: &ConfigOptions) -> Result<String> {
+        Ok(self.client.leave(self.sent(settings), settings).await?)
     }
 
     /// What is sent of the query with these settings.
@@ -150,21 +158,7 @@ impl ExecutionPlan for ClusterExec {
     /// Its own, and the counts of the stages on the cluster, as [`QueryProgress`](crate::QueryProgress) reads them.
     fn metrics(&self) -> Option<MetricsSet> {
         let mut metrics = self.metrics.clone_inner();
-        let mut add = |name: String, value: u64| {
-            let count = metrics::Count::new();
-            count.add(usize::try_from(value).unwrap_or(usize::MAX));
-            metrics.push(Arc::new(Metric::new(MetricValue::Count { name: name.into(), count }, None)));
-        };
-        let progress = self.progress();
-        if progress.contains_key(&Stage::Inferred) {
-            add("failed_rows".to_owned(), self.seen.progress().count("failed_rows"));
-        }
-        for (stage, Count { done, total }) in progress {
-            add(stage.to_string(), done);
-            if let Some(total) = total {
-                add(format!("{stage}_total"), total);
-            }
-        }
+        add_counts(&mut metrics, self.progress(), &self.seen.progress());
         Some(metrics)
     }
 }

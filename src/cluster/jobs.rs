@@ -6,10 +6,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array,
 };
+use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use seequel_cluster::{Client, ListedJob};
 
+use super::exec::ClusterExec;
 use super::seen::{read_rows, runs};
 use crate::config::unlisted_setting;
 use crate::{Error, Result};
@@ -69,4 +72,19 @@ pub(crate) async fn show_jobs(client: &Client) -> Result<RecordBatch> {
         ("error", texts(|job| job.error.clone()), true),
     ]);
     Ok(batch.map_err(DataFusionError::from)?)
+}
+
+/// Begins a query on the cluster and leaves it there; returns the name of its job, or `None` for what runs here.
+///
+/// # Errors
+/// A statement that writes its results here, a scheduler that does not answer or refuses the query.
+pub(crate) async fn detach(query: &DataFrame) -> Result<Option<String>> {
+    if matches!(query.logical_plan(), LogicalPlan::Copy(_) | LogicalPlan::Dml(_)) {
+        let reason = "--detach can't leave a statement that writes: its files are written here, when all rows have come. \
+                      Detach the query alone; later, ATTACH 'id' AS job and COPY job TO … write its rows";
+        return Err(Error::Cluster(reason.to_owned()));
+    }
+    let plan = query.clone().create_physical_plan().await?;
+    let Some(cluster) = plan.downcast_ref::<ClusterExec>() else { return Ok(None) };
+    Ok(Some(cluster.leave(query.task_ctx().session_config().options()).await?))
 }

@@ -13,6 +13,7 @@
 //! Image bytes stay where they are read: a task gets the entries of files, and reads, decodes and infers. Where they would
 //! pass to another task, a query has one task (`planner.rs`).
 
+mod attach;
 mod codec;
 mod exec;
 mod jobs;
@@ -31,8 +32,11 @@ use datafusion::execution::session_state::SessionStateBuilder;
 pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
 
+pub(crate) use attach::JobTable;
 use codec::SeequelCodec;
 use jobs::OwnCluster;
+#[cfg(feature = "shell")]
+pub(crate) use jobs::detach;
 pub(crate) use jobs::{cancel_job, client_of, show_jobs};
 use planner::ClusterPlanner;
 pub use processes::{ExecutorSettings, run_executor, run_scheduler};

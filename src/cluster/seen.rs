@@ -1,12 +1,15 @@
 //! What is known of a query on the cluster while it runs.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{self, Metric, MetricValue, MetricsSet};
 use parking_lot::Mutex;
 use seequel_cluster::JobProgress;
 
 use super::ran::RanExec;
+use crate::progress::{Count, Stage};
 
 /// What is known of a query.
 #[derive(Debug, Default)]
@@ -50,4 +53,22 @@ pub(super) fn read_rows(progress: &JobProgress) -> u64 {
 /// The rows that models ran on, or failed on.
 pub(super) fn runs(progress: &JobProgress) -> u64 {
     progress.count("inferred_rows") + progress.count("failed_rows")
+}
+
+/// Adds counts of stages to an operator's metrics, as [`QueryProgress`](crate::QueryProgress) reads them.
+pub(super) fn add_counts(metrics: &mut MetricsSet, counts: BTreeMap<Stage, Count>, progress: &JobProgress) {
+    let mut add = |name: String, value: u64| {
+        let count = metrics::Count::new();
+        count.add(usize::try_from(value).unwrap_or(usize::MAX));
+        metrics.push(Arc::new(Metric::new(MetricValue::Count { name: name.into(), count }, None)));
+    };
+    if counts.contains_key(&Stage::Inferred) {
+        add("failed_rows".to_owned(), progress.count("failed_rows"));
+    }
+    for (stage, Count { done, total }) in counts {
+        add(stage.to_string(), done);
+        if let Some(total) = total {
+            add(format!("{stage}_total"), total);
+        }
+    }
 }

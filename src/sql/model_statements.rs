@@ -38,6 +38,7 @@ pub(super) fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
         _ if is_word(parser, 0, "CANCEL") && is_word(parser, 1, "JOB") && is_text(parser, 2) => {
             Some(parse_cancel)
         }
+        Keyword::ATTACH if is_text(parser, 1) => Some(parse_attach),
         Keyword::RESET if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_reset_tuning),
         _ if is_word(parser, 0, "TUNE") && is_word(parser, 1, "MODEL") => Some(parse_tune),
         // `DESCRIBE model` and `DESCRIBE model.part` are about tables with these names.
@@ -171,6 +172,13 @@ fn parse_cancel(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // CANCEL
     parser.advance_token(); // JOB
     Ok(Statement::Cluster(ClusterStatement::CancelJob { id: parser.parse_literal_string()? }))
+}
+
+fn parse_attach(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // ATTACH
+    let id = parser.parse_literal_string()?;
+    let name = if parser.parse_keyword(Keyword::AS) { Some(parse_name(parser)?) } else { None };
+    Ok(Statement::Cluster(ClusterStatement::Attach { id, name }))
 }
 
 fn parse_reset_tuning(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {

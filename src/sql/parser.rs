@@ -255,6 +255,8 @@ mod tests {
             "SHOW RESUMABLE 'it''s/'",
             "SHOW JOBS",
             "CANCEL JOB 'it''s'",
+            "ATTACH 'it''s'",
+            "ATTACH 'a' AS \"B c\"",
             "RESET TUNING",
             "RESET TUNING \"A b\"",
             "SHOW MODELS",

@@ -11,30 +11,30 @@ use crate::support::folder_of;
 use crate::support::process::{Outcome, seequel, start};
 
 /// How long a job may take to come so far, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job of `SHOW JOBS`, by the names of columns.
-struct Listed(serde_json::Value);
+pub(super) struct Listed(serde_json::Value);
 
 impl Listed {
-    fn text(&self, column: &str) -> &str {
+    pub(super) fn text(&self, column: &str) -> &str {
         self.0[column].as_str().unwrap_or_default()
     }
 
-    fn number(&self, column: &str) -> u64 {
+    pub(super) fn number(&self, column: &str) -> u64 {
         self.0[column].as_u64().unwrap_or_default()
     }
 }
 
 /// The jobs that the scheduler lists.
-fn jobs(cluster: &Cluster, folder: &Path) -> Vec<Listed> {
+pub(super) fn jobs(cluster: &Cluster, folder: &Path) -> Vec<Listed> {
     let arguments = ["--cluster", &cluster.url, "-q", "--format", "nd-json", "-c", "SHOW JOBS"];
     let listed = Outcome::of(&mut seequel(folder, &arguments)).stdout();
     listed.lines().map(|line| Listed(serde_json::from_str(line).unwrap())).collect()
 }
 
 /// The last job, once it `is` so.
-fn wait_for(cluster: &Cluster, folder: &Path, is: impl Fn(&Listed) -> bool) -> Listed {
+pub(super) fn wait_for(cluster: &Cluster, folder: &Path, is: impl Fn(&Listed) -> bool) -> Listed {
     let end = Instant::now() + PATIENCE;
     loop {
         let last = jobs(cluster, folder).pop();
@@ -100,7 +100,7 @@ fn a_running_job_is_cancelled_by_its_id() {
 #[test]
 fn statements_about_jobs_need_a_cluster() {
     let folder = folder_of(1);
-    for sql in ["SHOW JOBS", "CANCEL JOB 'a'"] {
+    for sql in ["SHOW JOBS", "CANCEL JOB 'a'", "ATTACH 'a'", "ATTACH 'a' AS b"] {
         let error = alone(folder.path(), sql).error_line();
         assert!(error.contains(&format!("{sql} asks the scheduler of a cluster")), "{error}");
         assert!(error.contains("--cluster"), "{error}");

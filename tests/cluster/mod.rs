@@ -2,6 +2,8 @@
 
 mod chaos;
 mod connections;
+#[cfg(target_os = "linux")]
+mod detach;
 mod failures;
 mod files;
 mod jobs;

@@ -1,6 +1,7 @@
 //! The messages of the service.
 
 use ballista_core::serde::protobuf::{JobStatus, OperatorWithMetrics};
+use datafusion_proto::protobuf::Schema;
 use prost::Message;
 
 /// Asks about a job.
@@ -53,4 +54,12 @@ pub(crate) struct ListedJob {
     pub(crate) status: Option<JobStatus>,
     #[prost(message, optional, tag = "2")]
     pub(crate) stages: Option<Stages>,
+}
+
+/// What a job gives.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Results {
+    /// None of a job that is not planned yet.
+    #[prost(message, optional, tag = "1")]
+    pub(crate) schema: Option<Schema>,
 }

@@ -1,7 +1,7 @@
 //! The service, in the scheduler.
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::task_status::Status as TaskStatus;
@@ -10,42 +10,54 @@ use ballista_scheduler::cluster::JobState;
 use ballista_scheduler::state::SchedulerState;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use datafusion::common::runtime::JoinSet;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
-use super::messages::{Listed, ListedJob, Nothing, OfJob, Stage, Stages};
+use super::messages::{Listed, ListedJob, Nothing, OfJob, Results, Stage, Stages};
 use super::service::jobs_server::{Jobs, JobsServer};
 use crate::settings::MESSAGE_BYTES;
 
 type State = SchedulerState<LogicalPlanNode, PhysicalPlanNode>;
 
+/// How long a job is listed after its client knows how it ended.
+const LISTED_FOR: Duration = Duration::from_secs(3600);
+
 /// The service of the jobs of `state`; those that have ended are in `ended`.
 pub(crate) fn jobs(state: Arc<State>, ended: Arc<dyn JobState>) -> JobsServer<Service> {
-    JobsServer::new(Service { state, ended }).max_encoding_message_size(MESSAGE_BYTES as usize)
+    JobsServer::new(Service { state, ended, forgetting: Mutex::default() })
+        .max_encoding_message_size(MESSAGE_BYTES as usize)
 }
 
 pub(crate) struct Service {
     state: Arc<State>,
     ended: Arc<dyn JobState>,
+    /// Waits until jobs are forgotten.
+    forgetting: Mutex<JoinSet<()>>,
 }
 
 impl Service {
-    /// How far a job is that is planned.
-    async fn stages_of(&self, job: &JobId) -> Result<Option<Stages>, Status> {
+    /// What `of` tells of a job that is planned.
+    async fn planned<T>(
+        &self,
+        job: &JobId,
+        of: impl FnOnce(&dyn ExecutionGraph) -> T,
+    ) -> Result<Option<T>, Status> {
         if let Some(job) = self.state.task_manager.get_running_job_cache().get(job) {
-            return Ok(Some(stages(job.execution_graph.read().await.as_ref())));
+            return Ok(Some(of(job.execution_graph.read().await.as_ref())));
         }
         let graph = self.ended.get_execution_graph(job).await.map_err(failed)?;
-        Ok(graph.map(|graph| stages(graph.as_ref())))
+        Ok(graph.map(|graph| of(graph.as_ref())))
     }
 }
 
 #[tonic::async_trait]
 impl Jobs for Service {
     async fn stages(&self, request: Request<OfJob>) -> Result<Response<Stages>, Status> {
-        let stages = self.stages_of(&request.into_inner().job_id.into()).await?;
+        let stages = self.planned(&request.into_inner().job_id.into(), stages).await?;
         Ok(Response::new(stages.unwrap_or_default()))
     }
 
@@ -53,11 +65,33 @@ impl Jobs for Service {
         let mut jobs = vec![];
         for id in self.ended.get_all_jobs().await.map_err(failed)? {
             let status = self.state.task_manager.get_job_status(&id).await.map_err(failed)?;
-            jobs.push(ListedJob { status, stages: self.stages_of(&id).await? });
+            jobs.push(ListedJob { status, stages: self.planned(&id, stages).await? });
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         Ok(Response::new(Listed { jobs, now }))
+    }
+
+    async fn results(&self, request: Request<OfJob>) -> Result<Response<Results>, Status> {
+        let schema = |graph: &dyn ExecutionGraph| graph.physical_plan().schema();
+        let schema = self.planned(&request.into_inner().job_id.into(), schema).await?;
+        let schema = schema.map(|schema| schema.as_ref().try_into()).transpose().map_err(failed)?;
+        Ok(Response::new(Results { schema }))
+    }
+
+    async fn ended(&self, request: Request<OfJob>) -> Result<Response<Nothing>, Status> {
+        let job = JobId::from(request.into_inner().job_id);
+        self.state.executor_manager.clean_up_job_data(job.clone());
+        let ended = Arc::clone(&self.ended);
+        let mut forgetting = self.forgetting.lock().unwrap_or_else(PoisonError::into_inner);
+        while forgetting.try_join_next().is_some() {}
+        forgetting.spawn(async move {
+            sleep(LISTED_FOR).await;
+            if let Err(error) = ended.remove_job(&job).await {
+                tracing::debug!("a job was not forgotten: {error}");
+            }
+        });
+        Ok(Response::new(Nothing {}))
     }
 }
 

@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 108] = [
+const KEYWORDS: [&str; 109] = [
     "ADVISE",
     "ALL",
     "ANALYZE",
@@ -10,6 +10,7 @@ const KEYWORDS: [&str; 108] = [
     "ANY",
     "AS",
     "ASC",
+    "ATTACH",
     "BETWEEN",
     "BY",
     "CANCEL",

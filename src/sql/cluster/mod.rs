@@ -4,6 +4,7 @@ mod run;
 
 use std::fmt;
 
+use datafusion::common::utils::quote_identifier;
 use datafusion::sql::sqlparser::ast::Value;
 
 pub(super) use run::run;
@@ -18,6 +19,13 @@ pub enum ClusterStatement {
         /// The job, as `SHOW JOBS` lists it.
         id: String,
     },
+    /// `ATTACH 'id' [AS name]`
+    Attach {
+        /// The job, as `SHOW JOBS` lists it.
+        id: String,
+        /// The table that it becomes; without one, its rows are the result.
+        name: Option<String>,
+    },
 }
 
 impl ClusterStatement {
@@ -25,7 +33,7 @@ impl ClusterStatement {
     pub(super) fn is_list(&self) -> bool {
         match self {
             Self::ShowJobs => true,
-            Self::CancelJob { .. } => false,
+            Self::CancelJob { .. } | Self::Attach { .. } => false,
         }
     }
 }
@@ -35,6 +43,10 @@ impl fmt::Display for ClusterStatement {
         match self {
             Self::ShowJobs => f.write_str("SHOW JOBS"),
             Self::CancelJob { id } => write!(f, "CANCEL JOB {}", Value::SingleQuotedString(id.clone())),
+            Self::Attach { id, name } => {
+                write!(f, "ATTACH {}", Value::SingleQuotedString(id.clone()))?;
+                name.iter().try_for_each(|name| write!(f, " AS {}", quote_identifier(name)))
+            }
         }
     }
 }

@@ -15,7 +15,11 @@ pub(in crate::sql) async fn run(
     ctx: &SessionContext,
     statement: &ClusterStatement,
 ) -> Result<Option<DataFrame>> {
-    use crate::cluster::{cancel_job, client_of, show_jobs};
+    use std::sync::Arc;
+
+    use datafusion::common::TableReference;
+
+    use crate::cluster::{JobTable, cancel_job, client_of, show_jobs};
 
     let client = client_of(ctx, statement)?;
     match statement {
@@ -23,6 +27,16 @@ pub(in crate::sql) async fn run(
         ClusterStatement::CancelJob { id } => {
             cancel_job(&client, id).await?;
             Ok(None)
+        }
+        ClusterStatement::Attach { id, name } => {
+            let table = Arc::new(JobTable::of(client, id).await?);
+            match name {
+                None => Ok(Some(ctx.read_table(table)?)),
+                Some(name) => {
+                    ctx.register_table(TableReference::bare(name.as_str()), table)?;
+                    Ok(None)
+                }
+            }
         }
     }
 }
