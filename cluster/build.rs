@@ -20,6 +20,8 @@ fn main() {
         .method(method("jobs", "list", "List", "Nothing", "Listed").build())
         .method(method("jobs", "results", "Results", "OfJob", "Results").build())
         .method(method("jobs", "ended", "Ended", "OfJob", "Nothing").build())
+        .method(method("jobs", "report", "Report", "Report", "Nothing").build())
+        .method(method("jobs", "executors", "Executors", "Nothing", "Executors").build())
         .build();
     Builder::new().compile(&[files, jobs]);
 }

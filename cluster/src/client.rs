@@ -33,7 +33,7 @@ use crate::fetch::fetch;
 use crate::files::{Offer, OfferedFile, hold, keep, offer};
 use crate::job::{Job, Place, channel, submit};
 use crate::jobs::messages::Nothing;
-use crate::jobs::{JobState, JobsClient, ListedJob};
+use crate::jobs::{JobState, JobsClient, ListedExecutor, ListedJob};
 use crate::progress::Watcher;
 use crate::results::gathered;
 use crate::security::Security;
@@ -206,6 +206,19 @@ impl Client {
             ))
         });
         Ok(jobs)
+    }
+
+    /// The executors of the cluster.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer.
+    pub async fn executors(&self) -> Result<Vec<ListedExecutor>, Error> {
+        let scheduler = channel(&self.address, &self.security).await?;
+        let mut jobs = JobsClient::new(scheduler).max_decoding_message_size(MESSAGE_BYTES as usize);
+        let listed = jobs.executors(Nothing {}).await.map_err(|status| self.lost(&status))?.into_inner();
+        let mut executors: Vec<ListedExecutor> = listed.executors.into_iter().map(Into::into).collect();
+        executors.sort_by(|one, other| (&one.address, &one.id).cmp(&(&other.address, &other.id)));
+        Ok(executors)
     }
 
     /// Ends a job of any client, and waits until it has ended.

@@ -39,11 +39,6 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
 /// Between two signs of life on a connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Connects to a scheduler.
-pub(crate) async fn connect(address: &Address, security: &Security) -> Result<SchedulerClient, Error> {
-    Ok(client(channel(address, security).await?))
-}
-
 /// Ballista's client on a connection.
 pub(crate) fn client(channel: Channel) -> SchedulerClient {
     SchedulerClient::new(channel)

@@ -28,12 +28,17 @@ unlisted_setting!(OwnCluster, "seequel_cluster");
 /// # Errors
 /// A session that has none.
 pub(crate) fn client_of(ctx: &SessionContext, statement: impl Display) -> Result<Client> {
-    let state = ctx.state();
-    let own = state.config_options().extensions.get::<OwnCluster>();
-    own.map(|OwnCluster(client)| client.clone()).ok_or_else(|| {
+    own_client(ctx).ok_or_else(|| {
         let reason = "asks the scheduler of a cluster, and there is none here: start seequel with --cluster df://host:50050";
         Error::Cluster(format!("{statement} {reason}"))
     })
+}
+
+/// The cluster of a session, if it has one.
+pub(crate) fn own_client(ctx: &SessionContext) -> Option<Client> {
+    let state = ctx.state();
+    let own = state.config_options().extensions.get::<OwnCluster>();
+    own.map(|OwnCluster(client)| client.clone())
 }
 
 /// `CANCEL JOB 'id'`.

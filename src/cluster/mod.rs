@@ -16,6 +16,7 @@
 mod attach;
 mod codec;
 mod exec;
+mod executors;
 mod jobs;
 mod joins;
 mod leaves;
@@ -34,10 +35,11 @@ use seequel_cluster::{Client, cluster_settings};
 
 pub(crate) use attach::JobTable;
 use codec::SeequelCodec;
+pub(crate) use executors::{show_executors, with_executors};
 use jobs::OwnCluster;
 #[cfg(feature = "shell")]
 pub(crate) use jobs::detach;
-pub(crate) use jobs::{cancel_job, client_of, show_jobs};
+pub(crate) use jobs::{cancel_job, client_of, own_client, show_jobs};
 use planner::ClusterPlanner;
 pub use processes::{ExecutorSettings, run_executor, run_scheduler};
 use rule::RunOnCluster;

@@ -81,7 +81,7 @@ async fn plan_statement(
             run_blocking(move || models.remove(&name, if_exists)).await?;
             empty(engine_ctx)
         }
-        Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
+        Statement::ShowModels => Ok(engine_ctx.read_batch(cluster::show_models(engine_ctx, models).await?)?),
         Statement::ShowDevices => {
             let models = Arc::clone(models);
             // Opens the library.

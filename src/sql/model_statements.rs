@@ -35,6 +35,9 @@ pub(super) fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
         Keyword::SHOW if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_show_tuning),
         Keyword::SHOW if is_word(parser, 1, "RESUMABLE") && is_text(parser, 2) => Some(parse_show_resumable),
         Keyword::SHOW if is_word(parser, 1, "JOBS") && !is_period(parser, 2) => Some(parse_show_jobs),
+        Keyword::SHOW if is_word(parser, 1, "EXECUTORS") && !is_period(parser, 2) => {
+            Some(parse_show_executors)
+        }
         _ if is_word(parser, 0, "CANCEL") && is_word(parser, 1, "JOB") && is_text(parser, 2) => {
             Some(parse_cancel)
         }
@@ -166,6 +169,12 @@ fn parse_show_jobs(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
     parser.advance_token(); // SHOW
     parser.advance_token(); // JOBS
     Ok(Statement::Cluster(ClusterStatement::ShowJobs))
+}
+
+fn parse_show_executors(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // EXECUTORS
+    Ok(Statement::Cluster(ClusterStatement::ShowExecutors))
 }
 
 fn parse_cancel(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {

@@ -254,6 +254,7 @@ mod tests {
             "SHOW TUNING",
             "SHOW RESUMABLE 'it''s/'",
             "SHOW JOBS",
+            "SHOW EXECUTORS",
             "CANCEL JOB 'it''s'",
             "ATTACH 'it''s'",
             "ATTACH 'a' AS \"B c\"",

@@ -14,7 +14,7 @@ use crate::support::process::{Outcome, seequel, start};
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job of `SHOW JOBS`, by the names of columns.
-pub(super) struct Listed(serde_json::Value);
+pub(super) struct Listed(pub(super) serde_json::Value);
 
 impl Listed {
     pub(super) fn text(&self, column: &str) -> &str {
@@ -28,7 +28,12 @@ impl Listed {
 
 /// The jobs that the scheduler lists.
 pub(super) fn jobs(cluster: &Cluster, folder: &Path) -> Vec<Listed> {
-    let arguments = ["--cluster", &cluster.url, "-q", "--format", "nd-json", "-c", "SHOW JOBS"];
+    list(cluster, folder, "SHOW JOBS")
+}
+
+/// The rows of a list of the cluster.
+pub(super) fn list(cluster: &Cluster, folder: &Path, sql: &str) -> Vec<Listed> {
+    let arguments = ["--cluster", &cluster.url, "-q", "--format", "nd-json", "-c", sql];
     let listed = Outcome::of(&mut seequel(folder, &arguments)).stdout();
     listed.lines().map(|line| Listed(serde_json::from_str(line).unwrap())).collect()
 }

@@ -4,6 +4,7 @@ mod chaos;
 mod connections;
 #[cfg(target_os = "linux")]
 mod detach;
+mod executors;
 mod failures;
 mod files;
 mod jobs;

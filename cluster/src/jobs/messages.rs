@@ -63,3 +63,55 @@ pub(crate) struct Results {
     #[prost(message, optional, tag = "1")]
     pub(crate) schema: Option<Schema>,
 }
+
+/// What an executor tells of itself, beside what Ballista's own messages tell.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Report {
+    #[prost(string, tag = "1")]
+    pub(crate) executor_id: String,
+    #[prost(uint32, tag = "2")]
+    pub(crate) running: u32,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) models: Vec<Model>,
+}
+
+/// A model that an executor has loaded.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Model {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// SHA-256 of its file, in lower-case hex.
+    #[prost(string, tag = "2")]
+    pub(crate) digest: String,
+    #[prost(uint32, tag = "3")]
+    pub(crate) sessions: u32,
+    #[prost(string, tag = "4")]
+    pub(crate) device: String,
+    /// In milliseconds since 1970, by the executor's clock.
+    #[prost(uint64, tag = "5")]
+    pub(crate) since: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Executors {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) executors: Vec<Executor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Executor {
+    #[prost(string, tag = "1")]
+    pub(crate) host: String,
+    #[prost(uint32, tag = "2")]
+    pub(crate) port: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) cores: u32,
+    /// When it asked for tasks last, in milliseconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub(crate) last_seen: u64,
+    /// None if it has not sent any yet.
+    #[prost(message, optional, tag = "5")]
+    pub(crate) report: Option<Report>,
+    #[prost(string, tag = "6")]
+    pub(crate) id: String,
+}

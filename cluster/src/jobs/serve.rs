@@ -1,6 +1,7 @@
 //! The service, in the scheduler.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ballista_core::JobId;
@@ -17,7 +18,9 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
-use super::messages::{Listed, ListedJob, Nothing, OfJob, Results, Stage, Stages};
+use super::messages::{
+    Executor, Executors, Listed, ListedJob, Nothing, OfJob, Report, Results, Stage, Stages,
+};
 use super::service::jobs_server::{Jobs, JobsServer};
 use crate::settings::MESSAGE_BYTES;
 
@@ -28,7 +31,7 @@ const LISTED_FOR: Duration = Duration::from_secs(3600);
 
 /// The service of the jobs of `state`; those that have ended are in `ended`.
 pub(crate) fn jobs(state: Arc<State>, ended: Arc<dyn JobState>) -> JobsServer<Service> {
-    JobsServer::new(Service { state, ended, forgetting: Mutex::default() })
+    JobsServer::new(Service { state, ended, forgetting: Mutex::default(), reports: Mutex::default() })
         .max_encoding_message_size(MESSAGE_BYTES as usize)
 }
 
@@ -37,9 +40,15 @@ pub(crate) struct Service {
     ended: Arc<dyn JobState>,
     /// Waits until jobs are forgotten.
     forgetting: Mutex<JoinSet<()>>,
+    /// The last of each executor.
+    reports: Mutex<HashMap<String, Report>>,
 }
 
 impl Service {
+    fn reports(&self) -> MutexGuard<'_, HashMap<String, Report>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What `of` tells of a job that is planned.
     async fn planned<T>(
         &self,
@@ -68,8 +77,7 @@ impl Jobs for Service {
             jobs.push(ListedJob { status, stages: self.planned(&id, stages).await? });
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        Ok(Response::new(Listed { jobs, now }))
+        Ok(Response::new(Listed { jobs, now: millis(now) }))
     }
 
     async fn results(&self, request: Request<OfJob>) -> Result<Response<Results>, Status> {
@@ -93,6 +101,33 @@ impl Jobs for Service {
         });
         Ok(Response::new(Nothing {}))
     }
+
+    async fn report(&self, request: Request<Report>) -> Result<Response<Nothing>, Status> {
+        let report = request.into_inner();
+        // One that is not registered could not be forgotten.
+        self.state.executor_manager.get_executor_metadata(&report.executor_id).await.map_err(failed)?;
+        self.reports().insert(report.executor_id.clone(), report);
+        Ok(Response::new(Nothing {}))
+    }
+
+    async fn executors(&self, _: Request<Nothing>) -> Result<Response<Executors>, Status> {
+        let executors = self.state.executor_manager.get_executors_state().await.map_err(failed)?;
+        let mut reports = self.reports();
+        reports.retain(|id, _| executors.iter().any(|(executor, ..)| executor.id == *id));
+        let executors = executors.into_iter().map(|(executor, last_seen, _)| Executor {
+            report: reports.get(&executor.id).cloned(),
+            id: executor.id,
+            host: executor.host,
+            port: u32::from(executor.port),
+            cores: executor.specification.vcores,
+            last_seen: millis(last_seen.unwrap_or_default()),
+        });
+        Ok(Response::new(Executors { executors: executors.collect() }))
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn failed(error: impl std::fmt::Display) -> Status {

@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 109] = [
+const KEYWORDS: [&str; 110] = [
     "ADVISE",
     "ALL",
     "ANALYZE",
@@ -29,6 +29,7 @@ const KEYWORDS: [&str; 109] = [
     "ELSE",
     "END",
     "EXCEPT",
+    "EXECUTORS",
     "EXISTS",
     "EXPLAIN",
     "EXTERNAL",

@@ -1,4 +1,4 @@
-//! Statements about the cluster of a session: its jobs.
+//! Statements about the cluster of a session: its jobs and executors.
 
 mod run;
 
@@ -7,13 +7,15 @@ use std::fmt;
 use datafusion::common::utils::quote_identifier;
 use datafusion::sql::sqlparser::ast::Value;
 
-pub(super) use run::run;
+pub(super) use run::{run, show_models};
 
 /// A statement about the cluster that `--cluster` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterStatement {
     /// `SHOW JOBS`
     ShowJobs,
+    /// `SHOW EXECUTORS`
+    ShowExecutors,
     /// `CANCEL JOB 'id'`
     CancelJob {
         /// The job, as `SHOW JOBS` lists it.
@@ -32,7 +34,7 @@ impl ClusterStatement {
     /// Whether the statement lists something.
     pub(super) fn is_list(&self) -> bool {
         match self {
-            Self::ShowJobs => true,
+            Self::ShowJobs | Self::ShowExecutors => true,
             Self::CancelJob { .. } | Self::Attach { .. } => false,
         }
     }
@@ -42,6 +44,7 @@ impl fmt::Display for ClusterStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ShowJobs => f.write_str("SHOW JOBS"),
+            Self::ShowExecutors => f.write_str("SHOW EXECUTORS"),
             Self::CancelJob { id } => write!(f, "CANCEL JOB {}", Value::SingleQuotedString(id.clone())),
             Self::Attach { id, name } => {
                 write!(f, "ATTACH {}", Value::SingleQuotedString(id.clone()))?;
