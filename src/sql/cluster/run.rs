@@ -46,7 +46,6 @@ pub(in crate::sql) async fn run(
 
 /// This build can't run any.
 #[cfg(not(feature = "cluster"))]
-#[expect(clippy::unused_async, reason = "it is async with the feature")]
 pub(in crate::sql) async fn run(
     _: &SessionContext,
     statement: &ClusterStatement,
