@@ -1,21 +1,35 @@
-//! Generates the client and the server of the service that passes files on. Its messages are Rust types, so that no
-//! compiler of protocol buffers is needed.
+//! Generates the clients and servers of the scheduler's own services. Their messages are Rust types, so that no compiler of
+//! protocol buffers is needed.
 
-use tonic_build::manual::{Builder, Method, Service};
+use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
 
 fn main() {
-    let method = |name: &str, route: &str, input: &str, output: &str| {
-        let method = Method::builder().name(name).route_name(route).codec_path("tonic_prost::ProstCodec");
-        method
-            .input_type(format!("crate::files::messages::{input}"))
-            .output_type(format!("crate::files::messages::{output}"))
-    };
     let files = Service::builder()
         .name("Files")
         .package("seequel")
-        .method(method("offer", "Offer", "Offered", "Wanted").server_streaming().build())
-        .method(method("give", "Give", "Part", "Given").client_streaming().build())
-        .method(method("take", "Take", "Asked", "Part").server_streaming().build())
+        .method(method("files", "offer", "Offer", "Offered", "Wanted").server_streaming().build())
+        .method(method("files", "give", "Give", "Part", "Given").client_streaming().build())
+        .method(method("files", "take", "Take", "Asked", "Part").server_streaming().build())
+        .method(method("files", "hold", "Hold", "Held", "Given").client_streaming().build())
+        .method(method("files", "keep", "Keep", "Kept", "Given").build())
         .build();
-    Builder::new().compile(&[files]);
+    let jobs = Service::builder()
+        .name("Jobs")
+        .package("seequel")
+        .method(method("jobs", "stages", "Stages", "OfJob", "Stages").build())
+        .method(method("jobs", "list", "List", "Nothing", "Listed").build())
+        .method(method("jobs", "results", "Results", "OfJob", "Results").build())
+        .method(method("jobs", "ended", "Ended", "OfJob", "Nothing").build())
+        .method(method("jobs", "report", "Report", "Report", "Nothing").build())
+        .method(method("jobs", "executors", "Executors", "Nothing", "Executors").build())
+        .build();
+    Builder::new().compile(&[files, jobs]);
+}
+
+/// A method of the service in the module `module`, with messages of that.
+fn method(module: &str, name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
+    let method = Method::builder().name(name).route_name(route).codec_path("tonic_prost::ProstCodec");
+    method
+        .input_type(format!("crate::{module}::messages::{input}"))
+        .output_type(format!("crate::{module}::messages::{output}"))
 }

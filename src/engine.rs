@@ -402,7 +402,7 @@ fn models_of(home: Option<PathBuf>, runtime: Option<&str>) -> Result<ModelRegist
 }
 
 /// `query` with its text, by which it is listed.
-fn titled(query: DataFrame, sql: &str) -> DataFrame {
+pub(crate) fn titled(query: DataFrame, sql: &str) -> DataFrame {
     let (mut state, plan) = query.into_parts();
     QueryText::insert(&mut state, sql);
     DataFrame::new(state, plan)

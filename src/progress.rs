@@ -138,7 +138,7 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     let mut add = |stage: Stage, count: Count| {
         counts.entry(stage).and_modify(|sum| *sum = sum.and(count)).or_insert(count);
     };
-    if plan.name() == ELSEWHERE {
+    if ELSEWHERE.contains(&plan.name()) {
         elsewhere(plan).into_iter().for_each(|(stage, count)| add(stage, count));
         return;
     }
@@ -169,9 +169,9 @@ fn add_stages(plan: &dyn ExecutionPlan, counts: &mut BTreeMap<Stage, Count>) {
     }
 }
 
-/// The operator whose plan runs on a cluster. It has counts of the stages there: `decoded`, and `decoded_total` once that is
+/// The operators of what runs on a cluster. They have counts of the stages there: `decoded`, and `decoded_total` once that is
 /// known.
-const ELSEWHERE: &str = "ClusterExec";
+const ELSEWHERE: [&str; 2] = ["ClusterExec", "AttachExec"];
 
 /// The stages of a plan on a cluster.
 fn elsewhere(cluster: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
@@ -187,7 +187,7 @@ fn elsewhere(cluster: &dyn ExecutionPlan) -> BTreeMap<Stage, Count> {
 
 /// The operators below one that run in this process.
 fn below(plan: &dyn ExecutionPlan) -> Vec<&Arc<dyn ExecutionPlan>> {
-    if plan.name() == ELSEWHERE { vec![] } else { plan.children() }
+    if ELSEWHERE.contains(&plan.name()) { vec![] } else { plan.children() }
 }
 
 /// Whether a leaf of a plan has nothing to read: `SELECT 1`, or the placeholder for an executed statement.
@@ -208,7 +208,7 @@ pub struct Inference {
 
 /// The sum over all operators that infer; `None` if there are none.
 pub(crate) fn inference(plan: &dyn ExecutionPlan) -> Option<Inference> {
-    if plan.name() == ELSEWHERE {
+    if ELSEWHERE.contains(&plan.name()) {
         let stages = elsewhere(plan);
         let done = |stage: &Stage| stages.get(stage).map(|count| count.done);
         let (rows, failed_rows) = (done(&Stage::Inferred)?, metric(plan, "failed_rows"));

@@ -13,46 +13,36 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ballista_core::BALLISTA_VERSION;
-use ballista_core::client::BallistaClient;
-use ballista_core::serde::protobuf::execute_query_failure_result::Failure;
+use ballista_core::config::BALLISTA_JOB_NAME;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::job_status::Status;
-use ballista_core::serde::protobuf::{
-    ExecuteQueryParams, ExecuteQueryResult, KeyValuePair, PartitionLocation, execute_query_result,
-};
-use ballista_core::version::{check_compatibility, insert_version_header, version_from_metadata};
+use ballista_core::serde::protobuf::{ExecuteQueryParams, KeyValuePair};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::time::sleep;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::files::{Offer, OfferedFile, offer};
-use crate::job::{Job, channel, client, reason};
+use crate::fetch::fetch;
+use crate::files::{Offer, OfferedFile, hold, keep, offer};
+use crate::job::{Job, Place, channel, submit};
+use crate::jobs::messages::Nothing;
+use crate::jobs::{JobState, JobsClient, ListedExecutor, ListedJob};
 use crate::progress::Watcher;
 use crate::results::gathered;
 use crate::security::Security;
 use crate::settings::MESSAGE_BYTES;
 use crate::{Address, Error};
 
-/// Partitions that are asked for ahead of the one that is read.
-const FETCHED_AHEAD: usize = 4;
-/// Between two questions whether a query has ended: the first and the longest time.
-const SOONEST: Duration = Duration::from_millis(5);
-const LATEST: Duration = Duration::from_millis(100);
-/// Between two questions how far it is.
-const WATCHED_EVERY: Duration = Duration::from_millis(500);
-/// How long a scheduler may take to list a query that it has taken.
-const LISTED_WITHIN: Duration = Duration::from_secs(10);
-/// Attempts to fetch a partition after the first, and milliseconds between them.
-const RETRIES: (u8, u64) = (3, 250);
+/// How long a scheduler may take to end a job, and the time between two questions whether it has.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(20);
+const ASKED_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs plans on the cluster of a scheduler.
 #[derive(Clone)]
@@ -61,6 +51,17 @@ pub struct Client {
     security: Security,
     codec: Arc<dyn PhysicalExtensionCodec>,
     secret: String,
+}
+
+/// What a client sends of a query.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The plan by [`Client::encode`].
+    pub plan: Vec<u8>,
+    /// What the job is called, unless the setting `ballista.job.name` says so.
+    pub name: String,
+    /// Those that executors may ask for.
+    pub files: Vec<OfferedFile>,
 }
 
 impl Client {
@@ -93,34 +94,29 @@ impl Client {
         Ok(bytes)
     }
 
-    /// The rows of a plan by [`Self::encode`] with these settings, partition by partition; `watcher` is told how far it is.
-    /// Executors may ask for `files` until the query has ended. Nothing is sent before the first poll. The job is cancelled
-    /// if the stream is dropped before its end.
+    /// The rows of a query with these settings, partition by partition; `watcher` is told how far it is. Executors may ask
+    /// for its files until it has ended. Nothing is sent before the first poll. The job is cancelled if the stream is
+    /// dropped before its end.
     #[must_use]
     pub fn run(
         &self,
-        plan: Vec<u8>,
+        sent: Sent,
         settings: &ConfigOptions,
-        files: Vec<OfferedFile>,
         watcher: Watcher,
     ) -> BoxStream<'static, Result<RecordBatch>> {
-        let settings =
-            settings.entries().into_iter().map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let query = ExecuteQueryParams {
-            query: Some(Query::PhysicalPlan(plan)),
-            settings: settings.collect(),
-            session_id: Uuid::new_v4().to_string(),
-            operation_id: Uuid::new_v4().to_string(),
-        };
         let Self { address, security, secret, .. } = self.clone();
+        let (query, files) = (request(sent.plan, sent.name, settings), sent.files);
         stream::once(async move {
             let scheduler = channel(&address, &security).await?;
+            let place = Place { scheduler: scheduler.clone(), address: &address, security: &security };
             let _offer = offered(&address, &scheduler, &secret, files).await?;
             let mut has_failed = false;
             loop {
-                let running =
-                    finish(scheduler.clone(), query.clone(), (&address, &security), Arc::clone(&watcher));
-                match gathered(fetch(running.await?, security.clone())).await {
+                let mut job = submit(&place, query.clone()).await?;
+                let results = job.finish(&place, &watcher).await?;
+                let rows = gathered(fetch(results, security.clone())).await;
+                job.had().await;
+                match rows {
                     Err(error) if !has_failed && is_lost(&error) => {
                         tracing::warn!("running the query again: {error}");
                         has_failed = true;
@@ -131,6 +127,156 @@ impl Client {
         })
         .try_flatten()
         .boxed()
+    }
+
+    /// Begins a query with these settings, and returns the name of its job, which goes on without this client. Its files are
+    /// given to the scheduler first.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer or refuses the query, files that can't be read.
+    pub async fn leave(&self, sent: Sent, settings: &ConfigOptions) -> Result<String, Error> {
+        let Self { address, security, secret, .. } = self;
+        let (query, files) = (request(sent.plan, sent.name, settings), sent.files);
+        let scheduler = channel(address, security).await?;
+        hold(address, scheduler.clone(), secret, &files).await?;
+        let place = Place { scheduler: scheduler.clone(), address, security };
+        let job = submit(&place, query).await?;
+        if !files.is_empty() {
+            keep(address, scheduler, secret, job.id()).await?;
+        }
+        job.leave(&place).await
+    }
+
+    /// What a job of any client gives, once it is planned.
+    ///
+    /// # Errors
+    /// A job that is not known, was cancelled or failed, a scheduler that does not answer.
+    pub async fn schema(&self, id: &str) -> Result<Schema, Error> {
+        let job = Job::watched(channel(&self.address, &self.security).await?, id.to_owned());
+        loop {
+            match job.status().await.map_err(|status| self.lost(&status))? {
+                None => return Err(self.unknown(id)),
+                Some(status @ Status::Failed(_)) => return Err(job.failure(&status)),
+                Some(Status::Queued(_) | Status::Running(_) | Status::Successful(_)) => {}
+            }
+            if let Some(schema) = job.schema().await.map_err(|status| self.lost(&status))? {
+                return Ok(schema);
+            }
+            sleep(ASKED_EVERY).await;
+        }
+    }
+
+    /// The rows of a job of any client, once it has ended; `watcher` is told how far it is. It goes on if the stream is
+    /// dropped, and its results stay where they are.
+    #[must_use]
+    pub fn attach(&self, id: &str, watcher: Watcher) -> BoxStream<'static, Result<RecordBatch>> {
+        let (client, id) = (self.clone(), id.to_owned());
+        stream::once(async move {
+            let Self { address, security, .. } = &client;
+            let scheduler = channel(address, security).await?;
+            let mut job = Job::watched(scheduler.clone(), id.clone());
+            if job.status().await.map_err(|status| client.lost(&status))?.is_none() {
+                return Err(client.unknown(&id).into());
+            }
+            let results = job.finish(&Place { scheduler, address, security }, &watcher).await?;
+            gathered(fetch(results, security.clone())).await.map_err(|error| match is_lost(&error) {
+                true => Error::Gone { id, reason: error.to_string() }.into(),
+                false => error,
+            })
+        })
+        .try_flatten()
+        .boxed()
+    }
+
+    /// The jobs that the scheduler knows, the last started last.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer.
+    pub async fn jobs(&self) -> Result<Vec<ListedJob>, Error> {
+        let scheduler = channel(&self.address, &self.security).await?;
+        let mut jobs = JobsClient::new(scheduler).max_decoding_message_size(MESSAGE_BYTES as usize);
+        let listed = jobs.list(Nothing {}).await.map_err(|status| self.lost(&status))?.into_inner();
+        let now = listed.now;
+        let mut jobs: Vec<_> = listed.jobs.into_iter().filter_map(|job| ListedJob::of(job, now)).collect();
+        jobs.sort_by(|one, other| {
+            (one.started.is_none(), one.started, &one.id).cmp(&(
+                other.started.is_none(),
+                other.started,
+                &other.id,
+            ))
+        });
+        Ok(jobs)
+    }
+
+    /// The executors of the cluster.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer.
+    pub async fn executors(&self) -> Result<Vec<ListedExecutor>, Error> {
+        let scheduler = channel(&self.address, &self.security).await?;
+        let mut jobs = JobsClient::new(scheduler).max_decoding_message_size(MESSAGE_BYTES as usize);
+        let listed = jobs.executors(Nothing {}).await.map_err(|status| self.lost(&status))?.into_inner();
+        let mut executors: Vec<ListedExecutor> = listed.executors.into_iter().map(Into::into).collect();
+        executors.sort_by(|one, other| (&one.address, &one.id).cmp(&(&other.address, &other.id)));
+        Ok(executors)
+    }
+
+    /// Ends a job of any client, and waits until it has ended.
+    ///
+    /// # Errors
+    /// A job that is not known or has ended, a scheduler that does not answer.
+    pub async fn cancel(&self, id: &str) -> Result<(), Error> {
+        let scheduler = channel(&self.address, &self.security).await?;
+        // It is not cancelled when this is dropped: that is done here.
+        let job = Job::watched(scheduler, id.to_owned());
+        let end = Instant::now() + CANCELLED_WITHIN;
+        let mut asked = None;
+        loop {
+            let state = job.status().await.map_err(|status| self.lost(&status))?.as_ref().map(JobState::of);
+            match state {
+                None => {
+                    return Err(self.unknown(id));
+                }
+                Some(JobState::Queued | JobState::Running) => {}
+                Some(JobState::Cancelled) if asked.is_some() => return Ok(()),
+                Some(state) => {
+                    return Err(Error::Ended { id: id.to_owned(), state: state.to_string() });
+                }
+            }
+            if Instant::now() >= end {
+                return Err(Error::NotCancelled { id: id.to_owned() });
+            }
+            // A job that is being planned can't be cancelled yet.
+            if asked.is_none_or(|asked: Instant| asked.elapsed() > ASKED_EVERY * 10) {
+                asked = Some(Instant::now());
+                job.cancel().await.map_err(|status| self.lost(&status))?;
+            }
+            sleep(ASKED_EVERY).await;
+        }
+    }
+
+    fn unknown(&self, id: &str) -> Error {
+        Error::UnknownJob { address: self.address.to_string(), id: id.to_owned() }
+    }
+
+    fn lost(&self, status: &tonic::Status) -> Error {
+        Error::Lost { address: self.address.to_string(), reason: status.message().to_owned() }
+    }
+}
+
+/// What asks a scheduler to run a plan.
+fn request(plan: Vec<u8>, name: String, settings: &ConfigOptions) -> ExecuteQueryParams {
+    let mut name = Some(name);
+    let settings = settings.entries().into_iter().map(|entry| {
+        let is_empty = entry.value.as_ref().is_none_or(String::is_empty);
+        let value = if entry.key == BALLISTA_JOB_NAME && is_empty { name.take() } else { entry.value };
+        KeyValuePair { key: entry.key, value }
+    });
+    ExecuteQueryParams {
+        query: Some(Query::PhysicalPlan(plan)),
+        settings: settings.collect(),
+        session_id: Uuid::new_v4().to_string(),
+        operation_id: Uuid::new_v4().to_string(),
     }
 }
 
@@ -159,147 +305,5 @@ async fn offered(
     match files.is_empty() {
         true => Ok(None),
         false => offer(address, scheduler.clone(), secret, files.into()).await.map(Some),
-    }
-}
-
-/// Waits for the end of a query, and returns where its results are.
-async fn finish(
-    scheduler: Channel,
-    query: ExecuteQueryParams,
-    (address, security): (&Address, &Security),
-    watcher: Watcher,
-) -> Result<Vec<PartitionLocation>, Error> {
-    let refused = |reason: String| Error::Refused { address: address.to_string(), reason };
-    let lost = |reason: String| Error::Lost { address: address.to_string(), reason };
-    let mut request = tonic::Request::new(query);
-    insert_version_header(request.metadata_mut());
-    // Ballista has a method, too, that tells how the job goes on by itself; but it does not tell its name before the end,
-    // so that it could not be cancelled.
-    let response = client(scheduler.clone()).execute_query(request).await;
-    let response = response.map_err(|status| refused(reason(&status, security)))?;
-    let version = version_from_metadata(response.metadata()).map(ToOwned::to_owned);
-    let mut job = Job::new(scheduler, job_id(response.into_inner()).map_err(refused)?);
-    check_compatibility(Some(BALLISTA_VERSION), version.as_deref()).map_err(refused)?;
-    let (mut wait, mut watched, mut is_known) = (SOONEST, Instant::now(), false);
-    loop {
-        sleep(wait).await;
-        wait = (wait * 2).min(LATEST);
-        match job.status().await.map_err(|status| lost(status.message().to_owned()))? {
-            Some(Status::Failed(failed)) => {
-                job.ended();
-                return Err(Error::Failed(message_of(&failed.error)));
-            }
-            Some(Status::Successful(successful)) => {
-                job.ended();
-                if let Some(ran) = job.ran().await {
-                    watcher(ran);
-                }
-                return Ok(successful.partition_location);
-            }
-            Some(Status::Queued(_) | Status::Running(_)) => is_known = true,
-            // It is not listed yet.
-            None if !is_known && watched.elapsed() < LISTED_WITHIN => continue,
-            None => return Err(lost("it does not know the query any more".to_owned())),
-        }
-        if watched.elapsed() >= WATCHED_EVERY {
-            watched = Instant::now();
-            if let Some(progress) = job.progress().await {
-                watcher(progress);
-            }
-        }
-    }
-}
-
-fn job_id(answer: ExecuteQueryResult) -> Result<String, String> {
-    match answer.result {
-        Some(execute_query_result::Result::Success(job)) => Ok(job.job_id),
-        Some(execute_query_result::Result::Failure(failure)) => Err(match failure.failure {
-            Some(
-                Failure::SessionNotFound(text)
-                | Failure::PlanParsingFailure(text)
-                | Failure::SqlParsingFailure(text),
-            ) => text,
-            None => "it gives no reason".to_owned(),
-        }),
-        None => Err("it gave no answer".to_owned()),
-    }
-}
-
-/// The rows of the partitions, one after the other.
-fn fetch(partitions: Vec<PartitionLocation>, security: Security) -> BoxStream<'static, Result<RecordBatch>> {
-    stream::iter(partitions)
-        .map(move |partition| fetch_partition(partition, security.clone()))
-        .buffered(FETCHED_AHEAD)
-        .try_flatten()
-        .try_filter(|batch| ready(batch.num_rows() > 0))
-        .boxed()
-}
-
-async fn fetch_partition(
-    partition: PartitionLocation,
-    security: Security,
-) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let layout = partition.layout();
-    let (Some(executor), Some(id)) = (partition.executor_meta, partition.partition_id) else {
-        return Err(Error::Failed("a result of the query has no place".to_owned()).into());
-    };
-    let port = u16::try_from(executor.port).unwrap_or_default();
-    let place = format!("{}:{port}", executor.host);
-    let failed = |reason: String| Error::Fetch { executor: place.clone(), reason };
-    let (retries, wait) = RETRIES;
-    let client = BallistaClient::try_new(
-        &executor.host,
-        port,
-        MESSAGE_BYTES as usize,
-        security.has_tls(),
-        Some(security.results_endpoint()),
-        retries,
-        wait,
-        0,
-        0,
-    );
-    let mut client = client.await.map_err(|error| failed(error.to_string()))?;
-    let batches = client.fetch_partition(&executor.id, &id.into(), partition.file_id, layout, true).await;
-    let batches = batches.map_err(|error| failed(error.to_string()))?;
-    let lost = move |error: DataFusionError| {
-        Error::Fetch { executor: place.clone(), reason: error.to_string() }.into()
-    };
-    Ok(batches.map_err(lost).boxed())
-}
-
-/// The message in the debug output of the error that a task failed with, or all of it: `… Execution("no file")`.
-fn message_of(failure: &str) -> String {
-    // Quotes in a message are escaped.
-    let message = failure.rsplit_once("(\"").map(|(_, message)| message);
-    let unescaped = message.and_then(|message| {
-        let mut text = String::new();
-        let mut characters = message.chars();
-        loop {
-            match characters.next()? {
-                '"' => return Some(text),
-                '\\' => match characters.next()? {
-                    'n' => text.push('\n'),
-                    't' => text.push('\t'),
-                    escaped @ ('"' | '\'' | '\\') => text.push(escaped),
-                    other => text.extend(['\\', other]),
-                },
-                character => text.push(character),
-            }
-        }
-    });
-    unescaped.unwrap_or_else(|| failure.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_message_of_a_task_is_found_in_its_debug_output() {
-        let message = "a(\"b\").jpg: \\ no\nimage";
-        let failure = format!("Job failed: DataFusionError(Shared(External(Execution({message:?}))))");
-        assert_eq!(message_of(&failure), message);
-        assert_eq!(message_of("no executor for 60 s"), "no executor for 60 s");
-        assert_eq!(message_of("cut off: Execution(\"no"), "cut off: Execution(\"no");
     }
 }

@@ -39,6 +39,37 @@ pub enum Error {
         /// What ended the connection.
         reason: String,
     },
+    /// The scheduler does not know a job.
+    #[error(
+        "the scheduler at {address} knows no job '{id}'; SHOW JOBS lists those that it knows. It forgets a job an hour after \
+         its client had its results, a day after its end if it had not, and all jobs when it ends"
+    )]
+    UnknownJob {
+        /// Its address.
+        address: String,
+        /// The job.
+        id: String,
+    },
+    /// A job has ended, and can't be cancelled.
+    #[error("job '{id}' has ended: it is {state}")]
+    Ended {
+        /// The job.
+        id: String,
+        /// How it ended.
+        state: String,
+    },
+    /// A job was cancelled, and not by whoever waits for it.
+    #[error("the query was cancelled on the cluster, where it was job '{id}'")]
+    Cancelled {
+        /// The job.
+        id: String,
+    },
+    /// A job goes on.
+    #[error("job '{id}' was asked to end and goes on; SHOW JOBS tells when it has ended")]
+    NotCancelled {
+        /// The job.
+        id: String,
+    },
     /// A task failed.
     #[error("{0}")]
     Failed(String),
@@ -53,6 +84,14 @@ pub enum Error {
         /// What it answered.
         reason: String,
     },
+    /// The results of a job are not there any more.
+    #[error("the results of job '{id}' are gone ({reason}); run its query again")]
+    Gone {
+        /// The job.
+        id: String,
+        /// What the executor that had them answered.
+        reason: String,
+    },
     /// A process could not start or go on.
     #[error("{0}")]
     Process(String),
@@ -61,5 +100,42 @@ pub enum Error {
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
+    }
+}
+
+/// The message in the debug output of the error that a task failed with, or all of it: `… Execution("no file")`.
+pub(crate) fn message_of(failure: &str) -> String {
+    // Quotes in a message are escaped.
+    let message = failure.rsplit_once("(\"").map(|(_, message)| message);
+    let unescaped = message.and_then(|message| {
+        let mut text = String::new();
+        let mut characters = message.chars();
+        loop {
+            match characters.next()? {
+                '"' => return Some(text),
+                '\\' => match characters.next()? {
+                    'n' => text.push('\n'),
+                    't' => text.push('\t'),
+                    escaped @ ('"' | '\'' | '\\') => text.push(escaped),
+                    other => text.extend(['\\', other]),
+                },
+                character => text.push(character),
+            }
+        }
+    });
+    unescaped.unwrap_or_else(|| failure.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_task_is_found_in_its_debug_output() {
+        let message = "a(\"b\").jpg: \\ no\nimage";
+        let failure = format!("Job failed: DataFusionError(Shared(External(Execution({message:?}))))");
+        assert_eq!(message_of(&failure), message);
+        assert_eq!(message_of("no executor for 60 s"), "no executor for 60 s");
+        assert_eq!(message_of("cut off: Execution(\"no"), "cut off: Execution(\"no");
     }
 }

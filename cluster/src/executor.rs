@@ -31,14 +31,17 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use futures::future::join;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
-use crate::job::SchedulerClient;
+use crate::job::client;
+use crate::jobs::{LoadedModel, report};
 use crate::registration::Registration;
 use crate::security::Security;
 use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming, task_memory};
@@ -114,7 +117,7 @@ impl Executor {
     }
 
     /// Runs tasks until `stop`, and then those that have begun. Plans are read by `codec`, which may name the functions of
-    /// `session`; `runtime` gives the stores of each client's session.
+    /// `session`; `runtime` gives the stores of each client's session; `models` is told to the scheduler.
     ///
     /// # Errors
     /// A scheduler that refuses the executor or does not answer for a minute, a folder that can't be used.
@@ -124,6 +127,7 @@ impl Executor {
         codec: Arc<dyn PhysicalExtensionCodec>,
         session: &SessionState,
         runtime: impl Fn() -> datafusion::error::Result<Arc<RuntimeEnv>> + Send + Sync + 'static,
+        models: impl Fn() -> Vec<LoadedModel> + Send + Sync,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let Self { listener, host, port, cores, security } = self;
@@ -145,16 +149,17 @@ impl Executor {
         let mut lost: Option<Registration> = None;
         loop {
             let registration = Registration::new(&host, port, cores);
-            let mut client = tokio::select! {
+            let channel = tokio::select! {
                 registered = registration.register(scheduler, &security) => registered?,
                 () = &mut stop => return Ok(()),
             };
+            let mut client = client(channel.clone());
             if let Some(lost) = lost.take() {
                 tracing::warn!("the executor is back at {scheduler}");
                 lost.end(&mut client, "it lost its scheduler").await;
             }
             let end = tokio::select! {
-                end = worker.run(&registration, client.clone(), &mut stop) => end,
+                end = worker.run(&registration, channel, &models, &mut stop) => end,
                 _ = results.join_next() => {
                     return Err(Error::Process("the executor can't give results any more".to_owned()));
                 }
@@ -180,7 +185,8 @@ impl Worker {
     async fn run(
         &self,
         registration: &Registration,
-        client: SchedulerClient,
+        channel: Channel,
+        models: impl Fn() -> Vec<LoadedModel> + Send + Sync,
         mut stop: impl Future<Output = ()> + Unpin,
     ) -> Result<End, Error> {
         let (slots, health) = (Arc::new(Semaphore::new(self.cores)), ExecutorHealth::new());
@@ -189,20 +195,25 @@ impl Worker {
             (self.executor(registration), self.codec.clone(), Arc::new(Notify::new()));
         let _asking = SpawnedTask::spawn(ask_often(Arc::clone(&slots), Arc::clone(&ask)));
         let slots_of_loop = Some(Arc::clone(&slots));
-        let polling = poll_loop(client.clone(), executor, codec, Some(ask), slots_of_loop, health.clone());
-        let (mut polling, mut watching) = (pin!(polling), pin!(self.jobs.watch(client)));
+        let client = client(channel.clone());
+        let watching = join(
+            self.jobs.watch(client.clone()),
+            report(channel, registration.id().to_owned(), || self.jobs.running(), models),
+        );
+        let polling = poll_loop(client, executor, codec, Some(ask), slots_of_loop, health.clone());
+        let (mut polling, mut watching) = (pin!(polling), pin!(watching));
         tokio::select! {
             ended = &mut polling => {
                 let reason = ended.err().map_or_else(|| "it does not ask any more".to_owned(), |error| error.to_string());
                 return Err(Error::Process(format!("the executor ended: {reason}")));
             }
             () = unanswered(&health) => return Ok(End::Lost),
-            () = &mut watching => {}
+            _ = &mut watching => {}
             () = &mut stop => {}
         }
         tokio::select! {
             _ = &mut polling => {}
-            () = watching => {}
+            _ = watching => {}
             () = drained(&slots, self.cores, &health) => {}
         }
         Ok(End::Stopped)

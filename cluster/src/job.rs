@@ -1,30 +1,43 @@
-//! A job on a scheduler, which is cancelled unless it has ended.
+//! A job on a scheduler, which is cancelled unless it has ended or nobody here waits for it.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ballista_core::BALLISTA_VERSION;
+use ballista_core::serde::protobuf::execute_query_failure_result::Failure;
+use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{CancelJobParams, GetJobMetricsParams, GetJobStatusParams, job_status};
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, ExecuteQueryResult, GetJobMetricsParams, GetJobStatusParams,
+    PartitionLocation, execute_query_result,
+};
+use ballista_core::version::{check_compatibility, insert_version_header, version_from_metadata};
+use datafusion::arrow::datatypes::Schema;
 use tokio::runtime::Handle;
+use tokio::time::sleep;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::progress::JobProgress;
+use crate::error::message_of;
+use crate::jobs::messages::OfJob;
+use crate::jobs::{JobState, JobsClient};
+use crate::progress::{JobProgress, Watcher};
 use crate::security::{Security, innermost};
 use crate::settings::MESSAGE_BYTES;
-use crate::watching::stages;
 use crate::{Address, Error};
 
 pub(crate) type SchedulerClient = SchedulerGrpcClient<Channel>;
 
+/// Between two questions whether a query has ended: the first and the longest time.
+const SOONEST: Duration = Duration::from_millis(5);
+const LATEST: Duration = Duration::from_millis(100);
+/// Between two questions how far it is.
+const WATCHED_EVERY: Duration = Duration::from_millis(500);
+/// How long a scheduler may take to list a query that it has taken.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a scheduler may take to answer the first word.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
 /// Between two signs of life on a connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-
-/// Connects to a scheduler.
-pub(crate) async fn connect(address: &Address, security: &Security) -> Result<SchedulerClient, Error> {
-    Ok(client(channel(address, security).await?))
-}
 
 /// Ballista's client on a connection.
 pub(crate) fn client(channel: Channel) -> SchedulerClient {
@@ -65,29 +78,163 @@ static CANCELLED: Condvar = Condvar::new();
 pub(crate) struct Job {
     channel: Channel,
     id: String,
-    has_ended: bool,
+    /// Whether it is cancelled when this is dropped.
+    is_ours: bool,
+}
+
+/// Where jobs run.
+pub(crate) struct Place<'a> {
+    pub(crate) scheduler: Channel,
+    pub(crate) address: &'a Address,
+    pub(crate) security: &'a Security,
+}
+
+/// Begins a job.
+///
+/// # Errors
+/// A scheduler that refuses it, or is of another version.
+pub(crate) async fn submit(place: &Place<'_>, query: ExecuteQueryParams) -> Result<Job, Error> {
+    let refused = |reason: String| Error::Refused { address: place.address.to_string(), reason };
+    let mut request = tonic::Request::new(query);
+    insert_version_header(request.metadata_mut());
+    // Ballista has a method, too, that tells how the job goes on by itself; but it does not tell its name before the end,
+    // so that it could not be cancelled.
+    let response = client(place.scheduler.clone()).execute_query(request).await;
+    let response = response.map_err(|status| refused(reason(&status, place.security)))?;
+    let version = version_from_metadata(response.metadata()).map(ToOwned::to_owned);
+    let id = job_id(response.into_inner()).map_err(refused)?;
+    let job = Job { channel: place.scheduler.clone(), id, is_ours: true };
+    check_compatibility(Some(BALLISTA_VERSION), version.as_deref()).map_err(refused)?;
+    Ok(job)
+}
+
+fn job_id(answer: ExecuteQueryResult) -> Result<String, String> {
+    match answer.result {
+        Some(execute_query_result::Result::Success(job)) => Ok(job.job_id),
+        Some(execute_query_result::Result::Failure(failure)) => Err(match failure.failure {
+            Some(
+                Failure::SessionNotFound(text)
+                | Failure::PlanParsingFailure(text)
+                | Failure::SqlParsingFailure(text),
+            ) => text,
+            None => "it gives no reason".to_owned(),
+        }),
+        None => Err("it gave no answer".to_owned()),
+    }
 }
 
 impl Job {
-    pub(crate) fn new(channel: Channel, id: String) -> Self {
-        Self { channel, id, has_ended: false }
+    /// One that goes on when this is dropped.
+    pub(crate) fn watched(channel: Channel, id: String) -> Self {
+        Self { channel, id, is_ours: false }
+    }
+
+    /// Waits for its end, and returns where its results are.
+    ///
+    /// # Errors
+    /// A job that fails or is cancelled, a scheduler that does not answer or has forgotten it.
+    pub(crate) async fn finish(
+        &mut self,
+        place: &Place<'_>,
+        watcher: &Watcher,
+    ) -> Result<Vec<PartitionLocation>, Error> {
+        let lost = |reason: String| Error::Lost { address: place.address.to_string(), reason };
+        let (mut wait, mut watched, mut is_known) = (SOONEST, Instant::now(), false);
+        loop {
+            sleep(wait).await;
+            wait = (wait * 2).min(LATEST);
+            match self.status().await.map_err(|status| lost(status.message().to_owned()))? {
+                Some(Status::Failed(failed)) => {
+                    self.is_ours = false;
+                    return Err(self.failure(&Status::Failed(failed)));
+                }
+                Some(Status::Successful(successful)) => {
+                    self.is_ours = false;
+                    if let Some(ran) = self.ran().await {
+                        watcher(ran);
+                    }
+                    return Ok(successful.partition_location);
+                }
+                Some(Status::Queued(_) | Status::Running(_)) => is_known = true,
+                // It is not listed yet.
+                None if !is_known && watched.elapsed() < LISTED_WITHIN => continue,
+                None => return Err(lost("it does not know the query any more".to_owned())),
+            }
+            if watched.elapsed() >= WATCHED_EVERY {
+                watched = Instant::now();
+                if let Some(progress) = self.progress().await {
+                    watcher(progress);
+                }
+            }
+        }
     }
 
     /// Its state; `None` if the scheduler does not know the job.
-    pub(crate) async fn status(&self) -> Result<Option<job_status::Status>, tonic::Status> {
+    pub(crate) async fn status(&self) -> Result<Option<Status>, tonic::Status> {
         let params = GetJobStatusParams { job_id: self.id.clone() };
         let answer = client(self.channel.clone()).get_job_status(params).await?;
         Ok(answer.into_inner().status.and_then(|job| job.status))
     }
 
-    pub(crate) fn ended(&mut self) {
-        self.has_ended = true;
+    /// Why a job gives nothing that has failed or was cancelled.
+    pub(crate) fn failure(&self, status: &Status) -> Error {
+        match status {
+            Status::Failed(failed) if JobState::of(status) != JobState::Cancelled => {
+                Error::Failed(message_of(&failed.error))
+            }
+            _ => Error::Cancelled { id: self.id.clone() },
+        }
+    }
+
+    /// Its name in the scheduler.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Lets it go on when this is dropped, once the scheduler lists it.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer.
+    pub(crate) async fn leave(mut self, place: &Place<'_>) -> Result<String, Error> {
+        let lost = |reason: String| Error::Lost { address: place.address.to_string(), reason };
+        let began = Instant::now();
+        while self.status().await.map_err(|status| lost(status.message().to_owned()))?.is_none() {
+            if began.elapsed() >= LISTED_WITHIN {
+                return Err(lost("it does not list the query".to_owned()));
+            }
+            sleep(SOONEST).await;
+        }
+        self.is_ours = false;
+        Ok(std::mem::take(&mut self.id))
+    }
+
+    /// What it gives; `None` if it is not planned yet.
+    pub(crate) async fn schema(&self) -> Result<Option<Schema>, tonic::Status> {
+        let of = OfJob { job_id: self.id.clone() };
+        let results = JobsClient::new(self.channel.clone()).results(of).await?.into_inner();
+        let schema = results.schema.as_ref().map(TryInto::try_into).transpose();
+        schema.map_err(|error| tonic::Status::internal(format!("its schema can't be read: {error}")))
+    }
+
+    /// Lets the scheduler delete its results: they are here, or there are none.
+    pub(crate) async fn had(&self) {
+        let of = OfJob { job_id: self.id.clone() };
+        if let Err(error) = JobsClient::new(self.channel.clone()).ended(of).await {
+            tracing::debug!("results are not deleted yet: {}", error.message());
+        }
+    }
+
+    /// Asks for its end, which comes a little later.
+    pub(crate) async fn cancel(&self) -> Result<(), tonic::Status> {
+        let job_id = self.id.clone();
+        client(self.channel.clone()).cancel_job(CancelJobParams { job_id }).await.map(drop)
     }
 
     /// How far the job is; `None` if it does not run yet, or if the scheduler does not say.
     pub(crate) async fn progress(&self) -> Option<JobProgress> {
-        let progress = JobProgress::from(stages(self.channel.clone(), self.id.clone()).await.ok()?);
-        Some(progress).filter(|progress| !progress.stages.is_empty())
+        let of = OfJob { job_id: self.id.clone() };
+        let stages = JobsClient::new(self.channel.clone()).stages(of).await.ok()?;
+        Some(JobProgress::from(stages.into_inner())).filter(|progress| !progress.stages.is_empty())
     }
 
     /// What the stages of the job did, which has ended; logs them too.
@@ -114,7 +261,7 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let (false, Ok(runtime)) = (self.has_ended, Handle::try_current()) else { return };
+        let (true, Ok(runtime)) = (self.is_ours, Handle::try_current()) else { return };
         let job_id = std::mem::take(&mut self.id);
         let (mut scheduler, cancelling) = (client(self.channel.clone()), Cancelling::begin());
         runtime.spawn(async move {

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use ballista_core::serde::protobuf::{JobStageMetrics, OperatorMetricsSet, OperatorWithMetrics};
 use datafusion::physical_plan::metrics::MetricsSet;
 
-use crate::watching::{StageMessage, StagesResult};
-
 /// Is told how far a query is.
 pub type Watcher = Arc<dyn Fn(JobProgress) + Send + Sync>;
 
@@ -53,17 +51,26 @@ impl JobOperator {
     }
 }
 
-impl From<StagesResult> for JobProgress {
-    fn from(StagesResult { stages, waiting }: StagesResult) -> Self {
-        let stages = stages.into_iter().map(|stage| {
-            let StageMessage { id, tasks, ended, operators } = stage;
-            JobStage { id, tasks, ended, operators: operators.into_iter().map(operator).collect() }
-        });
-        Self { waiting: waiting as usize, ..Self::sorted(stages.collect()) }
-    }
-}
-
 impl JobProgress {
+    /// The sum over all operators of the metrics of this name.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.operators().map(|operator| operator.count(name)).sum()
+    }
+
+    /// The operators of all stages.
+    pub fn operators(&self) -> impl Iterator<Item = &JobOperator> {
+        self.stages.iter().flat_map(|stage| &stage.operators)
+    }
+
+    /// The tasks that have ended, and all once it is known how many there are.
+    #[must_use]
+    pub fn tasks(&self) -> (u64, Option<u64>) {
+        let sum = |tasks: fn(&JobStage) -> u32| self.stages.iter().map(|stage| u64::from(tasks(stage))).sum();
+        let all = (self.waiting == 0 && !self.stages.is_empty()).then(|| sum(|stage| stage.tasks));
+        (sum(|stage| stage.ended), all)
+    }
+
     /// That of a job that has ended.
     pub(crate) fn ended(stages: Vec<JobStageMetrics>) -> Self {
         let stages = stages.into_iter().map(|stage| {
@@ -74,13 +81,14 @@ impl JobProgress {
         Self::sorted(stages.collect())
     }
 
-    fn sorted(mut stages: Vec<JobStage>) -> Self {
+    /// Of stages in any order.
+    pub(crate) fn sorted(mut stages: Vec<JobStage>) -> Self {
         stages.sort_by_key(|stage| stage.id);
         Self { stages, waiting: 0 }
     }
 }
 
-fn operator(message: OperatorWithMetrics) -> JobOperator {
+pub(crate) fn operator(message: OperatorWithMetrics) -> JobOperator {
     let OperatorWithMetrics { depth, operator_type, operator_desc, metrics } = message;
     let metrics: Result<MetricsSet, _> = OperatorMetricsSet { metrics }.try_into();
     JobOperator { depth, name: operator_type, line: operator_desc, metrics: metrics.unwrap_or_default() }

@@ -8,8 +8,9 @@ use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStoppedParams
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use tokio::time::sleep;
 use tonic::Code;
+use tonic::transport::Channel;
 
-use crate::job::{SchedulerClient, connect, reason};
+use crate::job::{SchedulerClient, channel, client, reason};
 use crate::security::Security;
 use crate::{Address, Error};
 
@@ -36,6 +37,11 @@ impl Registration {
         Self(structure_executor_metadata(&Arc::new(settings), cores))
     }
 
+    /// Its name.
+    pub(crate) fn id(&self) -> &str {
+        &self.0.id
+    }
+
     pub(crate) fn message(&self) -> ExecutorRegistration {
         self.0.clone()
     }
@@ -44,22 +50,18 @@ impl Registration {
     ///
     /// # Errors
     /// A scheduler that refuses the executor, or does not answer for a minute.
-    pub(crate) async fn register(
-        &self,
-        scheduler: &Address,
-        security: &Security,
-    ) -> Result<SchedulerClient, Error> {
+    pub(crate) async fn register(&self, scheduler: &Address, security: &Security) -> Result<Channel, Error> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let reason = match connect(scheduler, security).await {
-                Ok(mut client) => {
+            let reason = match channel(scheduler, security).await {
+                Ok(channel) => {
                     let message = PollWorkParams {
                         metadata: Some(self.message()),
                         num_free_vcores: 0,
                         task_status: vec![],
                     };
-                    match client.poll_work(message).await {
-                        Ok(_) => return Ok(client),
+                    match client(channel.clone()).poll_work(message).await {
+                        Ok(_) => return Ok(channel),
                         Err(status) if is_final(status.code()) => {
                             return Err(Error::RefusedExecutor {
                                 address: scheduler.to_string(),

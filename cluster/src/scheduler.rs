@@ -1,27 +1,33 @@
 //! The process that divides plans into tasks and hands them to executors.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use ballista_core::JobId;
 use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::serde::protobuf::job_status;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::state::SchedulerState;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::Error;
-use crate::files::relay;
+use crate::files::{Relay, files};
+use crate::jobs::jobs;
 use crate::security::{Security, innermost};
 use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming};
-use crate::watching::Watching;
 
 /// Seconds without a request after which an executor is lost, and its tasks go to others. One whose cores are all busy
 /// asks every 5 seconds.
@@ -30,6 +36,12 @@ const TIMEOUT_SECONDS: u64 = 10;
 const EXPIRE_SECONDS: u64 = 2;
 /// Seconds that jobs wait for an executor when there is none.
 const NO_EXECUTORS_SECONDS: u64 = 60;
+
+/// Seconds that the results of a job wait for a client that has left; a client that has waited for them tells when it has
+/// them.
+const KEPT_SECONDS: u64 = 24 * 60 * 60;
+/// Between two looks for files that are held for jobs that have ended.
+const LOOKED_EVERY: Duration = Duration::from_secs(60);
 
 /// Makes the session of a client's settings, whose functions the plans may name.
 pub type SessionBuilder = Arc<dyn Fn(SessionConfig) -> datafusion::error::Result<SessionState> + Send + Sync>;
@@ -86,6 +98,8 @@ impl Scheduler {
             executor_timeout_seconds: TIMEOUT_SECONDS,
             expire_dead_executor_interval_seconds: EXPIRE_SECONDS,
             no_executors_grace_period_seconds: NO_EXECUTORS_SECONDS,
+            finished_job_data_clean_up_interval_seconds: KEPT_SECONDS,
+            finished_job_state_clean_up_interval_seconds: KEPT_SECONDS,
             override_physical_codec: Some(codec),
             override_config_producer: Some(Arc::new(move || cluster_settings(config(), &for_sessions))),
             override_session_builder: Some(sessions),
@@ -96,22 +110,47 @@ impl Scheduler {
         };
         let failed = |error| Error::Process(format!("the scheduler can't go on: {error}"));
         let cluster = BallistaCluster::new_from_config(&settings).await.map_err(failed)?;
+        let (ended, relay) = (cluster.job_state(), Relay::default());
         let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(settings));
         let scheduler = scheduler.await.map_err(failed)?;
-        let watching = Watching::new(Arc::clone(&scheduler.state));
+        let forgetting = forget_files(relay.clone(), Arc::clone(&scheduler.state));
+        let jobs = jobs(Arc::clone(&scheduler.state), ended);
         let scheduler = SchedulerGrpcServer::new(scheduler)
             .max_decoding_message_size(MESSAGE_BYTES as usize)
             .max_encoding_message_size(MESSAGE_BYTES as usize);
         let server = server
             .add_service(InterceptedService::new(scheduler, self.security.guard()))
-            .add_service(InterceptedService::new(relay(), self.security.guard()))
-            .add_service(InterceptedService::new(watching, self.security.guard()));
+            .add_service(InterceptedService::new(files(relay), self.security.guard()))
+            .add_service(InterceptedService::new(jobs, self.security.guard()));
         tokio::select! {
             served = server.serve_with_incoming(incoming(self.listener)) => {
                 served.map_err(|error| Error::Process(format!("the scheduler can't go on: {}", innermost(&error))))
             }
+            () = forgetting => Ok(()),
             () = stop => Ok(()),
         }
+    }
+}
+
+/// Deletes files that are held for jobs that have ended, until dropped.
+async fn forget_files(relay: Relay, state: Arc<SchedulerState<LogicalPlanNode, PhysicalPlanNode>>) {
+    loop {
+        sleep(LOOKED_EVERY).await;
+        let mut running = HashSet::new();
+        for id in relay.jobs() {
+            let status = state.task_manager.get_job_status(&JobId::from(id.clone())).await;
+            // It may go on if it is not known how it is.
+            let has_ended = status.is_ok_and(|job| {
+                !matches!(
+                    job.and_then(|job| job.status),
+                    Some(job_status::Status::Queued(_) | job_status::Status::Running(_))
+                )
+            });
+            if !has_ended {
+                running.insert(id);
+            }
+        }
+        relay.forget_but(&running);
     }
 }
 

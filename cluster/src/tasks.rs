@@ -51,6 +51,11 @@ impl Jobs {
         }
     }
 
+    /// The tasks that run.
+    pub(crate) fn running(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(|(tasks, _)| tasks).sum()
+    }
+
     /// Asks whether the jobs go on, until dropped.
     pub(crate) async fn watch(&self, mut scheduler: SchedulerClient) {
         loop {

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{
-    self, BaselineMetrics, ExecutionPlanMetricsSet, Metric, MetricValue, MetricsSet, RecordOutput,
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -17,13 +18,17 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
-use parking_lot::Mutex;
-use seequel_cluster::{Client, JobProgress, OfferedFile};
+use seequel_cluster::{Client, OfferedFile, Sent};
 
 use super::dealt::{without_finished, writes_parts};
-use super::ran::RanExec;
+use super::seen::{Seen, add_counts, read_rows, runs};
 use super::task::offered_files;
 use crate::progress::{Count, Stage, stages};
+use crate::queries::QueryText;
+use crate::secrets::hidden;
+
+/// What a job's name has of its statement.
+const NAME_CHARACTERS: usize = 100;
 
 /// Runs the plan below it on the cluster, and gives its rows here.
 #[derive(Debug)]
@@ -37,55 +42,6 @@ pub(super) struct ClusterExec {
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     seen: Arc<Seen>,
-}
-
-/// What is known of the query on the cluster.
-#[derive(Debug, Default)]
-struct Seen {
-    progress: Mutex<JobProgress>,
-    /// The plan that runs, if its files were not known before.
-    plan: Mutex<Option<Arc<dyn ExecutionPlan>>>,
-    /// The stages, once they have all ended.
-    ran: OnceLock<Vec<Arc<dyn ExecutionPlan>>>,
-}
-
-impl Seen {
-    fn see(&self, progress: JobProgress) {
-        let has_ended = progress.stages.iter().all(|stage| stage.ended == stage.tasks);
-        if has_ended && progress.waiting == 0 && !progress.stages.is_empty() {
-            self.ran.get_or_init(|| progress.stages.iter().rev().map(RanExec::stage).collect());
-        }
-        *self.progress.lock() = progress;
-    }
-
-    /// The sum over all operators of the query.
-    fn count(&self, name: &str) -> u64 {
-        let progress = self.progress.lock();
-        let operators = progress.stages.iter().flat_map(|stage| &stage.operators);
-        operators.map(|operator| operator.count(name)).sum()
-    }
-
-    /// The files of images, and the rows of other tables.
-    fn read_rows(&self) -> u64 {
-        let progress = self.progress.lock();
-        let operators = progress.stages.iter().flat_map(|stage| &stage.operators);
-        let rows = operators.map(|operator| match operator.name.as_str() {
-            "FetchImagesExec" => operator.count("chosen_files"),
-            // The names of files are of one, too, which does not count them.
-            "DataSourceExec" => operator.metrics.output_rows().unwrap_or_default() as u64,
-            _ => 0,
-        });
-        rows.sum()
-    }
-
-    fn tasks(&self) -> Count {
-        let progress = self.progress.lock();
-        let sum = |tasks: fn(&seequel_cluster::JobStage) -> u32| {
-            progress.stages.iter().map(|stage| u64::from(tasks(stage))).sum()
-        };
-        let all = (progress.waiting == 0 && !progress.stages.is_empty()).then(|| sum(|stage| stage.tasks));
-        Count { done: sum(|stage| stage.ended), total: all }
-    }
 }
 
 impl ClusterExec {
@@ -108,24 +64,46 @@ impl ClusterExec {
 
     /// How far the query on the cluster is, by the tasks that have ended.
     fn progress(&self) -> BTreeMap<Stage, Count> {
-        let plan = self.seen.plan.lock().clone();
+        let plan = self.seen.dealt();
         let mut counts = stages(plan.as_ref().unwrap_or(&self.plan).as_ref());
+        let progress = self.seen.progress();
         for (stage, count) in &mut counts {
             count.done = match stage {
-                Stage::Read => self.seen.read_rows(),
-                Stage::Decoded => self.seen.count("decoded_images"),
-                Stage::Inferred => self.seen.count("inferred_rows") + self.seen.count("failed_rows"),
+                Stage::Read => read_rows(&progress),
+                Stage::Decoded => progress.count("decoded_images"),
+                Stage::Inferred => runs(&progress),
                 _ => continue,
             };
         }
-        counts.insert(Stage::Tasks, self.seen.tasks());
+        let (done, total) = progress.tasks();
+        counts.insert(Stage::Tasks, Count { done, total });
         counts
+    }
+
+    /// Begins the query with these settings, and leaves it to the cluster; returns the name of its job.
+    ///
+    /// # Errors
+    /// A scheduler that does not answer or refuses it.
+    pub(super) async fn leave(&self, settings: &ConfigOptions) -> Result<String> {
+        Ok(self.client.leave(self.sent(settings), settings).await?)
+    }
+
+    /// What is sent of the query with these settings.
+    fn sent(&self, settings: &ConfigOptions) -> Sent {
+        Sent { plan: self.message.clone(), name: job_name(settings), files: self.files.clone() }
     }
 
     /// The plan that runs on the cluster.
     pub(super) fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
     }
+}
+
+/// The beginning of a query's statement.
+fn job_name(settings: &ConfigOptions) -> String {
+    let text = QueryText::of(settings).unwrap_or_default();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    hidden(&words).chars().take(NAME_CHARACTERS).collect()
 }
 
 impl DisplayAs for ClusterExec {
@@ -151,7 +129,7 @@ impl ExecutionPlan for ClusterExec {
 
     /// The plan; after the query what ran of it.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        match self.seen.ran.get() {
+        match self.seen.ran() {
             Some(ran) => ran.iter().collect(),
             None => vec![&self.plan],
         }
@@ -176,24 +154,19 @@ impl ExecutionPlan for ClusterExec {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let seen = Arc::clone(&self.seen);
         let watcher = Arc::new(move |progress| seen.see(progress));
+        let settings = context.session_config().options();
         let batches = if writes_parts(&self.plan)? {
-            let (client, plan) = (self.client.clone(), Arc::clone(&self.plan));
-            let running = Arc::clone(&self.seen);
+            let (client, plan, seen) = (self.client.clone(), Arc::clone(&self.plan), Arc::clone(&self.seen));
+            let name = job_name(settings);
             let run = async move {
                 let plan = without_finished(plan, &context).await?;
-                *running.plan.lock() = Some(Arc::clone(&plan));
-                let (message, files) = (client.encode(&plan)?, offered_files(&plan)?);
-                Ok::<_, DataFusionError>(client.run(
-                    message,
-                    context.session_config().options(),
-                    files,
-                    watcher,
-                ))
+                seen.deal(&plan);
+                let sent = Sent { plan: client.encode(&plan)?, name, files: offered_files(&plan)? };
+                Ok::<_, DataFusionError>(client.run(sent, context.session_config().options(), watcher))
             };
             stream::once(run).try_flatten().boxed()
         } else {
-            let settings = context.session_config().options();
-            self.client.run(self.message.clone(), settings, self.files.clone(), watcher)
+            self.client.run(self.sent(settings), settings, watcher)
         };
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&metrics);
@@ -204,21 +177,7 @@ impl ExecutionPlan for ClusterExec {
     /// Its own, and the counts of the stages on the cluster, as [`QueryProgress`](crate::QueryProgress) reads them.
     fn metrics(&self) -> Option<MetricsSet> {
         let mut metrics = self.metrics.clone_inner();
-        let mut add = |name: String, value: u64| {
-            let count = metrics::Count::new();
-            count.add(usize::try_from(value).unwrap_or(usize::MAX));
-            metrics.push(Arc::new(Metric::new(MetricValue::Count { name: name.into(), count }, None)));
-        };
-        let progress = self.progress();
-        if progress.contains_key(&Stage::Inferred) {
-            add("failed_rows".to_owned(), self.seen.count("failed_rows"));
-        }
-        for (stage, Count { done, total }) in progress {
-            add(stage.to_string(), done);
-            if let Some(total) = total {
-                add(format!("{stage}_total"), total);
-            }
-        }
+        add_counts(&mut metrics, self.progress(), &self.seen.progress());
         Some(metrics)
     }
 }

@@ -14,15 +14,19 @@
 //! Image bytes stay where they are read: a task gets the entries of files, and reads, decodes and infers. Where they would
 //! pass to another task, a query has one task (`planner.rs`).
 
+mod attach;
 mod codec;
 mod dealt;
 mod exec;
+mod executors;
+mod jobs;
 mod joins;
 mod leaves;
 mod planner;
 mod processes;
 mod ran;
 mod rule;
+mod seen;
 mod task;
 
 use std::sync::Arc;
@@ -31,7 +35,13 @@ use datafusion::execution::session_state::SessionStateBuilder;
 pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
 
+pub(crate) use attach::JobTable;
 use codec::SeequelCodec;
+pub(crate) use executors::{show_executors, with_executors};
+use jobs::OwnCluster;
+#[cfg(feature = "shell")]
+pub(crate) use jobs::detach;
+pub(crate) use jobs::{cancel_job, client_of, own_client, show_jobs};
 use planner::ClusterPlanner;
 pub use processes::{ExecutorSettings, run_executor, run_scheduler};
 use rule::RunOnCluster;
@@ -46,10 +56,11 @@ pub(crate) fn on_cluster(
     security: Security,
 ) -> SessionStateBuilder {
     let config = builder.config().take().unwrap_or_default();
-    let config = cluster_settings(config, &security).with_target_partitions(SHUFFLE_PARTITIONS);
-    *builder.config() = Some(config);
+    let mut config = cluster_settings(config, &security).with_target_partitions(SHUFFLE_PARTITIONS);
     let codec = |secret| Arc::new(SeequelCodec::of_client(secret)) as _;
     let client = Client::new(scheduler, security, codec);
+    config.options_mut().extensions.insert(OwnCluster(client.clone()));
+    *builder.config() = Some(config);
     builder
         .with_physical_optimizer_rule(Arc::new(RunOnCluster::new(client)))
         .with_query_planner(Arc::new(ClusterPlanner::default()))

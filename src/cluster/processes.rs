@@ -68,10 +68,11 @@ pub async fn run_executor(
     let executor = executor.map_err(|error| failed(&error))?;
     started(cores);
     let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());
-    let models = ExecutorModels::new(home, scheduler.clone(), security, runtime);
-    let codec = Arc::new(SeequelCodec::with_models(Arc::new(models)));
+    let models = Arc::new(ExecutorModels::new(home, scheduler.clone(), security, runtime));
+    let codec = Arc::new(SeequelCodec::with_models(Arc::clone(&models)));
     let session = session(config(), &no_models())?;
-    executor.run(&scheduler, codec, &session, stores, stop).await.map_err(|error| failed(&error))
+    let loaded = || models.loaded();
+    executor.run(&scheduler, codec, &session, stores, loaded, stop).await.map_err(|error| failed(&error))
 }
 
 fn failed(error: &seequel_cluster::Error) -> Error {

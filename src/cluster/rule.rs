@@ -25,6 +25,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use seequel_cluster::Client;
 
+use super::attach::AttachExec;
 use super::exec::ClusterExec;
 use super::{dealt, joins, leaves};
 use crate::Error;
@@ -62,6 +63,11 @@ impl PhysicalOptimizerRule for RunOnCluster {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         if plan.exists(|plan| Ok(plan.is::<ClusterExec>()))? || !plan.exists(|plan| Ok(reads_files(plan)))? {
             return Ok(plan);
+        }
+        if plan.exists(|plan| Ok(plan.is::<AttachExec>()))? {
+            let reason = "a query of the rows of an attached job and of files would run on the cluster, which can't read the \
+                          former; COPY the job to a file first";
+            return Err(Error::Cluster(reason.to_owned()).into());
         }
         let InferenceOptions { max_errors, max_error_ratio, .. } = InferenceOptions::of(config);
         if max_errors.is_some() || max_error_ratio.is_some() {

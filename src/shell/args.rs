@@ -121,6 +121,11 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) cluster: Option<Address>,
 
+    /// Leave queries on the cluster: print the name of a query's job instead of its rows, which ATTACH 'name' gives later
+    #[cfg(feature = "cluster")]
+    #[arg(long, requires = "cluster")]
+    pub(crate) detach: bool,
+
     /// File of the cluster's token [default: the token is in $SEEQUEL_CLUSTER_TOKEN]
     #[cfg(feature = "cluster")]
     #[arg(long, value_name = "FILE", requires = "cluster")]

@@ -86,6 +86,8 @@ async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(
         args.quiet,
         progress,
     );
+    #[cfg(feature = "cluster")]
+    let runner = runner.detaching(args.detach);
     if let Some(address) = args.dashboard {
         runner.open_dashboard(address)?;
     }

@@ -16,7 +16,10 @@ use tracing::Instrument;
 use super::output::Output;
 use super::source::Source;
 use super::{catalog, look, report};
+#[cfg(feature = "cluster")]
+use crate::cluster;
 use crate::dashboard::DashboardAddress;
+use crate::engine::titled;
 use crate::quantize::Record;
 use crate::queries::{Outcome, RunningQuery};
 use crate::shell::look::{ReportRequest, SheetRequest, Target};
@@ -80,12 +83,29 @@ pub(crate) struct Runner {
     progress: Progress,
     /// Whether nothing but results and errors is shown.
     quiet: bool,
+    /// Whether queries are left on the cluster.
+    #[cfg(feature = "cluster")]
+    detaches: bool,
 }
 
 impl Runner {
     pub(crate) fn new(engine: Engine, printer: Printer, quiet: bool, progress: Progress) -> Self {
         let settings = Settings { printer, timing: !quiet, output: Output::standard(&progress) };
-        Self { engine, settings: Arc::new(Mutex::new(settings)), last_query: Arc::default(), progress, quiet }
+        Self {
+            engine,
+            settings: Arc::new(Mutex::new(settings)),
+            last_query: Arc::default(),
+            progress,
+            quiet,
+            #[cfg(feature = "cluster")]
+            detaches: false,
+        }
+    }
+
+    /// Leaves queries on the cluster, if `detaches`.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn detaching(self, detaches: bool) -> Self {
+        Self { detaches, ..self }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -163,7 +183,15 @@ impl Runner {
             Statement::TuneModel(tune) => Some(tune.name.clone()),
             _ => None,
         };
+        let text = statement.to_string();
         let results = sql::plan(self.engine.context(), self.engine.models(), statement, observe).await?;
+        let results = titled(results, &text);
+        #[cfg(feature = "cluster")]
+        if self.detaches
+            && let Some(id) = cluster::detach(&results).await?
+        {
+            return printer::write(&mut output, format!("{id}\n").as_bytes());
+        }
         if let Some(model) = created {
             self.remark(&model);
         }

@@ -11,7 +11,7 @@ use datafusion::prelude::SessionContext;
 
 use super::queries::query;
 use super::statement::Statement;
-use super::{create_quantized, formats, locations, queries, resumable, tune_model};
+use super::{cluster, create_quantized, formats, locations, queries, resumable, tune_model};
 use crate::Result;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
@@ -81,7 +81,7 @@ async fn plan_statement(
             run_blocking(move || models.remove(&name, if_exists)).await?;
             empty(engine_ctx)
         }
-        Statement::ShowModels => Ok(engine_ctx.read_batch(models.show()?)?),
+        Statement::ShowModels => Ok(engine_ctx.read_batch(cluster::show_models(engine_ctx, models).await?)?),
         Statement::ShowDevices => {
             let models = Arc::clone(models);
             // Opens the library.
@@ -108,6 +108,10 @@ async fn plan_statement(
             let explained = queries::explain_json(engine_ctx, *statement, analyze, observe).await?;
             Ok(engine_ctx.read_batch(explained)?)
         }
+        Statement::Cluster(statement) => match cluster::run(engine_ctx, &statement).await? {
+            Some(result) => Ok(result),
+            None => empty(engine_ctx),
+        },
         Statement::ShowResumable { location } => {
             Ok(engine_ctx.read_batch(resumable::show(engine_ctx, &location).await?)?)
         }

@@ -8,6 +8,7 @@
 //! ```
 
 mod advise_rows;
+mod cluster;
 mod columns;
 mod create_quantized;
 mod execute;
@@ -24,6 +25,7 @@ mod script;
 mod statement;
 mod tune_model;
 
+pub use cluster::ClusterStatement;
 pub use execute::plan;
 pub(crate) use explain::Explanation;
 #[cfg(feature = "shell")]

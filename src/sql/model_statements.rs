@@ -1,6 +1,6 @@
-//! The grammar of the statements about models and devices.
+//! The grammar of the statements about models and devices, and about a cluster.
 //!
-//! `MODEL`, `MODELS` and `DEVICES` are not reserved: they have a meaning only in these statements, so that tables and
+//! `MODEL`, `MODELS`, `DEVICES`, `JOBS` and others are not reserved: they have a meaning only in these statements, so that tables and
 //! columns may have these names.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use super::cluster::ClusterStatement;
 use super::options;
 use super::statement::Statement;
 use crate::model::{CreateEnsemble, CreateModel};
@@ -33,6 +34,14 @@ pub(super) fn model_grammar(parser: &Parser<'_>) -> Option<Grammar> {
         Keyword::SHOW if is_word(parser, 1, "DEVICES") && !is_period(parser, 2) => Some(parse_show_devices),
         Keyword::SHOW if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_show_tuning),
         Keyword::SHOW if is_word(parser, 1, "RESUMABLE") && is_text(parser, 2) => Some(parse_show_resumable),
+        Keyword::SHOW if is_word(parser, 1, "JOBS") && !is_period(parser, 2) => Some(parse_show_jobs),
+        Keyword::SHOW if is_word(parser, 1, "EXECUTORS") && !is_period(parser, 2) => {
+            Some(parse_show_executors)
+        }
+        _ if is_word(parser, 0, "CANCEL") && is_word(parser, 1, "JOB") && is_text(parser, 2) => {
+            Some(parse_cancel)
+        }
+        Keyword::ATTACH if is_text(parser, 1) => Some(parse_attach),
         Keyword::RESET if is_word(parser, 1, "TUNING") && !is_period(parser, 2) => Some(parse_reset_tuning),
         _ if is_word(parser, 0, "TUNE") && is_word(parser, 1, "MODEL") => Some(parse_tune),
         // `DESCRIBE model` and `DESCRIBE model.part` are about tables with these names.
@@ -154,6 +163,31 @@ fn parse_show_resumable(parser: &mut Parser<'_>) -> Result<Statement, ParserErro
     parser.advance_token(); // SHOW
     parser.advance_token(); // RESUMABLE
     Ok(Statement::ShowResumable { location: parser.parse_literal_string()? })
+}
+
+fn parse_show_jobs(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // JOBS
+    Ok(Statement::Cluster(ClusterStatement::ShowJobs))
+}
+
+fn parse_show_executors(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // SHOW
+    parser.advance_token(); // EXECUTORS
+    Ok(Statement::Cluster(ClusterStatement::ShowExecutors))
+}
+
+fn parse_cancel(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // CANCEL
+    parser.advance_token(); // JOB
+    Ok(Statement::Cluster(ClusterStatement::CancelJob { id: parser.parse_literal_string()? }))
+}
+
+fn parse_attach(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {
+    parser.advance_token(); // ATTACH
+    let id = parser.parse_literal_string()?;
+    let name = if parser.parse_keyword(Keyword::AS) { Some(parse_name(parser)?) } else { None };
+    Ok(Statement::Cluster(ClusterStatement::Attach { id, name }))
 }
 
 fn parse_reset_tuning(parser: &mut Parser<'_>) -> Result<Statement, ParserError> {

@@ -7,6 +7,7 @@ use datafusion::common::utils::quote_identifier;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, Value};
 
+use super::cluster::ClusterStatement;
 use crate::advise::Advise;
 use crate::model::{CreateEnsemble, CreateModel};
 use crate::quantize::CreateQuantized;
@@ -51,6 +52,8 @@ pub enum Statement {
         /// Whether a missing model is no error.
         if_exists: bool,
     },
+    /// `SHOW JOBS` and others about the cluster
+    Cluster(ClusterStatement),
     /// `SUMMARIZE table` or `SUMMARIZE query`
     Summarize(Box<DataFusionStatement>),
     /// `ADVISE query [OPTIONS (rows 'number')]`
@@ -96,6 +99,7 @@ impl Statement {
             | Self::DescribeModel { .. }
             | Self::ExplainJson { .. }
             | Self::Advise(_) => true,
+            Self::Cluster(statement) => statement.is_list(),
             Self::CreateModel(_)
             | Self::CreateEnsemble(_)
             | Self::CreateQuantized(_)
@@ -142,6 +146,7 @@ impl fmt::Display for Statement {
                 let if_exists = if *if_exists { "IF EXISTS " } else { "" };
                 write!(f, "DROP MODEL {if_exists}{}", quote_identifier(name))
             }
+            Self::Cluster(statement) => statement.fmt(f),
             Self::Summarize(query) => write!(f, "SUMMARIZE {query}"),
             Self::Advise(Advise { query, rows: None }) => write!(f, "ADVISE {query}"),
             Self::Advise(Advise { query, rows: Some(rows) }) => {

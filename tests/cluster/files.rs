@@ -50,6 +50,8 @@ fn the_tutorial_gives_the_rows_that_it_gives_alone() {
         }
         let alone = run_with(&file, &home(), &[]);
         let ran = run_with(&file, &home(), &["--cluster", &cluster.url]);
+        // SHOW MODELS tells the executors, too, of which none has loaded any yet.
+        let ran = ran.replace(",file,error,executors\n", ",file,error\n").replace(",[]\n", "\n");
         assert_eq!(ran, alone, "{}\n{}", file.display(), cluster.logs());
     }
 }

@@ -2,8 +2,12 @@
 
 mod chaos;
 mod connections;
+#[cfg(target_os = "linux")]
+mod detach;
+mod executors;
 mod failures;
 mod files;
+mod jobs;
 mod joins;
 mod listing;
 mod manifests;

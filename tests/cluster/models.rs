@@ -13,10 +13,10 @@ use super::{alone, on};
 use crate::support::{folder_of, home};
 
 /// The folder that a process runs in: a client's has the model, an executor's has not.
-const HERE: &str = "/proc/self/cwd";
+pub(super) const HERE: &str = "/proc/self/cwd";
 
 /// A home with the set-up's library and no model.
-fn home_without_models() -> TempDir {
+pub(super) fn home_without_models() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     symlink(home().join("lib"), folder.path().join("lib")).unwrap();
     folder

@@ -148,6 +148,20 @@ impl Cluster {
         self.gone.push(std::mem::replace(&mut self.executors[number], another));
     }
 
+    /// Starts an executor that has this home.
+    pub(super) fn add_executor(&mut self, home: &Path) {
+        self.started += 1;
+        let name = format!("executor-{}", self.started);
+        self.executors.push(Process::executor(&self.folder, &name, &self.url, home, &[], &[]));
+    }
+
+    /// The jobs whose results an executor holds.
+    pub(super) fn results(&self, number: usize) -> Vec<PathBuf> {
+        let folders = fs::read_dir(&self.executors[number].results).unwrap().flatten();
+        let results = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
+        results.map(|results| results.path()).collect()
+    }
+
     /// Lets an executor do nothing for a while.
     pub(super) fn stall_executor(&self, number: usize, long: Duration) {
         let process = self.executors[number].child.id();

@@ -47,3 +47,25 @@ pub(crate) struct Asked {
     #[prost(string, tag = "2")]
     pub(crate) digest: String,
 }
+
+/// Bytes of a file that the scheduler holds while its client is away, in their order.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Held {
+    /// In the first part.
+    #[prost(string, tag = "1")]
+    pub(crate) secret: String,
+    /// In the first part.
+    #[prost(string, tag = "2")]
+    pub(crate) digest: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) bytes: bytes::Bytes,
+}
+
+/// The files of a secret are held while a job needs them.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Kept {
+    #[prost(string, tag = "1")]
+    pub(crate) secret: String,
+    #[prost(string, tag = "2")]
+    pub(crate) job_id: String,
+}

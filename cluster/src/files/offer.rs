@@ -1,18 +1,16 @@
 //! The client's side: it offers files while it waits for a query.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
-use futures::stream::{self, Stream, StreamExt};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
+use futures::future::ready;
+use futures::stream::{self, StreamExt};
+use tokio::sync::oneshot;
 use tonic::transport::Channel;
 
-use super::PART_BYTES;
-use super::messages::{Offered, Part, Wanted};
+use super::messages::{Held, Kept, Offered, Part, Wanted};
+use super::parts::parts;
 use super::service::files_client::FilesClient;
 use crate::{Address, Error};
 
@@ -67,47 +65,63 @@ async fn give(mut scheduler: FilesClient<Channel>, wanted: Wanted, files: Arc<[O
     let path = file.path.display().to_string();
     tracing::info!("sending '{path}' to an executor");
     let first = Part { number, ..Part::default() };
-    let parts = stream::iter([first]).chain(parts(file.path.clone()));
+    let parts = stream::iter([first]).chain(parts(file.path.clone(), "the client"));
     if let Err(error) = scheduler.give(parts).await {
         tracing::warn!("'{path}' was not sent whole to an executor: {}", error.message());
     }
 }
 
-/// The parts of a file, until one can't be read.
-fn parts(path: PathBuf) -> impl Stream<Item = Part> + Send {
-    enum Reading {
-        Closed(PathBuf),
-        Open(File),
-        Failed,
-    }
-    stream::unfold(Reading::Closed(path), |reading| async move {
-        let read = async {
-            let mut file = match reading {
-                Reading::Closed(path) => File::open(path).await?,
-                Reading::Open(file) => file,
-                Reading::Failed => return Ok(None),
-            };
-            let bytes = next(&mut file).await?;
-            Ok::<_, io::Error>(bytes.map(|bytes| (bytes, file)))
-        };
-        match read.await {
-            Ok(None) => None,
-            Ok(Some((bytes, file))) => Some((Part { bytes, ..Part::default() }, Reading::Open(file))),
-            Err(error) => {
-                let failure = format!("the client can't read it: {error}");
-                Some((Part { failure, ..Part::default() }, Reading::Failed))
+/// Gives files to the scheduler, which holds them for whoever knows `secret`.
+///
+/// # Errors
+/// A file that can't be read, a scheduler that can't hold it.
+pub(crate) async fn hold(
+    address: &Address,
+    scheduler: Channel,
+    secret: &str,
+    files: &[OfferedFile],
+) -> Result<(), Error> {
+    let refused = |reason: String| Error::Refused { address: address.to_string(), reason };
+    let mut scheduler = FilesClient::new(scheduler);
+    for OfferedFile { digest, path } in files {
+        tracing::info!("sending '{}' to the scheduler", path.display());
+        let first = Held { secret: secret.to_owned(), digest: digest.clone(), ..Held::default() };
+        let (unreadable, mut failure) = oneshot::channel();
+        // A part that tells a failure ends the file here.
+        let parts = parts(path.clone(), "this machine");
+        let parts = parts.scan(Some(unreadable), |unreadable, Part { bytes, failure, .. }| {
+            if failure.is_empty() {
+                return ready(Some(Held { bytes, ..Held::default() }));
             }
+            if let Some(unreadable) = unreadable.take() {
+                // It is received below.
+                let _ = unreadable.send(failure);
+            }
+            ready(None)
+        });
+        let given = scheduler.hold(stream::iter([first]).chain(parts)).await;
+        if let Ok(reason) = failure.try_recv() {
+            return Err(refused(format!("'{}': {reason}", path.display())));
         }
-    })
+        given.map_err(|status| refused(status.message().to_owned()))?;
+    }
+    Ok(())
 }
 
-/// The next bytes of a file, if any.
-async fn next(file: &mut File) -> io::Result<Option<Bytes>> {
-    let mut bytes = BytesMut::with_capacity(PART_BYTES);
-    while bytes.len() < PART_BYTES {
-        if file.read_buf(&mut bytes).await? == 0 {
-            break;
-        }
-    }
-    Ok((!bytes.is_empty()).then(|| bytes.freeze()))
+/// Lets the scheduler hold the files of `secret` until a job has ended.
+///
+/// # Errors
+/// A scheduler that does not answer.
+pub(crate) async fn keep(
+    address: &Address,
+    scheduler: Channel,
+    secret: &str,
+    job_id: &str,
+) -> Result<(), Error> {
+    let kept = Kept { secret: secret.to_owned(), job_id: job_id.to_owned() };
+    let kept = FilesClient::new(scheduler).keep(kept).await;
+    kept.map(drop).map_err(|status| Error::Refused {
+        address: address.to_string(),
+        reason: status.message().to_owned(),
+    })
 }

@@ -1,6 +1,6 @@
 //! The scheduler's side: it brings together who has a file and who needs it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::messages::{Asked, Given, Offered, Part, Wanted};
+use super::held::HeldFiles;
+use super::messages::{Asked, Given, Held, Kept, Offered, Part, Wanted};
+use super::parts::parts;
 use super::service::files_server::{Files, FilesServer};
 
 /// Parts that wait in the scheduler for a slow receiver.
@@ -17,15 +19,16 @@ const AHEAD: usize = 4;
 /// Requests that wait for a client.
 const WAITING: usize = 1000;
 
-/// The service, which knows no offer yet.
-pub(crate) fn relay() -> FilesServer<Relay> {
-    FilesServer::new(Relay::default())
+/// The service of what `relay` knows.
+pub(crate) fn files(relay: Relay) -> FilesServer<Relay> {
+    FilesServer::new(relay)
 }
 
 /// Offers of clients, and executors that wait for them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Relay {
     state: Arc<Mutex<State>>,
+    held: Arc<HeldFiles>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +47,16 @@ struct KnownOffer {
 impl Relay {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The jobs that files are held for.
+    pub(crate) fn jobs(&self) -> Vec<String> {
+        self.held.jobs()
+    }
+
+    /// Deletes the files that are held for other jobs than these.
+    pub(crate) fn forget_but(&self, running: &HashSet<String>) {
+        self.held.forget_but(running);
     }
 
     /// The client that offers a file.
@@ -94,16 +107,29 @@ impl Files for Relay {
 
     async fn take(&self, request: Request<Asked>) -> Result<Response<Self::TakeStream>, Status> {
         let asked = request.into_inner();
+        if let Some(path) = self.held.path(&asked) {
+            return Ok(Response::new(parts(path, "the scheduler").map(Ok).boxed()));
+        }
         let client = self.client_with(&asked);
         let client = client.ok_or_else(|| Status::not_found("no client offers it now"))?;
         let number = Uuid::new_v4().to_string();
-        let (sender, parts) = mpsc::channel(AHEAD);
+        let (sender, coming) = mpsc::channel(AHEAD);
         self.state().waiting.insert(number.clone(), sender);
         let (relay, waiting) = (self.clone(), number.clone());
         let known = Forgotten(move || drop(relay.state().waiting.remove(&waiting)));
         let wanted = Wanted { number, digest: asked.digest };
         client.try_send(Ok(wanted)).map_err(|_| Status::unavailable("the client does not answer"))?;
-        Ok(Response::new(received(parts, known).boxed()))
+        Ok(Response::new(received(coming, known).boxed()))
+    }
+
+    async fn hold(&self, request: Request<Streaming<Held>>) -> Result<Response<Given>, Status> {
+        self.held.hold(request.into_inner()).await?;
+        Ok(Response::new(Given {}))
+    }
+
+    async fn keep(&self, request: Request<Kept>) -> Result<Response<Given>, Status> {
+        self.held.keep(request.into_inner());
+        Ok(Response::new(Given {}))
     }
 }
 

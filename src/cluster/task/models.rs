@@ -7,10 +7,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::error::Result;
-use seequel_cluster::{Address, Security};
-use tokio::sync::Mutex;
+use itertools::Itertools;
+use parking_lot::Mutex;
+use seequel_cluster::{Address, LoadedModel, Security};
 
 use super::messages::{SentEnsemble, SentModel, SentPredictor};
 use super::model_files::{ModelFiles, weight_files};
@@ -26,14 +28,49 @@ const KEPT: usize = 16;
 pub(crate) struct ExecutorModels {
     files: ModelFiles,
     runtime: Runtime,
+    /// Held by the task that looks for a model: others may look for the same.
+    looking: tokio::sync::Mutex<()>,
     /// The last used last.
-    known: Mutex<Vec<(String, Arc<Model>)>>,
+    known: Mutex<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    key: String,
+    model: Arc<Model>,
+    since: SystemTime,
 }
 
 impl ExecutorModels {
     /// Models of files in `home`, of those at the paths of plans, and of those that clients of the scheduler have.
     pub(crate) fn new(home: PathBuf, scheduler: Address, security: Security, runtime: Runtime) -> Self {
-        Self { files: ModelFiles::new(home, scheduler, security), runtime, known: Mutex::default() }
+        let files = ModelFiles::new(home, scheduler, security);
+        Self { files, runtime, looking: tokio::sync::Mutex::default(), known: Mutex::default() }
+    }
+
+    /// Those with sessions.
+    pub(crate) fn loaded(&self) -> Vec<LoadedModel> {
+        let known = self.known.lock();
+        let loaded = known.iter().filter(|known| known.model.loaded_sessions() > 0).map(|known| {
+            let (spec, since) = (known.model.spec(), known.since.duration_since(UNIX_EPOCH));
+            LoadedModel {
+                name: spec.name.clone(),
+                digest: spec.sha256.clone(),
+                sessions: u32::try_from(known.model.loaded_sessions()).unwrap_or(u32::MAX),
+                device: known.model.provider().map_or_else(|_| "?".to_owned(), |device| device.to_string()),
+                since: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
+            }
+        });
+        loaded.sorted_by(|one, other| one.name.cmp(&other.name)).collect()
+    }
+
+    fn known(&self, key: &str) -> Option<Arc<Model>> {
+        let mut known = self.known.lock();
+        let position = known.iter().position(|known| known.key == key)?;
+        let entry = known.remove(position);
+        let model = Arc::clone(&entry.model);
+        known.push(entry);
+        Some(model)
     }
 
     /// What a plan's call runs. Loads no session.
@@ -70,11 +107,8 @@ impl ExecutorModels {
         };
         let mut spec: ModelSpec = serde_json::from_str(&sent.spec).map_err(unreadable)?;
         let key = key(&spec, sent).map_err(unreadable)?;
-        let mut known = self.known.lock().await;
-        if let Some(position) = known.iter().position(|(known, _)| *known == key) {
-            let entry = known.remove(position);
-            let model = Arc::clone(&entry.1);
-            known.push(entry);
+        let _looking = self.looking.lock().await;
+        if let Some(model) = self.known(&key) {
             return Ok(model);
         }
         let file = self.files.file(&spec, sent).await?;
@@ -87,10 +121,11 @@ impl ExecutorModels {
             .join()
             .await
             .map_err(|error| datafusion::error::DataFusionError::ExecutionJoin(Box::new(error)))??;
+        let mut known = self.known.lock();
         if known.len() == KEPT {
             known.remove(0);
         }
-        known.push((key, Arc::clone(&model)));
+        known.push(Known { key, model: Arc::clone(&model), since: SystemTime::now() });
         Ok(model)
     }
 }

@@ -2,7 +2,7 @@
 //! hundreds of other parser keywords that are used as names.
 
 /// In alphabetical order.
-const KEYWORDS: [&str; 105] = [
+const KEYWORDS: [&str; 110] = [
     "ADVISE",
     "ALL",
     "ANALYZE",
@@ -10,8 +10,10 @@ const KEYWORDS: [&str; 105] = [
     "ANY",
     "AS",
     "ASC",
+    "ATTACH",
     "BETWEEN",
     "BY",
+    "CANCEL",
     "CASE",
     "CAST",
     "COPY",
@@ -27,6 +29,7 @@ const KEYWORDS: [&str; 105] = [
     "ELSE",
     "END",
     "EXCEPT",
+    "EXECUTORS",
     "EXISTS",
     "EXPLAIN",
     "EXTERNAL",
@@ -49,6 +52,8 @@ const KEYWORDS: [&str; 105] = [
     "INTERVAL",
     "INTO",
     "IS",
+    "JOB",
+    "JOBS",
     "JOIN",
     "LAST",
     "LATERAL",

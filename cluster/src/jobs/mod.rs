@@ -1,0 +1,30 @@
+//! The jobs of a scheduler, those that run and those that have ended, and its executors: a service of ours beside Ballista's,
+//! which tells the state of one job, and the stages of jobs that have ended alone.
+//!
+//! ```text
+//!  client ── stages, list, results, ended, executors ──► scheduler ◄── report: tasks, models ── executor
+//! ```
+
+mod executors;
+mod listed;
+pub(crate) mod messages;
+mod serve;
+
+pub(crate) use executors::report;
+pub use executors::{ListedExecutor, LoadedModel};
+pub use listed::{JobState, ListedJob};
+pub(crate) use serve::jobs;
+pub(crate) use service::jobs_client::JobsClient;
+
+/// The generated client and server.
+mod service {
+    #![expect(
+        clippy::allow_attributes,
+        clippy::clone_on_ref_ptr,
+        unreachable_pub,
+        unused_qualifications,
+        reason = "generated"
+    )]
+
+    include!(concat!(env!("OUT_DIR"), "/seequel.Jobs.rs"));
+}
