@@ -50,17 +50,26 @@ class Side(NamedTuple):
     """Where the job runs."""
 
     title: str
-    executors: tuple[str, ...]
-    """The cores of each, as `taskset` takes them; none are the plain shell."""
+    executors: tuple[str, ...] | None
+    """The cores of each, as `taskset` takes them; `None` is the plain shell."""
 
 
 SIDES = (
     Side("one executor of one core", ("0",)),
     Side("two executors of one core each", ("0", "1")),
     Side("one executor of two cores", ("0,1",)),
-    Side("the shell without a cluster", ()),
+    Side("the shell without a cluster", None),
 )
 ONE, TWO, BOTH, SHELL = range(len(SIDES))
+
+
+class Running(NamedTuple):
+    """A cluster."""
+
+    arguments: list[str]
+    """Those of its clients."""
+    processes: list[subprocess.Popen[bytes]]
+    """The scheduler first."""
 
 
 Peaks = dict[str, int]
@@ -127,8 +136,8 @@ def job(seequel: Path, side: Side, photos: int, peaks: Peaks) -> float:
     folder, target = fixtures.many_photos("small", photos), RUN / "labels.parquet"
     target.unlink(missing_ok=True)
     sql = f"COPY (SELECT path, classify(image, '{LITE0.name}')['label'] AS label FROM read_images('{folder}')) TO '{target}'"
-    with cluster(seequel, side.executors, peaks) as arguments:
-        command = [str(seequel), "--no-rc", "--quiet", *arguments, "--command", sql]
+    with cluster(seequel, side.executors, peaks) as running:
+        command = [str(seequel), "--no-rc", "--quiet", *running.arguments, "--command", sql]
         cost = measure(command, fixtures.environment(), RUN / "job.log", by_itself=False)
     counts = f"SELECT count(*) AS n, count(DISTINCT path) AS paths, count(label) AS labels FROM '{target}'"
     row = ask(seequel, fixtures.environment(), counts)[0]
@@ -141,8 +150,8 @@ def first_row(seequel: Path) -> float:
     """Returns the seconds from the start of a client to its first row."""
     folder = fixtures.many_photos("small", FEW)
     sql = f"SELECT path, classify(image, '{LITE0.name}')['label'] FROM read_images('{folder}')"
-    with cluster(seequel, SIDES[TWO].executors) as arguments:
-        command = [str(seequel), "--no-rc", "--quiet", "--format", "csv", *arguments, "--command", sql]
+    with cluster(seequel, SIDES[TWO].executors) as running:
+        command = [str(seequel), "--no-rc", "--quiet", "--format", "csv", *running.arguments, "--command", sql]
         start = time.perf_counter()
         client = subprocess.Popen(command, env=fixtures.environment(), stdout=subprocess.PIPE, text=True)
         lines = [client.stdout.readline(), client.stdout.readline()]
@@ -154,12 +163,12 @@ def first_row(seequel: Path) -> float:
 
 
 @contextmanager
-def cluster(seequel: Path, executors: tuple[str, ...], peaks: Peaks | None = None) -> Iterator[list[str]]:
-    """Runs a scheduler and executors on these cores, and gives the client's arguments; notes their memory in `peaks`."""
-    if not executors:
-        yield []
+def cluster(seequel: Path, executors: tuple[str, ...] | None, peaks: Peaks | None = None) -> Iterator[Running]:
+    """Runs a scheduler and executors on these cores, unless there is to be no cluster; notes their memory in `peaks`."""
+    if executors is None:
+        yield Running([], [])
         return
-    processes = []
+    processes: list[subprocess.Popen[bytes]] = []
     try:
         url = start(processes, [str(seequel), "scheduler", "--bind", "127.0.0.1:0"], "Scheduling at ", "scheduler")
         for number, cores in enumerate(executors):
@@ -168,7 +177,7 @@ def cluster(seequel: Path, executors: tuple[str, ...], peaks: Peaks | None = Non
             start(processes, command, "Running ", f"executor-{number}")
         # Registered, and idle.
         time.sleep(1)
-        yield ["--cluster", url]
+        yield Running(["--cluster", url], processes)
     finally:
         for process in reversed(processes):
             if peaks is not None:

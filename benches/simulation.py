@@ -140,8 +140,8 @@ def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
     executors = cluster.SIDES[cluster.TWO].executors
     points, rows = [], []
     base = idle_share(seequel)
-    with cluster.cluster(seequel, executors) as arguments:
-        scheduler = scheduler_process()
+    with cluster.cluster(seequel, executors) as running:
+        scheduler = running.processes[0].pid
         cpu, wire = cpu_seconds(scheduler), loopback_bytes()
         time.sleep(IDLE_SECONDS)
         polls = len(executors) * IDLE_SECONDS / OFTEN_POLL
@@ -150,7 +150,7 @@ def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
         for count in FILES:
             folder = fixtures.many_photos("small", count)
             began, cpu, wire = time.perf_counter(), cpu_seconds(scheduler), loopback_bytes()
-            tasks = run(seequel, arguments, f"SELECT sum(octet_length(name)) FROM read_images('{folder}')")
+            tasks = run(seequel, running.arguments, f"SELECT sum(octet_length(name)) FROM read_images('{folder}')")
             seconds = time.perf_counter() - began
             own_polls = len(executors) * seconds / OFTEN_POLL
             used = cpu_seconds(scheduler) - cpu - base * seconds - own_polls * poll[0]
@@ -169,16 +169,11 @@ def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
 
 def idle_share(seequel: Path) -> float:
     """Returns the share of a core that a scheduler without executors takes."""
-    processes: list[subprocess.Popen[bytes]] = []
-    command = [str(seequel), "scheduler", "--bind", "127.0.0.1:0"]
-    cluster.start(processes, command, "Scheduling at ", "scheduler")
-    time.sleep(1)
-    before = cpu_seconds(processes[0].pid)
-    time.sleep(IDLE_SECONDS)
-    share = (cpu_seconds(processes[0].pid) - before) / IDLE_SECONDS
-    processes[0].terminate()
-    processes[0].wait()
-    return share
+    with cluster.cluster(seequel, ()) as running:
+        scheduler = running.processes[0].pid
+        before = cpu_seconds(scheduler)
+        time.sleep(IDLE_SECONDS)
+        return (cpu_seconds(scheduler) - before) / IDLE_SECONDS
 
 
 def run(seequel: Path, arguments: list[str], sql: str) -> int:
@@ -190,19 +185,6 @@ def run(seequel: Path, arguments: list[str], sql: str) -> int:
     if ran.returncode != 0 or not stages:
         raise BenchError(f"{sql}: {ran.stderr[-300:]}")
     return max(stages)
-
-
-def scheduler_process() -> int:
-    """Returns the process of the scheduler, a child of this one."""
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        if b"scheduler" in words and parent == os.getpid():
-            return int(entry.name)
-    raise BenchError("the scheduler has ended")
 
 
 def cpu_seconds(process: int) -> float:

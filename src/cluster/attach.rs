@@ -26,7 +26,6 @@ use futures::TryStreamExt;
 use seequel_cluster::{Client, JobProgress};
 
 use super::seen::{Seen, add_counts, read_rows, runs};
-use crate::Error;
 use crate::progress::{Count, Stage};
 
 /// The rows of a job.
@@ -43,7 +42,7 @@ impl JobTable {
     /// # Errors
     /// A job that is not known, was cancelled or failed.
     pub(crate) async fn of(client: Client, id: &str) -> crate::Result<Self> {
-        let schema = client.schema(id).await.map_err(|error| Error::Cluster(error.to_string()))?;
+        let schema = client.schema(id).await?;
         Ok(Self { client, id: id.to_owned(), schema: Arc::new(with_own_names(&schema)) })
     }
 }

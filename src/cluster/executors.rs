@@ -13,15 +13,15 @@ use datafusion::error::DataFusionError;
 use itertools::Itertools;
 use seequel_cluster::{Client, ListedExecutor, LoadedModel};
 
+use crate::Result;
 use crate::model::ModelRegistry;
-use crate::{Error, Result};
 
 /// `SHOW EXECUTORS`.
 ///
 /// # Errors
 /// A scheduler that does not answer.
 pub(crate) async fn show_executors(client: &Client) -> Result<RecordBatch> {
-    let executors = client.executors().await.map_err(|error| Error::Cluster(error.to_string()))?;
+    let executors = client.executors().await?;
     let texts = |text: fn(&ListedExecutor) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(executors.iter().map(text)))
     };

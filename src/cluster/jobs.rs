@@ -46,7 +46,7 @@ pub(crate) fn own_client(ctx: &SessionContext) -> Option<Client> {
 /// # Errors
 /// A job that is not known or has ended.
 pub(crate) async fn cancel_job(client: &Client, id: &str) -> Result<()> {
-    client.cancel(id).await.map_err(|error| Error::Cluster(error.to_string()))
+    Ok(client.cancel(id).await?)
 }
 
 /// `SHOW JOBS`: the jobs that the scheduler knows, the last started last.
@@ -54,7 +54,7 @@ pub(crate) async fn cancel_job(client: &Client, id: &str) -> Result<()> {
 /// # Errors
 /// A scheduler that does not answer.
 pub(crate) async fn show_jobs(client: &Client) -> Result<RecordBatch> {
-    let jobs = client.jobs().await.map_err(|error| Error::Cluster(error.to_string()))?;
+    let jobs = client.jobs().await?;
     let texts = |text: fn(&ListedJob) -> Option<String>| -> ArrayRef {
         Arc::new(jobs.iter().map(text).collect::<StringArray>())
     };

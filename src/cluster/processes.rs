@@ -45,11 +45,11 @@ pub async fn run_scheduler(
     started: impl FnOnce(SocketAddr),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let scheduler = Scheduler::bind(bind, security).await.map_err(|error| failed(&error))?;
+    let scheduler = Scheduler::bind(bind, security).await?;
     started(scheduler.address());
     let codec = Arc::new(SeequelCodec::without_models());
     let sessions: SessionBuilder = Arc::new(|config| session(config, &no_models()));
-    scheduler.serve(codec, config, sessions, stop).await.map_err(|error| failed(&error))
+    Ok(scheduler.serve(codec, config, sessions, stop).await?)
 }
 
 /// Runs an executor of the models in `home` until `stop`; `started` is called before it looks for its scheduler.
@@ -64,19 +64,20 @@ pub async fn run_executor(
 ) -> Result<()> {
     let ExecutorSettings { scheduler, bind, port, host, cores, security } = settings;
     let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security.clone()).await;
-    let executor = executor.map_err(|error| failed(&error))?;
+    let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security.clone()).await?;
     started(cores);
     let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());
     let models = Arc::new(ExecutorModels::new(home, scheduler.clone(), security, runtime));
     let codec = Arc::new(SeequelCodec::with_models(Arc::clone(&models)));
     let session = session(config(), &no_models())?;
     let loaded = || models.loaded();
-    executor.run(&scheduler, codec, &session, stores, loaded, stop).await.map_err(|error| failed(&error))
+    Ok(executor.run(&scheduler, codec, &session, stores, loaded, stop).await?)
 }
 
-fn failed(error: &seequel_cluster::Error) -> Error {
-    Error::Cluster(error.to_string())
+impl From<seequel_cluster::Error> for Error {
+    fn from(error: seequel_cluster::Error) -> Self {
+        Self::Cluster(error.to_string())
+    }
 }
 
 /// Settings that those of a client replace.

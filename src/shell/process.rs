@@ -102,8 +102,7 @@ impl SecurityArgs {
 
 /// The token and certificates of arguments and of the environment.
 pub(super) fn security(token_file: Option<&PathBuf>, tls: Option<&PathBuf>) -> Result<Security> {
-    let loaded = Security::load(token_file.map(PathBuf::as_path), tls.map(PathBuf::as_path));
-    loaded.map_err(|error| Error::Cluster(error.to_string()))
+    Ok(Security::load(token_file.map(PathBuf::as_path), tls.map(PathBuf::as_path))?)
 }
 
 /// Runs a process of a cluster on the threads of `queries` until Ctrl-C or SIGTERM.

@@ -8,6 +8,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::object_store::ObjectStore;
+use datafusion::prelude::SessionConfig;
 
 use super::target::Target;
 
@@ -21,16 +22,7 @@ pub(in crate::write) fn with_store(
     registry.register_store(target.url().as_ref(), store);
     let runtime = context.runtime_env();
     let runtime = RuntimeEnv { object_store_registry: Arc::new(registry), ..RuntimeEnv::clone(&runtime) };
-    Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone(),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        Arc::new(runtime),
-    ))
+    changed(context, context.session_config().clone(), Arc::new(runtime))
 }
 
 /// The same context, in which a sink writes one file, or one for each partition: parts are small.
@@ -40,7 +32,12 @@ pub(in crate::write) fn with_store(
 pub(in crate::write) fn one_file(context: &TaskContext) -> Result<Arc<TaskContext>> {
     let mut config = context.session_config().clone();
     config.options_mut().execution.minimum_parallel_output_files = ConfigNonZeroUsize::try_new(1)?;
-    Ok(Arc::new(TaskContext::new(
+    Ok(changed(context, config, context.runtime_env()))
+}
+
+/// The same context with these settings and stores.
+fn changed(context: &TaskContext, config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
         context.task_id(),
         context.session_id(),
         config,
@@ -48,8 +45,8 @@ pub(in crate::write) fn one_file(context: &TaskContext) -> Result<Arc<TaskContex
         context.higher_order_functions().clone(),
         context.aggregate_functions().clone(),
         context.window_functions().clone(),
-        context.runtime_env(),
-    )))
+        runtime,
+    ))
 }
 
 /// Makes tables over the target list its files again.
