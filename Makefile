@@ -36,7 +36,7 @@ stress:  ## Ends random queries over broken files in random ways, and checks the
 	@$(PYTHON) scripts/setup.py --tests
 	ARGS='$(ARGS)' $(CARGO) test --locked --package seequel --test seequel -- --ignored --nocapture stress::
 
-chaos:  ## Kills, stops and stalls executors while they run a COPY; ARGS="--seeds 50 --seed 7".
+chaos:  ## Kills, stops, stalls and robs executors while they run a COPY; ARGS="--seeds 50 --seed 7".
 	@$(PYTHON) scripts/setup.py --tests
 	ARGS='$(ARGS)' $(CARGO) test --locked --package seequel --features cluster --test seequel -- --ignored --nocapture cluster::chaos::
 

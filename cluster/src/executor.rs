@@ -21,7 +21,6 @@ use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_core::{ConfigProducer, RuntimeProducer};
 use ballista_executor::execution_loop::poll_loop;
 use ballista_executor::executor::Executor as BallistaExecutor;
-use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use ballista_executor::runtime_cache::DefaultSessionRuntimeCache;
@@ -42,6 +41,7 @@ use tonic::transport::Channel;
 
 use crate::job::client;
 use crate::jobs::{LoadedModel, report};
+use crate::kept::Served;
 use crate::registration::Registration;
 use crate::security::Security;
 use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming, task_memory};
@@ -242,7 +242,7 @@ fn serve_results(
     folder: &Path,
     security: &Security,
 ) -> Result<JoinSet<Result<(), tonic::transport::Error>>, Error> {
-    let results = FlightServiceServer::new(BallistaFlightService::new(folder.to_string_lossy().into_owned()))
+    let results = FlightServiceServer::new(Served::new(folder))
         .max_decoding_message_size(MESSAGE_BYTES as usize)
         .max_encoding_message_size(MESSAGE_BYTES as usize);
     let server = security.server()?.add_service(InterceptedService::new(results, security.guard()));

@@ -4,8 +4,9 @@ use ballista_core::client::BallistaClient;
 use ballista_core::serde::protobuf::PartitionLocation;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
 use futures::future::ready;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::Error;
 use crate::security::Security;
@@ -34,6 +35,7 @@ async fn fetch_partition(
     security: Security,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let layout = partition.layout();
+    let rows = partition.partition_stats.and_then(|stats| u64::try_from(stats.num_rows).ok());
     let (Some(executor), Some(id)) = (partition.executor_meta, partition.partition_id) else {
         return Err(Error::Failed("a result of the query has no place".to_owned()).into());
     };
@@ -55,8 +57,27 @@ async fn fetch_partition(
     let mut client = client.await.map_err(|error| failed(error.to_string()))?;
     let batches = client.fetch_partition(&executor.id, &id.into(), partition.file_id, layout, true).await;
     let batches = batches.map_err(|error| failed(error.to_string()))?;
-    let lost = move |error: DataFusionError| {
-        Error::Fetch { executor: place.clone(), reason: error.to_string() }.into()
-    };
-    Ok(batches.map_err(lost).boxed())
+    let lost = move |reason: String| DataFusionError::from(Error::Fetch { executor: place.clone(), reason });
+    Ok(counted(batches, rows, lost).boxed())
+}
+
+/// The rows of a partition, with an error at their end unless they are as many as its task has written.
+fn counted(
+    batches: SendableRecordBatchStream,
+    rows: Option<u64>,
+    lost: impl Fn(String) -> DataFusionError + Send,
+) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    stream::try_unfold((batches, 0, lost), move |(mut batches, had, lost)| async move {
+        match batches.try_next().await {
+            Err(error) => Err(lost(error.to_string())),
+            Ok(Some(batch)) => {
+                let had = had + batch.num_rows() as u64;
+                Ok(Some((batch, (batches, had, lost))))
+            }
+            Ok(None) => match rows.filter(|rows| *rows != had) {
+                Some(rows) => Err(lost(format!("it gave {had} of {rows} rows"))),
+                None => Ok(None),
+            },
+        }
+    })
 }

@@ -17,6 +17,7 @@ mod fetch;
 mod files;
 mod job;
 mod jobs;
+mod kept;
 mod pool;
 mod progress;
 mod registration;

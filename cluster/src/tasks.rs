@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use datafusion::prelude::SessionConfig;
 use tokio::sync::watch;
 
 use crate::job::SchedulerClient;
+use crate::kept::Files;
 use crate::pool::Pool;
 
 /// Between two questions whether the jobs of the tasks that run go on.
@@ -131,11 +133,12 @@ impl ExecutionEngine for Engine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let (job, partitions) = (job_id.clone(), global_output_partition_ids);
-        let known = TaskPartitions(partitions.clone());
+        let (known, files) = (TaskPartitions(partitions.clone()), Files::of(&plan, Path::new(work_dir))?);
         let inner = self
             .inner
             .create_query_stage_exec(job_id, stage_id, task_id, partitions, plan, work_dir, config)?;
-        Ok(Arc::new(Task { inner, job, partitions: Arc::new(known), jobs: Arc::clone(&self.jobs) }))
+        let jobs = Arc::clone(&self.jobs);
+        Ok(Arc::new(Task { inner, job, partitions: Arc::new(known), files, jobs }))
     }
 }
 
@@ -143,6 +146,7 @@ struct Task {
     inner: Arc<dyn QueryStageExecutor>,
     job: JobId,
     partitions: Arc<TaskPartitions>,
+    files: Files,
     jobs: Arc<Jobs>,
 }
 
@@ -171,10 +175,14 @@ impl QueryStageExecutor for Task {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let (mut running, context) = (self.jobs.begin(&self.job), self.told(&context));
-        tokio::select! {
-            result = self.inner.execute_query_stage(task_id, context) => result,
-            () = running.job_ended() => Err(DataFusionError::Execution("the query has ended".to_owned())),
-        }
+        let written = tokio::select! {
+            written = self.inner.execute_query_stage(task_id, context) => written?,
+            () = running.job_ended() => {
+                return Err(DataFusionError::Execution("the query has ended".to_owned()));
+            }
+        };
+        self.files.check(&written)?;
+        Ok(written)
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
