@@ -27,22 +27,20 @@ from measure import BenchError, ask, measure
 
 DETECTOR = HOME / "tests" / "yolov3_tiny"
 SPEED_PHOTOS = 400
-DETECTOR_PHOTOS = 300
-"""Photos on which detectors are compared."""
 PACKAGES = ("onnxruntime", "pillow", "numpy")
 
 NOTES = """\
 The first {calibration} small photos of `make bench` calibrate both. `AS QUANTIZED`, at its defaults, takes ranges from half of
 them and keeps half aside; `quantize_static`, with QDQ, `per_channel`, MinMax and uint8 activations, takes them from all.
 Seequel runs all models. Agreement is the share of the other {others:,} photos that are in the same class as by the model in
-float32, cosine that of their embeddings with its. For the detector, on {detector_photos} of them, it is the share of both models'
-boxes that overlap one of the other's of the same class by at least half (IoU 0.5). ResNet-50 has random weights, so that its
-classes are close to each other: `min_agreement 0.9` is asked of it. Speed: whole processes that classify {photos} photos,
-or find boxes in them, by turns, the median of {rounds}. All photos are crops of the same twenty.
+float32, cosine that of their embeddings with its. For the detector it is the share of both models' boxes that overlap one of
+the other's of the same class by at least half (IoU 0.5). ResNet-50 has random weights, so that its classes are close to each
+other: `min_agreement 0.9` is asked of it. Speed: whole processes that classify {photos} photos, or find boxes in them, by
+turns, the median of {rounds}. All photos are crops of the same twenty.
 """
 
 BOXES = """\
-WITH photos AS (SELECT path, image FROM '{photos}/*.jpg' ORDER BY path LIMIT {count} OFFSET {skipped}),
+WITH photos AS (SELECT path, image FROM '{photos}/*.jpg' ORDER BY path OFFSET {skipped}),
      ours AS (SELECT path, unnest(detect(image, '{original}')) AS o FROM photos),
      theirs AS (SELECT path, unnest(detect(image, '{twin}')) AS o FROM photos),
      a AS (SELECT row_number() OVER () AS n, path, o['label'] AS label, o['box'] AS box FROM ours),
@@ -91,13 +89,7 @@ def main() -> int:
         print(f"bench-quantize: {error}", file=sys.stderr)
         return 1
     table = report.table(rows(candidates, differences, speeds))
-    notes = NOTES.format(
-        calibration=CALIBRATION_PHOTOS,
-        others=others,
-        photos=SPEED_PHOTOS,
-        rounds=rounds,
-        detector_photos=DETECTOR_PHOTOS,
-    )
+    notes = NOTES.format(calibration=CALIBRATION_PHOTOS, others=others, photos=SPEED_PHOTOS, rounds=rounds)
     parts = ["# Results of `make bench-quantize`", table, notes, report.machine(load, PACKAGES)]
     print("\n".join(part.rstrip() + "\n" for part in parts), end="")
     shutil.rmtree(RUN)
@@ -133,7 +125,7 @@ def difference(seequel: Path, candidate: Candidate) -> Difference:
     twin, original = candidate.folder.name, candidate.original.name
     if candidate.original == DETECTOR:
         boxes = BOXES.format(
-            photos=BENCH / "small", count=DETECTOR_PHOTOS, skipped=CALIBRATION_PHOTOS, original=original, twin=twin
+            photos=BENCH / "small", skipped=CALIBRATION_PHOTOS, original=original, twin=twin
         )
         (row,) = ask(seequel, fixtures.quantized_environment(), boxes)
         return Difference(**row)

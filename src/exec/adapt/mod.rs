@@ -13,8 +13,8 @@
 //! another size at a time, and all of them together try no more rows than one alone would.
 //!
 //! The first size is right for most models. It is not for those whose weights are large compared to what they compute:
-//! on two cores, a VGG-16 for 32 × 32 pixels (61 MB) went from 4 to 16 and was 1.13 × as fast over a minute as with 4, an
-//! AlexNet (244 MB) went from 8 to 16.
+//! on two cores, a VGG-16 for 32 × 32 pixels (61 MB) went to 16 and was 1.13 × as fast over a minute as with 4, an AlexNet
+//! (244 MB) went from 8 to 16.
 
 mod climb;
 

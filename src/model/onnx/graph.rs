@@ -25,6 +25,8 @@ pub struct Graph {
     pub outputs: Vec<Port>,
     /// External weight files, as paths relative to the model's folder.
     pub(crate) weight_files: BTreeSet<String>,
+    /// Bytes of weights that a run multiplies with one row for each row of the batch: those of `Gemm`.
+    pub(crate) dense_bytes: u64,
     nodes: Vec<Node>,
     /// For each tensor, the position of the node that computes it.
     producers: HashMap<String, usize>,
@@ -90,6 +92,7 @@ impl Graph {
             .enumerate()
             .flat_map(|(position, node)| node.outputs.iter().map(move |t| (t, position)));
         Ok(Self {
+            dense_bytes: dense_bytes(&nodes, &weights),
             inputs,
             outputs: graph.output.iter().map(Port::from).collect(),
             weight_files: weights.iter().filter_map(weight_file).collect(),
@@ -162,6 +165,19 @@ impl Graph {
     fn producer(&self, tensor: &str) -> Option<&Node> {
         self.nodes.get(*self.producers.get(tensor)?)
     }
+}
+
+/// Bytes of the weights of `Gemm`, also of those that are quantized.
+fn dense_bytes(nodes: &[Node], weights: &[TensorOutline]) -> u64 {
+    let is = |node: &&Node, operator| node.operator == operator;
+    let gemm = nodes.iter().filter(|node| is(node, "Gemm")).filter_map(|node| node.inputs.get(1));
+    let mut dense: HashSet<_> = gemm.collect();
+    for node in nodes.iter().filter(|node| is(node, "DequantizeLinear")) {
+        if node.outputs.iter().any(|output| dense.contains(output)) {
+            dense.extend(node.inputs.first());
+        }
+    }
+    weights.iter().filter(|tensor| dense.contains(&tensor.name)).map(TensorOutline::bytes).sum()
 }
 
 /// Whether an operator, named without its domain, computes with quantized numbers, or quantizes them.

@@ -91,6 +91,16 @@ pub(crate) struct TensorOutline {
     pub(crate) external_data: Vec<StringStringEntryProto>,
 }
 
+impl TensorOutline {
+    /// Bytes of its numbers, by its dimensions. Those of types that weights rarely have count as four each.
+    pub(crate) fn bytes(&self) -> u64 {
+        let numbers = self.dims.iter().map(|dim| u64::try_from(*dim).unwrap_or(0));
+        let numbers = numbers.fold(1, u64::saturating_mul);
+        let bytes = if matches!(self.data_type, data_type::INT8 | data_type::UINT8) { 1 } else { 4 };
+        numbers.saturating_mul(bytes)
+    }
+}
+
 /// A tensor. Its numbers are in `raw_data`, little-endian, or in the field of their type.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TensorProto {

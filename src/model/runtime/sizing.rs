@@ -13,8 +13,11 @@ const GPU_BATCH_ROWS: usize = 32;
 /// an H100 with 16 cores, images per second compared to 2 batches: 4 give 1.19, 8 give 1.29.
 const BATCHES_AHEAD: usize = 8;
 
-/// Bytes of weights per image of a batch, so that reading them once per run costs little compared to computing.
-const WEIGHT_BYTES_PER_IMAGE: u64 = 12 << 20;
+/// Bytes of weights from which on two images at a time are faster than one on a CPU.
+const LARGE_WEIGHT_BYTES: u64 = 24 << 20;
+
+/// Bytes of dense weights per image of a batch, so that reading them once per run costs little compared to computing.
+const DENSE_BYTES_PER_IMAGE: u64 = 12 << 20;
 
 /// Maximum default images per batch on a CPU, since activations grow with the batch.
 const CPU_BATCH_ROWS: u64 = 8;
@@ -52,6 +55,8 @@ pub struct Sizing {
 pub(super) struct ModelFacts {
     /// Bytes of its file and of weights beside it.
     pub(super) weight_bytes: u64,
+    /// Bytes of those that each row is multiplied with once.
+    pub(super) dense_bytes: u64,
     /// Whether it computes on integers, as its option `precision` says.
     pub(super) on_integers: bool,
     /// The only batch size that the graph accepts, if it is fixed.
@@ -80,6 +85,7 @@ impl ModelFacts {
         let graph = std::fs::metadata(&spec.file).map_or(0, |file| file.len());
         Self {
             weight_bytes: graph + spec.external_bytes,
+            dense_bytes: spec.dense_bytes,
             on_integers: spec.resources.precision == Precision::Int8,
             fixed_batch: spec.fixed_batch,
             row,
@@ -141,15 +147,18 @@ impl Sizing {
     }
 }
 
-/// Images per batch on a CPU: a power of two, at most 8, which grows with the weights. On integers at least 2, since
-/// activations take a quarter of the memory.
+/// Images per batch on a CPU: one; two if the weights are large, or on integers, since activations then take a quarter of the
+/// memory; with large dense layers, which read their weights for one product an image, more, a power of two.
 ///
-/// Measured on two cores, images per second at batches of 1, 2, 4 and 8: EfficientNet-Lite0 (19 MB) 245, 242, 238, 236;
-/// ResNet-50 (102 MB) 37.1, 38.9, 40.1, 41.1. `make bench` measures both. Their twins on integers, with VNNI, compared to
-/// a batch of 1: Lite0 1.05 at 2 and 1.06 at 4; Lite2 1.02 and 0.93; ResNet-50 0.97 and 0.91.
+/// Measured on two cores, images per second at batches of 1, 2, 4 and 8. On an Intel: EfficientNet-Lite0 (19 MB) 270, 268, 260,
+/// 248; ResNet-50 (102 MB) 42.7, 43.8, 42.0, 41.9; ViT-S/16 (88 MB) 32.7, 33.1, 31.0, 28.1. On an AMD: 184, 192, 187, 178;
+/// 25.0, 25.5, 25.3, 24.6; 19.1, 19.3, 19.1, 19.0 (`make bench-tuning`). An AlexNet (244 MB, nearly all dense) is fastest at 16.
+/// Twins on integers, with VNNI, compared to a batch of 1: Lite0 1.05 at 2 and 1.06 at 4; Lite2 1.02 and 0.93; ResNet-50 0.97 and
+/// 0.91.
 fn cpu_batch_rows(model: &ModelFacts) -> usize {
-    let images = (model.weight_bytes / WEIGHT_BYTES_PER_IMAGE).clamp(1, CPU_BATCH_ROWS);
-    let images = if model.on_integers { images.max(2) } else { images };
+    let dense = (model.dense_bytes / DENSE_BYTES_PER_IMAGE).clamp(1, CPU_BATCH_ROWS);
+    let images =
+        if model.on_integers || model.weight_bytes >= LARGE_WEIGHT_BYTES { dense.max(2) } else { dense };
     1 << images.ilog2()
 }
 
@@ -164,16 +173,42 @@ mod tests {
         Sizing::new(&machine, &model, &options, provider)
     }
 
-    const IMAGES: ModelFacts =
-        ModelFacts { weight_bytes: 1 << 10, on_integers: false, fixed_batch: None, row: Row::Image };
+    const IMAGES: ModelFacts = ModelFacts {
+        weight_bytes: 1 << 10,
+        dense_bytes: 0,
+        on_integers: false,
+        fixed_batch: None,
+        row: Row::Image,
+    };
 
     #[test]
     fn large_models_get_batches() {
         let rows = |weight_bytes| cpu_batch_rows(&ModelFacts { weight_bytes, ..IMAGES });
-        assert_eq!([1 << 10, 19 << 20, 25 << 20, 102 << 20, 2 << 30].map(rows), [1, 1, 2, 8, 8]);
+        assert_eq!([1 << 10, 19 << 20, 24 << 20, 102 << 20, 2 << 30].map(rows), [1, 1, 2, 2, 2]);
         let on_integers =
             |weight_bytes| cpu_batch_rows(&ModelFacts { weight_bytes, on_integers: true, ..IMAGES });
-        assert_eq!([5 << 20, 52 << 20].map(on_integers), [2, 4]);
+        assert_eq!([5 << 20, 52 << 20].map(on_integers), [2, 2]);
+    }
+
+    #[test]
+    fn models_with_large_dense_layers_get_larger_ones() {
+        let rows = |dense_bytes| {
+            cpu_batch_rows(&ModelFacts { weight_bytes: 1 << 20 | dense_bytes, dense_bytes, ..IMAGES })
+        };
+        assert_eq!([5 << 20, 24 << 20, 50 << 20, 234 << 20].map(rows), [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn dense_weights_are_those_of_gemm() {
+        let facts = |onnx: Onnx| {
+            let onnx = onnx.output("y", "float32", "b,4");
+            ModelFacts::of(&Folder::with(&onnx).unwrap().resolve(&[]).unwrap())
+        };
+        let input = || Onnx::new().input("x", "float32", "b,3").constant("w", &[3, 4], &[0.5; 12]);
+        assert_eq!(facts(input().node("Gemm", &["x", "w"], "y")).dense_bytes, 48);
+        assert_eq!(facts(input().node("MatMul", &["x", "w"], "y")).dense_bytes, 0);
+        let quantized = input().node("DequantizeLinear", &["w", "s"], "d").node("Gemm", &["x", "d"], "y");
+        assert_eq!(facts(quantized).dense_bytes, 48);
     }
 
     #[test]
@@ -184,7 +219,7 @@ mod tests {
             std::fs::File::create(folder.path().join("weights")).unwrap().set_len(bytes).unwrap();
             sizing(ModelFacts::of(&folder.resolve(&[]).unwrap()), &[], Provider::CPU).batch_rows
         };
-        assert_eq!([1 << 20, 102 << 20].map(auto), [1, 8]);
+        assert_eq!([1 << 20, 102 << 20].map(auto), [1, 2]);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct ModelSpec {
     pub weight_files: Vec<PathBuf>,
     /// Bytes of these files.
     pub external_bytes: u64,
+    /// Bytes of weights that each row of a batch is multiplied with once, as in `Gemm`; a convolution's are with many
+    /// pixels of a row.
+    pub dense_bytes: u64,
     /// What the model is for.
     pub task: Task,
     /// The model's inputs, in the order of the graph.

@@ -56,6 +56,7 @@ impl ModelSpec {
             sha256,
             weight_files,
             external_bytes,
+            dense_bytes: graph.dense_bytes,
             task,
             inputs,
             fixed_batch,

@@ -103,7 +103,7 @@ impl Model {
             spec.file.clone_from(&twin.file);
             (spec.nodes, spec.fixed_batch) = (twin.nodes, twin.fixed_batch);
             spec.weight_files.clone_from(&twin.weight_files);
-            spec.external_bytes = twin.external_bytes;
+            (spec.external_bytes, spec.dense_bytes) = (twin.external_bytes, twin.dense_bytes);
         }
         spec
     }
