@@ -40,8 +40,10 @@ const LEAST_TASKS: u64 = 32;
 const LEAST_FILES: u64 = 4;
 /// Files whose entries are in the plan at most: some megabytes.
 const MOST_FILES: usize = 16_384;
-/// Tasks that read what one task lists, unless fewer are enough.
-const MOST_TASKS: u64 = 1024;
+/// Tasks that read what one task lists, unless fewer are enough: several for each of some thousand cores.
+const MOST_TASKS: u64 = 8192;
+/// The same if the files are too many to be counted first.
+const UNCOUNTED_TASKS: u64 = 1024;
 /// How long the files that are not in the plan are counted, to find out how many tasks they are worth.
 const COUNTING: Duration = Duration::from_secs(2);
 
@@ -87,7 +89,7 @@ impl Dealing {
             let tasks = if to_one {
                 1
             } else {
-                Amount::of(&first).and(files).await?.map_or(MOST_TASKS, |amount| self.tasks(amount))
+                Amount::of(&first).and(files).await?.map_or(UNCOUNTED_TASKS, |amount| self.tasks(amount))
             };
             Arc::new(ListImagesExec::new(
                 scan.clone(),
