@@ -2,12 +2,11 @@
 
 use std::env;
 use std::io;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use seequel::exec::cancel_inference;
+use seequel::exec::exit;
 use seequel::model::runtime::DISABLE_TELEMETRY;
 use seequel::shell::{self, Args, Progress};
 use tokio::runtime::Builder;
@@ -21,21 +20,31 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// The usual stack size of a main thread: the planner recurses into expressions, and long ones are deep.
 const QUERY_STACK_BYTES: usize = 8 << 20;
 
-/// How long cancelled inference may take to end before the process exits without it.
-const LAST_BATCH: Duration = Duration::from_secs(5);
+/// How long the scheduler of a cluster may take to be told that a query is cancelled.
+#[cfg(feature = "cluster")]
+const TOLD: Duration = Duration::from_secs(5);
 
-fn main() -> ExitCode {
+/// How long cancelled work may take to end and to drop what it holds, such as the unfinished files of a `COPY`. The process
+/// ends without waiting longer: loading a model can take seconds, and can't be stopped.
+const LAST_WORK: Duration = Duration::from_millis(500);
+
+fn main() {
     disable_telemetry();
     let args = Args::parse();
+    // Before any other thread is started, as is the above.
+    if let Err(error) = shell::catch_signals() {
+        exit(shell::fail(&format!("signals can't be handled: {error}")));
+    }
     let progress = args.progress();
     let logs = match args.logs(&progress) {
         Ok(logs) => logs,
-        Err(error) => return shell::fail(&error),
+        Err(error) => exit(shell::fail(&error)),
     };
-    let exit = run(args, progress, logs.span())
+    let status = run(args, progress, logs.span())
         .unwrap_or_else(|error| shell::fail(&format!("cannot start the async runtime: {error}")));
     logs.end();
-    exit
+    // Not by returning, since threads may still load or run models.
+    exit(status)
 }
 
 /// Keeps ONNX Runtime from reporting to its maker, unless the user has set the variable. Must be called before any
@@ -50,15 +59,13 @@ fn disable_telemetry() {
     }
 }
 
-fn run(args: Args, progress: Progress, span: Span) -> io::Result<ExitCode> {
+fn run(args: Args, progress: Progress, span: Span) -> io::Result<u8> {
     let queries = Builder::new_multi_thread().enable_all().thread_stack_size(QUERY_STACK_BYTES).build()?;
     // The shell has its own thread, so that it handles Ctrl-C while queries keep all others busy.
     let shell = shell::run(args, progress, queries.handle()).instrument(span);
-    let exit = Builder::new_current_thread().enable_all().build()?.block_on(shell);
+    let status = Builder::new_current_thread().enable_all().build()?.block_on(shell);
     #[cfg(feature = "cluster")]
-    seequel::cluster::finish_cancelling(LAST_BATCH);
-    // Other work of a cancelled query may never yield. Inference does, and must end before `main` returns.
-    queries.shutdown_background();
-    cancel_inference(LAST_BATCH);
-    Ok(exit)
+    seequel::cluster::finish_cancelling(TOLD);
+    queries.shutdown_timeout(LAST_WORK);
+    Ok(status)
 }

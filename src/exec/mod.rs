@@ -33,7 +33,7 @@ pub(crate) use infer::properties_with;
 pub use infer::{InferExec, Morsels};
 pub use metrics::{Found, SampledRow};
 pub use predictions::PhysicalCall;
-pub use running::cancel_inference;
+pub use running::{cancel_inference, exit};
 
 pub(crate) use metrics::{
     DEVICE_USE, ErrorKind, ExpressionMetrics, MODEL, RUN_TIME, RowRecord, Rows, SlowImage,

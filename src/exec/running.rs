@@ -1,4 +1,4 @@
-//! The inference in progress in this process, so that a program can end it and wait for it before it exits.
+//! The inference in progress in this process, so that a program can end it and wait for it; and the end of the process.
 
 use std::time::{Duration, Instant};
 
@@ -36,9 +36,8 @@ impl Drop for Running {
 
 /// Cancels all inference of the process and waits at most `most` for it to end; returns whether it has.
 ///
-/// For programs that drop a query and then exit, or go on: the process must not unload ONNX Runtime's globals, or
-/// CUDA's, during a run or while a worker frees its sessions and tensors, and a call in a branch of CASE runs inside a
-/// poll, where dropping the query's stream can't reach it.
+/// For programs that drop a query and go on: a call in a branch of CASE runs inside a poll, where dropping the query's
+/// stream can't reach it. Those that end use [`exit`].
 pub fn cancel_inference(most: Duration) -> bool {
     let deadline = Instant::now() + most;
     let mut running = RUNNING.lock();
@@ -50,4 +49,17 @@ pub fn cancel_inference(most: Duration) -> bool {
         ENDED.wait_for(&mut running, CANCEL_AGAIN);
     }
     true
+}
+
+/// Ends the process with this exit status, without what C libraries have registered to run at its exit. Flushes nothing.
+///
+/// For programs that end while a query may still be at work: a thread that loads a model can't be stopped. Returning from
+/// `main`, and [`std::process::exit`], free the globals of ONNX Runtime, of its providers and of the allocator while
+/// other threads run, and one that loads or runs a model then ends the process by a segmentation fault or an abort.
+pub fn exit(status: u8) -> ! {
+    // SAFETY: any thread may call it at any time. No memory is freed, and no code of the process runs afterwards.
+    #[expect(unsafe_code, reason = "the standard library's exit runs what is registered")]
+    unsafe {
+        nix::libc::_exit(i32::from(status))
+    }
 }

@@ -9,21 +9,21 @@
 //!
 //! On shared threads, a query that computes for long without an await would delay the handling of the signal.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::io::{self, Write};
 use std::pin::pin;
-use std::process;
 use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio::time;
 use tokio::time::Instant;
-use tokio::{signal, time};
 use tracing::Instrument;
 
 use super::runner::Stop;
-use crate::exec::cancel_inference;
+use super::signals::{interrupt, terminate};
+use crate::exec::{cancel_inference, exit};
 use crate::resume::stop_all;
 use crate::shell::progress::{Progress, REDRAW};
 
@@ -114,7 +114,7 @@ pub(crate) fn exit_at_sigterm(queries: &Handle) -> JoinSet<()> {
     waiting.spawn_on(
         async {
             terminate().await;
-            process::exit(i32::from(TERMINATED));
+            exit(TERMINATED);
         },
         queries,
     );
@@ -135,27 +135,4 @@ async fn next_signal() -> Signal {
         () = interrupt() => Signal::Interrupt,
         () = terminate() => Signal::Terminate,
     }
-}
-
-async fn interrupt() {
-    if signal::ctrl_c().await.is_err() {
-        // The system can't report Ctrl-C, so it never arrives.
-        pending().await
-    }
-}
-
-#[cfg(unix)]
-async fn terminate() {
-    match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        Ok(mut signals) => {
-            signals.recv().await;
-        }
-        // The system can't report it, so it ends the process.
-        Err(_) => pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminate() {
-    pending().await
 }

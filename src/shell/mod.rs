@@ -23,15 +23,16 @@ pub(crate) mod prompt;
 mod repl;
 mod report;
 mod runner;
+mod signals;
 mod source;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
 pub use args::Args;
 pub use logs::Logs;
 pub use progress::Progress;
+pub use signals::catch_signals;
 use tokio::runtime::Handle;
 
 use crate::Engine;
@@ -41,26 +42,29 @@ use print::{Expanded, Printer};
 use runner::{Runner, Stop, set_null};
 use source::Source;
 
+/// Exit status after an error.
+const FAILED: u8 = 1;
+
 /// Runs the shell as given by `args` and returns the exit status: 0, 1 after an error, 130 after Ctrl-C,
-/// 143 after SIGTERM.
+/// 143 after SIGTERM. All that it has written is flushed.
 ///
 /// Statements run on the threads of `queries`, which must not be those that poll this future: a query that keeps them
-/// busy would delay the handling of Ctrl-C.
+/// busy would delay the handling of Ctrl-C. [`catch_signals`] was called first, or signals end the process as if nothing ran.
 /// `progress` comes from [`Args::progress`].
-pub async fn run(args: Args, progress: Progress, queries: &Handle) -> ExitCode {
+pub async fn run(args: Args, progress: Progress, queries: &Handle) -> u8 {
     match run_args(&args, progress, queries).await {
         // A closed output is no error: the reader, such as `head`, needs no more.
-        Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => ExitCode::SUCCESS,
-        Err(Stop::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(Stop::Terminated) => ExitCode::from(TERMINATED),
+        Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => 0,
+        Err(Stop::Interrupted) => INTERRUPTED,
+        Err(Stop::Terminated) => TERMINATED,
         Err(Stop::Failed(message)) => fail(&message),
     }
 }
 
 /// Reports an error on standard error and returns the exit status for it.
-pub fn fail(message: &str) -> ExitCode {
+pub fn fail(message: &str) -> u8 {
     report_error(message);
-    ExitCode::FAILURE
+    FAILED
 }
 
 fn report_error(message: &str) {

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::runner::Stop;
+use super::signals::{interrupt, terminate};
 use crate::cluster::{Address, ExecutorSettings, Security, run_executor, run_scheduler};
-use crate::{Engine, Error, Result};
+use crate::{Engine, Result};
 
 const SCHEDULER_EXAMPLES: &str = "\
 Examples:
@@ -112,7 +112,7 @@ pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) 
     let ran = queries.spawn(async move {
         match process {
             Process::Scheduler { bind, security } => {
-                run_scheduler(bind, security.load()?, |address| announce(&listening(address)), stopped()?)
+                run_scheduler(bind, security.load()?, |address| announce(&listening(address)), stopped())
                     .await
             }
             Process::Executor { scheduler, cores, bind, port, host, runtime, security } => {
@@ -124,7 +124,7 @@ pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) 
                 let started = |cores| announce(&format!("Running up to {cores} tasks of {scheduler}."));
                 let (scheduler, security) = (scheduler.clone(), security.load()?);
                 let settings = ExecutorSettings { scheduler, bind, port, host, cores, security };
-                run_executor(settings, engine.models(), started, stopped()?).await
+                run_executor(settings, engine.models(), started, stopped()).await
             }
         }
     });
@@ -138,15 +138,13 @@ fn listening(address: SocketAddr) -> String {
     format!("Scheduling at df://{address}; start executors with `seequel executor --scheduler {address}`.")
 }
 
-/// Completes with the first Ctrl-C or SIGTERM.
-fn stopped() -> Result<impl Future<Output = ()>> {
-    let failed = |error| Error::Cluster(format!("signals can't be handled: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    Ok(async move {
+/// Completes with the first Ctrl-C or SIGTERM from now on.
+fn stopped() -> impl Future<Output = ()> {
+    let (interrupted, terminated) = (interrupt(), terminate());
+    async {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = interrupted => {}
+            () = terminated => {}
         }
-    })
+    }
 }
