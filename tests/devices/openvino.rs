@@ -1,20 +1,23 @@
 //! `device 'openvino'`, on the processor.
 
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 
+use crate::common;
 use crate::support::{
     LABELS, LITE0, Outcome, Test, command, difference, error, home, missing_runtime, model, run, trials,
 };
 
-const TESTS: [Test; 6] = [
+const TESTS: [Test; 7] = [
     ("openvino_agrees_with_the_cpu", agrees_with_the_cpu),
     ("openvino_computes_in_bf16_where_the_processor_can", computes_in_bf16_where_the_processor_can),
     ("openvino_refuses_unknown_options_at_create", refuses_unknown_options_at_create),
     ("openvino_reports_what_it_leaves_to_the_cpu", reports_what_it_leaves_to_the_cpu),
     ("openvino_refuses_a_gpu_that_is_missing", refuses_a_gpu_that_is_missing),
     ("openvino_is_tuned_beside_the_cpu", is_tuned_beside_the_cpu),
+    ("openvino_query_ends_while_it_loads", query_ends_while_it_loads),
 ];
 
 pub(crate) fn suite() -> Vec<Trial> {
@@ -117,4 +120,9 @@ fn is_tuned_beside_the_cpu() {
     for scope in [",cpu,f32,", ",auto,f32,", ",auto,auto,"] {
         assert!(outcome.stdout.contains(scope), "{scope}{}", outcome.stdout);
     }
+}
+
+/// Opening OpenVINO takes a twentieth of a second.
+fn query_ends_while_it_loads() {
+    common::query_ends_while_it_loads("openvino", Duration::from_millis(60));
 }
