@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Measures a cluster on this machine: two executors beside one, one beside the plain shell, and the first row.
 
-    make bench-cluster                         # a quarter of an hour on two cores; writes CLUSTER.md
+    make bench-cluster                         # a quarter of an hour on two cores; writes its part of CLUSTER.md
     make bench-cluster ARGS='--rounds 1'
+
+On a machine of more than two cores, scheduler and client have the others, and one executor is not compared with the
+shell, which has but its own. CLUSTER.md has a part for each kind of machine.
 """
 
 from __future__ import annotations
@@ -35,12 +38,16 @@ ROUNDS = 5
 START_SECONDS = 60
 """How long a process of the cluster may take to start."""
 
+TITLE = "# Results of `make bench-cluster`\n"
+
 NOTES = """\
 Each turn starts a scheduler and executors, and a client whose query they run; the sides take turns, each first in every
-fourth round. Executors are new, so that their part of the job has the loading of the model, as the shell's has. `taskset`
-gives each executor its cores; scheduler and client, which have little to do, may use both. The job: `COPY` of path and label
-of {photos:,} photos of 500 × 375 to a Parquet file, which has to have each path once. Time is that of the whole client.
-Ratios are of seconds, the median of {rounds} round{s}, with the smallest and largest in parentheses.
+{turn} round. Executors are new, so that their part of the job has the loading of the model, as the shell's has. `taskset`
+gives each executor its cores; scheduler and client, which have little to do, {others}.
+
+The job: `COPY` of path and label of {photos:,} photos of 500 × 375 to a Parquet file, which has to have each path once.
+Time is that of the whole client. Ratios are of seconds, the median of {rounds} round{s}, with the smallest and largest in
+parentheses.
 
 First row: from the start of the client to the first line of a query over {few} photos, on two new executors.
 """
@@ -54,13 +61,32 @@ class Side(NamedTuple):
     """The cores of each, as `taskset` takes them; `None` is the plain shell."""
 
 
-SIDES = (
-    Side("one executor of one core", ("0",)),
-    Side("two executors of one core each", ("0", "1")),
-    Side("one executor of two cores", ("0,1",)),
-    Side("the shell without a cluster", None),
-)
-ONE, TWO, BOTH, SHELL = range(len(SIDES))
+class Cores(NamedTuple):
+    """Who may use which cores, as `taskset` takes them."""
+
+    executors: tuple[str, str]
+    others: str | None
+    """Those of scheduler and client; `None` if there are no others."""
+
+    def sides(self) -> tuple[Side, ...]:
+        """Returns what takes turns."""
+        first, second = self.executors
+        scaling = (
+            Side("one executor of one core", (first,)),
+            Side("two executors of one core each", (first, second)),
+        )
+        if self.others:
+            return scaling
+        both = Side("one executor of two cores", (f"{first},{second}",))
+        return (*scaling, both, Side("the shell without a cluster", None))
+
+    def apart(self) -> list[str]:
+        """Returns what a command of scheduler or client begins with."""
+        return ["taskset", "-c", self.others] if self.others else []
+
+
+ONE, TWO, BOTH, SHELL = range(4)
+"""The positions of the sides."""
 
 
 class Running(NamedTuple):
@@ -100,44 +126,85 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each side [default: {ROUNDS}]")
     parser.add_argument("--photos", type=int, default=PHOTOS, help=f"[default: {PHOTOS}]")
     parser.add_argument("--binary", default=None, help="of the feature `cluster` [default: a release build]")
+    parser.add_argument("--executors", help="two cores, as in 0,1 [default: two that share nothing]")
+    parser.add_argument("--others", help="cores of scheduler and client, as in 2-15 [default: all others]")
     options = parser.parse_args()
+    cores = cores_of_machine()
+    if options.executors and options.others:
+        first, second = options.executors.split(",")
+        cores = Cores((first, second), options.others)
     load = os.getloadavg()[0]
     try:
         if not (BENCH / "small").exists():
             raise BenchError("no photos yet: run `make bench ARGS=--quick`")
-        if len(os.sched_getaffinity(0)) < 2:
+        if cores is None:
             raise BenchError("two cores are needed")
+        sides = cores.sides()
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
         seequel = Path(options.binary) if options.binary else fixtures.release("cluster")
-        times: list[list[float]] = [[] for _ in SIDES]
+        times: list[list[float]] = [[] for _ in sides]
         rows: list[float] = []
         peaks: Peaks = {}
         for number in range(options.rounds):
-            for index in range(len(SIDES)):
-                side = (number + index) % len(SIDES)
-                times[side].append(job(seequel, SIDES[side], options.photos, peaks))
-                say(f"{SIDES[side].title}: {times[side][-1]:.1f} s")
-            rows.append(first_row(seequel))
+            for index in range(len(sides)):
+                side = (number + index) % len(sides)
+                times[side].append(job(seequel, sides[side], cores, options.photos, peaks))
+                say(f"{sides[side].title}: {times[side][-1]:.1f} s")
+            rows.append(first_row(seequel, cores))
             say(f"first row: {rows[-1]:.2f} s")
     except BenchError as error:
         print(f"bench-cluster: {error}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(RUN, ignore_errors=True)
-    text = render(times, rows, peaks, options.photos, load)
+    text = render(times, rows, peaks, cores, options.photos, load)
     print(text)
-    (BENCHES / "CLUSTER.md").write_text(text, "utf-8")
+    write_part(BENCHES / "CLUSTER.md", text)
     return 0
 
 
-def job(seequel: Path, side: Side, photos: int, peaks: Peaks) -> float:
+def cores_of_machine() -> Cores | None:
+    """Returns who may use which cores; `None` if there is but one.
+
+    Executors have cores that share nothing: of two threads of a core, the other idles.
+    """
+    free = sorted(os.sched_getaffinity(0))
+    threads = {core: siblings(core) for core in free}
+    whole = [core for core in free if core == min(threads[core])]
+    if len(whole) < 2:
+        return Cores((str(free[0]), str(free[1])), None) if len(free) == 2 else None
+    others = set(free) - threads[whole[0]] - threads[whole[1]]
+    return Cores((str(whole[0]), str(whole[1])), ",".join(map(str, sorted(others))) or None)
+
+
+def siblings(core: int) -> set[int]:
+    """Returns the threads of the core that this one is a thread of, as far as the system tells."""
+    try:
+        text = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text("utf-8")
+    except OSError:
+        return {core}
+    ranges = [part.split("-") for part in text.strip().split(",")]
+    return {number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)}
+
+
+def write_part(file: Path, text: str) -> None:
+    """Replaces the part of a report with this one's heading, or adds it."""
+    old = file.read_text("utf-8") if file.exists() else TITLE
+    title, *parts = old.split("\n## ")
+    kept = {part.splitlines()[0]: part for part in parts}
+    part = text.removeprefix("## ")
+    kept[part.splitlines()[0]] = part
+    file.write_text("\n## ".join([title.rstrip() + "\n", *(part.rstrip() + "\n" for part in kept.values())]), "utf-8")
+
+
+def job(seequel: Path, side: Side, cores: Cores, photos: int, peaks: Peaks) -> float:
     """Returns the seconds of the client's process."""
     folder, target = fixtures.many_photos("small", photos), RUN / "labels.parquet"
     target.unlink(missing_ok=True)
     sql = f"COPY (SELECT path, classify(image, '{LITE0.name}')['label'] AS label FROM read_images('{folder}')) TO '{target}'"
-    with cluster(seequel, side.executors, peaks) as running:
-        command = [str(seequel), "--no-rc", "--quiet", *running.arguments, "--command", sql]
+    with cluster(seequel, side.executors, cores, peaks) as running:
+        command = [*cores.apart(), str(seequel), "--no-rc", "--quiet", *running.arguments, "--command", sql]
         cost = measure(command, fixtures.environment(), RUN / "job.log", by_itself=False)
     counts = f"SELECT count(*) AS n, count(DISTINCT path) AS paths, count(label) AS labels FROM '{target}'"
     row = ask(seequel, fixtures.environment(), counts)[0]
@@ -146,12 +213,12 @@ def job(seequel: Path, side: Side, photos: int, peaks: Peaks) -> float:
     return cost.seconds
 
 
-def first_row(seequel: Path) -> float:
+def first_row(seequel: Path, cores: Cores) -> float:
     """Returns the seconds from the start of a client to its first row."""
     folder = fixtures.many_photos("small", FEW)
     sql = f"SELECT path, classify(image, '{LITE0.name}')['label'] FROM read_images('{folder}')"
-    with cluster(seequel, SIDES[TWO].executors) as running:
-        command = [str(seequel), "--no-rc", "--quiet", "--format", "csv", *running.arguments, "--command", sql]
+    with cluster(seequel, cores.executors, cores) as running:
+        command = [*cores.apart(), str(seequel), "--no-rc", "--quiet", "--format", "csv", *running.arguments, "--command", sql]
         start = time.perf_counter()
         client = subprocess.Popen(command, env=fixtures.environment(), stdout=subprocess.PIPE, text=True)
         lines = [client.stdout.readline(), client.stdout.readline()]
@@ -163,17 +230,20 @@ def first_row(seequel: Path) -> float:
 
 
 @contextmanager
-def cluster(seequel: Path, executors: tuple[str, ...] | None, peaks: Peaks | None = None) -> Iterator[Running]:
+def cluster(
+    seequel: Path, executors: tuple[str, ...] | None, cores: Cores, peaks: Peaks | None = None
+) -> Iterator[Running]:
     """Runs a scheduler and executors on these cores, unless there is to be no cluster; notes their memory in `peaks`."""
     if executors is None:
         yield Running([], [])
         return
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        url = start(processes, [str(seequel), "scheduler", "--bind", "127.0.0.1:0"], "Scheduling at ", "scheduler")
-        for number, cores in enumerate(executors):
-            tasks = str(len(cores.split(",")))
-            command = ["taskset", "-c", cores, str(seequel), "executor", "--scheduler", url, "--cores", tasks]
+        command = [*cores.apart(), str(seequel), "scheduler", "--bind", "127.0.0.1:0"]
+        url = start(processes, command, "Scheduling at ", "scheduler")
+        for number, own in enumerate(executors):
+            tasks = str(len(own.split(",")))
+            command = ["taskset", "-c", own, str(seequel), "executor", "--scheduler", url, "--cores", tasks]
             start(processes, command, "Running ", f"executor-{number}")
         # Registered, and idle.
         time.sleep(1)
@@ -181,8 +251,8 @@ def cluster(seequel: Path, executors: tuple[str, ...] | None, peaks: Peaks | Non
     finally:
         for process in reversed(processes):
             if peaks is not None:
-                cores = "two cores" if "," in executors[0] else "one core"
-                kind = "scheduler" if process is processes[0] else f"executor of {cores}"
+                size = "two cores" if "," in executors[0] else "one core"
+                kind = "scheduler" if process is processes[0] else f"executor of {size}"
                 peaks[kind] = max(peaks.get(kind, 0), peak(process.pid))
             process.send_signal(signal.SIGTERM)
             process.wait()
@@ -208,14 +278,18 @@ def start(processes: list[subprocess.Popen[bytes]], command: list[str], ready: s
     raise BenchError(f"{name} did not start: {log.read_text('utf-8')[:300]}")
 
 
-def render(times: list[list[float]], rows: list[float], peaks: Peaks, photos: int, load: float) -> str:
-    """Returns the report."""
+def render(
+    times: list[list[float]], rows: list[float], peaks: Peaks, cores: Cores, photos: int, load: float
+) -> str:
+    """Returns this machine's part of the report."""
     sides = [["", "seconds", "images/s"]]
-    for side, own in zip(SIDES, times, strict=True):
+    for side, own in zip(cores.sides(), times, strict=True):
         seconds = median(own)
         sides.append([side.title, f"{seconds:.1f} ({min(own):.1f} to {max(own):.1f})", report.number(photos / seconds)])
     bars = [["", "measured", "asked", "met"]]
     for bar in BARS:
+        if max(bar.over, bar.under) >= len(times):
+            continue
         ratios = sorted(over / under for over, under in zip(times[bar.over], times[bar.under], strict=True))
         middle = median(ratios)
         met = middle >= bar.least if bar.least is not None else middle <= bar.most
@@ -225,9 +299,17 @@ def render(times: list[list[float]], rows: list[float], peaks: Peaks, photos: in
     cell = f"{middle:.2f} s ({min(rows):.2f} to {max(rows):.2f})"
     bars.append(["first row", cell, f"≤ {FIRST_ROW:.0f} s", "yes" if middle <= FIRST_ROW else "**no**"])
     memory = [["peak memory", "MB"], *([kind, report.number(size / 1e6)] for kind, size in sorted(peaks.items()))]
-    notes = NOTES.format(photos=photos, rounds=len(rows), s="s" * (len(rows) > 1), few=FEW)
+    heading = "cores of their own" if cores.others else "the same two cores as executors"
+    notes = NOTES.format(
+        photos=photos,
+        rounds=len(rows),
+        s="s" * (len(rows) > 1),
+        few=FEW,
+        turn="second" if cores.others else "fourth",
+        others="have others" if cores.others else "may use both",
+    )
     tables = [report.table(rows) for rows in (bars, sides, memory)]
-    parts = ["# Results of `make bench-cluster`", *tables, notes, report.machine(load, ())]
+    parts = [f"## Client and scheduler on {heading}", *tables, notes, report.machine(load, ())]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
