@@ -32,7 +32,10 @@ pub enum Error {
         reason: String,
     },
     /// The scheduler stopped answering while the query ran.
-    #[error("lost the scheduler at {address} while the query ran: {reason}")]
+    #[error(
+        "lost the scheduler at {address} while the query ran ({reason}); one that is started again knows no query of before: \
+         run the statement again, of which COPY with the option 'resume' does what is left"
+    )]
     Lost {
         /// Its address.
         address: String,
@@ -42,7 +45,8 @@ pub enum Error {
     /// The scheduler does not know a job.
     #[error(
         "the scheduler at {address} knows no job '{id}'; SHOW JOBS lists those that it knows. It forgets a job an hour after \
-         its client had its results, a day after its end if it had not, and all jobs when it ends"
+         its client had its results, a day after its end if it had not, and all jobs when it ends: it may have been started \
+         again"
     )]
     UnknownJob {
         /// Its address.

@@ -80,6 +80,8 @@ pub(crate) struct Job {
     id: String,
     /// Whether it is cancelled when this is dropped.
     is_ours: bool,
+    /// Whether an error has told that its scheduler does not answer.
+    is_lost: bool,
 }
 
 /// Where jobs run.
@@ -103,7 +105,7 @@ pub(crate) async fn submit(place: &Place<'_>, query: ExecuteQueryParams) -> Resu
     let response = response.map_err(|status| refused(reason(&status, place.security)))?;
     let version = version_from_metadata(response.metadata()).map(ToOwned::to_owned);
     let id = job_id(response.into_inner()).map_err(refused)?;
-    let job = Job { channel: place.scheduler.clone(), id, is_ours: true };
+    let job = Job { channel: place.scheduler.clone(), id, is_ours: true, is_lost: false };
     check_compatibility(Some(BALLISTA_VERSION), version.as_deref()).map_err(refused)?;
     Ok(job)
 }
@@ -126,7 +128,7 @@ fn job_id(answer: ExecuteQueryResult) -> Result<String, String> {
 impl Job {
     /// One that goes on when this is dropped.
     pub(crate) fn watched(channel: Channel, id: String) -> Self {
-        Self { channel, id, is_ours: false }
+        Self { channel, id, is_ours: false, is_lost: false }
     }
 
     /// Waits for its end, and returns where its results are.
@@ -143,7 +145,11 @@ impl Job {
         loop {
             sleep(wait).await;
             wait = (wait * 2).min(LATEST);
-            match self.status().await.map_err(|status| lost(status.message().to_owned()))? {
+            let status = self.status().await.map_err(|status| {
+                self.is_lost = true;
+                lost(status.message().to_owned())
+            });
+            match status? {
                 Some(Status::Failed(failed)) => {
                     self.is_ours = false;
                     return Err(self.failure(&Status::Failed(failed)));
@@ -158,7 +164,10 @@ impl Job {
                 Some(Status::Queued(_) | Status::Running(_)) => is_known = true,
                 // It is not listed yet.
                 None if !is_known && watched.elapsed() < LISTED_WITHIN => continue,
-                None => return Err(lost("it does not know the query any more".to_owned())),
+                None => {
+                    self.is_ours = false;
+                    return Err(lost("it does not know the query any more".to_owned()));
+                }
             }
             if watched.elapsed() >= WATCHED_EVERY {
                 watched = Instant::now();
@@ -264,13 +273,16 @@ impl Drop for Job {
         let (true, Ok(runtime)) = (self.is_ours, Handle::try_current()) else { return };
         let job_id = std::mem::take(&mut self.id);
         let (mut scheduler, cancelling) = (client(self.channel.clone()), Cancelling::begin());
+        let is_lost = self.is_lost;
         runtime.spawn(async move {
             let _cancelling = cancelling;
-            if let Err(error) = scheduler.cancel_job(CancelJobParams { job_id }).await {
-                tracing::warn!(
+            match scheduler.cancel_job(CancelJobParams { job_id }).await {
+                Err(error) if !is_lost => tracing::warn!(
                     "a job of the cluster could not be cancelled, and goes on: {}",
                     error.message()
-                );
+                ),
+                // Of a scheduler that was killed nothing goes on.
+                _ => {}
             }
         });
     }

@@ -15,6 +15,7 @@ mod manifests;
 mod models;
 mod processes;
 mod queries;
+mod restarts;
 mod resume;
 mod security;
 mod seeing;

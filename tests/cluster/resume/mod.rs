@@ -22,12 +22,12 @@ const MODEL: &str = concat!(
 );
 const QUERY: &str = "SELECT path, classify(image, 'tiny') AS p, size FROM read_images('photos/')";
 
-fn copy() -> String {
+pub(super) fn copy() -> String {
     format!("{MODEL} COPY ({QUERY}) TO 'out/' STORED AS PARQUET OPTIONS (resume 'path', commit_rows 10)")
 }
 
 /// A folder with `count` photos in `photos/`.
-fn folder_with(count: usize) -> tempfile::TempDir {
+pub(super) fn folder_with(count: usize) -> tempfile::TempDir {
     let (folder, photos) = (tempfile::tempdir_in(crate::support::home()).unwrap(), folder_of(count));
     fs::rename(photos.path(), folder.path().join("photos")).unwrap();
     folder
@@ -40,7 +40,7 @@ fn entries(folder: &Path) -> Vec<Value> {
 }
 
 /// The rows that are committed, by each run.
-fn committed(folder: &Path) -> Vec<u64> {
+pub(super) fn committed(folder: &Path) -> Vec<u64> {
     let mut runs: Vec<(String, u64)> = vec![];
     for entry in entries(folder) {
         match entry["entry"].as_str().unwrap() {
@@ -56,7 +56,7 @@ fn committed(folder: &Path) -> Vec<u64> {
     runs.into_iter().map(|(_, rows)| rows).collect()
 }
 
-fn wait_for_rows(folder: &Path, run: usize, least: u64) {
+pub(super) fn wait_for_rows(folder: &Path, run: usize, least: u64) {
     let started = Instant::now();
     while committed(folder).get(run).is_none_or(|rows| *rows < least) {
         assert!(started.elapsed() < Duration::from_secs(60), "{:?}", committed(folder));
@@ -66,7 +66,7 @@ fn wait_for_rows(folder: &Path, run: usize, least: u64) {
 
 /// Checks that the folder has the rows of the query, and nothing besides what the log names.
 #[track_caller]
-fn assert_whole(folder: &Path, context: &dyn std::fmt::Debug) {
+pub(super) fn assert_whole(folder: &Path, context: &dyn std::fmt::Debug) {
     let sql = format!(
         "{MODEL} COPY ({QUERY}) TO 'whole/' STORED AS PARQUET OPTIONS (mode 'overwrite');
          CREATE EXTERNAL TABLE whole STORED AS PARQUET LOCATION 'whole/';
