@@ -46,6 +46,14 @@ macro_rules! unlisted_setting {
 }
 pub(crate) use unlisted_setting;
 
+/// Says that rows have names where models run, whatever else asks for them: their processes may die of one.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Clone)]
+pub(crate) struct NamedRows;
+
+#[cfg(feature = "cluster")]
+unlisted_setting!(NamedRows, "inference_named_rows");
+
 /// Inference settings of a session.
 #[derive(Debug, Clone)]
 pub struct InferenceOptions {

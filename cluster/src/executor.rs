@@ -10,7 +10,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,6 +80,8 @@ pub struct Executor {
     port: u16,
     cores: usize,
     security: Security,
+    /// The file of the last registration.
+    registered: Option<PathBuf>,
 }
 
 /// What runs tasks, whatever the registration.
@@ -113,7 +115,13 @@ impl Executor {
         let listener = TcpListener::bind((address.bind, address.port)).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let host = address.host.unwrap_or_else(|| address.bind.to_string());
-        Ok(Self { listener, host, port, cores, security })
+        Ok(Self { listener, host, port, cores, security, registered: None })
+    }
+
+    /// The executor after another process, which left its registration in `file` and tells nobody that it ended.
+    #[must_use]
+    pub fn after_death(self, file: PathBuf) -> Self {
+        Self { registered: Some(file), ..self }
     }
 
     /// Runs tasks until `stop`, and then those that have begun. Plans are read by `codec`, which may name the functions of
@@ -130,7 +138,7 @@ impl Executor {
         models: impl Fn() -> Vec<LoadedModel> + Send + Sync,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let Self { listener, host, port, cores, security } = self;
+        let Self { listener, host, port, cores, security, registered } = self;
         let folder = TempDir::with_prefix("seequel-executor-");
         let folder = folder
             .map_err(|error| Error::Process(format!("the executor has no folder for results: {error}")))?;
@@ -146,17 +154,20 @@ impl Executor {
             cores,
         };
         let mut stop = pin!(stop);
-        let mut lost: Option<Registration> = None;
+        let mut lost = registered.as_deref().and_then(Registration::read);
         loop {
             let registration = Registration::new(&host, port, cores);
             let channel = tokio::select! {
                 registered = registration.register(scheduler, &security) => registered?,
                 () = &mut stop => return Ok(()),
             };
+            if let Some(file) = &registered {
+                registration.write(file);
+            }
             let mut client = client(channel.clone());
             if let Some(lost) = lost.take() {
                 tracing::warn!("the executor is back at {scheduler}");
-                lost.end(&mut client, "it lost its scheduler").await;
+                lost.end(&mut client, "it died or lost its scheduler").await;
             }
             let end = tokio::select! {
                 end = worker.run(&registration, channel, &models, &mut stop) => end,

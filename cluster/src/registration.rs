@@ -1,5 +1,7 @@
 //! An executor's place among those of its scheduler.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,19 @@ impl Registration {
         };
         let cores = u32::try_from(cores).unwrap_or(u32::MAX);
         Self(structure_executor_metadata(&Arc::new(settings), cores))
+    }
+
+    /// That of a process which has [written](Self::write) it.
+    pub(crate) fn read(file: &Path) -> Option<Self> {
+        let id = fs::read_to_string(file).ok()?;
+        Some(Self(ExecutorRegistration { id, ..ExecutorRegistration::default() }))
+    }
+
+    /// Leaves its name for the process after this one.
+    pub(crate) fn write(&self, file: &Path) {
+        if let Err(error) = fs::write(file, self.id()) {
+            tracing::warn!("the executor's registration can't be kept: {error}");
+        }
     }
 
     /// Its name.

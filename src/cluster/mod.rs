@@ -24,9 +24,11 @@ mod joins;
 mod leaves;
 mod planner;
 mod processes;
+mod quarantine;
 mod ran;
 mod rule;
 mod seen;
+mod supervisor;
 mod task;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
 
+use crate::config::NamedRows;
 pub(crate) use attach::JobTable;
 use codec::SeequelCodec;
 pub(crate) use executors::{show_executors, with_executors};
@@ -45,6 +48,7 @@ pub(crate) use jobs::{cancel_job, client_of, own_client, show_jobs};
 use planner::ClusterPlanner;
 pub use processes::{ExecutorSettings, run_executor, run_scheduler};
 use rule::RunOnCluster;
+pub use supervisor::{supervise, supervisor_asks};
 
 /// Partitions after a shuffle, unless the session names another number: more than a cluster of a few machines has cores.
 const SHUFFLE_PARTITIONS: usize = 16;
@@ -60,6 +64,7 @@ pub(crate) fn on_cluster(
     let codec = |secret| Arc::new(SeequelCodec::of_client(secret)) as _;
     let client = Client::new(scheduler, security, codec);
     config.options_mut().extensions.insert(OwnCluster(client.clone()));
+    config.options_mut().extensions.insert(NamedRows);
     *builder.config() = Some(config);
     builder
         .with_physical_optimizer_rule(Arc::new(RunOnCluster::new(client)))

@@ -12,6 +12,7 @@ use datafusion::prelude::SessionConfig;
 use seequel_cluster::{Address, Executor, ExecutorAddress, Scheduler, Security, SessionBuilder};
 
 use super::codec::SeequelCodec;
+use super::quarantine::Quarantine;
 use super::task::ExecutorModels;
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
@@ -33,6 +34,8 @@ pub struct ExecutorSettings {
     pub cores: Option<NonZeroUsize>,
     /// What it shows to the others, and asks them for.
     pub security: Security,
+    /// The folder of its supervisor, if it has one: see [`supervise`](super::supervise).
+    pub supervised: Option<PathBuf>,
 }
 
 /// Runs a scheduler until `stop`; `started` learns its address.
@@ -62,12 +65,25 @@ pub async fn run_executor(
     started: impl FnOnce(usize),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let ExecutorSettings { scheduler, bind, port, host, cores, security } = settings;
+    let ExecutorSettings { scheduler, bind, port, host, cores, security, supervised } = settings;
     let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security.clone()).await?;
+    let executor = match &supervised {
+        Some(folder) => executor.after_death(folder.join("registration")),
+        None => executor,
+    };
+    let quarantine = supervised.map(|folder| {
+        let failed = |error| Error::Cluster(format!("'{}': {error}", folder.display()));
+        Quarantine::open(&folder).map(Arc::new).map_err(failed)
+    });
+    let quarantine = quarantine.transpose()?;
     started(cores);
     let (home, runtime) = (PathBuf::from(models.home()), models.runtime().clone());
-    let models = Arc::new(ExecutorModels::new(home, scheduler.clone(), security, runtime));
+    let models = ExecutorModels::new(home, scheduler.clone(), security, runtime);
+    let models = Arc::new(match quarantine {
+        Some(quarantine) => models.guarded(quarantine),
+        None => models,
+    });
     let codec = Arc::new(SeequelCodec::with_models(Arc::clone(&models)));
     let session = session(config(), &no_models())?;
     let loaded = || models.loaded();

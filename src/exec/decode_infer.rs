@@ -126,6 +126,11 @@ fn decode_one_by_one(
     let (pixels, mut failures) = (held.pixels(), ImageFailures::new());
     for row in 0..rows {
         context.cancellation.check()?;
+        if let Some(failure) = context.untouched(row) {
+            batchers.iter_mut().for_each(|batcher| batcher.fail(row, &failure));
+            failures.insert(row, failure);
+            continue;
+        }
         if let Some(failure) = decoded.get(&row) {
             context.metrics.decodes.add(1);
             context.metrics.decoded_bytes.add(images.get(row).map_or(0, <[u8]>::len));
@@ -141,6 +146,7 @@ fn decode_one_by_one(
             }
             continue;
         };
+        context.take(row)?;
         let failure = decode_row(row, bytes, plans, &pixels, context, clock, |model, image| match image {
             Ok(image) => batchers[model].push(row, Some(image)),
             Err(reason) => {
@@ -148,6 +154,7 @@ fn decode_one_by_one(
                 Ok(())
             }
         })?;
+        context.put_down(batchers);
         failures.extend(failure.map(|failure| (row, failure)));
     }
     Ok(failures)

@@ -60,6 +60,7 @@ impl Models for ModelRegistry {
             batches: vec![],
             decoders: None,
             observed: None,
+            in_hand: None,
         };
         let inputs = Inputs {
             rows: inputs.first().map_or(0, |input| input.len()),

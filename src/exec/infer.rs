@@ -30,6 +30,7 @@ use itertools::Itertools;
 use super::adapt::Adaptation;
 use super::batcher::BatchBuffers;
 use super::failures::Undecoded;
+use super::guard::Guard;
 use super::metrics::InferMetrics;
 use super::predictions::{Found, PhysicalCall, bound};
 use super::side_by_side::Decoders;
@@ -71,6 +72,8 @@ pub struct InferExec {
     /// Those of the operator below.
     pub(crate) undecoded_below: Option<Arc<Undecoded>>,
     pub(crate) decoders: Option<Arc<Decoders>>,
+    /// Is told what is in hand.
+    pub(super) guard: Option<Arc<dyn Guard>>,
     pub(crate) memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
     pub(crate) adaptation: Arc<Adaptation>,
     properties: Arc<PlanProperties>,
@@ -107,6 +110,7 @@ impl InferExec {
             undecoded,
             undecoded_below,
             decoders,
+            guard: None,
             memory,
             adaptation,
             properties,
@@ -132,6 +136,13 @@ impl InferExec {
     #[cfg(feature = "cluster")]
     pub(crate) fn reporting(mut self, failures: QueryFailures) -> Self {
         self.failures = failures;
+        self
+    }
+
+    /// The operator in a process that may die of an image.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn guarded(mut self, guard: Arc<dyn Guard>) -> Self {
+        self.guard = Some(guard);
         self
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod exchange;
 mod failures;
 mod fallback;
 mod filled;
+mod guard;
 mod infer;
 mod inference_plan;
 mod lanes;
@@ -28,6 +29,8 @@ mod worker;
 mod worker_memory;
 
 pub use exchange::{InferExchangeExec, MorselRows};
+#[cfg(feature = "cluster")]
+pub(crate) use guard::{Guard, GuardedRow, Lane, Verdict};
 #[cfg(feature = "cluster")]
 pub(crate) use infer::properties_with;
 pub use infer::{InferExec, Morsels};

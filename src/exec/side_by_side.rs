@@ -101,6 +101,7 @@ pub(super) fn decode_side_by_side(
         let room = batchers.iter().map(Batcher::room).min().unwrap_or(rows).max(1);
         let chunk = next..rows.min(next + room);
         let first_slots: Vec<_> = batchers.iter().map(Batcher::filled).collect();
+        chunk.clone().try_for_each(|row| context.take(row))?;
         let prepared = {
             let job = Job { images, plans, lent: held.lend(), context };
             let slots = slots(batchers, chunk.len());
@@ -117,6 +118,7 @@ pub(super) fn decode_side_by_side(
                 }
             }
         }
+        context.put_down(batchers);
         next = chunk.end;
     }
     Ok(failures)
@@ -158,6 +160,10 @@ impl Job<'_> {
         preprocessors: &mut [Option<Preprocessor>],
     ) -> Result<PreparedRow> {
         self.context.cancellation.check()?;
+        if let Some(failure) = self.context.untouched(row) {
+            let failed = self.plans.iter().map(|_| Prepared::Failed(failure.clone()));
+            return Ok((failed.collect(), Some(failure)));
+        }
         let Some(bytes) = self.images.get(row) else {
             let reason = self.images.reason(row);
             let missing = || reason.map_or(Prepared::Null, |reason| failed(Stage::Read, reason));

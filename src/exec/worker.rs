@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::array::{BooleanArray, RecordBatch};
-use datafusion::arrow::compute::{filter_record_batch, not};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{concat_batches, filter_record_batch, not};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::runtime::SpawnedTask;
@@ -31,6 +31,7 @@ use super::batcher::BatchBuffers;
 use super::context::Context;
 use super::decode_infer::{Inferred, Inputs, decode_infer};
 use super::failures::{BatchFailures, Predictions, Undecoded, or_a_row};
+use super::guard::{Guarded, InHand};
 use super::infer::InferExec;
 use super::inference_plan::InferencePlan;
 use super::lanes::Lanes;
@@ -87,6 +88,7 @@ pub(crate) struct Worker {
     failures: QueryFailures,
     undecoded: Arc<Undecoded>,
     undecoded_below: Option<Arc<Undecoded>>,
+    guarded: Option<Guarded>,
     metrics: InferMetrics,
     reservation: Reservation,
     memory: Arc<WorkerMemory<Vec<BatchBuffers>>>,
@@ -123,6 +125,7 @@ impl Worker {
             failures: node.failures.clone(),
             undecoded: Arc::clone(&node.undecoded),
             undecoded_below: node.undecoded_below.clone(),
+            guarded: Guarded::of(node.guard.as_ref(), node.calls()),
             metrics,
             reservation: Reservation::new("InferExec", context.memory_pool()),
             memory: Arc::clone(&node.memory),
@@ -235,6 +238,23 @@ impl Worker {
     }
 
     fn infer_blocking(&self, batch: &RecordBatch, clock: &Clock) -> Result<RecordBatch> {
+        let Some(guarded) = &self.guarded else { return self.infer_rows(batch, None, clock) };
+        let (names, check) = (self.row_names(batch)?, || self.cancellation.check());
+        let mut parts = guarded.in_parts(batch, names.as_ref(), &check, |rows, in_hand| {
+            self.infer_rows(rows, Some(in_hand), clock)
+        })?;
+        match (parts.pop(), parts.is_empty()) {
+            (Some(all), true) => Ok(all),
+            (last, _) => Ok(concat_batches(&self.schema, parts.iter().chain(&last))?),
+        }
+    }
+
+    fn infer_rows(
+        &self,
+        batch: &RecordBatch,
+        in_hand: Option<&InHand<'_>>,
+        clock: &Clock,
+    ) -> Result<RecordBatch> {
         let _timer = self.metrics.baseline.elapsed_compute().timer();
         let _preparing = clock.during(&self.metrics.argument_time);
         let name = |row| self.row_name(batch, row);
@@ -244,18 +264,27 @@ impl Worker {
         let record = self.record.as_ref().filter(|_| has_images);
         let chosen =
             record.map(|record| record.choose(batch.num_rows(), name)).transpose()?.unwrap_or_default();
-        let names =
-            self.row.as_ref().map(|row| row.evaluate(batch)?.into_array(batch.num_rows())).transpose()?;
+        let names = self.row_names(batch)?;
+        for (row, reason, image) in in_hand.into_iter().flat_map(InHand::convicted) {
+            failures.add_crash(row, reason);
+            failures.add_known(image.filter(|image| self.has_failed_below(image)).map(|_| row));
+            image.into_iter().for_each(|image| self.undecoded.add(image));
+        }
+        let touched = in_hand.map(|in_hand| in_hand.without_convicted(batch)).transpose()?.flatten();
+        let touched = touched.as_ref().unwrap_or(batch);
         for function in &self.functions {
-            columns.push((function.position, function.evaluate(batch, names.as_ref(), None)?));
+            columns.push((function.position, function.evaluate(touched, names.as_ref(), None)?));
         }
         for (key, group) in self.groups.iter().enumerate() {
             let decoded = DecodedRows::default();
             for function in &group.functions {
-                columns.push((function.position, function.evaluate(batch, names.as_ref(), Some(&decoded))?));
+                columns
+                    .push((function.position, function.evaluate(touched, names.as_ref(), Some(&decoded))?));
             }
+            let group = (key, group, in_hand);
             let predictions =
-                self.infer_group((key, group), batch, decoded.take(), &chosen, clock, &mut failures)?;
+                self.infer_group(group, touched, decoded.take(), &chosen, clock, &mut failures)?;
+            let (_, group, _) = group;
             let _postprocessing = clock.during(&self.metrics.postprocess_time);
             for (column, predictions) in group.columns.iter().zip(predictions) {
                 if let Some(record) = &self.record {
@@ -288,7 +317,7 @@ impl Worker {
 
     fn infer_group(
         &self,
-        (key, group): (usize, &Group),
+        (key, group, in_hand): (usize, &Group, Option<&InHand<'_>>),
         batch: &RecordBatch,
         decoded: BTreeMap<usize, Option<String>>,
         chosen: &[Chosen],
@@ -312,6 +341,7 @@ impl Worker {
             cancellation: &self.cancellation,
             batches,
             observed: observed.as_ref(),
+            in_hand,
             decoders: self.decode_threads()?,
         };
         let Inferred { predictions, runs } = decode_infer(&inputs, &group.plan, key, &context, clock)?;
@@ -334,9 +364,11 @@ impl Worker {
         let undecoded = failures.filter(|(_, failure)| failure.stage == Stage::Decode);
         let images = undecoded.filter_map(|(row, _)| Some((*row, images.get(*row)?)));
         let images = images.inspect(|(_, image)| self.undecoded.add(image));
-        let is_known =
-            |image: &[u8]| self.undecoded_below.as_ref().is_some_and(|below| below.contains(image));
-        images.filter(|(_, image)| is_known(image)).map(|(row, _)| row).collect()
+        images.filter(|(_, image)| self.has_failed_below(image)).map(|(row, _)| row).collect()
+    }
+
+    fn has_failed_below(&self, image: &[u8]) -> bool {
+        self.undecoded_below.as_ref().is_some_and(|below| below.contains(image))
     }
 
     /// Passes on the keys of the rows that are left out, if anybody asks.
@@ -364,9 +396,13 @@ impl Worker {
     }
 
     fn row_name(&self, batch: &RecordBatch, row: usize) -> Result<Option<String>> {
-        let Some(name) = &self.row else { return Ok(None) };
-        let names = name.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(Some(array_value_to_string(&names, row)?))
+        let names = self.row_names(batch)?;
+        Ok(names.map(|names| array_value_to_string(&names, row)).transpose()?)
+    }
+
+    fn row_names(&self, batch: &RecordBatch) -> Result<Option<ArrayRef>> {
+        let row = self.row.as_ref();
+        row.map(|row| row.evaluate(batch)?.into_array(batch.num_rows())).transpose()
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Stage {
     List,
     /// The file can't be read, or an image function gave no image.
     Read,
+    /// A process died of the row's image, and died again when it worked on nothing else.
+    Crash,
     /// The bytes are not an image.
     Decode,
     /// An image function has no result.
@@ -31,6 +33,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::List => "list",
             Self::Read => "read",
+            Self::Crash => "crash",
             Self::Decode => "decode",
             Self::Function => "function",
             Self::Preprocess => "preprocess",

@@ -52,12 +52,24 @@ const FAILED: u8 = 1;
 /// busy would delay the handling of Ctrl-C. [`catch_signals`] was called first, or signals end the process as if nothing ran.
 /// `progress` comes from [`Args::progress`].
 pub async fn run(args: Args, progress: Progress, queries: &Handle) -> u8 {
+    #[cfg(feature = "cluster")]
+    if let Some(process) = &args.process {
+        let ran = process::run(process.clone(), queries, to_stderr).await;
+        return ran.unwrap_or_else(exit_code);
+    }
     match run_args(&args, progress, queries).await {
+        Ok(()) => 0,
+        Err(stop) => exit_code(stop),
+    }
+}
+
+fn exit_code(stop: Stop) -> u8 {
+    match stop {
         // A closed output is no error: the reader, such as `head`, needs no more.
-        Ok(()) | Err(Stop::Quit | Stop::OutputClosed) => 0,
-        Err(Stop::Interrupted) => INTERRUPTED,
-        Err(Stop::Terminated) => TERMINATED,
-        Err(Stop::Failed(message)) => fail(&message),
+        Stop::Quit | Stop::OutputClosed => 0,
+        Stop::Interrupted => INTERRUPTED,
+        Stop::Terminated => TERMINATED,
+        Stop::Failed(message) => fail(&message),
     }
 }
 
@@ -77,10 +89,6 @@ fn to_stderr(line: &str) {
 }
 
 async fn run_args(args: &Args, progress: Progress, queries: &Handle) -> Result<(), Stop> {
-    #[cfg(feature = "cluster")]
-    if let Some(process) = &args.process {
-        return process::run(process.clone(), queries, to_stderr).await;
-    }
     let interactive = args.asks_for_sql() && io::stdin().is_terminal();
     // Files are read before the working directory changes and before anything runs, so that a wrong name fails early.
     let sources = read_sources(args, interactive)?;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
@@ -11,8 +11,13 @@ use tokio::runtime::Handle;
 
 use super::runner::Stop;
 use super::signals::{interrupt, terminate};
-use crate::cluster::{Address, ExecutorSettings, Security, run_executor, run_scheduler};
+use crate::cluster::{
+    Address, ExecutorSettings, Security, run_executor, run_scheduler, supervise, supervisor_asks,
+};
 use crate::{Engine, Result};
+
+/// The argument of a process that has a supervisor.
+const SUPERVISED: &str = "--supervised";
 
 const SCHEDULER_EXAMPLES: &str = "\
 Examples:
@@ -79,6 +84,10 @@ pub(crate) enum Process {
 
         #[command(flatten)]
         security: SecurityArgs,
+
+        /// The folder of the supervisor that has started this process
+        #[arg(long, value_name = "FOLDER", hide = true)]
+        supervised: Option<PathBuf>,
     },
 }
 
@@ -105,17 +114,22 @@ pub(super) fn security(token_file: Option<&PathBuf>, tls: Option<&PathBuf>) -> R
     Ok(Security::load(token_file.map(PathBuf::as_path), tls.map(PathBuf::as_path))?)
 }
 
-/// Runs a process of a cluster on the threads of `queries` until Ctrl-C or SIGTERM.
+/// Runs a process of a cluster on the threads of `queries` until Ctrl-C or SIGTERM; returns its exit status. An executor is a
+/// process that starts another, which works.
 ///
 /// `announce` is told where it is.
-pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) -> Result<(), Stop> {
+pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) -> Result<u8, Stop> {
+    if matches!(process, Process::Executor { supervised: None, .. }) {
+        let supervised = |folder: &Path| vec![SUPERVISED.into(), folder.into()];
+        return Ok(supervise(supervised, stopped()).await?);
+    }
     let ran = queries.spawn(async move {
         match process {
             Process::Scheduler { bind, security } => {
                 run_scheduler(bind, security.load()?, |address| announce(&listening(address)), stopped())
                     .await
             }
-            Process::Executor { scheduler, cores, bind, port, host, runtime, security } => {
+            Process::Executor { scheduler, cores, bind, port, host, runtime, security, supervised } => {
                 let builder = Engine::builder();
                 let engine = match runtime {
                     Some(name) => builder.runtime(name).build()?,
@@ -123,13 +137,20 @@ pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) 
                 };
                 let started = |cores| announce(&format!("Running up to {cores} tasks of {scheduler}."));
                 let (scheduler, security) = (scheduler.clone(), security.load()?);
-                let settings = ExecutorSettings { scheduler, bind, port, host, cores, security };
-                run_executor(settings, engine.models(), started, stopped()).await
+                let settings = ExecutorSettings { scheduler, bind, port, host, cores, security, supervised };
+                let (stopped, asked) = (stopped(), supervisor_asks()?);
+                let stop = async {
+                    tokio::select! {
+                        () = stopped => {}
+                        () = asked => {}
+                    }
+                };
+                run_executor(settings, engine.models(), started, stop).await
             }
         }
     });
     match ran.await {
-        Ok(result) => Ok(result?),
+        Ok(result) => Ok(result.map(|()| 0)?),
         Err(error) => Err(Stop::Failed(format!("the process ended: {error}"))),
     }
 }

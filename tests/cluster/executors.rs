@@ -12,7 +12,12 @@ use super::processes::Cluster;
 use crate::support::folder_of;
 
 /// The rows of a list, once they `are` so.
-fn wait_for(cluster: &Cluster, folder: &Path, sql: &str, are: impl Fn(&[Listed]) -> bool) -> Vec<Listed> {
+pub(super) fn wait_for(
+    cluster: &Cluster,
+    folder: &Path,
+    sql: &str,
+    are: impl Fn(&[Listed]) -> bool,
+) -> Vec<Listed> {
     let end = Instant::now() + PATIENCE;
     loop {
         let listed = list(cluster, folder, sql);

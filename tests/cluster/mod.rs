@@ -13,6 +13,8 @@ mod listing;
 mod manifests;
 #[cfg(target_os = "linux")]
 mod models;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod poison;
 mod processes;
 mod queries;
 mod restarts;

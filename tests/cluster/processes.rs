@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,21 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// The processes that it has started.
+    fn children(&self) -> Vec<u32> {
+        let listed = Command::new("pgrep").args(["-P", &self.child.id().to_string()]).output().unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        listed.lines().map(|id| id.parse().unwrap()).collect()
+    }
+
+    /// Where it keeps results.
+    fn results(&self) -> impl Iterator<Item = PathBuf> {
+        let folders = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+        let supervisors = folders(self.results.clone());
+        let executors = supervisors.flat_map(move |supervisor| folders(supervisor.path().join("results")));
+        executors.flat_map(move |executor| folders(executor.path())).map(|results| results.path())
+    }
+
     /// Waits for its end.
     pub(super) fn status(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
@@ -92,6 +107,13 @@ impl Process {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Whether a process is there that has not ended.
+fn is_running(process: u32) -> bool {
+    let state = Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output().unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.starts_with('Z')
 }
 
 impl Drop for Process {
@@ -129,10 +151,33 @@ impl Cluster {
         Self { url, scheduler, executors, gone: vec![], started, folder }
     }
 
-    /// Ends an executor as a power failure would.
+    /// Ends an executor as a power failure would: the process that works ends with its supervisor.
     pub(super) fn kill_executor(&mut self, number: usize) {
+        let children = self.executors[number].children();
         signal(self.executors[number].child.id(), "KILL");
         self.executors[number].child.wait().unwrap();
+        let end = Instant::now() + PATIENCE;
+        while children.iter().any(|child| is_running(*child)) {
+            assert!(Instant::now() < end, "{children:?} go on without their supervisor");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends the process of an executor that works, and not its supervisor.
+    pub(super) fn kill_child(&self, number: usize) {
+        let children = self.executors[number].children();
+        assert_eq!(children.len(), 1);
+        signal(children[0], "KILL");
+    }
+
+    /// What an executor has logged.
+    pub(super) fn log_of(&self, number: usize) -> String {
+        self.executors[number].log()
+    }
+
+    /// Whether an executor has not ended.
+    pub(super) fn is_up(&mut self, number: usize) -> bool {
+        self.executors[number].is_running()
     }
 
     /// Asks an executor to end, as its user would.
@@ -157,26 +202,23 @@ impl Cluster {
 
     /// The jobs whose results an executor holds.
     pub(super) fn results(&self, number: usize) -> Vec<PathBuf> {
-        let folders = fs::read_dir(&self.executors[number].results).unwrap().flatten();
-        let results = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
-        results.map(|results| results.path()).collect()
+        self.executors[number].results().collect()
     }
 
     /// Lets an executor do nothing for a while.
     pub(super) fn stall_executor(&self, number: usize, long: Duration) {
-        let process = self.executors[number].child.id();
-        signal(process, "STOP");
+        let executor = &self.executors[number];
+        let processes = [vec![executor.child.id()], executor.children()].concat();
+        processes.iter().for_each(|process| signal(*process, "STOP"));
         thread::sleep(long);
-        signal(process, "CONT");
+        processes.iter().for_each(|process| signal(*process, "CONT"));
     }
 
     /// Deletes the results that an executor holds.
     pub(super) fn empty_executor(&self, number: usize) {
-        for folder in fs::read_dir(&self.executors[number].results).unwrap().flatten() {
-            for results in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
-                // Those of a task that ends now may appear.
-                let _ = fs::remove_dir_all(results.path());
-            }
+        for results in self.executors[number].results() {
+            // Those of a task that ends now may appear.
+            let _ = fs::remove_dir_all(results);
         }
     }
 

@@ -107,6 +107,9 @@ impl InferTaskExec {
         // The task has one of the executor's cores.
         let inference = plan_inference(input, calls, self.row, 1)?;
         let mut inference = inference.in_query(context.session_config().options());
+        if let Some(guard) = models.guard() {
+            inference = inference.guarded(guard);
+        }
         if let Some((failures, key)) = self.told {
             inference = inference.reporting(failures);
             inference = if let Some(key) = key { inference.telling(key) } else { inference };

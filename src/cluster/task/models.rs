@@ -17,6 +17,7 @@ use seequel_cluster::{Address, LoadedModel, Security};
 use super::messages::{SentEnsemble, SentModel, SentPredictor};
 use super::model_files::{ModelFiles, weight_files};
 use crate::Error;
+use crate::exec::Guard;
 use crate::model::runtime::{Model, Runtime};
 use crate::model::{Ensemble, ModelSpec, Predictor};
 
@@ -32,6 +33,8 @@ pub(crate) struct ExecutorModels {
     looking: tokio::sync::Mutex<()>,
     /// The last used last.
     known: Mutex<Vec<Known>>,
+    /// Is told of the rows that models run on.
+    guard: Option<Arc<dyn Guard>>,
 }
 
 #[derive(Debug)]
@@ -45,7 +48,16 @@ impl ExecutorModels {
     /// Models of files in `home`, of those at the paths of plans, and of those that clients of the scheduler have.
     pub(crate) fn new(home: PathBuf, scheduler: Address, security: Security, runtime: Runtime) -> Self {
         let files = ModelFiles::new(home, scheduler, security);
-        Self { files, runtime, looking: tokio::sync::Mutex::default(), known: Mutex::default() }
+        Self { files, runtime, looking: tokio::sync::Mutex::default(), known: Mutex::default(), guard: None }
+    }
+
+    /// The same in a process that may die of an image.
+    pub(crate) fn guarded(self, guard: Arc<dyn Guard>) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    pub(crate) fn guard(&self) -> Option<Arc<dyn Guard>> {
+        self.guard.clone()
     }
 
     /// Those with sessions.

@@ -63,6 +63,11 @@ impl BatchFailures {
         Ok(column)
     }
 
+    /// Notes a row that is not touched.
+    pub(crate) fn add_crash(&mut self, row: usize, reason: &str) {
+        self.failures.insert((row, Stage::Crash, None), reason.to_owned());
+    }
+
     /// Notes rows whose image an operator below could not decode.
     pub(crate) fn add_known(&mut self, rows: impl IntoIterator<Item = usize>) {
         self.known.extend(rows);
@@ -82,7 +87,7 @@ impl BatchFailures {
         to.add_rows(rows);
         let is_new = |row, stage| match stage {
             Stage::Read => false,
-            Stage::Decode => !self.known.contains(&row),
+            Stage::Crash | Stage::Decode => !self.known.contains(&row),
             _ => true,
         };
         let new = self.failures.iter().filter(|((row, stage, _), _)| is_new(*row, *stage));

@@ -38,6 +38,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{AnalyzerRule, Optimizer, OptimizerConfig, OptimizerRule};
 
 use crate::config::InferenceOptions;
+#[cfg(feature = "cluster")]
+use crate::config::NamedRows;
 use crate::exec::RowRecord;
 use crate::model::ModelRegistry;
 use crate::write::{ERRORS, RESUMABLE};
@@ -78,6 +80,8 @@ impl ExtractInference {
             _ => Ok(false),
         };
         let is_recorded = RowRecord::of(config).is_some() || plan.exists(lists_errors)?;
+        #[cfg(feature = "cluster")]
+        let is_recorded = is_recorded || config.extensions.get::<NamedRows>().is_some();
         let error_images = ErrorImages::of(&plan)?;
         let mut extraction = Extraction {
             models: &self.models,

@@ -26,7 +26,7 @@ pub(super) struct Extraction<'a> {
     pub(super) models: &'a ModelRegistry,
     pub(super) options: &'a InferenceOptions,
     pub(super) error_images: &'a ErrorImages,
-    /// Whether rows are recorded for a report, by their names.
+    /// Whether rows are recorded for a report, or run on a cluster, by their names.
     pub(super) is_recorded: bool,
     pub(super) next_column: usize,
     /// Whether anything was replaced.

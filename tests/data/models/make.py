@@ -51,6 +51,7 @@ def main() -> None:
     (HERE / "wearing.onnx").write_bytes(wearing())
     (HERE / "broken.onnx").write_bytes(broken())
     (HERE / "custom.onnx").write_bytes(custom())
+    (HERE / "fatal.onnx").write_bytes(fatal())
     (HERE / "growing.onnx").write_bytes(growing())
     (HERE / "external.onnx").write_bytes(external())
     (HERE / "external.bin").write_bytes(np.array([1, 2, 3], np.float32).tobytes())
@@ -480,6 +481,31 @@ def custom() -> bytes:
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.example", 1)]
     made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     return made.SerializeToString(deterministic=True)
+
+
+def fatal() -> bytes:
+    """The mean of each channel of an image as logits. A batch with a black image divides the smallest number of 32 bits by
+    minus one, for which x86 sends a signal that ends the process: a fault of ONNX Runtime, which checks for zeros alone."""
+    constants = {
+        "flat": np.array([0, 3], np.int64),
+        "thousand": np.array([1000], np.float32),
+        "one": np.array([1], np.int32),
+        "least": np.array([np.iinfo(np.int32).min], np.int32),
+        "none": np.array([0], np.float32),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["averages"]),
+        helper.make_node("Reshape", ["averages", "flat"], ["channels"]),
+        helper.make_node("Mul", ["channels", "thousand"], ["scaled"]),
+        helper.make_node("Cast", ["scaled"], ["whole"], to=TensorProto.INT32),
+        helper.make_node("Sub", ["whole", "one"], ["divisor"]),
+        helper.make_node("Div", ["least", "divisor"], ["quotient"]),
+        helper.make_node("Cast", ["quotient"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["number", "none"], ["nothing"]),
+        helper.make_node("Add", ["channels", "nothing"], ["logits"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 8, 8])]
+    return model("fatal", nodes, inputs, [("logits", TensorProto.FLOAT, ["batch", 3])], constants)
 
 
 def growing() -> bytes:
