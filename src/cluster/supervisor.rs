@@ -30,13 +30,13 @@ use tokio::time::sleep;
 use super::quarantine::{Crash, after_crash};
 use crate::{Error, Result};
 
-/// Deaths in a row, none of them explained, after which the executor ends.
+/// Deaths in a row, none of them of one image among others that survive, after which the executor ends.
 const MOST_DEATHS: u32 = 10;
 /// A process that lived as long did not die of its start.
 const LIVED: Duration = Duration::from_secs(60);
 /// Before a process is started again: the first time, and the longest.
 const SOONEST: Duration = Duration::from_millis(200);
-const LATEST: Duration = Duration::from_secs(30);
+const LATEST: Duration = Duration::from_secs(10);
 /// Names of a message.
 const NAMED: usize = 3;
 
@@ -73,13 +73,13 @@ pub async fn supervise(
         let explained = match &crash {
             Crash::Unexplained => "it had no image in hand".to_owned(),
             Crash::Suspects(names) => format!("what it had in hand is tried alone: {}", listed(names)),
-            Crash::Convict(name) => format!("of {name}, which is a failed row from now on"),
+            Crash::Convict(name, _) => format!("of {name}, which is a failed row from now on"),
         };
         tracing::warn!("the executor's process died ({signal}), {explained}");
         if is_stopped {
             return Err(Error::Cluster(format!("the executor died when it was stopped ({signal})")));
         }
-        let is_new = matches!(crash, Crash::Convict(_)) || started.elapsed() >= LIVED;
+        let is_new = matches!(crash, Crash::Convict(_, true)) || started.elapsed() >= LIVED;
         deaths = if is_new { 1 } else { deaths + 1 };
         if deaths >= MOST_DEATHS {
             return Err(Error::Cluster(format!(

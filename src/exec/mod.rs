@@ -16,6 +16,10 @@ pub(crate) mod exchange;
 mod failures;
 mod fallback;
 mod filled;
+#[cfg_attr(
+    not(feature = "cluster"),
+    expect(dead_code, reason = "only processes of a cluster are started again after they died")
+)]
 mod guard;
 mod infer;
 mod inference_plan;

@@ -239,6 +239,9 @@ impl Worker {
 
     fn infer_blocking(&self, batch: &RecordBatch, clock: &Clock) -> Result<RecordBatch> {
         let Some(guarded) = &self.guarded else { return self.infer_rows(batch, None, clock) };
+        // A process that dies of a model that it loads has no image in hand.
+        let models = self.groups.iter().flat_map(|group| group.plan.models());
+        models.map(|plan| &plan.model).try_for_each(|model| model.load_first())?;
         let (names, check) = (self.row_names(batch)?, || self.cancellation.check());
         let mut parts = guarded.in_parts(batch, names.as_ref(), &check, |rows, in_hand| {
             self.infer_rows(rows, Some(in_hand), clock)

@@ -104,7 +104,7 @@ pub struct LatestError {
     pub number: u64,
     /// Its name, such as the path of its image, if it has one.
     pub name: Option<String>,
-    /// Where it failed: `list`, `read`, `decode`, `function`, `preprocess`, `infer` or `postprocess`.
+    /// Where it failed: `list`, `read`, `crash`, `decode`, `function`, `preprocess`, `infer` or `postprocess`.
     pub stage: String,
     /// Why.
     pub error: String,

@@ -93,6 +93,25 @@ fn it_is_among_the_errors_of_a_copy_that_continues() {
 }
 
 #[test]
+fn functions_and_other_models_beside_it_lose_that_row_alone() {
+    let (mut cluster, folder) = (Cluster::start(2), folder_of(60));
+    image::RgbImage::new(64, 64).save(folder.path().join("0-black.png")).unwrap();
+    let sql = format!(
+        "{FATAL} SELECT count(*) AS n, count(q['class']) AS fatal, count(p['label']) AS other, count(t) AS small FROM
+         (SELECT path, classify(image) AS p, classify(resize(image, 32, 32), 'fatal') AS q, thumbnail(image, 16) AS t,
+                 image_error(image) AS e FROM read_images('.'))"
+    );
+    let ran = on(&cluster, folder.path(), &sql);
+    assert_eq!(ran.status, Some(0), "{}\n{}", ran.stderr, cluster.logs());
+    let counts: Vec<usize> =
+        ran.stdout.lines().nth(1).unwrap().split(',').map(|count| count.parse().unwrap()).collect();
+    // Whether the others see the image depends on which operator is below.
+    assert_eq!(counts[..2], [61, 60], "{}\n{}", ran.stdout, cluster.logs());
+    assert!(counts[2..].iter().all(|count| [60, 61].contains(count)), "{counts:?}");
+    assert_both_are_up(&mut cluster, folder.path());
+}
+
+#[test]
 fn whoever_kills_a_process_for_another_reason_makes_no_row_fail() {
     let (mut cluster, folder) = (Cluster::start(1), folder_of(600));
     let copy = format!(

@@ -19,7 +19,7 @@ mod record;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -43,7 +43,7 @@ pub(super) struct Quarantine {
     is_idle: AtomicBool,
     /// By what is compared first.
     convicts: HashMap<Row, Vec<(u64, String)>>,
-    path: std::path::PathBuf,
+    folder: PathBuf,
 }
 
 impl Quarantine {
@@ -64,8 +64,23 @@ impl Quarantine {
             is_idle: AtomicBool::new(record.is_empty()),
             convicts,
             record: Mutex::new(record),
-            path: folder.to_owned(),
+            folder: folder.to_owned(),
         })
+    }
+
+    /// Notes that a row of a place was worked on, and the process is alive.
+    fn survived(&self, place: u64) {
+        let mut record = self.record.lock();
+        if !record.survived.contains(&place) {
+            record.survive(place);
+            self.write(&record);
+        }
+    }
+
+    fn write(&self, record: &Record) {
+        if let Err(error) = record.write(&self.folder) {
+            tracing::warn!("who is suspected is not written down: {error}");
+        }
     }
 
     /// A suspect that the process has survived is none.
@@ -73,9 +88,7 @@ impl Quarantine {
         let mut record = self.record.lock();
         record.suspects.retain(|suspect| suspect != row);
         self.is_idle.store(record.is_empty(), Relaxed);
-        if let Err(error) = record.write(&self.path) {
-            tracing::warn!("who is suspected is not written down: {error}");
-        }
+        self.write(&record);
     }
 }
 
@@ -115,7 +128,8 @@ impl Guard for Quarantine {
     fn begin(self: Arc<Self>, is_alone: bool, check: &dyn Fn() -> Result<()>) -> Result<Box<dyn Lane>> {
         let inside = Arc::clone(&self.gate).enter(is_alone, check)?;
         let lane = self.journal.lane();
-        Ok(Box::new(Hand { quarantine: self, lane, is_alone, alone: Mutex::default(), _inside: inside }))
+        let last = Mutex::default();
+        Ok(Box::new(Hand { quarantine: self, lane, is_alone, last, _inside: inside }))
     }
 }
 
@@ -126,8 +140,8 @@ struct Hand {
     /// `None` if too many workers write.
     lane: Option<JournalLane>,
     is_alone: bool,
-    /// The row that is alone.
-    alone: Mutex<Option<Row>>,
+    /// The row that was taken last.
+    last: Mutex<Option<Row>>,
     _inside: Inside,
 }
 
@@ -137,12 +151,13 @@ impl Lane for Hand {
         if let Some(lane) = &self.lane {
             lane.take(&known, self.is_alone.then(|| hash(row)));
         }
-        if self.is_alone {
-            *self.alone.lock() = Some(known);
-        }
+        *self.last.lock() = Some(known);
     }
 
     fn put_down(&self) {
+        if let Some(row) = self.last.lock().as_ref() {
+            self.quarantine.survived(row.place);
+        }
         // To the end of its part a suspect is what the process dies of.
         if let Some(lane) = self.lane.as_ref().filter(|_| !self.is_alone) {
             lane.put_down();
@@ -150,7 +165,9 @@ impl Lane for Hand {
     }
 
     fn passed(&self) {
-        if let Some(row) = self.alone.lock().take() {
+        let Some(row) = self.last.lock().take() else { return };
+        self.quarantine.survived(row.place);
+        if self.is_alone {
             self.quarantine.clear(&row);
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Convict {
 pub(super) struct Record {
     pub(super) suspects: Vec<Row>,
     pub(super) convicts: Vec<Convict>,
+    /// The places where a row has survived.
+    pub(super) survived: Vec<u64>,
 }
 
 /// What is known of the end of a process.
@@ -44,8 +46,9 @@ pub(in crate::cluster) enum Crash {
     Unexplained,
     /// Names of what it had in hand, which is tried alone.
     Suspects(Vec<String>),
-    /// The name of what it died of.
-    Convict(String),
+    /// The name of what it died of; and whether other rows of the same place have survived, so that it is not the model that
+    /// ends any process.
+    Convict(String, bool),
 }
 
 impl Row {
@@ -78,6 +81,12 @@ impl Record {
         self.suspects.is_empty() && self.convicts.is_empty()
     }
 
+    /// Notes that a row of a place has survived.
+    pub(super) fn survive(&mut self, place: u64) {
+        self.survived.push(place);
+        self.survived.drain(..self.survived.len().saturating_sub(MOST));
+    }
+
     fn add(&mut self, entries: Vec<Entry>, signal: &str) -> Crash {
         if let Some(Entry { row, alone: Some(hash) }) = entries.iter().find(|entry| entry.alone.is_some()) {
             self.suspects.retain(|suspect| suspect != row);
@@ -87,7 +96,7 @@ impl Record {
             );
             self.convicts.push(Convict { row: row.clone(), hash: *hash, reason });
             self.convicts.drain(..self.convicts.len().saturating_sub(MOST));
-            return Crash::Convict(row.shown());
+            return Crash::Convict(row.shown(), self.survived.contains(&row.place));
         }
         let names: Vec<_> = entries.iter().map(|entry| entry.row.shown()).collect();
         for Entry { row, .. } in entries {
@@ -125,8 +134,10 @@ mod tests {
         assert_eq!(record.add(vec![], "SIGKILL"), Crash::Unexplained);
         let both = vec![entry("a", None), entry("b", None)];
         assert_eq!(record.add(both, "SIGSEGV"), Crash::Suspects(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(record.add(vec![entry("b", Some(3))], "SIGSEGV"), Crash::Convict("b".to_owned()));
+        assert_eq!(record.add(vec![entry("b", Some(3))], "SIGSEGV"), Crash::Convict("b".to_owned(), false));
         assert_eq!(record.suspects, [entry("a", None).row]);
+        record.survive(1);
+        assert_eq!(record.add(vec![entry("c", Some(4))], "SIGSEGV"), Crash::Convict("c".to_owned(), true));
         assert!(record.convicts[0].hash == 3 && record.convicts[0].reason.contains("SIGSEGV"));
         record.write(folder.path()).unwrap();
         assert_eq!(Record::read(folder.path()).unwrap(), record);

@@ -162,6 +162,19 @@ impl Model {
         Ok(self.left_to_cpu())
     }
 
+    /// Loads a session unless one has been loaded. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the session can't be loaded.
+    pub(crate) fn load_first(&self) -> Result<()> {
+        if self.loaded_sessions() == 0 {
+            let placed = self.placed()?;
+            let mut seat = placed.pool.take_seat(|| Ok::<_, Error>(()))?;
+            seat.session(|device| self.load(placed, device))?;
+        }
+        Ok(())
+    }
+
     /// Loads all sessions of the pool, except those for which there is no room because others use it. Blocks.
     ///
     /// # Errors
