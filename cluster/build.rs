@@ -22,6 +22,7 @@ fn main() {
         .method(method("jobs", "ended", "Ended", "OfJob", "Nothing").build())
         .method(method("jobs", "report", "Report", "Report", "Nothing").build())
         .method(method("jobs", "executors", "Executors", "Nothing", "Executors").build())
+        .method(method("jobs", "needed", "Needed", "Nothing", "Needed").server_streaming().build())
         .build();
     Builder::new().compile(&[files, jobs]);
 }

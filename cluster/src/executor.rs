@@ -40,7 +40,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use crate::job::client;
-use crate::jobs::{LoadedModel, report};
+use crate::jobs::{OwnModels, report, warm};
 use crate::kept::Served;
 use crate::registration::Registration;
 use crate::security::Security;
@@ -92,6 +92,7 @@ struct Worker {
     functions: Arc<BallistaFunctionRegistry>,
     config: ConfigProducer,
     runtime: RuntimeProducer,
+    models: OwnModels,
     cores: usize,
 }
 
@@ -125,7 +126,7 @@ impl Executor {
     }
 
     /// Runs tasks until `stop`, and then those that have begun. Plans are read by `codec`, which may name the functions of
-    /// `session`; `runtime` gives the stores of each client's session; `models` is told to the scheduler.
+    /// `session`; `runtime` gives the stores of each client's session; `models` are told to the scheduler.
     ///
     /// # Errors
     /// A scheduler that refuses the executor or does not answer for a minute, a folder that can't be used.
@@ -135,7 +136,7 @@ impl Executor {
         codec: Arc<dyn PhysicalExtensionCodec>,
         session: &SessionState,
         runtime: impl Fn() -> datafusion::error::Result<Arc<RuntimeEnv>> + Send + Sync + 'static,
-        models: impl Fn() -> Vec<LoadedModel> + Send + Sync,
+        models: OwnModels,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let Self { listener, host, port, cores, security, registered } = self;
@@ -151,6 +152,7 @@ impl Executor {
             functions: Arc::new(BallistaFunctionRegistry::from(session)),
             config: Arc::new(move || cluster_settings(config.clone(), &for_tasks)),
             runtime: Arc::new(move |_| runtime()),
+            models,
             cores,
         };
         let mut stop = pin!(stop);
@@ -170,7 +172,7 @@ impl Executor {
                 lost.end(&mut client, "it died or lost its scheduler").await;
             }
             let end = tokio::select! {
-                end = worker.run(&registration, channel, &models, &mut stop) => end,
+                end = worker.run(&registration, channel, &mut stop) => end,
                 _ = results.join_next() => {
                     return Err(Error::Process("the executor can't give results any more".to_owned()));
                 }
@@ -197,7 +199,6 @@ impl Worker {
         &self,
         registration: &Registration,
         channel: Channel,
-        models: impl Fn() -> Vec<LoadedModel> + Send + Sync,
         mut stop: impl Future<Output = ()> + Unpin,
     ) -> Result<End, Error> {
         let (slots, health) = (Arc::new(Semaphore::new(self.cores)), ExecutorHealth::new());
@@ -206,10 +207,11 @@ impl Worker {
             (self.executor(registration), self.codec.clone(), Arc::new(Notify::new()));
         let _asking = SpawnedTask::spawn(ask_often(Arc::clone(&slots), Arc::clone(&ask)));
         let slots_of_loop = Some(Arc::clone(&slots));
+        let warming = SpawnedTask::spawn(warm(channel.clone(), Arc::clone(&self.models.load)));
         let client = client(channel.clone());
         let watching = join(
             self.jobs.watch(client.clone()),
-            report(channel, registration.id().to_owned(), || self.jobs.running(), models),
+            report(channel, registration.id().to_owned(), || self.jobs.running(), &self.models.loaded),
         );
         let polling = poll_loop(client, executor, codec, Some(ask), slots_of_loop, health.clone());
         let (mut polling, mut watching) = (pin!(polling), pin!(watching));
@@ -222,6 +224,8 @@ impl Worker {
             _ = &mut watching => {}
             () = &mut stop => {}
         }
+        // No task begins any more.
+        drop(warming);
         tokio::select! {
             _ = &mut polling => {}
             _ = watching => {}

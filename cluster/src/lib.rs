@@ -34,7 +34,7 @@ pub use error::Error;
 pub use executor::{Executor, ExecutorAddress};
 pub use files::{OfferedFile, WantedFile, take};
 pub use job::finish_cancelling;
-pub use jobs::{JobState, ListedExecutor, ListedJob, LoadedModel};
+pub use jobs::{JobState, ListedExecutor, ListedJob, LoadModel, LoadedModel, ModelsOf, OwnModels};
 pub use progress::{JobOperator, JobProgress, JobStage, Watcher};
 pub use scheduler::{Scheduler, SessionBuilder};
 pub use security::Security;

@@ -20,12 +20,13 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::Error;
 use crate::files::{Relay, files};
-use crate::jobs::jobs;
+use crate::jobs::{ModelsOf, jobs, watch_needs};
 use crate::security::{Security, innermost};
 use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming};
 
@@ -75,7 +76,8 @@ impl Scheduler {
         self.address
     }
 
-    /// Serves until `stop`. `sessions` are of settings that start as `config`, and `codec` reads the plans.
+    /// Serves until `stop`. `sessions` are of settings that start as `config`, and `codec` reads the plans; executors are told
+    /// of the `models` in them.
     ///
     /// # Errors
     /// A network that fails.
@@ -84,6 +86,7 @@ impl Scheduler {
         codec: Arc<dyn PhysicalExtensionCodec>,
         config: impl Fn() -> SessionConfig + Send + Sync + 'static,
         sessions: SessionBuilder,
+        models: ModelsOf,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let (mut server, for_sessions) = (self.security.server()?, self.security.clone());
@@ -114,7 +117,9 @@ impl Scheduler {
         let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(settings));
         let scheduler = scheduler.await.map_err(failed)?;
         let forgetting = forget_files(relay.clone(), Arc::clone(&scheduler.state));
-        let jobs = jobs(Arc::clone(&scheduler.state), ended);
+        let (needed, needs) = watch::channel(<_>::default());
+        let watching = watch_needs(Arc::clone(&scheduler.state), models, needed);
+        let jobs = jobs(Arc::clone(&scheduler.state), ended, needs);
         let scheduler = SchedulerGrpcServer::new(scheduler)
             .max_decoding_message_size(MESSAGE_BYTES as usize)
             .max_encoding_message_size(MESSAGE_BYTES as usize);
@@ -127,6 +132,7 @@ impl Scheduler {
                 served.map_err(|error| Error::Process(format!("the scheduler can't go on: {}", innermost(&error))))
             }
             () = forgetting => Ok(()),
+            () = watching => Ok(()),
             () = stop => Ok(()),
         }
     }

@@ -9,15 +9,19 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use seequel_cluster::{Address, Executor, ExecutorAddress, Scheduler, Security, SessionBuilder};
+use futures::FutureExt;
+use seequel_cluster::{Address, Executor, ExecutorAddress, OwnModels, Scheduler, Security, SessionBuilder};
 
 use super::codec::SeequelCodec;
 use super::quarantine::Quarantine;
-use super::task::ExecutorModels;
+use super::task::{ExecutorModels, load_sent, models_of};
 use crate::config::InferenceOptions;
 use crate::model::ModelRegistry;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt};
+
+/// The file, in the folder of a supervisor, of the last registration of its executor.
+const REGISTRATION: &str = "registration";
 
 /// What an executor is started with.
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ pub async fn run_scheduler(
     started(scheduler.address());
     let codec = Arc::new(SeequelCodec::without_models());
     let sessions: SessionBuilder = Arc::new(|config| session(config, &no_models()));
-    Ok(scheduler.serve(codec, config, sessions, stop).await?)
+    Ok(scheduler.serve(codec, config, sessions, Arc::new(models_of), stop).await?)
 }
 
 /// Runs an executor of the models in `home` until `stop`; `started` is called before it looks for its scheduler.
@@ -69,9 +73,12 @@ pub async fn run_executor(
     let cores = cores.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let executor = Executor::bind(ExecutorAddress { bind, port, host }, cores, security.clone()).await?;
     let executor = match &supervised {
-        Some(folder) => executor.after_death(folder.join("registration")),
+        Some(folder) => executor.after_death(folder.join(REGISTRATION)),
         None => executor,
     };
+    // A session for each of the tasks that run at a time; none after a death, which may be of a model that was loaded.
+    let ahead =
+        if supervised.as_ref().is_some_and(|folder| folder.join(REGISTRATION).exists()) { 0 } else { cores };
     let quarantine = supervised.map(|folder| {
         let failed = |error| Error::Cluster(format!("'{}': {error}", folder.display()));
         Quarantine::open(&folder).map(Arc::new).map_err(failed)
@@ -86,8 +93,12 @@ pub async fn run_executor(
     });
     let codec = Arc::new(SeequelCodec::with_models(Arc::clone(&models)));
     let session = session(config(), &no_models())?;
-    let loaded = || models.loaded();
-    Ok(executor.run(&scheduler, codec, &session, stores, loaded, stop).await?)
+    let told = Arc::clone(&models);
+    let models = OwnModels {
+        loaded: Box::new(move || told.loaded()),
+        load: Arc::new(move |model| load_sent(Arc::clone(&models), model, ahead).boxed()),
+    };
+    Ok(executor.run(&scheduler, codec, &session, stores, models, stop).await?)
 }
 
 impl From<seequel_cluster::Error> for Error {

@@ -31,7 +31,7 @@ pub(super) fn wait_for(
 }
 
 /// The executors that have loaded a model.
-fn executors<'a>(models: &'a [Listed], name: &str) -> Vec<&'a Value> {
+pub(super) fn executors<'a>(models: &'a [Listed], name: &str) -> Vec<&'a Value> {
     let named = models.iter().filter(|model| model.text("name") == name);
     named.flat_map(|model| model.0["executors"].as_array().into_iter().flatten()).collect()
 }

@@ -21,6 +21,8 @@ mod restarts;
 mod resume;
 mod security;
 mod seeing;
+#[cfg(target_os = "linux")]
+mod warm;
 
 use std::path::Path;
 

@@ -23,7 +23,7 @@ pub(super) fn home_without_models() -> TempDir {
 }
 
 /// The files of models that an executor has fetched, with what is left of any other attempt.
-fn fetched(home: &Path) -> Vec<PathBuf> {
+pub(super) fn fetched(home: &Path) -> Vec<PathBuf> {
     let folders = fs::read_dir(home.join("models/by-digest")).into_iter().flatten().flatten();
     let files = folders.flat_map(|folder| fs::read_dir(folder.path()).unwrap().flatten());
     files.map(|file| file.path()).collect()

@@ -1,12 +1,13 @@
 //! Executors, as `SHOW EXECUTORS` lists them, and what they report to their scheduler.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tonic::transport::Channel;
 
-use super::messages;
 use super::service::jobs_client::JobsClient;
+use super::{LoadModel, messages};
 
 /// Between two looks whether an executor has something new to report.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +44,20 @@ pub struct LoadedModel {
     pub device: String,
     /// Since when it is there, in milliseconds since 1970.
     pub since: u64,
+}
+
+/// What an executor does with models.
+pub struct OwnModels {
+    /// Those that are loaded, which its scheduler is told.
+    pub loaded: Box<dyn Fn() -> Vec<LoadedModel> + Send + Sync>,
+    /// Loads one that jobs are about to need.
+    pub load: LoadModel,
+}
+
+impl fmt::Debug for OwnModels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnModels").finish_non_exhaustive()
+    }
 }
 
 impl From<messages::Executor> for ListedExecutor {

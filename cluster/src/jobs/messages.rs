@@ -92,6 +92,13 @@ pub(crate) struct Model {
     pub(crate) since: u64,
 }
 
+/// The models that jobs are about to need, each as its plan's own process writes it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Needed {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub(crate) models: Vec<bytes::Bytes>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Executors {
     #[prost(message, repeated, tag = "1")]

@@ -3,18 +3,25 @@
 //!
 //! ```text
 //!  client ── stages, list, results, ended, executors ──► scheduler ◄── report: tasks, models ── executor
+//!                                                            └─────── needed: models ───────►
 //! ```
 
 mod executors;
 mod listed;
 pub(crate) mod messages;
+mod needed;
 mod serve;
+mod warm;
 
 pub(crate) use executors::report;
-pub use executors::{ListedExecutor, LoadedModel};
+pub use executors::{ListedExecutor, LoadedModel, OwnModels};
 pub use listed::{JobState, ListedJob};
+pub use needed::ModelsOf;
+pub(crate) use needed::watch_needs;
 pub(crate) use serve::jobs;
 pub(crate) use service::jobs_client::JobsClient;
+pub use warm::LoadModel;
+pub(crate) use warm::warm;
 
 /// The generated client and server.
 mod service {

@@ -15,23 +15,30 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
 use super::messages::{
-    Executor, Executors, Listed, ListedJob, Nothing, OfJob, Report, Results, Stage, Stages,
+    Executor, Executors, Listed, ListedJob, Needed, Nothing, OfJob, Report, Results, Stage, Stages,
 };
 use super::service::jobs_server::{Jobs, JobsServer};
 use crate::settings::MESSAGE_BYTES;
 
-type State = SchedulerState<LogicalPlanNode, PhysicalPlanNode>;
+pub(super) type State = SchedulerState<LogicalPlanNode, PhysicalPlanNode>;
 
 /// How long a job is listed after its client knows how it ended.
 const LISTED_FOR: Duration = Duration::from_secs(3600);
 
-/// The service of the jobs of `state`; those that have ended are in `ended`.
-pub(crate) fn jobs(state: Arc<State>, ended: Arc<dyn JobState>) -> JobsServer<Service> {
-    JobsServer::new(Service { state, ended, forgetting: Mutex::default(), reports: Mutex::default() })
+/// The service of the jobs of `state`; those that have ended are in `ended`. Executors are told what is `needed`.
+pub(crate) fn jobs(
+    state: Arc<State>,
+    ended: Arc<dyn JobState>,
+    needed: watch::Receiver<Needed>,
+) -> JobsServer<Service> {
+    let (forgetting, reports) = (Mutex::default(), Mutex::default());
+    JobsServer::new(Service { state, ended, forgetting, reports, needed })
         .max_encoding_message_size(MESSAGE_BYTES as usize)
 }
 
@@ -42,6 +49,7 @@ pub(crate) struct Service {
     forgetting: Mutex<JoinSet<()>>,
     /// The last of each executor.
     reports: Mutex<HashMap<String, Report>>,
+    needed: watch::Receiver<Needed>,
 }
 
 impl Service {
@@ -65,6 +73,8 @@ impl Service {
 
 #[tonic::async_trait]
 impl Jobs for Service {
+    type NeededStream = BoxStream<'static, Result<Needed, Status>>;
+
     async fn stages(&self, request: Request<OfJob>) -> Result<Response<Stages>, Status> {
         let stages = self.planned(&request.into_inner().job_id.into(), stages).await?;
         Ok(Response::new(stages.unwrap_or_default()))
@@ -123,6 +133,18 @@ impl Jobs for Service {
             last_seen: millis(last_seen.unwrap_or_default()),
         });
         Ok(Response::new(Executors { executors: executors.collect() }))
+    }
+
+    /// What is needed now, and again whenever that changes.
+    async fn needed(&self, _: Request<Nothing>) -> Result<Response<Self::NeededStream>, Status> {
+        let mut needed = self.needed.clone();
+        needed.mark_changed();
+        let needed = stream::unfold(needed, |mut needed| async {
+            needed.changed().await.ok()?;
+            let now = needed.borrow_and_update().clone();
+            Some((Ok(now), needed))
+        });
+        Ok(Response::new(needed.boxed()))
     }
 }
 

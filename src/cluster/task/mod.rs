@@ -10,8 +10,10 @@ pub(in crate::cluster) mod messages;
 mod model_files;
 mod models;
 mod sent_files;
+mod warm;
 
 pub(in crate::cluster) use call::TaskCall;
 pub(in crate::cluster) use infer_task::InferTaskExec;
 pub(in crate::cluster) use models::ExecutorModels;
 pub(in crate::cluster) use sent_files::offered_files;
+pub(in crate::cluster) use warm::{load_sent, models_of};

@@ -13,6 +13,7 @@ use datafusion::error::Result;
 use itertools::Itertools;
 use parking_lot::Mutex;
 use seequel_cluster::{Address, LoadedModel, Security};
+use tokio::sync::OnceCell;
 
 use super::messages::{SentEnsemble, SentModel, SentPredictor};
 use super::model_files::{ModelFiles, weight_files};
@@ -29,8 +30,6 @@ const KEPT: usize = 16;
 pub(crate) struct ExecutorModels {
     files: ModelFiles,
     runtime: Runtime,
-    /// Held by the task that looks for a model: others may look for the same.
-    looking: tokio::sync::Mutex<()>,
     /// The last used last.
     known: Mutex<Vec<Known>>,
     /// Is told of the rows that models run on.
@@ -40,6 +39,12 @@ pub(crate) struct ExecutorModels {
 #[derive(Debug)]
 struct Known {
     key: String,
+    /// Once it is found. Whoever looks for it waits for others who do.
+    found: Arc<OnceCell<Found>>,
+}
+
+#[derive(Debug)]
+struct Found {
     model: Arc<Model>,
     since: SystemTime,
 }
@@ -48,7 +53,7 @@ impl ExecutorModels {
     /// Models of files in `home`, of those at the paths of plans, and of those that clients of the scheduler have.
     pub(crate) fn new(home: PathBuf, scheduler: Address, security: Security, runtime: Runtime) -> Self {
         let files = ModelFiles::new(home, scheduler, security);
-        Self { files, runtime, looking: tokio::sync::Mutex::default(), known: Mutex::default(), guard: None }
+        Self { files, runtime, known: Mutex::default(), guard: None }
     }
 
     /// The same in a process that may die of an image.
@@ -63,26 +68,33 @@ impl ExecutorModels {
     /// Those with sessions.
     pub(crate) fn loaded(&self) -> Vec<LoadedModel> {
         let known = self.known.lock();
-        let loaded = known.iter().filter(|known| known.model.loaded_sessions() > 0).map(|known| {
-            let (spec, since) = (known.model.spec(), known.since.duration_since(UNIX_EPOCH));
+        let found = known.iter().filter_map(|known| known.found.get());
+        let loaded = found.filter(|found| found.model.loaded_sessions() > 0).map(|Found { model, since }| {
+            let (spec, since) = (model.spec(), since.duration_since(UNIX_EPOCH));
             LoadedModel {
                 name: spec.name.clone(),
                 digest: spec.sha256.clone(),
-                sessions: u32::try_from(known.model.loaded_sessions()).unwrap_or(u32::MAX),
-                device: known.model.provider().map_or_else(|_| "?".to_owned(), |device| device.to_string()),
+                sessions: u32::try_from(model.loaded_sessions()).unwrap_or(u32::MAX),
+                device: model.provider().map_or_else(|_| "?".to_owned(), |device| device.to_string()),
                 since: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
             }
         });
         loaded.sorted_by(|one, other| one.name.cmp(&other.name)).collect()
     }
 
-    fn known(&self, key: &str) -> Option<Arc<Model>> {
+    /// What is found by `key`, used last from now on.
+    fn known(&self, key: String) -> Arc<OnceCell<Found>> {
         let mut known = self.known.lock();
-        let position = known.iter().position(|known| known.key == key)?;
-        let entry = known.remove(position);
-        let model = Arc::clone(&entry.model);
+        let entry = match known.iter().position(|known| known.key == key) {
+            Some(position) => known.remove(position),
+            None => Known { key, found: Arc::default() },
+        };
+        let found = Arc::clone(&entry.found);
+        if known.len() == KEPT {
+            known.remove(0);
+        }
         known.push(entry);
-        Some(model)
+        found
     }
 
     /// What a plan's call runs. Loads no session.
@@ -111,18 +123,23 @@ impl ExecutorModels {
         }
     }
 
-    /// Waits while another task looks for a model: it may be the same.
-    async fn model(&self, sent: &SentModel) -> Result<Arc<Model>> {
+    /// The model of a plan. Loads no session.
+    ///
+    /// # Errors
+    /// A model that this machine has no file of, or can't run.
+    pub(super) async fn model(&self, sent: &SentModel) -> Result<Arc<Model>> {
         let unreadable = |error: serde_json::Error| Error::Model {
             model: "?".to_owned(),
             reason: format!("its specification can't be read: {error}"),
         };
-        let mut spec: ModelSpec = serde_json::from_str(&sent.spec).map_err(unreadable)?;
+        let spec: ModelSpec = serde_json::from_str(&sent.spec).map_err(unreadable)?;
         let key = key(&spec, sent).map_err(unreadable)?;
-        let _looking = self.looking.lock().await;
-        if let Some(model) = self.known(&key) {
-            return Ok(model);
-        }
+        let found = self.known(key);
+        let found = found.get_or_try_init(|| self.find(spec, sent)).await?;
+        Ok(Arc::clone(&found.model))
+    }
+
+    async fn find(&self, mut spec: ModelSpec, sent: &SentModel) -> Result<Found> {
         let file = self.files.file(&spec, sent).await?;
         spec.weight_files = weight_files(&file, sent);
         spec.file = file;
@@ -133,12 +150,7 @@ impl ExecutorModels {
             .join()
             .await
             .map_err(|error| datafusion::error::DataFusionError::ExecutionJoin(Box::new(error)))??;
-        let mut known = self.known.lock();
-        if known.len() == KEPT {
-            known.remove(0);
-        }
-        known.push(Known { key, model: Arc::clone(&model), since: SystemTime::now() });
-        Ok(model)
+        Ok(Found { model, since: SystemTime::now() })
     }
 }
 

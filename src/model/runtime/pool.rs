@@ -79,6 +79,19 @@ impl Pool {
         }
     }
 
+    /// A seat without a session, in which one more than there are can be loaded; `None` if all are there or are being loaded.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn take_empty_seat(&self) -> Option<Seat<'_>> {
+        let mut state = self.state.lock();
+        let unloads = state.unloads;
+        let has = |device: &OnDevice| device.taken + device.idle.len();
+        let devices = state.devices.iter_mut().enumerate();
+        let free = devices.filter(|(_, device)| has(device) < device.capacity);
+        let (number, device) = free.min_by_key(|(_, device)| has(device))?;
+        device.taken += 1;
+        Some(Seat { pool: self, device: number, session: None, unloads })
+    }
+
     /// Frees the idle sessions, and those in use as soon as they are released.
     pub(crate) fn unload(&self) {
         let mut state = self.state.lock();
@@ -173,6 +186,18 @@ mod tests {
         let released: Vec<_> = seats.drain(..2).collect();
         drop(released);
         assert_eq!(take(&pool).unwrap().device, 2, "the others have one taken, and this none");
+    }
+
+    #[test]
+    #[cfg(feature = "cluster")]
+    fn as_many_seats_are_empty_as_sessions_are_missing() {
+        let pool = Pool::new(3, 2);
+        let other = take(&pool).unwrap();
+        let empty: Vec<_> = std::iter::from_fn(|| pool.take_empty_seat()).collect();
+        assert_eq!(empty.iter().map(|seat| seat.device).collect::<Vec<_>>(), [1, 0]);
+        assert!(take(&pool).is_none(), "a seat in which a session is loaded is taken");
+        drop((empty, other));
+        assert!(pool.take_empty_seat().is_some());
     }
 
     #[test]

@@ -191,6 +191,22 @@ impl Model {
         Ok(())
     }
 
+    /// Loads sessions until there are `sessions`, or as many as the pool has if these are fewer, one after the other. Those that
+    /// are loaded can be used meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if a session can't be loaded.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn warm(&self, sessions: usize) -> Result<()> {
+        let placed = self.placed()?;
+        while self.loaded_sessions() < sessions
+            && let Some(mut seat) = placed.pool.take_empty_seat()
+        {
+            seat.session(|device| self.load(placed, device))?;
+        }
+        Ok(())
+    }
+
     /// Rows inferred since the model was registered, over all queries of the process.
     #[must_use]
     pub fn inferred_rows(&self) -> u64 {

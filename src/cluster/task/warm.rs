@@ -1,0 +1,68 @@
+//! Models that executors load before they have a task that uses them.
+//!
+//! ```text
+//!  scheduler: a stage that waits ─ models_of() ─► WarmModel, as bytes ─► executor: load_sent() ─► ExecutorModels ─► sessions
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::ExecutionPlan;
+use prost::Message;
+
+use super::InferTaskExec;
+use super::messages::{SentModel, version};
+use super::models::ExecutorModels;
+use crate::Result;
+
+/// A model that an executor may load.
+#[derive(Clone, PartialEq, Message)]
+struct WarmModel {
+    /// What wrote it.
+    #[prost(string, tag = "1")]
+    version: String,
+    #[prost(message, optional, tag = "2")]
+    model: Option<SentModel>,
+}
+
+/// The models of a plan, each for [`load_sent`].
+pub(in crate::cluster) fn models_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<Bytes> {
+    let mut models = vec![];
+    let visited = plan.apply(|node| {
+        let calls = node.downcast_ref::<InferTaskExec>().map_or(&[][..], InferTaskExec::calls);
+        for model in calls.iter().flat_map(|call| &call.predictor.models) {
+            let message = WarmModel { version: version(), model: Some(model.clone()) };
+            models.push(message.encode_to_vec().into());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if let Err(error) = visited {
+        tracing::debug!("the models of a plan are not known: {error}");
+    }
+    models
+}
+
+/// Fetches a model of [`models_of`], and loads `sessions` of its sessions, or all if these are fewer. What can't be loaded is left to
+/// the task that uses it, whose error has its query.
+pub(in crate::cluster) async fn load_sent(models: Arc<ExecutorModels>, message: Bytes, sessions: usize) {
+    let Ok(WarmModel { version: theirs, model: Some(sent) }) = WarmModel::decode(message) else { return };
+    if theirs != version() {
+        return;
+    }
+    if let Err(error) = load(&models, &sent, sessions).await {
+        tracing::debug!("a model was not loaded ahead of its tasks: {error}");
+    }
+}
+
+async fn load(models: &ExecutorModels, sent: &SentModel, sessions: usize) -> Result<()> {
+    let model = models.model(sent).await?;
+    let name = model.spec().name.clone();
+    let loading = SpawnedTask::spawn_blocking(move || model.warm(sessions));
+    match loading.join().await {
+        Ok(loaded) => loaded?,
+        Err(error) => tracing::debug!("loading '{name}' ended: {error}"),
+    }
+    Ok(())
+}
