@@ -34,6 +34,8 @@ mod task;
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionStateBuilder;
+#[cfg(feature = "dashboard")]
+pub(crate) use seequel_cluster::ListedExecutor;
 pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
 

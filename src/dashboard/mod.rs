@@ -8,7 +8,8 @@
 //!      page/: files    JSON, cancel    one snapshot a     Prometheus      of images in errors
 //!     in the binary         │        second, for all       text            and results
 //!                           │          who listen             │
-//!                           └──────────────┴─► Queries, ModelRegistry, process.rs, history.rs: a file of the home
+//!                           └──────────────┴─► Queries, ModelRegistry, process.rs, history.rs: a file of the home;
+//!                                              executors.rs: the scheduler of a cluster
 //! ```
 //!
 //! Only this machine can open it, unless the address says otherwise; then it asks for a token. It changes nothing, unless
@@ -18,6 +19,7 @@ mod access;
 mod address;
 mod api;
 mod events;
+mod executors;
 mod history;
 mod metrics;
 mod models;

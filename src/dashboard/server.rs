@@ -22,7 +22,7 @@ use super::access::{Access, guard};
 use super::address::DashboardAddress;
 use super::events::{Events, events, send};
 use super::shared::Shared;
-use super::{api, page, thumbnails};
+use super::{api, executors, page, thumbnails};
 use crate::model::ModelRegistry;
 use crate::queries::Queries;
 use crate::{Error, Result};
@@ -140,6 +140,7 @@ fn router(shared: Arc<Shared>, subscription: Events) -> Router {
         .route("/api/v1/queries/{id}/{part}/{number}/image", get(thumbnails::image))
         .route("/api/v1/models", get(api::models))
         .route("/api/v1/devices", get(api::devices))
+        .route("/api/v1/executors", get(executors::executors))
         .route("/api/v1/process", get(answer(api::process)))
         .route("/api/v1/openapi.json", get(answer(api::description)))
         .route("/metrics", get(answer(api::prometheus)))

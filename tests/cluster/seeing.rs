@@ -2,10 +2,14 @@
 
 use std::fs;
 
+use seequel::Engine;
+
 use super::on;
 use super::processes::Cluster;
-use crate::support::folder_of;
+use super::queries::rows;
+use crate::dashboard::{Client, Description};
 use crate::support::process::{Outcome, seequel};
+use crate::support::{folder_of, home};
 
 #[test]
 fn progress_counts_tasks_and_images() {
@@ -46,4 +50,37 @@ fn explain_analyze_shows_the_stages_and_what_their_operators_did() {
     assert!(positions.is_sorted(), "{shown}");
     let inference = shown.lines().find(|line| line.contains("InferTaskExec")).unwrap();
     assert!(inference.contains("decoded_images=6") && inference.contains("output_rows=6"), "{inference}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_lists_the_executors_with_their_models() {
+    let (cluster, folder) = (Cluster::start(2), folder_of(400));
+    let builder = Engine::builder().home(home()).cluster(cluster.url.parse().unwrap());
+    let engine = builder.dashboard("127.0.0.1:0".parse().unwrap()).build().unwrap();
+    let client = Client::of(&engine.dashboard_url().unwrap());
+    let path = "/api/v1/executors";
+    let listed = client.until(path, |all| (all["executors"].as_array()?.len() == 2).then(|| all.clone()));
+    assert_eq!(listed["scheduler"], cluster.url.as_str());
+    assert!(
+        listed["executors"].as_array().unwrap().iter().all(|executor| executor["cores"] == 1),
+        "{listed:#}"
+    );
+
+    let sql = format!("SELECT count(classify(image)) FROM read_images('{}')", folder.path().display());
+    rows(&engine, &sql).await.unwrap();
+    let model = client.until(path, |all| {
+        let mut models = all["executors"].as_array()?.iter().map(|executor| &executor["models"][0]);
+        models
+            .all(|model| model["name"] == "efficientnet_lite0")
+            .then(|| all["executors"][0]["models"][0].clone())
+    });
+    assert_eq!((&model["sessions"], &model["device"]), (&1.into(), &"cpu".into()), "{model:#}");
+    let mut description = Description::of(&client);
+    description.add("GET", path, &client.get(path));
+
+    // The page is open when the scheduler is lost, too.
+    drop(cluster);
+    client.until(path, |all| all["error"].as_str().map(|_| ()));
+    description.add("GET", path, &client.get(path));
+    assert_eq!(description.errors(), "");
 }

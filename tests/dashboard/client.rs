@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub(super) status: u16,
     /// By names in lower case.
     pub(super) headers: BTreeMap<String, String>,
@@ -37,18 +37,18 @@ impl Answer {
 
 /// A dashboard at an address and port.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
+pub(crate) struct Client {
     pub(super) address: String,
 }
 
 impl Client {
     /// The client of a link that the shell or an engine shows.
-    pub(super) fn of(url: &str) -> Self {
+    pub(crate) fn of(url: &str) -> Self {
         let rest = url.strip_prefix("http://").unwrap();
         Self { address: rest.split('/').next().unwrap().to_owned() }
     }
 
-    pub(super) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[])
     }
 
@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// Asks until `found` finds something in the answer.
-    pub(super) fn until<T>(&self, path: &str, found: impl Fn(&Value) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, path: &str, found: impl Fn(&Value) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
             let answer = self.get(path).json();

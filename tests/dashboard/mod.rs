@@ -13,7 +13,11 @@ use std::path::Path;
 
 use crate::support::process::run_in;
 use crate::support::{home_with_model, photos};
+#[cfg(all(feature = "cluster", unix))]
+pub(crate) use client::Client;
 use client::endless_shell;
+#[cfg(all(feature = "cluster", unix))]
+pub(crate) use openapi::Description;
 
 #[test]
 fn a_query_is_cancelled_and_nothing_is_left() {

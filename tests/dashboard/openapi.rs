@@ -12,14 +12,14 @@ use super::client::{Answer, Client, endless};
 use crate::support::{home, home_with_model, photos, two_partitions};
 
 /// The API as it describes itself, and what was answered.
-struct Description {
+pub(crate) struct Description {
     document: Value,
     /// A schema and a value that should be as it says, in turn.
     answers: Vec<(Value, Value)>,
 }
 
 impl Description {
-    fn of(client: &Client) -> Self {
+    pub(crate) fn of(client: &Client) -> Self {
         Self { document: client.get("/api/v1/openapi.json").json(), answers: vec![] }
     }
 
@@ -35,7 +35,7 @@ impl Description {
     }
 
     /// Adds an answer, whose status and type must be described.
-    fn add(&mut self, method: &str, path: &str, answer: &Answer) {
+    pub(crate) fn add(&mut self, method: &str, path: &str, answer: &Answer) {
         let response = self.response(method, path, answer.status);
         let kind = answer.headers["content-type"].split(';').next().unwrap();
         let content = response["content"][kind].clone();
@@ -46,7 +46,7 @@ impl Description {
     }
 
     /// What is not as described, a field too many included.
-    fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboard/check_schema.py");
         let mut command = Command::new("python3");
         command.arg(script).env("PYTHONPATH", home().join("test-python")).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -129,6 +129,7 @@ async fn answers_are_as_described() {
         ("GET", part, format!("/api/v1/queries/{id}/errors/9/image"), 404),
         ("GET", "/api/v1/models", "/api/v1/models".to_owned(), 200),
         ("GET", "/api/v1/devices", "/api/v1/devices".to_owned(), 200),
+        ("GET", "/api/v1/executors", "/api/v1/executors".to_owned(), 200),
         ("GET", "/api/v1/process", "/api/v1/process".to_owned(), 200),
         ("GET", "/api/v1/openapi.json", "/api/v1/openapi.json".to_owned(), 200),
         ("GET", "/metrics", "/metrics".to_owned(), 200),

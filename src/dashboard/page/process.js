@@ -1,19 +1,38 @@
-// The process and its machine, its devices, and settings.
+// The process and its machine, the executors of its cluster, its devices, and settings.
 
 import { get } from "/api.js";
-import { bar, bytes, duration, empty, facts, h, keyed, moment, percent, rate, say, section, table } from "/elements.js";
+import { bar, bytes, count, duration, empty, facts, h, keyed, moment, percent, rate, say, section, table } from "/elements.js";
+
+/** How often executors are read again. */
+const INTERVAL = 5000;
 
 export function processView() {
   const numbers = facts();
   const cores = h("ul", { class: "cores" });
   const about = facts("facts small");
+  const executors = h("div");
+  const cluster = section("Executors of the cluster", executors);
+  cluster.hidden = true;
   const devices = h("div");
   const settings = h("div");
   const element = h("div", { class: "parts" }, h("h1", {}, "Process"),
     h("div", { class: "card stack" }, numbers.element, h("h2", {}, "Cores of the machine"), cores),
-    section("Devices", devices), section("Engine", h("div", { class: "card" }, about.element)), section("Settings", settings));
+    cluster, section("Devices", devices), section("Engine", h("div", { class: "card" }, about.element)), section("Settings", settings));
   for (const part of element.querySelectorAll("section")) part.classList.add("stack");
 
+  let [timer, hasEnded] = [0, false];
+  const ask = async () => {
+    try {
+      const all = await get("/api/v1/executors");
+      if (!all.scheduler) return;
+      cluster.hidden = false;
+      executors.replaceChildren(all.error ? empty("The executors can't be read", all.error) : executorTable(all.executors));
+    } catch (error) {
+      executors.replaceChildren(empty("The executors can't be read", error.message));
+    }
+    if (!hasEnded) timer = setTimeout(ask, INTERVAL);
+  };
+  ask();
   get("/api/v1/devices").then(
     (all) => devices.replaceChildren(all.error ? empty("ONNX Runtime can't be opened", all.error) : deviceTable(all.devices)),
     (error) => devices.replaceChildren(empty("The devices can't be read", error.message)),
@@ -35,6 +54,10 @@ export function processView() {
 
   return {
     element,
+    end: () => {
+      hasEnded = true;
+      clearTimeout(timer);
+    },
     update: ({ process }) => {
       if (!process) return;
       numbers.update([
@@ -61,6 +84,18 @@ export function processView() {
       });
     },
   };
+}
+
+/** What executors run, and the models that they have loaded. */
+function executorTable(executors) {
+  const models = (executor) => executor.models.map((model) => `${model.name} (${count(model.sessions)} on ${model.device})`).join(", ");
+  const rows = executors.map((executor) => ({
+    cells: [
+      executor.address, executor.tasks === null ? "–" : `${count(executor.tasks)} of ${count(executor.cores)}`,
+      models(executor) || "–", moment(executor.last_seen_ms),
+    ],
+  }));
+  return table("Executors of the cluster", [["Address"], ["Tasks"], ["Models loaded, with sessions"], ["Last seen"]], rows);
 }
 
 /** What models could run on, and what the other providers need. */
