@@ -39,6 +39,7 @@ use tokio::time::{sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
+use crate::disk::Disk;
 use crate::job::client;
 use crate::jobs::{OwnModels, report, warm};
 use crate::kept::Served;
@@ -204,7 +205,7 @@ impl Worker {
         let (slots, health) = (Arc::new(Semaphore::new(self.cores)), ExecutorHealth::new());
         health.mark_heartbeat_ok();
         let (executor, codec, ask) =
-            (self.executor(registration), self.codec.clone(), Arc::new(Notify::new()));
+            (self.executor(registration, &slots), self.codec.clone(), Arc::new(Notify::new()));
         let _asking = SpawnedTask::spawn(ask_often(Arc::clone(&slots), Arc::clone(&ask)));
         let slots_of_loop = Some(Arc::clone(&slots));
         let warming = SpawnedTask::spawn(warm(channel.clone(), Arc::clone(&self.models.load)));
@@ -234,7 +235,8 @@ impl Worker {
         Ok(End::Stopped)
     }
 
-    fn executor(&self, registration: &Registration) -> Arc<BallistaExecutor> {
+    fn executor(&self, registration: &Registration, slots: &Arc<Semaphore>) -> Arc<BallistaExecutor> {
+        let disk = Disk::new(Arc::clone(slots), self.cores);
         let task_memory = task_memory(self.cores);
         let sessions = DefaultSessionRuntimeCache::new(Arc::clone(&self.runtime), task_memory, SESSIONS);
         let executor = BallistaExecutor::new(
@@ -245,7 +247,7 @@ impl Worker {
             Arc::clone(&self.functions),
             Arc::new(LoggingMetricsCollector::default()),
             self.cores,
-            Arc::new(Engine::new(Arc::clone(&self.jobs))),
+            Arc::new(Engine::new(Arc::clone(&self.jobs), disk)),
         );
         Arc::new(executor.with_session_runtime_cache(Some(Arc::new(sessions))))
     }

@@ -205,8 +205,10 @@ mod tests {
     use futures::stream;
     use prost::Message;
     use tempfile::TempDir;
+    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::disk::Disk;
     use crate::tasks::{Engine, Jobs};
 
     const ROWS: u64 = 100;
@@ -255,7 +257,8 @@ mod tests {
 
     /// Runs a stage's plan as task 7 of a job.
     async fn run(plan: Arc<dyn ExecutionPlan>, folder: &TempDir) -> Result<Vec<ShuffleWritePartition>> {
-        let (engine, folder) = (Engine::new(Arc::<Jobs>::default()), folder.path().to_string_lossy());
+        let disk = Disk::new(Arc::new(Semaphore::new(1)), 1);
+        let (engine, folder) = (Engine::new(Arc::<Jobs>::default(), disk), folder.path().to_string_lossy());
         let config = SessionConfig::new();
         let stage = engine.create_query_stage_exec("job".into(), 1, 7, vec![0], plan, &folder, &config)?;
         stage.execute_query_stage(7, Arc::new(TaskContext::default())).await

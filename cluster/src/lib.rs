@@ -11,6 +11,7 @@
 
 mod address;
 mod client;
+mod disk;
 mod error;
 mod executor;
 mod fetch;

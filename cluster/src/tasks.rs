@@ -21,6 +21,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use tokio::sync::watch;
 
+use crate::disk::Disk;
 use crate::job::SchedulerClient;
 use crate::kept::Files;
 use crate::pool::Pool;
@@ -113,11 +114,13 @@ pub struct TaskPartitions(pub Vec<usize>);
 pub(crate) struct Engine {
     inner: DefaultExecutionEngine,
     jobs: Arc<Jobs>,
+    disk: Arc<Disk>,
 }
 
 impl Engine {
-    pub(crate) fn new(jobs: Arc<Jobs>) -> Self {
-        Self { inner: DefaultExecutionEngine::with_client_pool(Arc::new(Pool::default())), jobs }
+    pub(crate) fn new(jobs: Arc<Jobs>, disk: Disk) -> Self {
+        let inner = DefaultExecutionEngine::with_client_pool(Arc::new(Pool::default()));
+        Self { inner, jobs, disk: Arc::new(disk) }
     }
 }
 
@@ -137,8 +140,8 @@ impl ExecutionEngine for Engine {
         let inner = self
             .inner
             .create_query_stage_exec(job_id, stage_id, task_id, partitions, plan, work_dir, config)?;
-        let jobs = Arc::clone(&self.jobs);
-        Ok(Arc::new(Task { inner, job, partitions: Arc::new(known), files, jobs }))
+        let (jobs, disk) = (Arc::clone(&self.jobs), Arc::clone(&self.disk));
+        Ok(Arc::new(Task { inner, job, partitions: Arc::new(known), files, jobs, disk }))
     }
 }
 
@@ -148,6 +151,7 @@ struct Task {
     partitions: Arc<TaskPartitions>,
     files: Files,
     jobs: Arc<Jobs>,
+    disk: Arc<Disk>,
 }
 
 impl Task {
@@ -176,13 +180,15 @@ impl QueryStageExecutor for Task {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let (mut running, context) = (self.jobs.begin(&self.job), self.told(&context));
         let written = tokio::select! {
-            written = self.inner.execute_query_stage(task_id, context) => written?,
+            written = self.inner.execute_query_stage(task_id, context) => written,
             () = running.job_ended() => {
                 return Err(DataFusionError::Execution("the query has ended".to_owned()));
             }
         };
-        self.files.check(&written)?;
-        Ok(written)
+        match written.and_then(|written| self.files.check(&written).map(|()| written)) {
+            Ok(written) => Ok(written),
+            Err(error) => Err(self.disk.failed(error).await),
+        }
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {

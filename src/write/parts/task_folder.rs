@@ -81,11 +81,13 @@ impl TaskFolder {
     /// A store for the files of the part.
     ///
     /// # Errors
-    /// A folder that can't be written.
+    /// A folder that can't be written; those of [`Self::committed`].
     pub(super) async fn stage(&self, stored: Count) -> Result<Arc<StagedStore>> {
         let (store, prefix) = (Arc::clone(&self.store), part_prefix(&self.run));
-        let staged = StagedStore::open_part_of_run(&self.target, store, stored, prefix, &self.run);
-        staged.await.map(Arc::new)
+        let staged = StagedStore::open_part_of_run(&self.target, store, stored, prefix, &self.run).await?;
+        // Who ends the run removes the hidden folders that are there. One that is made after that is removed here.
+        self.committed().await?;
+        Ok(Arc::new(staged))
     }
 
     /// Puts the files of the part, if it has any, in their place, and the part into the log. Returns the rows that are
@@ -153,6 +155,9 @@ impl TaskFolder {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use datafusion::object_store::local::LocalFileSystem;
     use datafusion::object_store::memory::InMemory;
 
     use super::*;
@@ -238,6 +243,31 @@ mod tests {
         }
         let shared = Shared::begun("b").await?;
         assert!(shared.task(0, 1).await?.committed().await.is_err());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_begins_to_write_after_the_end_leaves_nothing() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().to_string_lossy();
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
+        let target = Target::sent("out/".to_owned(), &format!("file://{path}/"), "parquet".to_owned())?;
+        let shared = Shared { store, target, executors: Default::default() };
+        fs::create_dir(folder.path().join("_seequel"))?;
+        shared.append(start("a")).await?;
+        let hidden = || {
+            let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().starts_with('.')).count()
+        };
+        let (early, late) = (shared.task(0, 1).await?, shared.task(0, 2).await?);
+        assert_eq!(late.committed().await?, None);
+        let staged = early.stage(Count::new()).await?;
+        assert_eq!(hidden(), 1);
+        drop(staged);
+        shared.append(Entry::End { run: "a".to_owned(), is_complete: true, time: 1 }).await?;
+        let error = late.stage(Count::new()).await.unwrap_err().to_string();
+        assert!(error.contains("has ended"), "{error}");
+        assert_eq!(hidden(), 0);
         Ok(())
     }
 
