@@ -145,7 +145,7 @@ pub(super) async fn run(process: Process, queries: &Handle, announce: fn(&str)) 
                         () = asked => {}
                     }
                 };
-                run_executor(settings, engine.models(), started, stop).await
+                Box::pin(run_executor(settings, engine.models(), started, stop)).await
             }
         }
     });
