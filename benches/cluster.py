@@ -31,6 +31,7 @@ import report
 from contenders import LITE0
 from fixtures import BENCH, BENCHES, RUN, say
 from measure import BenchError, ask, measure
+from processes import Ends, peak
 
 PHOTOS = 3000
 FEW = 20
@@ -47,7 +48,8 @@ gives each executor its cores; scheduler and client, which have little to do, {o
 
 The job: `COPY` of path and label of {photos:,} photos of 500 × 375 to a Parquet file, which has to have each path once.
 Time is that of the whole client. Ratios are of seconds, the median of {rounds} round{s}, with the smallest and largest in
-parentheses.
+parentheses. Idle at the end: the share of the executors' time, start to end of the client, that was after the last work of
+each, the median; it includes what the client does after the last task.
 
 First row: from the start of the client to the first line of a query over {few} photos, on two new executors.
 """
@@ -143,14 +145,14 @@ def main() -> int:
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
         seequel = Path(options.binary) if options.binary else fixtures.release("cluster")
-        times: list[list[float]] = [[] for _ in sides]
+        ran: list[list[Ran]] = [[] for _ in sides]
         rows: list[float] = []
         peaks: Peaks = {}
         for number in range(options.rounds):
             for index in range(len(sides)):
                 side = (number + index) % len(sides)
-                times[side].append(job(seequel, sides[side], cores, options.photos, peaks))
-                say(f"{sides[side].title}: {times[side][-1]:.1f} s")
+                ran[side].append(job(seequel, sides[side], cores, options.photos, peaks))
+                say(f"{sides[side].title}: {ran[side][-1].seconds:.1f} s")
             rows.append(first_row(seequel, cores))
             say(f"first row: {rows[-1]:.2f} s")
     except BenchError as error:
@@ -158,7 +160,7 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(RUN, ignore_errors=True)
-    text = render(times, rows, peaks, cores, options.photos, load)
+    text = render(ran, rows, peaks, cores, options.photos, load)
     print(text)
     write_part(BENCHES / "CLUSTER.md", text)
     return 0
@@ -198,19 +200,30 @@ def write_part(file: Path, text: str) -> None:
     file.write_text("\n## ".join([title.rstrip() + "\n", *(part.rstrip() + "\n" for part in kept.values())]), "utf-8")
 
 
-def job(seequel: Path, side: Side, cores: Cores, photos: int, peaks: Peaks) -> float:
-    """Returns the seconds of the client's process."""
+class Ran(NamedTuple):
+    """A job that has ended."""
+
+    seconds: float
+    """Of the client's process."""
+    idle: float | None
+    """The share of the executors' time after the last work of each."""
+
+
+def job(seequel: Path, side: Side, cores: Cores, photos: int, peaks: Peaks) -> Ran:
+    """Runs the job once."""
     folder, target = fixtures.many_photos("small", photos), RUN / "labels.parquet"
     target.unlink(missing_ok=True)
     sql = f"COPY (SELECT path, classify(image, '{LITE0.name}')['label'] AS label FROM read_images('{folder}')) TO '{target}'"
     with cluster(seequel, side.executors, cores, peaks) as running:
         command = [*cores.apart(), str(seequel), "--no-rc", "--quiet", *running.arguments, "--command", sql]
-        cost = measure(command, fixtures.environment(), RUN / "job.log", by_itself=False)
+        executors = [process.pid for process in running.processes[1:]]
+        with Ends(executors) as ends:
+            cost = measure(command, fixtures.environment(), RUN / "job.log", by_itself=False)
     counts = f"SELECT count(*) AS n, count(DISTINCT path) AS paths, count(label) AS labels FROM '{target}'"
     row = ask(seequel, fixtures.environment(), counts)[0]
     if set(row.values()) != {photos}:
         raise BenchError(f"{side.title}: {row} instead of {photos} of each")
-    return cost.seconds
+    return Ran(cost.seconds, ends.idle() if executors else None)
 
 
 def first_row(seequel: Path, cores: Cores) -> float:
@@ -258,12 +271,6 @@ def cluster(
             process.wait()
 
 
-def peak(process: int) -> int:
-    """Returns the largest resident memory of a process so far, in bytes."""
-    lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), 0)
-
-
 def start(processes: list[subprocess.Popen[bytes]], command: list[str], ready: str, name: str) -> str:
     """Starts a process, waits for a line that begins with `ready`, and returns the word after that."""
     log = RUN / f"{name}.log"
@@ -279,13 +286,16 @@ def start(processes: list[subprocess.Popen[bytes]], command: list[str], ready: s
 
 
 def render(
-    times: list[list[float]], rows: list[float], peaks: Peaks, cores: Cores, photos: int, load: float
+    ran: list[list[Ran]], rows: list[float], peaks: Peaks, cores: Cores, photos: int, load: float
 ) -> str:
     """Returns this machine's part of the report."""
-    sides = [["", "seconds", "images/s"]]
-    for side, own in zip(cores.sides(), times, strict=True):
+    times = [[each.seconds for each in own] for own in ran]
+    sides = [["", "seconds", "images/s", "idle at the end"]]
+    for side, own, jobs in zip(cores.sides(), times, ran, strict=True):
         seconds = median(own)
-        sides.append([side.title, f"{seconds:.1f} ({min(own):.1f} to {max(own):.1f})", report.number(photos / seconds)])
+        idle = [each.idle for each in jobs if each.idle is not None]
+        cells = f"{seconds:.1f} ({min(own):.1f} to {max(own):.1f})", report.number(photos / seconds)
+        sides.append([side.title, *cells, f"{median(idle):.1%}" if idle else ""])
     bars = [["", "measured", "asked", "met"]]
     for bar in BARS:
         if max(bar.over, bar.under) >= len(times):

@@ -32,10 +32,10 @@ import fixtures
 import report
 from fixtures import BENCH, BENCHES, RUN, say
 from measure import BenchError, ask
+from processes import cpu_seconds
 
 FILES = (20_000, 100_000, 200_000, 400_000)
 IDLE_SECONDS = 20.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 # Constants of Ballista (`NOTIFIED_IDLE_POLL_INTERVAL`, `HEARTBEAT_POLL_INTERVAL` in its execution_loop.rs) and of Seequel
 # (`ASKED_EVERY`, `IDLE_AFTER` in cluster/src/executor.rs; `TASK_COST`, `FILE_COST`, `MOST_TASKS` in
@@ -122,8 +122,11 @@ def main() -> int:
             raise BenchError("no photos yet: run `make bench ARGS=--quick`")
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(parents=True)
+        cores = cluster.cores_of_machine()
+        if cores is None:
+            raise BenchError("two cores are needed")
         seequel = Path(options.binary) if options.binary else fixtures.release("cluster")
-        costs, jobs = measured(seequel)
+        costs, jobs = measured(seequel, cores)
     except BenchError as error:
         print(f"bench-simulation: {error}", file=sys.stderr)
         return 1
@@ -135,12 +138,12 @@ def main() -> int:
     return 0
 
 
-def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
+def measured(seequel: Path, cores: cluster.Cores) -> tuple[Costs, list[list[str]]]:
     """Returns the costs, and a row of the report for each job."""
-    executors = cluster.SIDES[cluster.TWO].executors
+    executors = cores.executors
     points, rows = [], []
-    base = idle_share(seequel)
-    with cluster.cluster(seequel, executors) as running:
+    base = idle_share(seequel, cores)
+    with cluster.cluster(seequel, executors, cores) as running:
         scheduler = running.processes[0].pid
         cpu, wire = cpu_seconds(scheduler), loopback_bytes()
         time.sleep(IDLE_SECONDS)
@@ -167,9 +170,9 @@ def measured(seequel: Path) -> tuple[Costs, list[list[str]]]:
     return Costs(base, *poll, *task, listed), rows
 
 
-def idle_share(seequel: Path) -> float:
+def idle_share(seequel: Path, cores: cluster.Cores) -> float:
     """Returns the share of a core that a scheduler without executors takes."""
-    with cluster.cluster(seequel, ()) as running:
+    with cluster.cluster(seequel, (), cores) as running:
         scheduler = running.processes[0].pid
         before = cpu_seconds(scheduler)
         time.sleep(IDLE_SECONDS)
@@ -185,12 +188,6 @@ def run(seequel: Path, arguments: list[str], sql: str) -> int:
     if ran.returncode != 0 or not stages:
         raise BenchError(f"{sql}: {ran.stderr[-300:]}")
     return max(stages)
-
-
-def cpu_seconds(process: int) -> float:
-    """Returns the CPU time of a process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def loopback_bytes() -> int:
