@@ -18,6 +18,8 @@ python_has "import sys, importlib.util as u; sys.exit(u.find_spec('pip') is None
 # A test watches which files and sockets ONNX Runtime opens.
 if [ "${1:-}" = --tests ] && [ "$(uname)" = Linux ]; then
     command -v strace >/dev/null || packages="$packages strace"
+    # Tests end processes, and look for those that a process has started.
+    command -v pgrep >/dev/null || packages="$packages procps"
 fi
 
 if [ -n "$packages" ]; then

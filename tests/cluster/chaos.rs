@@ -1,5 +1,5 @@
-//! Executors that are killed, stopped, stalled or lose their disk while they run a COPY: each row comes once, and nothing
-//! is left besides the result.
+//! Executors that are killed, stopped, stalled, or whose disk fails or is emptied, while they run a COPY: each row comes once,
+//! and nothing is left besides the result.
 //!
 //! ```text
 //!  seed ─► moments, and what happens to which executor ─► COPY of 1,000 photos ─► count(*) = count(DISTINCT path)
@@ -37,6 +37,8 @@ enum Event {
     Stalled { milliseconds: u64 },
     /// Its results are deleted, and it goes on.
     Emptied,
+    /// It can't write or read results for a while.
+    Failing { milliseconds: u64 },
 }
 
 /// What happens to an executor after a while, each time to an executor that was not touched yet, or to its successor.
@@ -51,11 +53,12 @@ impl Chaos {
         let count = 1 + choices.below(3);
         let event = |choices: &mut Choices| {
             let wait = long.mul_f64(choices.below(1000) as f64 / 1000.0 / count as f64);
-            let event = match choices.below(6) {
+            let event = match choices.below(7) {
                 0..=2 => Event::Killed,
                 3 => Event::Stopped,
                 4 => Event::Stalled { milliseconds: *choices.pick(&[300, 3000, 13_000]) },
-                _ => Event::Emptied,
+                5 => Event::Emptied,
+                _ => Event::Failing { milliseconds: *choices.pick(&[300, 3000]) },
             };
             (wait, choices.below(2), event)
         };
@@ -97,6 +100,9 @@ impl Copying {
                     self.cluster.stall_executor(*executor, Duration::from_millis(*milliseconds));
                 }
                 Event::Emptied => self.cluster.empty_executor(*executor),
+                Event::Failing { milliseconds } => {
+                    self.cluster.fail_disk(*executor, Duration::from_millis(*milliseconds));
+                }
             }
             if matches!(event, Event::Killed | Event::Stopped) {
                 self.cluster.replace_executor(*executor);
@@ -139,6 +145,16 @@ fn a_copy_survives_chaos() {
     let long = copying.run(&Chaos { events: vec![] });
     for seed in 0..3 {
         copying.run(&Chaos::new(&mut choices(seed), long));
+    }
+}
+
+/// Ballista would give a task to the executor that failed it, which has nothing else to do, until the query fails.
+#[test]
+fn a_copy_survives_an_executor_whose_disk_fails() {
+    let mut copying = Copying::new("");
+    for executor in 0..2 {
+        let failing = Event::Failing { milliseconds: 3000 };
+        copying.run(&Chaos { events: vec![(Duration::from_millis(300), executor, failing)] });
     }
 }
 

@@ -81,12 +81,15 @@ impl Process {
         listed.lines().map(|id| id.parse().unwrap()).collect()
     }
 
-    /// Where it keeps results.
+    /// The folders that it keeps the results of jobs in.
+    fn disks(&self) -> impl Iterator<Item = PathBuf> {
+        let supervisors = entries(self.results.clone());
+        supervisors.flat_map(|supervisor| entries(supervisor.join("results")))
+    }
+
+    /// Where it keeps those of each job.
     fn results(&self) -> impl Iterator<Item = PathBuf> {
-        let folders = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
-        let supervisors = folders(self.results.clone());
-        let executors = supervisors.flat_map(move |supervisor| folders(supervisor.path().join("results")));
-        executors.flat_map(move |executor| folders(executor.path())).map(|results| results.path())
+        self.disks().flat_map(entries)
     }
 
     /// Waits for its end.
@@ -107,6 +110,11 @@ impl Process {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// What is in a folder, if there is one.
+fn entries(folder: PathBuf) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Whether a process is there that has not ended.
@@ -219,6 +227,19 @@ impl Cluster {
         for results in self.executors[number].results() {
             // Those of a task that ends now may appear.
             let _ = fs::remove_dir_all(results);
+        }
+    }
+
+    /// Lets what an executor writes and reads of results fail for a while.
+    pub(super) fn fail_disk(&self, number: usize, long: Duration) {
+        let disks: Vec<_> = self.executors[number].disks().filter(|disk| disk.is_dir()).collect();
+        // An executor that ends takes them with it.
+        for disk in &disks {
+            let _ = fs::rename(disk, disk.with_extension("away")).and_then(|()| fs::write(disk, ""));
+        }
+        thread::sleep(long);
+        for disk in &disks {
+            let _ = fs::remove_file(disk).and_then(|()| fs::rename(disk.with_extension("away"), disk));
         }
     }
 

@@ -104,13 +104,13 @@ mod tests {
         let shares = iproduct!(with_gpus, [0.5, 0.25]).map(|(machine, share)| line(machine, &shared(share)));
         let lines = all.iter().map(|machine| line(machine, &AUTO)).chain(shares);
         insta::assert_snapshot!(lines.format("\n"), @"
-        1 cores, 0 GPUs: cpu, batches of 1 and 2, 1 × 1, 1 workers, which decode
-        2 cores, 0 GPUs: cpu, batches of 1 and 2, 2 × 1, 2 workers, which decode
-        2 cores, 0 GPUs: cpu, batches of 1 and 2, 2 × 1, 2 workers, which decode
-        4 cores, 0 GPUs: cpu, batches of 1 and 2, 4 × 1, 4 workers, which decode
-        16 cores, 0 GPUs: cpu, batches of 1 and 2, 16 × 1, 16 workers, which decode
-        64 cores, 0 GPUs: cpu, batches of 1 and 2, 64 × 1, 64 workers, which decode
-        128 cores, 0 GPUs: cpu, batches of 1 and 2, 128 × 1, 128 workers, which decode
+        1 cores, 0 GPUs: cpu, batches of 1 and 4, 1 × 1, 1 workers, which decode
+        2 cores, 0 GPUs: cpu, batches of 1 and 4, 2 × 1, 2 workers, which decode
+        2 cores, 0 GPUs: cpu, batches of 1 and 4, 2 × 1, 2 workers, which decode
+        4 cores, 0 GPUs: cpu, batches of 1 and 4, 4 × 1, 4 workers, which decode
+        16 cores, 0 GPUs: cpu, batches of 1 and 4, 16 × 1, 16 workers, which decode
+        64 cores, 0 GPUs: cpu, batches of 1 and 4, 64 × 1, 64 workers, which decode
+        128 cores, 0 GPUs: cpu, batches of 1 and 4, 128 × 1, 128 workers, which decode
         16 cores, 1 GPUs: cuda:0, batches of 32 and 32, 2 × 1, 10 workers, 16 threads decode
         32 cores, 2 GPUs: cuda:0..1, batches of 32 and 32, 4 × 1, 20 workers, 32 threads decode
         64 cores, 4 GPUs: cuda:0..3, batches of 32 and 32, 8 × 1, 40 workers, 64 threads decode

@@ -13,8 +13,9 @@ const GPU_BATCH_ROWS: usize = 32;
 /// an H100 with 16 cores, images per second compared to 2 batches: 4 give 1.19, 8 give 1.29.
 const BATCHES_AHEAD: usize = 8;
 
-/// Bytes of weights from which on two images at a time are faster than one on a CPU.
-const LARGE_WEIGHT_BYTES: u64 = 24 << 20;
+/// Bytes of weights per image of a batch on a CPU, and maximum default images for them.
+const WEIGHT_BYTES_PER_IMAGE: u64 = 24 << 20;
+const WEIGHT_BATCH_ROWS: u64 = 4;
 
 /// Bytes of dense weights per image of a batch, so that reading them once per run costs little compared to computing.
 const DENSE_BYTES_PER_IMAGE: u64 = 12 << 20;
@@ -147,19 +148,19 @@ impl Sizing {
     }
 }
 
-/// Images per batch on a CPU: one; two if the weights are large, or on integers, since activations then take a quarter of the
-/// memory; with large dense layers, which read their weights for one product an image, more, a power of two.
+/// Images per batch on a CPU, a power of two: few, at most 4, by the weights; on integers at least 2, since activations then take
+/// a quarter of the memory; with large dense layers, which read their weights for one product an image, more.
 ///
 /// Measured on two cores, images per second at batches of 1, 2, 4 and 8. On an Intel: EfficientNet-Lite0 (19 MB) 270, 268, 260,
-/// 248; ResNet-50 (102 MB) 42.7, 43.8, 42.0, 41.9; ViT-S/16 (88 MB) 32.7, 33.1, 31.0, 28.1. On an AMD: 184, 192, 187, 178;
-/// 25.0, 25.5, 25.3, 24.6; 19.1, 19.3, 19.1, 19.0 (`make bench-tuning`). An AlexNet (244 MB, nearly all dense) is fastest at 16.
-/// Twins on integers, with VNNI, compared to a batch of 1: Lite0 1.05 at 2 and 1.06 at 4; Lite2 1.02 and 0.93; ResNet-50 0.97 and
-/// 0.91.
+/// 248; ViT-S/16 (88 MB) 32.7, 33.1, 31.0, 28.1; ResNet-50 (102 MB) 42.7, 43.8, 42.0, 41.9, and at 2, 4 and 8 by turns 41.0,
+/// 42.1, 41.6. On an AMD: 184, 192, 187, 178; 19.1, 19.3, 19.1, 19.0; 25.0, 25.5, 25.3, 24.6 (`make bench-tuning`). An AlexNet
+/// (244 MB, nearly all dense) is fastest at 16. Twins on integers, with VNNI, compared to a batch of 1: Lite0 1.05 at 2 and 1.06
+/// at 4; Lite2 1.02 and 0.93; ResNet-50 0.97 and 0.91.
 fn cpu_batch_rows(model: &ModelFacts) -> usize {
-    let dense = (model.dense_bytes / DENSE_BYTES_PER_IMAGE).clamp(1, CPU_BATCH_ROWS);
-    let images =
-        if model.on_integers || model.weight_bytes >= LARGE_WEIGHT_BYTES { dense.max(2) } else { dense };
-    1 << images.ilog2()
+    let dense = (model.dense_bytes / DENSE_BYTES_PER_IMAGE).min(CPU_BATCH_ROWS);
+    let all = (model.weight_bytes / WEIGHT_BYTES_PER_IMAGE).min(WEIGHT_BATCH_ROWS);
+    let least = if model.on_integers { 2 } else { 1 };
+    1 << dense.max(all).max(least).ilog2()
 }
 
 #[cfg(test)]
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn large_models_get_batches() {
         let rows = |weight_bytes| cpu_batch_rows(&ModelFacts { weight_bytes, ..IMAGES });
-        assert_eq!([1 << 10, 19 << 20, 24 << 20, 102 << 20, 2 << 30].map(rows), [1, 1, 2, 2, 2]);
+        assert_eq!([1 << 10, 19 << 20, 48 << 20, 88 << 20, 102 << 20, 2 << 30].map(rows), [1, 1, 2, 2, 4, 4]);
         let on_integers =
             |weight_bytes| cpu_batch_rows(&ModelFacts { weight_bytes, on_integers: true, ..IMAGES });
         assert_eq!([5 << 20, 52 << 20].map(on_integers), [2, 2]);
@@ -219,7 +220,7 @@ mod tests {
             std::fs::File::create(folder.path().join("weights")).unwrap().set_len(bytes).unwrap();
             sizing(ModelFacts::of(&folder.resolve(&[]).unwrap()), &[], Provider::CPU).batch_rows
         };
-        assert_eq!([1 << 20, 102 << 20].map(auto), [1, 2]);
+        assert_eq!([1 << 20, 102 << 20].map(auto), [1, 4]);
     }
 
     #[test]
