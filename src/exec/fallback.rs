@@ -15,14 +15,13 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use seequel_udfs::{Call, ImageArray, Models};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::context::Context;
-use super::decode_infer::{Inferred, Inputs, decode_infer};
+use super::decode_infer::{
+    Context, InferencePlan, Inferred, Inputs, Reservation, WorkerMemory, decode_infer,
+};
 use super::failures::BatchFailures;
-use super::inference_plan::InferencePlan;
 use super::metrics::ExpressionMetrics;
 use super::query_cancellation::QueryCancellation;
 use super::running::Running;
-use super::worker_memory::{Reservation, WorkerMemory};
 use crate::clock::Clock;
 use crate::config::{InferenceOptions, OnError};
 use crate::failures::{QueryFailures, RowNames};

@@ -28,14 +28,11 @@ use futures::TryStreamExt;
 use itertools::Itertools;
 
 use super::adapt::Adaptation;
-use super::batcher::BatchBuffers;
+use super::decode_infer::{BatchBuffers, Decoders, Guard, WorkerMemory};
 use super::failures::Undecoded;
-use super::guard::Guard;
 use super::metrics::InferMetrics;
 use super::predictions::{Found, PhysicalCall, bound};
-use super::side_by_side::Decoders;
 use super::worker::Worker;
-use super::worker_memory::WorkerMemory;
 use crate::config::{InferenceOptions, OnError};
 use crate::exec::exchange::{Growing, morsels};
 use crate::failures::QueryFailures;

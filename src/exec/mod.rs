@@ -8,33 +8,23 @@
 //! On a CPU each worker decodes its own morsel. For a GPU all cores decode the rows of a morsel side by side.
 
 mod adapt;
-mod batcher;
-mod context;
+mod batch_inference;
 mod decode_infer;
-mod decode_row;
 pub(crate) mod exchange;
 mod failures;
 mod fallback;
-mod filled;
-#[cfg_attr(
-    not(feature = "cluster"),
-    expect(dead_code, reason = "only processes of a cluster are started again after they died")
-)]
-mod guard;
+mod group;
 mod infer;
-mod inference_plan;
 mod lanes;
 mod metrics;
 mod predictions;
 mod query_cancellation;
 mod running;
-mod side_by_side;
 mod worker;
-mod worker_memory;
 
-pub use exchange::{InferExchangeExec, MorselRows};
 #[cfg(feature = "cluster")]
-pub(crate) use guard::{Guard, GuardedRow, Lane, Verdict};
+pub(crate) use decode_infer::{Guard, GuardedRow, Lane, Verdict};
+pub use exchange::{InferExchangeExec, MorselRows};
 #[cfg(feature = "cluster")]
 pub(crate) use infer::properties_with;
 pub use infer::{InferExec, Morsels};

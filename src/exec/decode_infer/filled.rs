@@ -7,27 +7,27 @@ use crate::model::tensor::{Numbers, Placement, Tensor};
 
 /// The rows that the model has not run on yet.
 #[derive(Debug, Default)]
-pub(super) struct Filled {
+pub(crate) struct Filled {
     /// The row of each slot, and the placement of its image in the slot.
-    pub(super) rows: Vec<Slot>,
+    pub(crate) rows: Vec<Slot>,
     /// For each input that takes numbers, the numbers of each slot, all of the same shape.
     numbers: Vec<Vec<Numbers>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slot {
-    pub(super) row: usize,
-    pub(super) placement: Option<Placement>,
+pub(crate) struct Slot {
+    pub(crate) row: usize,
+    pub(crate) placement: Option<Placement>,
 }
 
 impl Filled {
     /// None yet, for a model with so many inputs that take numbers.
-    pub(super) fn new(inputs: usize) -> Self {
+    pub(crate) fn new(inputs: usize) -> Self {
         Self { rows: vec![], numbers: vec![vec![]; inputs] }
     }
 
     /// Whether `numbers` have the same shapes as those of the waiting rows.
-    pub(super) fn takes(&self, numbers: &[Numbers]) -> bool {
+    pub(crate) fn takes(&self, numbers: &[Numbers]) -> bool {
         let waiting = self.numbers.iter().zip(numbers);
         waiting
             .into_iter()
@@ -35,13 +35,13 @@ impl Filled {
     }
 
     /// Adds a row and its numbers, whose shapes it [takes](Self::takes).
-    pub(super) fn push(&mut self, slot: Slot, numbers: Vec<Numbers>) {
+    pub(crate) fn push(&mut self, slot: Slot, numbers: Vec<Numbers>) {
         self.rows.push(slot);
         self.numbers.iter_mut().zip(numbers).for_each(|(waiting, next)| waiting.push(next));
     }
 
     /// The batch of some slots.
-    pub(super) fn batch<'a>(
+    pub(crate) fn batch<'a>(
         &'a self,
         images: Option<(&'a Tensor, usize)>,
         slots: Range<usize>,

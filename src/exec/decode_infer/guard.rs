@@ -21,7 +21,7 @@ use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use seequel_udfs::{ImageArray, Request};
 
-use super::predictions::PhysicalCall;
+use crate::exec::predictions::PhysicalCall;
 use crate::failures::{Failure, Stage};
 
 /// A row, by what is known of it before anything works on it.
@@ -73,7 +73,7 @@ pub(crate) trait Lane: fmt::Debug + Send + Sync {
 
 /// The guard of an operator's rows.
 #[derive(Debug, Clone)]
-pub(super) struct Guarded {
+pub(crate) struct Guarded {
     guard: Arc<dyn Guard>,
     place: u64,
     /// Whether images are decoded before it is known row by row.
@@ -82,7 +82,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// That of an operator with these calls, if any of them takes an image.
-    pub(super) fn of(guard: Option<&Arc<dyn Guard>>, calls: &[PhysicalCall]) -> Option<Self> {
+    pub(crate) fn of(guard: Option<&Arc<dyn Guard>>, calls: &[PhysicalCall]) -> Option<Self> {
         let takes_image = |call: &PhysicalCall| {
             matches!(call.request, Request::ImageFunction | Request::ImageError)
                 || call.predictor.takes_image()
@@ -105,7 +105,7 @@ impl Guarded {
     ///
     /// # Errors
     /// Those of `infer` and `check`.
-    pub(super) fn in_parts<T>(
+    pub(crate) fn in_parts<T>(
         &self,
         batch: &RecordBatch,
         names: Option<&ArrayRef>,
@@ -212,24 +212,24 @@ impl InHand<'_> {
     ///
     /// # Errors
     /// A name that can't be shown.
-    pub(super) fn take(&self, row: usize) -> Result<()> {
+    pub(crate) fn take(&self, row: usize) -> Result<()> {
         if self.is_coarse { Ok(()) } else { self.add(row) }
     }
 
     /// Notes that no row is worked on.
-    pub(super) fn put_down(&self) {
+    pub(crate) fn put_down(&self) {
         if !self.is_coarse {
             self.lane.put_down();
         }
     }
 
     /// Why a row is not touched.
-    pub(super) fn failure(&self, row: usize) -> Option<Failure> {
+    pub(crate) fn failure(&self, row: usize) -> Option<Failure> {
         self.convicted.get(&row).map(|reason| Failure::new(Stage::Crash, reason))
     }
 
     /// The rows that are not touched, with the reason and the first of their images.
-    pub(super) fn convicted(&self) -> impl Iterator<Item = (usize, &str, Option<&[u8]>)> {
+    pub(crate) fn convicted(&self) -> impl Iterator<Item = (usize, &str, Option<&[u8]>)> {
         let image = |row| self.rows.images.iter().find_map(|images| images.get(row));
         self.convicted.iter().map(move |(row, reason)| (*row, reason.as_str(), image(*row)))
     }
@@ -238,7 +238,7 @@ impl InHand<'_> {
     ///
     /// # Errors
     /// A bug: columns that don't fit.
-    pub(super) fn without_convicted(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+    pub(crate) fn without_convicted(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
         if self.convicted.is_empty() {
             return Ok(None);
         }

@@ -7,6 +7,19 @@
 //!
 //! Decoded pixels are dropped before the next row and never leave this function.
 
+mod batcher;
+mod context;
+mod decode_row;
+mod filled;
+#[cfg_attr(
+    not(feature = "cluster"),
+    expect(dead_code, reason = "only processes of a cluster are started again after they died")
+)]
+mod guard;
+mod inference_plan;
+mod side_by_side;
+mod worker_memory;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,15 +28,23 @@ use datafusion::error::Result;
 use itertools::Itertools;
 use seequel_udfs::ImageArray;
 
-use super::adapt::Ran;
-use super::batcher::{BatchBuffers, Batcher};
-use super::context::Context;
-use super::decode_row::decode_row;
-use super::failures::{ImageFailures, Predictions};
-use super::inference_plan::{InferencePlan, ModelPlan};
-use super::side_by_side::decode_side_by_side;
-use super::worker_memory::Held;
+pub(crate) use self::batcher::BatchBuffers;
+pub(crate) use self::context::Context;
+pub(crate) use self::guard::{Guard, Guarded, InHand};
+#[cfg(feature = "cluster")]
+pub(crate) use self::guard::{GuardedRow, Lane, Verdict};
+pub(crate) use self::inference_plan::InferencePlan;
+pub(crate) use self::side_by_side::Decoders;
+pub(crate) use self::worker_memory::{Reservation, WorkerMemory};
+
+use self::batcher::Batcher;
+use self::decode_row::decode_row;
+use self::inference_plan::ModelPlan;
+use self::side_by_side::decode_side_by_side;
+use self::worker_memory::Held;
 use crate::clock::Clock;
+use crate::exec::adapt::Ran;
+use crate::exec::failures::{ImageFailures, Predictions};
 use crate::failures::{Failure, Stage};
 use crate::model::input::NumbersSpec;
 use crate::model::onnx::Port;
@@ -178,7 +199,7 @@ impl Inputs<'_> {
 struct Sizes {
     slots: usize,
     batch: usize,
-    /// As in [`BatchSize`](super::adapt::BatchSize).
+    /// As in [`BatchSize`](crate::exec::adapt::BatchSize).
     in_use: Option<usize>,
 }
 

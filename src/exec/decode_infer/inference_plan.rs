@@ -16,10 +16,10 @@ use datafusion::common::internal_err;
 use datafusion::error::Result;
 use seequel_udfs::Request;
 
-use super::failures::{ImageFailures, Predictions};
-use super::metrics::{InferMetrics, ModelMetrics};
-use super::predictions::{Postprocess, Prediction, Value, column};
 use crate::Error;
+use crate::exec::failures::{ImageFailures, Predictions};
+use crate::exec::metrics::{InferMetrics, ModelMetrics};
+use crate::exec::predictions::{Postprocess, Prediction, Value, column};
 use crate::failures::{Failure, Stage};
 use crate::model::runtime::{Model, too_many_elements};
 use crate::model::{Ensemble, Predictor};

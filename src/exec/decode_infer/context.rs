@@ -3,12 +3,12 @@
 use datafusion::error::Result;
 use rayon::ThreadPool;
 
-use super::adapt::BatchSize;
 use super::batcher::{BatchBuffers, Batcher};
 use super::guard::InHand;
-use super::metrics::{InferMetrics, Observed};
 use super::worker_memory::{Reservation, WorkerMemory};
 use crate::bounds::Bounds;
+use crate::exec::adapt::BatchSize;
+use crate::exec::metrics::{InferMetrics, Observed};
 use crate::failures::Failure;
 use crate::model::runtime::Cancellation;
 

@@ -21,10 +21,10 @@ use seequel_udfs::ImageArray;
 use super::batcher::{BatchBuffers, Batcher};
 use super::context::Context;
 use super::decode_row::decode_row;
-use super::failures::ImageFailures;
 use super::inference_plan::ModelPlan;
 use super::worker_memory::{Held, Lent};
 use crate::clock::Clock;
+use crate::exec::failures::ImageFailures;
 use crate::failures::{Failure, Stage};
 use crate::model::tensor::{Placement, Preprocessor};
 
@@ -86,7 +86,7 @@ fn failed(stage: Stage, reason: &str) -> Prepared {
 ///
 /// # Errors
 /// Those of running a model; cancellation.
-pub(super) fn decode_side_by_side(
+pub(crate) fn decode_side_by_side(
     images: &ImageArray<'_>,
     rows: usize,
     plans: &[ModelPlan],

@@ -17,7 +17,7 @@ use crate::images::decode::{ImageError, Limits, RgbImage, decode, decoder_scale}
 ///
 /// # Errors
 /// The first error of `give`.
-pub(super) fn decode_row<B>(
+pub(crate) fn decode_row<B>(
     row: usize,
     bytes: &[u8],
     plans: &[ModelPlan],

@@ -13,7 +13,7 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use parking_lot::{Condvar, Mutex};
 
-use super::adapt::BatchSize;
+use crate::exec::adapt::BatchSize;
 use crate::memory_limit::memory_limit;
 
 /// How long a worker waits before it retries: memory may also be freed outside these workers, without notification.

@@ -7,12 +7,12 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 use seequel_pixels::Target;
 
-use super::adapt::Ran;
 use super::context::Context;
 use super::filled::{Filled, Slot};
 use super::inference_plan::ModelPlan;
-use super::predictions::Prediction;
 use crate::clock::Clock;
+use crate::exec::adapt::Ran;
+use crate::exec::predictions::Prediction;
 use crate::failures::{Failure, Stage};
 use crate::images::decode::RgbImage;
 use crate::model::runtime::{Model, RunError};
