@@ -26,6 +26,7 @@ use super::signals::{interrupt, terminate};
 use crate::exec::{cancel_inference, exit};
 use crate::resume::stop_all;
 use crate::shell::progress::{Progress, REDRAW};
+use crate::write::await_commits;
 
 /// Exit status after Ctrl-C: 128 + the number of SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -34,6 +35,9 @@ pub(crate) const TERMINATED: u8 = 143;
 
 /// How long a cancelled query may keep the shell waiting, once for its inference and once for the rest.
 const LONGEST_END: Duration = Duration::from_millis(100);
+
+/// How long files of a cancelled statement may take that it has begun to put in their places. A second signal ends it.
+const LONGEST_COMMIT: Duration = Duration::from_secs(7);
 
 /// How long SIGTERM lets a resumable statement finish the rows in flight. Most systems kill a process 30 seconds, or
 /// even 10, after the signal.
@@ -64,10 +68,11 @@ pub(crate) async fn interruptible(
     progress: &Progress,
     work: impl Future<Output = Result<(), Stop>> + Send + 'static,
 ) -> Result<(), Stop> {
+    // From here on a signal does not end the process by itself.
+    let mut next_signal = pin!(next_signal());
     let mut tasks = JoinSet::new();
     tasks.spawn_on(work.in_current_span(), queries);
     let mut redraw = time::interval(REDRAW);
-    let mut next_signal = pin!(next_signal());
     // The first signal, and when rows in flight are given up.
     let mut stopping: Option<(Signal, Instant)> = None;
     let result = loop {
@@ -128,11 +133,20 @@ async fn end(mut tasks: JoinSet<Result<(), Stop>>) {
     let joined = async { while tasks.join_next().await.is_some() {} };
     // A query that computes for long without an await ends later.
     time::timeout(LONGEST_END, joined).await.ok();
+    let committed = SpawnedTask::spawn_blocking(|| await_commits(LONGEST_COMMIT)).join();
+    tokio::select! {
+        _ = committed => {}
+        _ = next_signal() => {}
+    }
 }
 
-async fn next_signal() -> Signal {
-    tokio::select! {
-        () = interrupt() => Signal::Interrupt,
-        () = terminate() => Signal::Terminate,
+/// Completes with the next signal, also one that comes before this is polled.
+fn next_signal() -> impl Future<Output = Signal> + Send {
+    let (interrupted, terminated) = (interrupt(), terminate());
+    async {
+        tokio::select! {
+            () = interrupted => Signal::Interrupt,
+            () = terminated => Signal::Terminate,
+        }
     }
 }

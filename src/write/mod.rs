@@ -7,15 +7,17 @@
 //!                                              DataSinkExec: AtomicSink around DataFusion's sink
 //!                                                1 check the target             files/: target.rs, local.rs, remote.rs
 //!                                                2 write into a StagedStore     store.rs
-//!                                                3 move the files in            local.rs, remote.rs
+//!                                                3 move the files in            commit.rs; local.rs, remote.rs
 //! ```
 //!
 //! DataFusion's sinks write to the target as rows arrive, and complete their files when a row fails as well. Here they
 //! write to a store that keeps files apart until the sink has ended: in a hidden folder beside their place on a local
-//! disk, as unfinished uploads elsewhere. A dropped or failed statement removes them.
+//! disk, as unfinished uploads elsewhere. A dropped or failed statement removes them,
+//! unless it has begun to move them in, which then goes on to its end.
 //!
 //! Planning only reads: EXPLAIN COPY touches nothing.
 
+mod commit;
 mod failed;
 mod files;
 mod format;
@@ -23,6 +25,8 @@ mod insert;
 mod parts;
 mod rule;
 mod sink;
+
+pub use commit::await_commits;
 
 pub(crate) use failed::ERRORS;
 #[cfg(feature = "cluster")]

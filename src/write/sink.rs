@@ -15,6 +15,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use futures::StreamExt;
 use tracing::Instrument;
 
+use super::commit::to_its_end;
 use super::failed::ErrorsFile;
 use super::files::{
     Discarded, SinkMetrics, StagedStore, Target, forget_listings, nested_as_json, with_store,
@@ -116,10 +117,14 @@ impl AtomicSink {
         if let Some(errors) = &mut errors {
             errors.complete().await?;
         }
-        let mut committed = store.commit().await;
-        if let (Ok(()), Some(errors)) = (&committed, errors) {
-            committed = errors.commit().await;
-        }
+        let committed = to_its_end(async move {
+            store.commit().await?;
+            match errors {
+                Some(errors) => errors.commit().await,
+                None => Ok(()),
+            }
+        });
+        let committed = committed.await;
         metrics.end();
         forget_listings(&runtime, &self.target);
         committed.map(|()| rows)
