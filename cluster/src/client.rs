@@ -26,12 +26,12 @@ use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::time::sleep;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
+use crate::connection::Connection;
 use crate::fetch::fetch;
 use crate::files::{Offer, OfferedFile, hold, keep, offer};
-use crate::job::{Job, Place, channel, submit};
+use crate::job::{Job, submit};
 use crate::jobs::messages::Nothing;
 use crate::jobs::{JobState, JobsClient, ListedExecutor, ListedJob};
 use crate::progress::Watcher;
@@ -107,13 +107,12 @@ impl Client {
         let Self { address, security, secret, .. } = self.clone();
         let (query, files) = (request(sent.plan, sent.name, settings), sent.files);
         stream::once(async move {
-            let scheduler = channel(&address, &security).await?;
-            let place = Place { scheduler: scheduler.clone(), address: &address, security: &security };
-            let _offer = offered(&address, &scheduler, &secret, files).await?;
+            let connection = Connection::open(&address, &security).await?;
+            let _offer = offered(&connection, &secret, files).await?;
             let mut has_failed = false;
             loop {
-                let mut job = submit(&place, query.clone()).await?;
-                let results = job.finish(&place, &watcher).await?;
+                let mut job = submit(&connection, query.clone()).await?;
+                let results = job.finish(&watcher).await?;
                 let rows = gathered(fetch(results, security.clone())).await;
                 job.had().await;
                 match rows {
@@ -135,16 +134,14 @@ impl Client {
     /// # Errors
     /// A scheduler that does not answer or refuses the query, files that can't be read.
     pub async fn leave(&self, sent: Sent, settings: &ConfigOptions) -> Result<String, Error> {
-        let Self { address, security, secret, .. } = self;
         let (query, files) = (request(sent.plan, sent.name, settings), sent.files);
-        let scheduler = channel(address, security).await?;
-        hold(address, scheduler.clone(), secret, &files).await?;
-        let place = Place { scheduler: scheduler.clone(), address, security };
-        let job = submit(&place, query).await?;
+        let connection = self.connect().await?;
+        hold(&connection, &self.secret, &files).await?;
+        let job = submit(&connection, query).await?;
         if !files.is_empty() {
-            keep(address, scheduler, secret, job.id()).await?;
+            keep(&connection, &self.secret, job.id()).await?;
         }
-        job.leave(&place).await
+        job.leave().await
     }
 
     /// What a job of any client gives, once it is planned.
@@ -152,14 +149,15 @@ impl Client {
     /// # Errors
     /// A job that is not known, was cancelled or failed, a scheduler that does not answer.
     pub async fn schema(&self, id: &str) -> Result<Schema, Error> {
-        let job = Job::watched(channel(&self.address, &self.security).await?, id.to_owned());
+        let connection = self.connect().await?;
+        let job = Job::watched(connection.clone(), id.to_owned());
         loop {
-            match job.status().await.map_err(|status| self.lost(&status))? {
+            match job.status().await.map_err(|status| connection.failed(&status))? {
                 None => return Err(self.unknown(id)),
                 Some(status @ Status::Failed(_)) => return Err(job.failure(&status)),
                 Some(Status::Queued(_) | Status::Running(_) | Status::Successful(_)) => {}
             }
-            if let Some(schema) = job.schema().await.map_err(|status| self.lost(&status))? {
+            if let Some(schema) = job.schema().await.map_err(|status| connection.failed(&status))? {
                 return Ok(schema);
             }
             sleep(ASKED_EVERY).await;
@@ -172,16 +170,17 @@ impl Client {
     pub fn attach(&self, id: &str, watcher: Watcher) -> BoxStream<'static, Result<RecordBatch>> {
         let (client, id) = (self.clone(), id.to_owned());
         stream::once(async move {
-            let Self { address, security, .. } = &client;
-            let scheduler = channel(address, security).await?;
-            let mut job = Job::watched(scheduler.clone(), id.clone());
-            if job.status().await.map_err(|status| client.lost(&status))?.is_none() {
+            let connection = client.connect().await?;
+            let mut job = Job::watched(connection.clone(), id.clone());
+            if job.status().await.map_err(|status| connection.failed(&status))?.is_none() {
                 return Err(client.unknown(&id).into());
             }
-            let results = job.finish(&Place { scheduler, address, security }, &watcher).await?;
-            gathered(fetch(results, security.clone())).await.map_err(|error| match is_lost(&error) {
-                true => Error::Gone { id, reason: error.to_string() }.into(),
-                false => error,
+            let results = job.finish(&watcher).await?;
+            gathered(fetch(results, client.security.clone())).await.map_err(|error| {
+                match fetch_error(&error) {
+                    Some(Error::Fetch { .. }) => Error::Gone { id, reason: error.to_string() }.into(),
+                    _ => error,
+                }
             })
         })
         .try_flatten()
@@ -193,9 +192,10 @@ impl Client {
     /// # Errors
     /// A scheduler that does not answer.
     pub async fn jobs(&self) -> Result<Vec<ListedJob>, Error> {
-        let scheduler = channel(&self.address, &self.security).await?;
-        let mut jobs = JobsClient::new(scheduler).max_decoding_message_size(MESSAGE_BYTES as usize);
-        let listed = jobs.list(Nothing {}).await.map_err(|status| self.lost(&status))?.into_inner();
+        let connection = self.connect().await?;
+        let mut jobs =
+            JobsClient::new(connection.channel()).max_decoding_message_size(MESSAGE_BYTES as usize);
+        let listed = jobs.list(Nothing {}).await.map_err(|status| connection.failed(&status))?.into_inner();
         let now = listed.now;
         let mut jobs: Vec<_> = listed.jobs.into_iter().filter_map(|job| ListedJob::of(job, now)).collect();
         jobs.sort_by(|one, other| {
@@ -213,10 +213,12 @@ impl Client {
     /// # Errors
     /// A scheduler that does not answer.
     pub async fn executors(&self) -> Result<Vec<ListedExecutor>, Error> {
-        let scheduler = channel(&self.address, &self.security).await?;
-        let mut jobs = JobsClient::new(scheduler).max_decoding_message_size(MESSAGE_BYTES as usize);
-        let listed = jobs.executors(Nothing {}).await.map_err(|status| self.lost(&status))?.into_inner();
-        let mut executors: Vec<ListedExecutor> = listed.executors.into_iter().map(Into::into).collect();
+        let connection = self.connect().await?;
+        let mut jobs =
+            JobsClient::new(connection.channel()).max_decoding_message_size(MESSAGE_BYTES as usize);
+        let listed = jobs.executors(Nothing {}).await.map_err(|status| connection.failed(&status))?;
+        let mut executors: Vec<ListedExecutor> =
+            listed.into_inner().executors.into_iter().map(Into::into).collect();
         executors.sort_by(|one, other| (&one.address, &one.id).cmp(&(&other.address, &other.id)));
         Ok(executors)
     }
@@ -226,14 +228,14 @@ impl Client {
     /// # Errors
     /// A job that is not known or has ended, a scheduler that does not answer.
     pub async fn cancel(&self, id: &str) -> Result<(), Error> {
-        let scheduler = channel(&self.address, &self.security).await?;
+        let connection = self.connect().await?;
         // It is not cancelled when this is dropped: that is done here.
-        let job = Job::watched(scheduler, id.to_owned());
+        let job = Job::watched(connection.clone(), id.to_owned());
         let end = Instant::now() + CANCELLED_WITHIN;
         let mut asked = None;
         loop {
-            let state = job.status().await.map_err(|status| self.lost(&status))?.as_ref().map(JobState::of);
-            match state {
+            let status = job.status().await.map_err(|status| connection.failed(&status))?;
+            match status.as_ref().map(JobState::of) {
                 None => {
                     return Err(self.unknown(id));
                 }
@@ -249,7 +251,7 @@ impl Client {
             // A job that is being planned can't be cancelled yet.
             if asked.is_none_or(|asked: Instant| asked.elapsed() > ASKED_EVERY * 10) {
                 asked = Some(Instant::now());
-                job.cancel().await.map_err(|status| self.lost(&status))?;
+                job.cancel().await.map_err(|status| connection.failed(&status))?;
             }
             sleep(ASKED_EVERY).await;
         }
@@ -259,8 +261,8 @@ impl Client {
         Error::UnknownJob { address: self.address.to_string(), id: id.to_owned() }
     }
 
-    fn lost(&self, status: &tonic::Status) -> Error {
-        Error::Lost { address: self.address.to_string(), reason: status.message().to_owned() }
+    async fn connect(&self) -> Result<Connection, Error> {
+        Connection::open(&self.address, &self.security).await
     }
 }
 
@@ -288,22 +290,24 @@ impl fmt::Debug for Client {
 
 /// Whether results are lost that another run may give.
 fn is_lost(error: &DataFusionError) -> bool {
-    let error = match error {
+    matches!(fetch_error(error), Some(Error::Fetch { .. } | Error::SilentExecutor { .. }))
+}
+
+fn fetch_error(error: &DataFusionError) -> Option<&Error> {
+    match error {
         DataFusionError::External(error) => error.downcast_ref(),
         _ => None,
-    };
-    matches!(error, Some(Error::Fetch { .. }))
+    }
 }
 
 /// The offer of a query's files, if it has any.
 async fn offered(
-    address: &Address,
-    scheduler: &Channel,
+    connection: &Connection,
     secret: &str,
     files: Vec<OfferedFile>,
 ) -> Result<Option<Offer>, Error> {
     match files.is_empty() {
         true => Ok(None),
-        false => offer(address, scheduler.clone(), secret, files.into()).await.map(Some),
+        false => offer(connection, secret, files.into()).await.map(Some),
     }
 }

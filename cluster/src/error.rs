@@ -15,6 +15,29 @@ pub enum Error {
         /// What connecting to it gave.
         reason: String,
     },
+    /// The connection ended before the scheduler answered.
+    #[error(
+        "lost the scheduler at {address} before it answered ({reason}): it has ended, or its machine can't be reached; start it \
+         again, and run the statement again"
+    )]
+    Unanswered {
+        /// Its address.
+        address: String,
+        /// What ended the connection.
+        reason: String,
+    },
+    /// The scheduler takes requests, and does not answer.
+    #[error(
+        "the scheduler at {address} has not answered for {seconds} seconds: look whether its machine can be reached and its \
+         process goes on, and start it again if not; then run the statement again, of which COPY with the option 'resume' \
+         does what is left. If it goes on, so may this query: SHOW JOBS lists it"
+    )]
+    Silent {
+        /// Its address.
+        address: String,
+        /// How long it was silent.
+        seconds: u64,
+    },
     /// The scheduler did not take the plan.
     #[error("the scheduler at {address} refused the query: {reason}")]
     Refused {
@@ -87,6 +110,17 @@ pub enum Error {
         executor: String,
         /// What it answered.
         reason: String,
+    },
+    /// An executor that holds results takes requests, and does not answer.
+    #[error(
+        "the executor at {executor}, which has the rows, has not answered for {seconds} seconds: look whether its machine can \
+         be reached and its process goes on; then run the statement again"
+    )]
+    SilentExecutor {
+        /// Its address.
+        executor: String,
+        /// How long it was silent.
+        seconds: u64,
     },
     /// The results of a job are not there any more.
     #[error("the results of job '{id}' are gone ({reason}); run its query again")]

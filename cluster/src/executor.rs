@@ -37,10 +37,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 
+use crate::connection::Connection;
 use crate::disk::Disk;
-use crate::job::client;
 use crate::jobs::{OwnModels, report, warm};
 use crate::kept::Served;
 use crate::registration::Registration;
@@ -160,20 +159,20 @@ impl Executor {
         let mut lost = registered.as_deref().and_then(Registration::read);
         loop {
             let registration = Registration::new(&host, port, cores);
-            let channel = tokio::select! {
+            let connection = tokio::select! {
                 registered = registration.register(scheduler, &security) => registered?,
                 () = &mut stop => return Ok(()),
             };
             if let Some(file) = &registered {
                 registration.write(file);
             }
-            let mut client = client(channel.clone());
+            let mut client = connection.ballista();
             if let Some(lost) = lost.take() {
                 tracing::warn!("the executor is back at {scheduler}");
                 lost.end(&mut client, "it died or lost its scheduler").await;
             }
             let end = tokio::select! {
-                end = worker.run(&registration, channel, &mut stop) => end,
+                end = worker.run(&registration, &connection, &mut stop) => end,
                 _ = results.join_next() => {
                     return Err(Error::Process("the executor can't give results any more".to_owned()));
                 }
@@ -199,7 +198,7 @@ impl Worker {
     async fn run(
         &self,
         registration: &Registration,
-        channel: Channel,
+        connection: &Connection,
         mut stop: impl Future<Output = ()> + Unpin,
     ) -> Result<End, Error> {
         let (slots, health) = (Arc::new(Semaphore::new(self.cores)), ExecutorHealth::new());
@@ -208,11 +207,16 @@ impl Worker {
             (self.executor(registration, &slots), self.codec.clone(), Arc::new(Notify::new()));
         let _asking = SpawnedTask::spawn(ask_often(Arc::clone(&slots), Arc::clone(&ask)));
         let slots_of_loop = Some(Arc::clone(&slots));
-        let warming = SpawnedTask::spawn(warm(channel.clone(), Arc::clone(&self.models.load)));
-        let client = client(channel.clone());
+        let warming = SpawnedTask::spawn(warm(connection.channel(), Arc::clone(&self.models.load)));
+        let client = connection.ballista();
         let watching = join(
             self.jobs.watch(client.clone()),
-            report(channel, registration.id().to_owned(), || self.jobs.running(), &self.models.loaded),
+            report(
+                connection.channel(),
+                registration.id().to_owned(),
+                || self.jobs.running(),
+                &self.models.loaded,
+            ),
         );
         let polling = poll_loop(client, executor, codec, Some(ask), slots_of_loop, health.clone());
         let (mut polling, mut watching) = (pin!(polling), pin!(watching));

@@ -9,6 +9,7 @@ use futures::future::ready;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::Error;
+use crate::patience::SILENCE;
 use crate::security::Security;
 use crate::settings::MESSAGE_BYTES;
 
@@ -41,7 +42,6 @@ async fn fetch_partition(
     };
     let port = u16::try_from(executor.port).unwrap_or_default();
     let place = format!("{}:{port}", executor.host);
-    let failed = |reason: String| Error::Fetch { executor: place.clone(), reason };
     let (retries, wait) = RETRIES;
     let client = BallistaClient::try_new(
         &executor.host,
@@ -54,11 +54,20 @@ async fn fetch_partition(
         0,
         0,
     );
-    let mut client = client.await.map_err(|error| failed(error.to_string()))?;
+    let mut client = client.await.map_err(|error| failed(&place, error.to_string()))?;
     let batches = client.fetch_partition(&executor.id, &id.into(), partition.file_id, layout, true).await;
-    let batches = batches.map_err(|error| failed(error.to_string()))?;
-    let lost = move |reason: String| DataFusionError::from(Error::Fetch { executor: place.clone(), reason });
+    let batches = batches.map_err(|error| failed(&place, error.to_string()))?;
+    let lost = move |reason: String| DataFusionError::from(failed(&place, reason));
     Ok(counted(batches, rows, lost).boxed())
+}
+
+/// The error of a request for results that failed by `reason`, which is Ballista's debug output of the cause.
+fn failed(executor: &str, reason: String) -> Error {
+    let executor = executor.to_owned();
+    match reason.contains("KeepAliveTimedOut") {
+        true => Error::SilentExecutor { executor, seconds: SILENCE.as_secs() },
+        false => Error::Fetch { executor, reason },
+    }
 }
 
 /// The rows of a partition, with an error at their end unless they are as many as its task has written.

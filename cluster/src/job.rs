@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use ballista_core::BALLISTA_VERSION;
 use ballista_core::serde::protobuf::execute_query_failure_result::Failure;
 use ballista_core::serde::protobuf::job_status::Status;
-use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     CancelJobParams, ExecuteQueryParams, ExecuteQueryResult, GetJobMetricsParams, GetJobStatusParams,
     PartitionLocation, execute_query_result,
@@ -15,17 +14,13 @@ use ballista_core::version::{check_compatibility, insert_version_header, version
 use datafusion::arrow::datatypes::Schema;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
-use tonic::transport::{Channel, Endpoint};
 
+use crate::Error;
+use crate::connection::{Connection, is_broken};
 use crate::error::message_of;
 use crate::jobs::messages::OfJob;
 use crate::jobs::{JobState, JobsClient};
 use crate::progress::{JobProgress, Watcher};
-use crate::security::{Security, innermost};
-use crate::settings::MESSAGE_BYTES;
-use crate::{Address, Error};
-
-pub(crate) type SchedulerClient = SchedulerGrpcClient<Channel>;
 
 /// Between two questions whether a query has ended: the first and the longest time.
 const SOONEST: Duration = Duration::from_millis(5);
@@ -34,40 +29,6 @@ const LATEST: Duration = Duration::from_millis(100);
 const WATCHED_EVERY: Duration = Duration::from_millis(500);
 /// How long a scheduler may take to list a query that it has taken.
 const LISTED_WITHIN: Duration = Duration::from_secs(10);
-/// How long a scheduler may take to answer the first word.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
-/// Between two signs of life on a connection.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-
-/// Ballista's client on a connection.
-pub(crate) fn client(channel: Channel) -> SchedulerClient {
-    SchedulerClient::new(channel)
-        .max_encoding_message_size(MESSAGE_BYTES as usize)
-        .max_decoding_message_size(MESSAGE_BYTES as usize)
-}
-
-/// A connection to a scheduler.
-pub(crate) async fn channel(address: &Address, security: &Security) -> Result<Channel, Error> {
-    let unreachable = |error: tonic::transport::Error| Error::Unreachable {
-        address: address.to_string(),
-        reason: innermost(&error),
-    };
-    let endpoint = Endpoint::from_shared(address.url(security.scheme())).map_err(unreachable)?;
-    let endpoint =
-        endpoint.connect_timeout(CONNECTED_WITHIN).tcp_nodelay(true).tcp_keepalive(Some(KEEPALIVE));
-    let endpoint = security.endpoint(endpoint).map_err(unreachable)?;
-    endpoint.connect().await.map_err(unreachable)
-}
-
-/// Why a request failed: the scheduler's reason, or what ended the connection.
-pub(crate) fn reason(status: &tonic::Status, security: &Security) -> String {
-    let message = status.message().to_owned();
-    // Only what the connection did has a cause here.
-    if std::error::Error::source(status).is_some() && !security.has_tls() {
-        return format!("{message}; if the cluster has TLS, --tls is missing");
-    }
-    message
-}
 
 /// The jobs that are being cancelled.
 static CANCELLING: Mutex<usize> = Mutex::new(0);
@@ -76,7 +37,7 @@ static CANCELLED: Condvar = Condvar::new();
 /// A job that this process waits for.
 #[derive(Debug)]
 pub(crate) struct Job {
-    channel: Channel,
+    connection: Connection,
     id: String,
     /// Whether it is cancelled when this is dropped.
     is_ours: bool,
@@ -84,29 +45,22 @@ pub(crate) struct Job {
     is_lost: bool,
 }
 
-/// Where jobs run.
-pub(crate) struct Place<'a> {
-    pub(crate) scheduler: Channel,
-    pub(crate) address: &'a Address,
-    pub(crate) security: &'a Security,
-}
-
 /// Begins a job.
 ///
 /// # Errors
-/// A scheduler that refuses it, or is of another version.
-pub(crate) async fn submit(place: &Place<'_>, query: ExecuteQueryParams) -> Result<Job, Error> {
-    let refused = |reason: String| Error::Refused { address: place.address.to_string(), reason };
+/// A scheduler that does not answer, refuses it, or is of another version.
+pub(crate) async fn submit(connection: &Connection, query: ExecuteQueryParams) -> Result<Job, Error> {
     let mut request = tonic::Request::new(query);
     insert_version_header(request.metadata_mut());
     // Ballista has a method, too, that tells how the job goes on by itself; but it does not tell its name before the end,
     // so that it could not be cancelled.
-    let response = client(place.scheduler.clone()).execute_query(request).await;
-    let response = response.map_err(|status| refused(reason(&status, place.security)))?;
+    let response = connection.ballista().execute_query(request).await;
+    let response = response.map_err(|status| connection.failed(&status))?;
     let version = version_from_metadata(response.metadata()).map(ToOwned::to_owned);
-    let id = job_id(response.into_inner()).map_err(refused)?;
-    let job = Job { channel: place.scheduler.clone(), id, is_ours: true, is_lost: false };
-    check_compatibility(Some(BALLISTA_VERSION), version.as_deref()).map_err(refused)?;
+    let id = job_id(response.into_inner()).map_err(|reason| connection.refused(reason))?;
+    let job = Job { connection: connection.clone(), id, is_ours: true, is_lost: false };
+    check_compatibility(Some(BALLISTA_VERSION), version.as_deref())
+        .map_err(|reason| connection.refused(reason))?;
     Ok(job)
 }
 
@@ -127,29 +81,20 @@ fn job_id(answer: ExecuteQueryResult) -> Result<String, String> {
 
 impl Job {
     /// One that goes on when this is dropped.
-    pub(crate) fn watched(channel: Channel, id: String) -> Self {
-        Self { channel, id, is_ours: false, is_lost: false }
+    pub(crate) fn watched(connection: Connection, id: String) -> Self {
+        Self { connection, id, is_ours: false, is_lost: false }
     }
 
     /// Waits for its end, and returns where its results are.
     ///
     /// # Errors
     /// A job that fails or is cancelled, a scheduler that does not answer or has forgotten it.
-    pub(crate) async fn finish(
-        &mut self,
-        place: &Place<'_>,
-        watcher: &Watcher,
-    ) -> Result<Vec<PartitionLocation>, Error> {
-        let lost = |reason: String| Error::Lost { address: place.address.to_string(), reason };
+    pub(crate) async fn finish(&mut self, watcher: &Watcher) -> Result<Vec<PartitionLocation>, Error> {
         let (mut wait, mut watched, mut is_known) = (SOONEST, Instant::now(), false);
         loop {
             sleep(wait).await;
             wait = (wait * 2).min(LATEST);
-            let status = self.status().await.map_err(|status| {
-                self.is_lost = true;
-                lost(status.message().to_owned())
-            });
-            match status? {
+            match self.status().await.map_err(|status| self.lost(&status))? {
                 Some(Status::Failed(failed)) => {
                     self.is_ours = false;
                     return Err(self.failure(&Status::Failed(failed)));
@@ -166,22 +111,30 @@ impl Job {
                 None if !is_known && watched.elapsed() < LISTED_WITHIN => continue,
                 None => {
                     self.is_ours = false;
-                    return Err(lost("it does not know the query any more".to_owned()));
+                    return Err(self.connection.lost_for("it does not know the query any more".to_owned()));
                 }
             }
             if watched.elapsed() >= WATCHED_EVERY {
                 watched = Instant::now();
-                if let Some(progress) = self.progress().await {
-                    watcher(progress);
+                match self.progress().await {
+                    Ok(Some(progress)) => watcher(progress),
+                    Err(status) if is_broken(&status) => return Err(self.lost(&status)),
+                    _ => {}
                 }
             }
         }
     }
 
+    /// The error of a request about it. A scheduler that does not answer is not told to cancel it.
+    fn lost(&mut self, status: &tonic::Status) -> Error {
+        self.is_lost = true;
+        self.connection.lost(status)
+    }
+
     /// Its state; `None` if the scheduler does not know the job.
     pub(crate) async fn status(&self) -> Result<Option<Status>, tonic::Status> {
         let params = GetJobStatusParams { job_id: self.id.clone() };
-        let answer = client(self.channel.clone()).get_job_status(params).await?;
+        let answer = self.connection.ballista().get_job_status(params).await?;
         Ok(answer.into_inner().status.and_then(|job| job.status))
     }
 
@@ -204,12 +157,11 @@ impl Job {
     ///
     /// # Errors
     /// A scheduler that does not answer.
-    pub(crate) async fn leave(mut self, place: &Place<'_>) -> Result<String, Error> {
-        let lost = |reason: String| Error::Lost { address: place.address.to_string(), reason };
+    pub(crate) async fn leave(mut self) -> Result<String, Error> {
         let began = Instant::now();
-        while self.status().await.map_err(|status| lost(status.message().to_owned()))?.is_none() {
+        while self.status().await.map_err(|status| self.lost(&status))?.is_none() {
             if began.elapsed() >= LISTED_WITHIN {
-                return Err(lost("it does not list the query".to_owned()));
+                return Err(self.connection.lost_for("it does not list the query".to_owned()));
             }
             sleep(SOONEST).await;
         }
@@ -220,7 +172,7 @@ impl Job {
     /// What it gives; `None` if it is not planned yet.
     pub(crate) async fn schema(&self) -> Result<Option<Schema>, tonic::Status> {
         let of = OfJob { job_id: self.id.clone() };
-        let results = JobsClient::new(self.channel.clone()).results(of).await?.into_inner();
+        let results = JobsClient::new(self.connection.channel()).results(of).await?.into_inner();
         let schema = results.schema.as_ref().map(TryInto::try_into).transpose();
         schema.map_err(|error| tonic::Status::internal(format!("its schema can't be read: {error}")))
     }
@@ -228,7 +180,7 @@ impl Job {
     /// Lets the scheduler delete its results: they are here, or there are none.
     pub(crate) async fn had(&self) {
         let of = OfJob { job_id: self.id.clone() };
-        if let Err(error) = JobsClient::new(self.channel.clone()).ended(of).await {
+        if let Err(error) = JobsClient::new(self.connection.channel()).ended(of).await {
             tracing::debug!("results are not deleted yet: {}", error.message());
         }
     }
@@ -236,20 +188,20 @@ impl Job {
     /// Asks for its end, which comes a little later.
     pub(crate) async fn cancel(&self) -> Result<(), tonic::Status> {
         let job_id = self.id.clone();
-        client(self.channel.clone()).cancel_job(CancelJobParams { job_id }).await.map(drop)
+        self.connection.ballista().cancel_job(CancelJobParams { job_id }).await.map(drop)
     }
 
-    /// How far the job is; `None` if it does not run yet, or if the scheduler does not say.
-    pub(crate) async fn progress(&self) -> Option<JobProgress> {
+    /// How far the job is; `None` if it does not run yet.
+    pub(crate) async fn progress(&self) -> Result<Option<JobProgress>, tonic::Status> {
         let of = OfJob { job_id: self.id.clone() };
-        let stages = JobsClient::new(self.channel.clone()).stages(of).await.ok()?;
-        Some(JobProgress::from(stages.into_inner())).filter(|progress| !progress.stages.is_empty())
+        let stages = JobsClient::new(self.connection.channel()).stages(of).await?.into_inner();
+        Ok(Some(JobProgress::from(stages)).filter(|progress| !progress.stages.is_empty()))
     }
 
     /// What the stages of the job did, which has ended; logs them too.
     pub(crate) async fn ran(&self) -> Option<JobProgress> {
         let job_id = self.id.clone();
-        let answer = client(self.channel.clone()).get_job_metrics(GetJobMetricsParams { job_id }).await;
+        let answer = self.connection.ballista().get_job_metrics(GetJobMetricsParams { job_id }).await;
         let ran = match answer {
             Ok(answer) => JobProgress::ended(answer.into_inner().stages),
             Err(error) => {
@@ -272,7 +224,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         let (true, Ok(runtime)) = (self.is_ours, Handle::try_current()) else { return };
         let job_id = std::mem::take(&mut self.id);
-        let (mut scheduler, cancelling) = (client(self.channel.clone()), Cancelling::begin());
+        let (mut scheduler, cancelling) = (self.connection.ballista(), Cancelling::begin());
         let is_lost = self.is_lost;
         runtime.spawn(async move {
             let _cancelling = cancelling;
@@ -281,7 +233,7 @@ impl Drop for Job {
                     "a job of the cluster could not be cancelled, and goes on: {}",
                     error.message()
                 ),
-                // Of a scheduler that was killed nothing goes on.
+                // That a scheduler is lost was told.
                 _ => {}
             }
         });

@@ -11,6 +11,7 @@
 
 mod address;
 mod client;
+mod connection;
 mod disk;
 mod error;
 mod executor;
@@ -19,6 +20,7 @@ mod files;
 mod job;
 mod jobs;
 mod kept;
+mod patience;
 mod pool;
 mod progress;
 mod registration;

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use ballista_core::ids::new_instance_id;
 use ballista_core::serde::protobuf::{ExecutorRegistration, ExecutorStoppedParams, PollWorkParams};
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::Code;
-use tonic::transport::Channel;
 
-use crate::job::{SchedulerClient, channel, client, reason};
+use crate::connection::{Connection, SchedulerClient};
 use crate::security::Security;
 use crate::{Address, Error};
 
 /// How long an executor waits for a scheduler that does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a scheduler may take to hear that an executor is no more, which it finds out by itself, too.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// Between two attempts to reach it.
 const RETRIED_EVERY: Duration = Duration::from_millis(500);
 
@@ -65,25 +66,29 @@ impl Registration {
     ///
     /// # Errors
     /// A scheduler that refuses the executor, or does not answer for a minute.
-    pub(crate) async fn register(&self, scheduler: &Address, security: &Security) -> Result<Channel, Error> {
+    pub(crate) async fn register(
+        &self,
+        scheduler: &Address,
+        security: &Security,
+    ) -> Result<Connection, Error> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let reason = match channel(scheduler, security).await {
-                Ok(channel) => {
+            let reason = match Connection::open(scheduler, security).await {
+                Ok(connection) => {
                     let message = PollWorkParams {
                         metadata: Some(self.message()),
                         num_free_vcores: 0,
                         task_status: vec![],
                     };
-                    match client(channel.clone()).poll_work(message).await {
-                        Ok(_) => return Ok(channel),
+                    match connection.ballista().poll_work(message).await {
+                        Ok(_) => return Ok(connection),
                         Err(status) if is_final(status.code()) => {
                             return Err(Error::RefusedExecutor {
                                 address: scheduler.to_string(),
                                 reason: status.message().to_owned(),
                             });
                         }
-                        Err(status) => reason(&status, security),
+                        Err(status) => connection.reason(&status),
                     }
                 }
                 Err(Error::Unreachable { reason, .. }) => reason,
@@ -99,9 +104,13 @@ impl Registration {
     /// Tells the scheduler that the executor is no more, and its results with it.
     pub(crate) async fn end(&self, client: &mut SchedulerClient, reason: &str) {
         let message = ExecutorStoppedParams { executor_id: self.0.id.clone(), reason: reason.to_owned() };
-        if let Err(error) = client.executor_stopped(message).await {
-            tracing::warn!("the scheduler was not told that the executor ended: {}", error.message());
-        }
+        let told = timeout(TOLD_WITHIN, client.executor_stopped(message)).await;
+        let reason = match told {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.message().to_owned(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        tracing::warn!("the scheduler was not told that the executor ended: {reason}");
     }
 }
 

@@ -23,6 +23,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server,
 use tonic::{Request, Status};
 
 use crate::Error;
+use crate::patience::{CONNECTED_WITHIN, SILENCE, patient};
 
 /// The environment variable of a token.
 const TOKEN: &str = "SEEQUEL_CLUSTER_TOKEN";
@@ -96,26 +97,29 @@ impl Security {
             endpoint = endpoint.user_agent(token.header.clone())?;
         }
         match &self.tls {
-            Some(tls) => endpoint.tls_config(ClientTlsConfig::new().ca_certificate(tls.ca.clone())),
+            Some(tls) => {
+                let config = ClientTlsConfig::new().ca_certificate(tls.ca.clone());
+                endpoint.tls_config(config.timeout(CONNECTED_WITHIN))
+            }
             None => Ok(endpoint),
         }
     }
 
-    /// [`Self::endpoint`] for the connections that Ballista opens.
-    pub(crate) fn endpoints(&self) -> EndpointOverrideFn {
+    /// [`Self::endpoint`] for the connections that Ballista opens, which end after `silence`.
+    pub(crate) fn endpoints(&self, silence: Duration) -> EndpointOverrideFn {
         let security = self.clone();
         Arc::new(move |endpoint| {
             // Ballista's settings of a session could ask for another, which would send the token in the clear.
             if security.has_tls() && endpoint.uri().scheme_str() != Some("https") {
                 return Err("the cluster has TLS, and a connection without it was asked for".into());
             }
-            Ok(security.endpoint(endpoint)?)
+            Ok(security.endpoint(patient(endpoint, silence))?)
         })
     }
 
-    /// [`Self::endpoints`] as Ballista's client of results takes it.
+    /// [`Self::endpoints`] as Ballista's client of a query's rows takes it.
     pub(crate) fn results_endpoint(&self) -> Arc<BallistaConfigGrpcEndpoint> {
-        Arc::new(BallistaConfigGrpcEndpoint::new(self.endpoints()))
+        Arc::new(BallistaConfigGrpcEndpoint::new(self.endpoints(SILENCE)))
     }
 
     /// A server with the certificate, if there is one. Its services need [`Self::guard`].

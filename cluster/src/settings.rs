@@ -15,6 +15,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
+use crate::patience::SILENCE_OF_TASKS;
 use crate::security::Security;
 
 /// Largest message between the processes: a plan that names a million files.
@@ -32,7 +33,7 @@ pub fn cluster_settings(config: SessionConfig, security: &Security) -> SessionCo
         .upgrade_for_ballista()
         .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES as usize)
         .with_ballista_use_tls(security.has_tls())
-        .with_ballista_override_create_grpc_client_endpoint(security.endpoints())
+        .with_ballista_override_create_grpc_client_endpoint(security.endpoints(SILENCE_OF_TASKS))
         .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1)
 }
 

@@ -21,8 +21,8 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use tokio::sync::watch;
 
+use crate::connection::SchedulerClient;
 use crate::disk::Disk;
-use crate::job::SchedulerClient;
 use crate::kept::Files;
 use crate::pool::Pool;
 

@@ -21,6 +21,7 @@ mod restarts;
 mod resume;
 mod security;
 mod seeing;
+mod silence;
 #[cfg(target_os = "linux")]
 mod warm;
 

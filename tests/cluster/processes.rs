@@ -81,6 +81,15 @@ impl Process {
         listed.lines().map(|id| id.parse().unwrap()).collect()
     }
 
+    /// Itself and those.
+    fn all(&self) -> Vec<u32> {
+        [vec![self.child.id()], self.children()].concat()
+    }
+
+    fn signal_all(&self, name: &str) {
+        self.all().into_iter().for_each(|process| signal(process, name));
+    }
+
     /// The folders that it keeps the results of jobs in.
     fn disks(&self) -> impl Iterator<Item = PathBuf> {
         let supervisors = entries(self.results.clone());
@@ -144,9 +153,19 @@ impl Cluster {
 
     /// As [`Self::start_with`], with an executor of each home.
     pub(super) fn start_in(homes: &[PathBuf], arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_at("127.0.0.1:0", homes, arguments, variables)
+    }
+
+    /// As [`Self::start_in`], with a scheduler that listens at `bind`.
+    pub(super) fn start_at(
+        bind: &str,
+        homes: &[PathBuf],
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let no_home = folder.path().join("none");
-        let process = [&["scheduler", "--bind", "127.0.0.1:0"], arguments].concat();
+        let process = [&["scheduler", "--bind", bind], arguments].concat();
         let mut scheduler = Process::start(&folder, "scheduler", &process, &no_home, variables);
         let line = scheduler.wait_for("Scheduling at ");
         let url = line.split([' ', ';']).find(|word| word.starts_with("df://")).unwrap().to_owned();
@@ -203,9 +222,14 @@ impl Cluster {
 
     /// Starts an executor that has this home.
     pub(super) fn add_executor(&mut self, home: &Path) {
+        self.add_executor_with(home, &[]);
+    }
+
+    /// As [`Self::add_executor`], with these arguments.
+    pub(super) fn add_executor_with(&mut self, home: &Path, arguments: &[&str]) {
         self.started += 1;
         let name = format!("executor-{}", self.started);
-        self.executors.push(Process::executor(&self.folder, &name, &self.url, home, &[], &[]));
+        self.executors.push(Process::executor(&self.folder, &name, &self.url, home, arguments, &[]));
     }
 
     /// The jobs whose results an executor holds.
@@ -215,11 +239,34 @@ impl Cluster {
 
     /// Lets an executor do nothing for a while.
     pub(super) fn stall_executor(&self, number: usize, long: Duration) {
-        let executor = &self.executors[number];
-        let processes = [vec![executor.child.id()], executor.children()].concat();
-        processes.iter().for_each(|process| signal(*process, "STOP"));
+        self.hang_executor(number);
         thread::sleep(long);
-        processes.iter().for_each(|process| signal(*process, "CONT"));
+        self.wake_executor(number);
+    }
+
+    /// Lets an executor do nothing until it is woken; connections to it stay open, and new ones are taken.
+    pub(super) fn hang_executor(&self, number: usize) {
+        self.executors[number].signal_all("STOP");
+    }
+
+    /// Lets an executor go on that hangs.
+    pub(super) fn wake_executor(&self, number: usize) {
+        self.executors[number].signal_all("CONT");
+    }
+
+    /// Lets the scheduler do nothing until it is woken.
+    pub(super) fn hang_scheduler(&self) {
+        self.scheduler.signal_all("STOP");
+    }
+
+    /// Lets the scheduler go on that hangs.
+    pub(super) fn wake_scheduler(&self) {
+        self.scheduler.signal_all("CONT");
+    }
+
+    /// The processes of an executor.
+    pub(super) fn processes_of(&self, number: usize) -> Vec<u32> {
+        self.executors[number].all()
     }
 
     /// Deletes the results that an executor holds.

@@ -12,7 +12,8 @@ use tonic::transport::Channel;
 use super::messages::{Held, Kept, Offered, Part, Wanted};
 use super::parts::parts;
 use super::service::files_client::FilesClient;
-use crate::{Address, Error};
+use crate::Error;
+use crate::connection::Connection;
 
 /// A file that executors may ask for.
 #[derive(Debug, Clone)]
@@ -34,21 +35,17 @@ pub(crate) struct Offer {
 /// # Errors
 /// A scheduler that does not answer, or knows no offers.
 pub(crate) async fn offer(
-    address: &Address,
-    scheduler: Channel,
+    connection: &Connection,
     secret: &str,
     files: Arc<[OfferedFile]>,
 ) -> Result<Offer, Error> {
-    let refused = |status: tonic::Status| Error::Refused {
-        address: address.to_string(),
-        reason: status.message().to_owned(),
-    };
-    let mut scheduler = FilesClient::new(scheduler);
+    let failed = |status| connection.failed(&status);
+    let mut scheduler = FilesClient::new(connection.channel());
     let digests = files.iter().map(|file| file.digest.clone()).collect();
     let offered = Offered { secret: secret.to_owned(), digests };
-    let mut wanted = scheduler.offer(offered).await.map_err(refused)?.into_inner();
+    let mut wanted = scheduler.offer(offered).await.map_err(failed)?.into_inner();
     // The first says that the offer is known.
-    wanted.message().await.map_err(refused)?;
+    wanted.message().await.map_err(failed)?;
     let task = SpawnedTask::spawn(async move {
         let mut giving = JoinSet::new();
         while let Ok(Some(wanted)) = wanted.message().await {
@@ -75,14 +72,8 @@ async fn give(mut scheduler: FilesClient<Channel>, wanted: Wanted, files: Arc<[O
 ///
 /// # Errors
 /// A file that can't be read, a scheduler that can't hold it.
-pub(crate) async fn hold(
-    address: &Address,
-    scheduler: Channel,
-    secret: &str,
-    files: &[OfferedFile],
-) -> Result<(), Error> {
-    let refused = |reason: String| Error::Refused { address: address.to_string(), reason };
-    let mut scheduler = FilesClient::new(scheduler);
+pub(crate) async fn hold(connection: &Connection, secret: &str, files: &[OfferedFile]) -> Result<(), Error> {
+    let mut scheduler = FilesClient::new(connection.channel());
     for OfferedFile { digest, path } in files {
         tracing::info!("sending '{}' to the scheduler", path.display());
         let first = Held { secret: secret.to_owned(), digest: digest.clone(), ..Held::default() };
@@ -101,9 +92,9 @@ pub(crate) async fn hold(
         });
         let given = scheduler.hold(stream::iter([first]).chain(parts)).await;
         if let Ok(reason) = failure.try_recv() {
-            return Err(refused(format!("'{}': {reason}", path.display())));
+            return Err(connection.refused(format!("'{}': {reason}", path.display())));
         }
-        given.map_err(|status| refused(status.message().to_owned()))?;
+        given.map_err(|status| connection.failed(&status))?;
     }
     Ok(())
 }
@@ -112,16 +103,8 @@ pub(crate) async fn hold(
 ///
 /// # Errors
 /// A scheduler that does not answer.
-pub(crate) async fn keep(
-    address: &Address,
-    scheduler: Channel,
-    secret: &str,
-    job_id: &str,
-) -> Result<(), Error> {
+pub(crate) async fn keep(connection: &Connection, secret: &str, job_id: &str) -> Result<(), Error> {
     let kept = Kept { secret: secret.to_owned(), job_id: job_id.to_owned() };
-    let kept = FilesClient::new(scheduler).keep(kept).await;
-    kept.map(drop).map_err(|status| Error::Refused {
-        address: address.to_string(),
-        reason: status.message().to_owned(),
-    })
+    let kept = FilesClient::new(connection.channel()).keep(kept).await;
+    kept.map(drop).map_err(|status| connection.failed(&status))
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::messages::Asked;
 use super::service::files_client::FilesClient;
-use crate::job::channel;
+use crate::connection::Connection;
 use crate::{Address, Security};
 
 /// How long no part may come.
@@ -36,10 +36,10 @@ pub async fn take(
     target: &Path,
 ) -> Result<(), String> {
     let WantedFile { secret, digest, bytes } = wanted;
-    let mut scheduler =
-        FilesClient::new(channel(address, security).await.map_err(|error| error.to_string())?);
+    let connection = Connection::open(address, security).await.map_err(|error| error.to_string())?;
     let asked = Asked { secret: secret.clone(), digest: digest.clone() };
-    let parts = scheduler.take(asked).await.map_err(|status| status.message().to_owned())?;
+    let parts = FilesClient::new(connection.channel()).take(asked).await;
+    let parts = parts.map_err(|status| connection.reason(&status))?;
     let mut parts = parts.into_inner();
     let unwritable = |error: std::io::Error| format!("'{}' can't be written: {error}", target.display());
     let mut file = File::create(target).await.map_err(unwritable)?;
