@@ -42,7 +42,7 @@ impl Disk {
         if !matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied) {
             tracing::warn!(
                 "the executor begins no task for {} s, since its disk fails: {error}",
-                PAUSE.as_secs()
+                self.long.as_secs()
             );
             self.begin_pause().await;
         }
