@@ -38,6 +38,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::service::interceptor::InterceptedService;
 
+use crate::address::host_in_url;
 use crate::connection::Connection;
 use crate::disk::Disk;
 use crate::jobs::{OwnModels, report, warm};
@@ -106,16 +107,17 @@ impl Executor {
     /// An executor of `cores` tasks at a time.
     ///
     /// # Errors
-    /// An address that this machine does not have, or that others can reach while there is no token.
+    /// An address that this machine does not have, or that others can reach while there is no token; a host that is none.
     pub async fn bind(address: ExecutorAddress, cores: usize, security: Security) -> Result<Self, Error> {
         security.allows(address.bind)?;
         security.server()?;
+        let host = address.host.unwrap_or_else(|| address.bind.to_string());
+        let host = host_in_url(&host).map_err(Error::Process)?;
         let failed = |error: std::io::Error| {
             Error::Process(format!("the executor can't listen at {}: {error}", address.bind))
         };
         let listener = TcpListener::bind((address.bind, address.port)).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let host = address.host.unwrap_or_else(|| address.bind.to_string());
         Ok(Self { listener, host, port, cores, security, registered: None })
     }
 

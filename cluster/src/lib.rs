@@ -30,7 +30,7 @@ mod security;
 mod settings;
 mod tasks;
 
-pub use address::Address;
+pub use address::{Address, executor_bind, scheduler_bind};
 pub use client::{Client, Sent};
 pub use datafusion_proto;
 pub use error::Error;

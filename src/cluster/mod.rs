@@ -38,6 +38,8 @@ use datafusion::execution::session_state::SessionStateBuilder;
 pub(crate) use seequel_cluster::ListedExecutor;
 pub use seequel_cluster::{Address, Security, finish_cancelling};
 use seequel_cluster::{Client, cluster_settings};
+#[cfg(feature = "shell")]
+pub(crate) use seequel_cluster::{executor_bind, scheduler_bind};
 
 use crate::config::NamedRows;
 pub(crate) use attach::JobTable;

@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use super::runner::Stop;
 use super::signals::{interrupt, terminate};
 use crate::cluster::{
-    Address, ExecutorSettings, Security, run_executor, run_scheduler, supervise, supervisor_asks,
+    Address, ExecutorSettings, Security, executor_bind, run_executor, run_scheduler, scheduler_bind,
+    supervise, supervisor_asks,
 };
 use crate::{Engine, Result};
 
@@ -49,7 +50,7 @@ pub(crate) enum Process {
     #[command(after_help = SCHEDULER_EXAMPLES)]
     Scheduler {
         /// Address and port to listen at; one that other machines can reach needs a token
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50050")]
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50050", value_parser = scheduler_bind)]
         bind: SocketAddr,
 
         #[command(flatten)]
@@ -67,7 +68,7 @@ pub(crate) enum Process {
         cores: Option<NonZeroUsize>,
 
         /// Address to listen at; one that other machines can reach needs a token
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_parser = executor_bind)]
         bind: IpAddr,
 
         /// Port to listen at [default: a free one]

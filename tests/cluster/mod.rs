@@ -1,5 +1,6 @@
 //! A scheduler and executors as processes of this machine, and queries on them.
 
+mod addresses;
 mod chaos;
 mod connections;
 #[cfg(target_os = "linux")]
