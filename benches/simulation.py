@@ -38,7 +38,7 @@ FILES = (20_000, 100_000, 200_000, 400_000)
 IDLE_SECONDS = 20.0
 
 # Constants of Ballista (`NOTIFIED_IDLE_POLL_INTERVAL`, `HEARTBEAT_POLL_INTERVAL` in its execution_loop.rs) and of Seequel
-# (`ASKED_EVERY`, `IDLE_AFTER` in cluster/src/executor.rs; `TASK_COST`, `FILE_COST`, `MOST_TASKS` in
+# (`ASKED_EVERY`, `IDLE_AFTER` in cluster/src/executor/worker.rs; `TASK_COST`, `FILE_COST`, `MOST_TASKS` in
 # src/images/scan/dealing.rs).
 OFTEN_POLL = 0.05
 OFTEN_SECONDS = 60.0

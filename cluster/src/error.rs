@@ -141,6 +141,15 @@ impl From<Error> for DataFusionError {
     }
 }
 
+/// The last of an error's causes: those before say that something failed.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 /// The message in the debug output of the error that a task failed with, or all of it: `… Execution("no file")`.
 pub(crate) fn message_of(failure: &str) -> String {
     // Quotes in a message are escaped.

@@ -25,10 +25,11 @@ use tokio::time::sleep;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::Error;
+use crate::connect::{MESSAGE_BYTES, Security, incoming};
+use crate::error::innermost;
 use crate::files::{Relay, files};
 use crate::jobs::{ModelsOf, jobs, watch_needs};
-use crate::security::{Security, innermost};
-use crate::settings::{MESSAGE_BYTES, cluster_settings, incoming};
+use crate::settings::cluster_settings;
 
 /// Seconds without a request after which an executor is lost, and its tasks go to others. One whose cores are all busy
 /// asks every 5 seconds.

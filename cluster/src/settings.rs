@@ -1,7 +1,6 @@
 //! Settings of sessions whose plans run on a cluster.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
 use ballista_core::extension::SessionConfigExt;
@@ -12,18 +11,11 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
 
-use crate::patience::SILENCE_OF_TASKS;
-use crate::security::Security;
+use crate::connect::{MESSAGE_BYTES, SILENCE_OF_TASKS, Security};
 
-/// Largest message between the processes: a plan that names a million files.
-pub(crate) const MESSAGE_BYTES: u32 = 512 << 20;
 /// Percent of a machine's memory that sorts, groups and joins of tasks may use before they spill.
 const MEMORY_PERCENT: u64 = 70;
-/// Between two signs of life on a connection that nobody uses.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// `config` with what Ballista needs of plans: no operators that share memory across tasks, such as dynamic filters. A
 /// task has one partition, so that a lost one costs little and none waits for its slowest partition.
@@ -50,11 +42,6 @@ pub(crate) fn task_memory(cores: usize) -> MemoryPoolPolicy {
         let pool = FairSpillPool::new(bytes.saturating_mul(cores.max(1) as usize));
         RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(pool)).build_arc()
     })
-}
-
-/// The connections to a port.
-pub(crate) fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE))
 }
 
 /// The codec of Ballista's own operators.

@@ -13,7 +13,7 @@ use super::messages::{Held, Kept, Offered, Part, Wanted};
 use super::parts::parts;
 use super::service::files_client::FilesClient;
 use crate::Error;
-use crate::connection::Connection;
+use crate::connect::Connection;
 
 /// A file that executors may ask for.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::messages::Asked;
 use super::service::files_client::FilesClient;
-use crate::connection::Connection;
+use crate::connect::Connection;
 use crate::{Address, Security};
 
 /// How long no part may come.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ballista_core::serde::protobuf::job_status::Status;
 
 use super::messages;
+use super::progress::{JobProgress, JobStage, operator};
 use crate::error::message_of;
-use crate::progress::{JobProgress, JobStage, operator};
 
 /// What a scheduler gives as the error of a job that was cancelled.
 const CANCELLED: &str = "Cancelled";

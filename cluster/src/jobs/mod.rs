@@ -10,6 +10,7 @@ mod executors;
 mod listed;
 pub(crate) mod messages;
 mod needed;
+mod progress;
 mod serve;
 mod warm;
 
@@ -18,6 +19,7 @@ pub use executors::{ListedExecutor, LoadedModel, OwnModels};
 pub use listed::{JobState, ListedJob};
 pub use needed::ModelsOf;
 pub(crate) use needed::watch_needs;
+pub use progress::{JobOperator, JobProgress, JobStage, Watcher};
 pub(crate) use serve::jobs;
 pub(crate) use service::jobs_client::JobsClient;
 pub use warm::LoadModel;

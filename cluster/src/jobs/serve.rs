@@ -24,7 +24,7 @@ use super::messages::{
     Executor, Executors, Listed, ListedJob, Needed, Nothing, OfJob, Report, Results, Stage, Stages,
 };
 use super::service::jobs_server::{Jobs, JobsServer};
-use crate::settings::MESSAGE_BYTES;
+use crate::connect::MESSAGE_BYTES;
 
 pub(super) type State = SchedulerState<LogicalPlanNode, PhysicalPlanNode>;
 

@@ -9,9 +9,7 @@ use futures::future::ready;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::Error;
-use crate::patience::SILENCE;
-use crate::security::Security;
-use crate::settings::MESSAGE_BYTES;
+use crate::connect::{MESSAGE_BYTES, SILENCE, Security};
 
 /// Partitions that are asked for ahead of the one that is read.
 const FETCHED_AHEAD: usize = 4;

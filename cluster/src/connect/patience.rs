@@ -7,7 +7,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
+use tonic::transport::server::TcpIncoming;
 
 /// How long a scheduler may be silent, and an executor that is asked for the rows of a query: longer than they are busy.
 pub(crate) const SILENCE: Duration = Duration::from_secs(20);
@@ -16,7 +18,7 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 pub(crate) const SILENCE_OF_TASKS: Duration = Duration::from_secs(60);
 /// How long a process may take to accept a connection.
 pub(crate) const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
-/// Between two signs of life that the kernels exchange.
+/// Between two signs of life that the kernels exchange on a connection that nobody uses.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A connection that is not open yet, and that ends when nothing has come on it for `silence` while an answer is waited for.
@@ -29,6 +31,11 @@ pub(crate) fn patient(endpoint: Endpoint, silence: Duration) -> Endpoint {
         .keep_alive_timeout(answered_within)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEPALIVE))
+}
+
+/// The connections to a port.
+pub(crate) fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE))
 }
 
 /// Whether an error says that the other process is silent.

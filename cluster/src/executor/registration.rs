@@ -11,8 +11,7 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, structure_execu
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 
-use crate::connection::{Connection, SchedulerClient};
-use crate::security::Security;
+use crate::connect::{Connection, SchedulerClient, Security};
 use crate::{Address, Error};
 
 /// How long an executor waits for a scheduler that does not answer.

@@ -21,10 +21,10 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use tokio::sync::watch;
 
-use crate::connection::SchedulerClient;
-use crate::disk::Disk;
-use crate::kept::Files;
-use crate::pool::Pool;
+use super::disk::Disk;
+use super::kept::Files;
+use super::pool::Pool;
+use crate::connect::SchedulerClient;
 
 /// Between two questions whether the jobs of the tasks that run go on.
 const ASKED_EVERY: Duration = Duration::from_secs(1);

@@ -4,11 +4,14 @@ use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::patience::{SILENCE, is_silence, patient, silent};
-use crate::security::{Security, innermost};
-use crate::settings::MESSAGE_BYTES;
-use crate::{Address, Error};
+use super::Address;
+use super::patience::{SILENCE, is_silence, patient, silent};
+use super::security::Security;
+use crate::Error;
+use crate::error::innermost;
 
+/// Largest message between the processes: a plan that names a million files.
+pub(crate) const MESSAGE_BYTES: u32 = 512 << 20;
 pub(crate) type SchedulerClient = SchedulerGrpcClient<Channel>;
 
 /// A connection to a scheduler.

@@ -1,6 +1,5 @@
 //! A job on a scheduler, which is cancelled unless it has ended or nobody here waits for it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ballista_core::BALLISTA_VERSION;
@@ -15,12 +14,12 @@ use datafusion::arrow::datatypes::Schema;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
+use super::cancelling::Cancelling;
 use crate::Error;
-use crate::connection::{Connection, is_broken};
+use crate::connect::{Connection, is_broken};
 use crate::error::message_of;
 use crate::jobs::messages::OfJob;
-use crate::jobs::{JobState, JobsClient};
-use crate::progress::{JobProgress, Watcher};
+use crate::jobs::{JobProgress, JobState, JobsClient, Watcher};
 
 /// Between two questions whether a query has ended: the first and the longest time.
 const SOONEST: Duration = Duration::from_millis(5);
@@ -29,10 +28,6 @@ const LATEST: Duration = Duration::from_millis(100);
 const WATCHED_EVERY: Duration = Duration::from_millis(500);
 /// How long a scheduler may take to list a query that it has taken.
 const LISTED_WITHIN: Duration = Duration::from_secs(10);
-
-/// The jobs that are being cancelled.
-static CANCELLING: Mutex<usize> = Mutex::new(0);
-static CANCELLED: Condvar = Condvar::new();
 
 /// A job that this process waits for.
 #[derive(Debug)]
@@ -237,35 +232,5 @@ impl Drop for Job {
                 _ => {}
             }
         });
-    }
-}
-
-/// Counts a job among those that are being cancelled.
-struct Cancelling;
-
-impl Cancelling {
-    fn begin() -> Self {
-        *CANCELLING.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Self
-    }
-}
-
-impl Drop for Cancelling {
-    fn drop(&mut self) {
-        *CANCELLING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        CANCELLED.notify_all();
-    }
-}
-
-/// Waits until the schedulers know of all jobs of dropped streams that these are cancelled, at most `within`: before the
-/// process ends, or its runtime. Blocks.
-pub fn finish_cancelling(within: Duration) {
-    let end = Instant::now() + within;
-    let mut pending = CANCELLING.lock().unwrap_or_else(PoisonError::into_inner);
-    while *pending > 0 {
-        let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-            return;
-        };
-        (pending, _) = CANCELLED.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner);
     }
 }

@@ -22,8 +22,9 @@ use tonic::service::Interceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Status};
 
+use super::patience::{CONNECTED_WITHIN, SILENCE, patient};
 use crate::Error;
-use crate::patience::{CONNECTED_WITHIN, SILENCE, patient};
+use crate::error::innermost;
 
 /// The environment variable of a token.
 const TOKEN: &str = "SEEQUEL_CLUSTER_TOKEN";
@@ -219,15 +220,6 @@ impl Interceptor for Guard {
             ))),
         }
     }
-}
-
-/// The last of an error's causes: those before say that something failed.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
