@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::processes::Process;
+use super::process::Process;
 use crate::support::{home, photos};
 
 /// How long a process may take to open its port, on a machine that is busy with other tests.

@@ -16,6 +16,7 @@ mod manifests;
 mod models;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod poison;
+mod process;
 mod processes;
 mod queries;
 mod restarts;
