@@ -59,6 +59,9 @@ pub(crate) struct Held {
     pub(crate) digest: String,
     #[prost(bytes = "bytes", tag = "3")]
     pub(crate) bytes: bytes::Bytes,
+    /// How long the file is, in the first part.
+    #[prost(uint64, tag = "4")]
+    pub(crate) length: u64,
 }
 
 /// The files of a secret are held while a job needs them.

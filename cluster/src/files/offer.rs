@@ -76,7 +76,12 @@ pub(crate) async fn hold(connection: &Connection, secret: &str, files: &[Offered
     let mut scheduler = FilesClient::new(connection.channel());
     for OfferedFile { digest, path } in files {
         tracing::info!("sending '{}' to the scheduler", path.display());
-        let first = Held { secret: secret.to_owned(), digest: digest.clone(), ..Held::default() };
+        let length = tokio::fs::metadata(path).await.map(|metadata| metadata.len());
+        let length = length.map_err(|error| {
+            connection.refused(format!("'{}': this machine can't read it: {error}", path.display()))
+        })?;
+        let (secret, digest) = (secret.to_owned(), digest.clone());
+        let first = Held { secret, digest, length, ..Held::default() };
         let (unreadable, mut failure) = oneshot::channel();
         // A part that tells a failure ends the file here.
         let parts = parts(path.clone(), "this machine");

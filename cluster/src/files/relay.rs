@@ -152,3 +152,41 @@ impl<F: FnMut()> Drop for Forgotten<F> {
         (self.0)();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::common::runtime::SpawnedTask;
+    use tokio::net::TcpListener;
+    use tonic::transport::Server;
+
+    use super::super::offer::{OfferedFile, hold};
+    use super::*;
+    use crate::connect::{Connection, Security, incoming};
+
+    #[tokio::test]
+    async fn a_file_without_space_is_refused_before_it_is_sent() {
+        let held = Arc::new(HeldFiles::of_at_most(5 << 20));
+        let relay = Relay { held, ..Relay::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let server = Server::builder().add_service(files(relay.clone()));
+        let _serving = SpawnedTask::spawn(server.serve_with_incoming(incoming(listener)));
+        let connection = Connection::open(&address, &Security::default()).await.unwrap();
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = |megabytes: usize| {
+            let (digest, path) = (megabytes.to_string(), folder.path().join(megabytes.to_string()));
+            std::fs::write(&path, vec![0; megabytes << 20]).unwrap();
+            [OfferedFile { digest, path }]
+        };
+        let error = hold(&connection, "secret", &file(50)).await.unwrap_err().to_string();
+        assert!(
+            error.contains("refused the query: with the 50 MB of this model it would hold more"),
+            "{error}"
+        );
+        assert!(error.contains("more than 5 MB for detached queries, of which 0 MB are taken"), "{error}");
+        hold(&connection, "secret", &file(4)).await.unwrap();
+        let asked = Asked { secret: "secret".to_owned(), digest: "4".to_owned() };
+        assert_eq!(relay.held.path(&asked).unwrap().metadata().unwrap().len(), 4 << 20);
+    }
+}
