@@ -18,8 +18,10 @@ use datafusion::physical_plan::{
     PlanProperties,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
+use itertools::Itertools;
 use seequel_cluster::{Client, OfferedFile, Sent};
 
+use super::codec::ClientConverter;
 use super::dealt::{without_finished, writes_parts};
 use super::seen::{Seen, add_counts, read_rows, runs};
 use super::task::offered_files;
@@ -48,7 +50,7 @@ impl ClusterExec {
     /// # Errors
     /// A plan with a part that can't be sent.
     pub(super) fn try_new(client: Client, plan: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        let (message, files) = (client.encode(&plan)?, offered_files(&plan)?);
+        let (message, files) = encoded(&client, &plan)?;
         let mut equivalences = plan.equivalence_properties().clone();
         let partitions = plan.output_partitioning().partition_count();
         if partitions > 1 {
@@ -97,6 +99,14 @@ impl ClusterExec {
     pub(super) fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
     }
+}
+
+/// `plan` as it is sent, and the files of its models.
+fn encoded(client: &Client, plan: &Arc<dyn ExecutionPlan>) -> Result<(Vec<u8>, Vec<OfferedFile>)> {
+    let converter = ClientConverter::new(client.secret());
+    let message = client.encode(plan, &converter)?;
+    let files = offered_files(plan)?.into_iter().chain(converter.into_files());
+    Ok((message, files.unique_by(|file| file.digest.clone()).collect()))
 }
 
 /// The beginning of a query's statement.
@@ -161,7 +171,8 @@ impl ExecutionPlan for ClusterExec {
             let run = async move {
                 let plan = without_finished(plan, &context).await?;
                 seen.deal(&plan);
-                let sent = Sent { plan: client.encode(&plan)?, name, files: offered_files(&plan)? };
+                let (plan, files) = encoded(&client, &plan)?;
+                let sent = Sent { plan, name, files };
                 Ok::<_, DataFusionError>(client.run(sent, context.session_config().options(), watcher))
             };
             stream::once(run).try_flatten().boxed()

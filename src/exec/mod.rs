@@ -32,6 +32,8 @@ pub use metrics::{Found, SampledRow};
 pub use predictions::PhysicalCall;
 pub use running::{cancel_inference, exit};
 
+#[cfg(feature = "cluster")]
+pub(crate) use fallback::{blocking, predict};
 pub(crate) use metrics::{
     DEVICE_USE, ErrorKind, ExpressionMetrics, MODEL, RUN_TIME, RowRecord, Rows, SlowImage,
 };

@@ -6,6 +6,7 @@ mod connections;
 #[cfg(target_os = "linux")]
 mod detach;
 mod executors;
+mod expressions;
 mod failures;
 mod files;
 mod jobs;

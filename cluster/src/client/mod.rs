@@ -25,8 +25,9 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
-use datafusion_proto::protobuf::PhysicalPlanNode;
+use datafusion_proto::physical_plan::{
+    AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension,
+};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
@@ -78,12 +79,22 @@ impl Client {
         &self.address
     }
 
-    /// `plan` as it is sent.
+    /// What is in its plans, by which executors may ask for files.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// `plan` as it is sent, with expressions by `converter`.
     ///
     /// # Errors
     /// An operator or expression that has no message.
-    pub fn encode(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
-        let message = PhysicalPlanNode::try_from_physical_plan(Arc::clone(plan), self.codec.as_ref())?;
+    pub fn encode(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Vec<u8>> {
+        let message = converter.execution_plan_to_proto(plan, self.codec.as_ref())?;
         let mut bytes = vec![];
         message.try_encode(&mut bytes)?;
         Ok(bytes)

@@ -9,11 +9,10 @@ use seequel_cluster::datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 use seequel_cluster::datafusion_proto::protobuf::PhysicalExprNode;
-use seequel_udfs::Request;
 
 use super::{undecodable, unencodable};
 use crate::cluster::task::TaskCall;
-use crate::cluster::task::messages::{Call, Function, Infer};
+use crate::cluster::task::messages::{Call, Infer};
 
 /// Names a row in errors.
 type RowName = Arc<dyn PhysicalExpr>;
@@ -27,21 +26,8 @@ pub(super) fn encode(
     let expr = |expr: &Arc<dyn PhysicalExpr>| converter.physical_expr_to_proto(expr, codec);
     let columns = Schema::new(calls.iter().map(|call| Arc::clone(&call.field)).collect::<Vec<_>>());
     let call = |call: &TaskCall| {
-        let (function, k) = match call.request {
-            Request::Classify => (Function::Classify, 0),
-            Request::ClassifyTopK { k } => (Function::ClassifyTopK, k as u64),
-            Request::Embed => (Function::Embed, 0),
-            Request::Detect => (Function::Detect, 0),
-            Request::Predict => (Function::Predict, 0),
-            Request::ImageError => (Function::ImageError, 0),
-            Request::ImageFunction => (Function::OfImage, 0),
-        };
-        Ok(Call {
-            function: function.into(),
-            k,
-            inputs: call.inputs.iter().map(expr).collect::<Result<_>>()?,
-            predictor: Some(call.predictor.clone()),
-        })
+        let inputs = call.inputs.iter().map(expr).collect::<Result<_>>()?;
+        Ok(Call::of(call.request, inputs, call.predictor.clone()))
     };
     Ok(Infer {
         calls: calls.iter().map(call).collect::<Result<_>>()?,
@@ -65,18 +51,7 @@ pub(super) fn decode(
         return Err(undecodable("a call has no column"));
     }
     let call = |(call, field): (Call, &FieldRef)| {
-        let request = match call.function() {
-            Function::Classify => Request::Classify,
-            Function::ClassifyTopK => {
-                Request::ClassifyTopK { k: usize::try_from(call.k).map_err(undecodable)? }
-            }
-            Function::Embed => Request::Embed,
-            Function::Detect => Request::Detect,
-            Function::Predict => Request::Predict,
-            Function::ImageError => Request::ImageError,
-            Function::OfImage => Request::ImageFunction,
-            Function::Unknown => return Err(undecodable("a function is unknown")),
-        };
+        let request = call.request().ok_or_else(|| undecodable("a function is unknown"))?;
         Ok(TaskCall {
             field: Arc::clone(field),
             request,

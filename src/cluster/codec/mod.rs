@@ -8,6 +8,7 @@
 //!  FetchShardsExec ───── shards.rs ─ Shards ──► FetchShardsExec
 //!  JoinTaskExec ──────── join.rs ─── Join ────► JoinTaskExec
 //!  WritePartsExec ────── parts.rs ── Parts ───► WritePartsExec
+//!  calls in expressions ─ calls.rs ─ CallInExpr ► calls over ExprModels
 //!  Ballista's operators ────────────────────── Ballista's codec
 //!  DataFusion's ────────────────────────────── datafusion-proto
 //! ```
@@ -15,13 +16,13 @@
 //! Only physical plans travel. The client plans as it does for itself, so that a query gives the same rows, and the
 //! scheduler needs neither tables nor models to divide it.
 
+mod calls;
 mod infer;
 mod join;
 mod parts;
 mod scan;
 mod shards;
 
-use std::any::Any;
 use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
@@ -37,7 +38,7 @@ use seequel_udfs::Inference;
 
 use crate::Error;
 use crate::cluster::joins::JoinTaskExec;
-use crate::cluster::task::messages::{Kind, MARK, Operator, version};
+use crate::cluster::task::messages::{Kind, MARK, Operator, check_version};
 use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall};
 use crate::exec::InferExec;
 use crate::images::scan::{FetchImagesExec, ListImagesExec, Scan};
@@ -80,13 +81,7 @@ impl SeequelCodec {
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Operator { version: theirs, kind } = Operator::decode(message).map_err(undecodable)?;
-        let ours = version();
-        if theirs != ours {
-            return Err(DataFusionError::Execution(format!(
-                "the plan is of Seequel {theirs}, and this process is Seequel {ours}: run the same version on all machines \
-                 of the cluster, and where queries come from"
-            )));
-        }
+        check_version(&theirs)?;
         let context = PhysicalPlanDecodeContext::new(context, self);
         match (kind, inputs) {
             (Some(Kind::List(message)), []) => {
@@ -178,20 +173,21 @@ impl PhysicalExtensionCodec for SeequelCodec {
     }
 
     fn try_encode_udf(&self, function: &ScalarUDF, buffer: &mut Vec<u8>) -> Result<()> {
-        let implementation: &dyn Any = function.inner().as_ref();
-        if implementation.is::<Inference>() {
-            return Err(Error::not_on_cluster(&format!(
-                "{}() where it is not evaluated for every row, such as in CASE",
-                function.name()
-            )));
+        match function.inner().downcast_ref::<Inference>() {
+            Some(inference) => calls::encode(inference, buffer),
+            None => self.others.try_encode_udf(function, buffer),
         }
-        self.others.try_encode_udf(function, buffer)
     }
 
     fn try_decode_udf(&self, name: &str, buffer: &[u8]) -> Result<Arc<ScalarUDF>> {
-        self.others.try_decode_udf(name, buffer)
+        match buffer.strip_prefix(MARK) {
+            Some(message) => calls::decode(message, self.models.clone()),
+            None => self.others.try_decode_udf(name, buffer),
+        }
     }
 }
+
+pub(super) use calls::ClientConverter;
 
 #[cfg(test)]
 mod tests;

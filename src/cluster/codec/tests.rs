@@ -1,13 +1,20 @@
 //! What travels arrives unchanged, and from another version not at all.
 
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::datasource::MemTable;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::SessionContext;
-use seequel_cluster::datafusion_proto::physical_plan::DefaultPhysicalProtoConverter;
+use seequel_cluster::datafusion_proto::physical_plan::{AsExecutionPlan, DefaultPhysicalProtoConverter};
+use seequel_cluster::datafusion_proto::protobuf::PhysicalPlanNode;
 
 use super::*;
-use crate::cluster::task::messages::{ImagesScan, Join, Parts};
+use crate::SeequelExt;
+use crate::cluster::task::messages::{Call, CallInExpr, ImagesScan, Join, Parts, version};
+use crate::cluster::task::models_of;
 use crate::images::scan::columns;
-use crate::model::{Folder, ModelSpec, Onnx};
+use crate::model::{CreateModel, Folder, ModelRegistry, ModelSpec, Onnx};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -70,6 +77,63 @@ fn plans_of_another_version_are_refused() -> TestResult {
     let error = decoded(&message("9.0.0 (plans 7)", Some(fetch(vec![0])))).unwrap_err().to_string();
     let expected = "the plan is of Seequel 9.0.0 (plans 7), and this process is Seequel ";
     assert!(error.contains(expected) && error.contains("run the same version"), "{error}");
+    Ok(())
+}
+
+/// A query with a call in a branch of CASE, of a model in `folder`.
+async fn lazy_plan(
+    folder: &Folder,
+) -> std::result::Result<Arc<dyn ExecutionPlan>, Box<dyn std::error::Error>> {
+    let registry = Arc::new(ModelRegistry::new(folder.path()));
+    let create = CreateModel::new("m", folder.path().join("model.onnx").display().to_string());
+    registry.create(&create)?;
+    let state = SessionStateBuilder::new().with_default_features().with_seequel(&registry).build();
+    let context = SessionContext::new_with_state(state);
+    let columns = Schema::new(vec![
+        Field::new("image", DataType::Binary, true),
+        Field::new("size", DataType::Int64, true),
+    ]);
+    context.register_table("t", Arc::new(MemTable::try_new(Arc::new(columns), vec![vec![]])?))?;
+    let sql = "SELECT CASE WHEN size > 1 THEN classify_top_k(image, 3, 'm') END AS p FROM t";
+    Ok(context.sql(sql).await?.create_physical_plan().await?)
+}
+
+#[tokio::test]
+async fn calls_in_expressions_arrive_with_their_model() -> TestResult {
+    let folder = Folder::classifier()?;
+    let plan = lazy_plan(&folder).await?;
+    let converter = ClientConverter::new("the secret");
+    let client = SeequelCodec::of_client("the secret".to_owned());
+    let sent = converter.execution_plan_to_proto(&plan, &client)?;
+    let files = converter.into_files();
+    assert_eq!(files.len(), 1);
+    assert!(files[0].path.ends_with("model.onnx"), "{files:?}");
+
+    // A scheduler passes on what it got, and tells executors which model they will need.
+    let (scheduler, context) = (SeequelCodec::without_models(), SessionContext::new().task_ctx());
+    let arrived = sent.try_into_physical_plan(&context, &scheduler)?;
+    let passed = PhysicalPlanNode::try_from_physical_plan(Arc::clone(&arrived), &scheduler)?;
+    assert!(passed == sent);
+    assert_eq!(models_of(&arrived).len(), 1);
+    assert_eq!(
+        displayable(arrived.as_ref()).one_line().to_string(),
+        displayable(plan.as_ref()).one_line().to_string()
+    );
+
+    // Of a session's own models only the client's converter knows what they are.
+    let error = PhysicalPlanNode::try_from_physical_plan(plan, &client).unwrap_err().to_string();
+    assert!(error.contains("can't run on a cluster"), "{error}");
+    let other = CallInExpr { version: "9.0.0 (plans 7)".to_owned(), call: None }.encode_to_vec();
+    let error = scheduler.try_decode_udf("classify", &[MARK, &other].concat()).unwrap_err().to_string();
+    assert!(error.contains("the plan is of Seequel 9.0.0 (plans 7)"), "{error}");
+    for damaged in [
+        CallInExpr { version: version(), call: None },
+        CallInExpr { version: version(), call: Some(Call::default()) },
+    ] {
+        let message = [MARK, &damaged.encode_to_vec()].concat();
+        let error = scheduler.try_decode_udf("classify", &message).unwrap_err().to_string();
+        assert!(error.contains("the plan can't be read"), "{error}");
+    }
     Ok(())
 }
 

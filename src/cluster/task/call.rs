@@ -27,26 +27,11 @@ impl TaskCall {
     /// # Errors
     /// Files of a model that are not there any more.
     pub(crate) fn of(call: &PhysicalCall, secret: &str) -> Result<Self> {
-        let members = call.predictor.members().iter();
-        let models = members.map(|model| {
-            let spec = model.spec();
-            let json = serde_json::to_string(spec);
-            let json = json.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            Ok(SentModel { spec: json, files: sent_files(model)?, secret: secret.to_owned() })
-        });
-        let ensemble = match &call.predictor {
-            Predictor::Ensemble(ensemble) => Some(SentEnsemble {
-                combine: ensemble.combine().to_string(),
-                weights: ensemble.weights().to_vec(),
-            }),
-            Predictor::Model(_) | Predictor::Decoder => None,
-        };
-        let name = call.predictor.name().to_owned();
         Ok(Self {
             field: Arc::clone(&call.field),
             request: call.request,
             inputs: call.inputs.clone(),
-            predictor: SentPredictor { name, models: models.collect::<Result<_>>()?, ensemble },
+            predictor: SentPredictor::of(&call.predictor, secret)?,
         })
     }
 
@@ -54,5 +39,28 @@ impl TaskCall {
     pub(crate) fn with(&self, predictor: Predictor) -> PhysicalCall {
         let Self { field, request, inputs, predictor: _ } = self.clone();
         PhysicalCall { field, request, inputs, predictor }
+    }
+}
+
+impl SentPredictor {
+    /// `predictor` for another machine. Files of its models are offered with `secret`.
+    ///
+    /// # Errors
+    /// Files of a model that are not there any more.
+    pub(in crate::cluster) fn of(predictor: &Predictor, secret: &str) -> Result<Self> {
+        let models = predictor.members().iter().map(|model| {
+            let spec = model.spec();
+            let json = serde_json::to_string(spec);
+            let json = json.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            Ok(SentModel { spec: json, files: sent_files(model)?, secret: secret.to_owned() })
+        });
+        let ensemble = match predictor {
+            Predictor::Ensemble(ensemble) => Some(SentEnsemble {
+                combine: ensemble.combine().to_string(),
+                weights: ensemble.weights().to_vec(),
+            }),
+            Predictor::Model(_) | Predictor::Decoder => None,
+        };
+        Ok(Self { name: predictor.name().to_owned(), models: models.collect::<Result<_>>()?, ensemble })
     }
 }

@@ -197,7 +197,7 @@ impl ExecutionPlan for InferTaskExec {
 }
 
 /// An error of ours as its message: others would send its debug output. DataFusion's own say whether to try again.
-fn as_text(error: DataFusionError) -> DataFusionError {
+pub(super) fn as_text(error: DataFusionError) -> DataFusionError {
     match error.find_root() {
         DataFusionError::External(ours) if ours.is::<Error>() => DataFusionError::Execution(ours.to_string()),
         _ => error,

@@ -7,12 +7,13 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion_proto::protobuf;
 use prost::Message;
 use seequel_cluster::datafusion_proto;
+use seequel_udfs::Request;
 
 /// How messages of our operators start.
 pub(in crate::cluster) const MARK: &[u8] = b"seequel\0";
 
 /// The version of the messages.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// One of our operators.
 #[derive(Clone, PartialEq, Message)]
@@ -147,7 +148,17 @@ pub(in crate::cluster) struct Parts {
     pub(in crate::cluster) run: String,
 }
 
-/// A column of predictions.
+/// The function of a call within an expression, which has the inputs.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::cluster) struct CallInExpr {
+    /// What wrote it.
+    #[prost(string, tag = "1")]
+    pub(in crate::cluster) version: String,
+    #[prost(message, optional, tag = "2")]
+    pub(in crate::cluster) call: Option<Call>,
+}
+
+/// A call of a model.
 #[derive(Clone, PartialEq, Message)]
 pub(in crate::cluster) struct Call {
     #[prost(enumeration = "Function", tag = "1")]
@@ -229,11 +240,68 @@ pub(in crate::cluster) fn version() -> String {
     format!("{} (plans {FORMAT})", env!("CARGO_PKG_VERSION"))
 }
 
+/// Refuses what another version wrote.
+///
+/// # Errors
+/// Another version than that of this process.
+pub(in crate::cluster) fn check_version(theirs: &str) -> Result<()> {
+    let ours = version();
+    if theirs == ours {
+        return Ok(());
+    }
+    Err(DataFusionError::Execution(format!(
+        "the plan is of Seequel {theirs}, and this process is Seequel {ours}: run the same version on all machines \
+         of the cluster, and where queries come from"
+    )))
+}
+
+/// Writes `message` so that it is known for ours.
+fn encode_marked(message: &impl Message, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.extend_from_slice(MARK);
+    message.encode(buffer).map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
 impl Operator {
     pub(in crate::cluster) fn encode_marked(kind: Kind, buffer: &mut Vec<u8>) -> Result<()> {
-        buffer.extend_from_slice(MARK);
-        Self { version: version(), kind: Some(kind) }
-            .encode(buffer)
-            .map_err(|error| DataFusionError::External(Box::new(error)))
+        encode_marked(&Self { version: version(), kind: Some(kind) }, buffer)
+    }
+}
+
+impl CallInExpr {
+    pub(in crate::cluster) fn encode_marked(call: Call, buffer: &mut Vec<u8>) -> Result<()> {
+        encode_marked(&Self { version: version(), call: Some(call) }, buffer)
+    }
+}
+
+impl Call {
+    pub(in crate::cluster) fn of(
+        request: Request,
+        inputs: Vec<protobuf::PhysicalExprNode>,
+        predictor: SentPredictor,
+    ) -> Self {
+        let (function, k) = match request {
+            Request::Classify => (Function::Classify, 0),
+            Request::ClassifyTopK { k } => (Function::ClassifyTopK, k as u64),
+            Request::Embed => (Function::Embed, 0),
+            Request::Detect => (Function::Detect, 0),
+            Request::Predict => (Function::Predict, 0),
+            Request::ImageError => (Function::ImageError, 0),
+            Request::ImageFunction => (Function::OfImage, 0),
+        };
+        Self { function: function.into(), k, inputs, predictor: Some(predictor) }
+    }
+
+    /// What is requested; `None` if it is not known.
+    pub(in crate::cluster) fn request(&self) -> Option<Request> {
+        Some(match self.function() {
+            Function::Classify => Request::Classify,
+            Function::ClassifyTopK => Request::ClassifyTopK { k: usize::try_from(self.k).ok()? },
+            Function::Embed => Request::Embed,
+            Function::Detect => Request::Detect,
+            Function::Predict => Request::Predict,
+            Function::ImageError => Request::ImageError,
+            Function::OfImage => Request::ImageFunction,
+            Function::Unknown => return None,
+        })
     }
 }

@@ -12,6 +12,7 @@ use seequel_cluster::OfferedFile;
 use super::messages::SentFile;
 use crate::Error;
 use crate::exec::InferExec;
+use crate::model::Predictor;
 use crate::model::runtime::Model;
 
 /// The file of a model, and those of its external weights.
@@ -39,20 +40,31 @@ pub(in crate::cluster) fn sent_files(model: &Model) -> Result<Vec<SentFile>, Err
     Ok(files)
 }
 
-/// The files of all models of a plan, where they are on this machine.
+/// The files of the models that `predictor` runs, where they are on this machine.
+///
+/// # Errors
+/// Files that are not there any more.
+pub(in crate::cluster) fn files_of(predictor: &Predictor) -> Result<Vec<OfferedFile>> {
+    let mut files = vec![];
+    for model in predictor.members() {
+        let spec = model.spec();
+        let paths = std::iter::once(&spec.file).chain(&spec.weight_files);
+        for (path, file) in paths.zip(sent_files(model)?) {
+            files.push(OfferedFile { digest: file.sha256, path: path.clone() });
+        }
+    }
+    Ok(files)
+}
+
+/// The files of the models of all operators of a plan.
 ///
 /// # Errors
 /// Files that are not there any more.
 pub(in crate::cluster) fn offered_files(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<OfferedFile>> {
     let mut files = vec![];
     plan.apply(|node| {
-        let calls = node.downcast_ref::<InferExec>().map_or(&[][..], InferExec::calls);
-        for model in calls.iter().flat_map(|call| call.predictor.members()) {
-            let spec = model.spec();
-            let paths = std::iter::once(&spec.file).chain(&spec.weight_files);
-            for (path, file) in paths.zip(sent_files(model)?) {
-                files.push(OfferedFile { digest: file.sha256, path: path.clone() });
-            }
+        for call in node.downcast_ref::<InferExec>().map_or(&[][..], InferExec::calls) {
+            files.extend(files_of(&call.predictor)?);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

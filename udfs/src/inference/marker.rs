@@ -110,6 +110,14 @@ impl Inference {
         Ok((call, &args[inputs]))
     }
 
+    /// Reads a call whose arguments are these literals, `None` where one is no literal.
+    ///
+    /// # Errors
+    /// Arguments that the function does not take.
+    pub fn call_of(&self, literals: Vec<Option<&ScalarValue>>) -> Result<Call> {
+        Ok(self.read(literals)?.call)
+    }
+
     fn prediction_type(&self, args: &ReturnFieldArgs<'_>) -> Result<DataType> {
         let ReadCall { call, inputs } = self.read(args.scalar_arguments.to_vec())?;
         let inputs: Vec<_> = args.arg_fields[inputs]

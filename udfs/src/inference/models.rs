@@ -1,5 +1,6 @@
 //! The models behind the inference functions, as a trait.
 
+use std::any::Any;
 use std::fmt::Debug;
 
 use datafusion::arrow::array::ArrayRef;
@@ -10,7 +11,7 @@ use datafusion::config::ConfigOptions;
 use super::call::Call;
 
 /// The models of a session, as used by the functions.
-pub trait Models: Debug + Send + Sync {
+pub trait Models: Any + Debug + Send + Sync {
     /// Name of the model for calls that name none.
     fn default_model(&self, config: &ConfigOptions) -> String;
 
