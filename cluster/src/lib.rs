@@ -22,7 +22,7 @@ pub use client::{Client, Sent, finish_cancelling};
 pub use connect::{Address, Security, executor_bind, scheduler_bind};
 pub use datafusion_proto;
 pub use error::Error;
-pub use executor::{Executor, ExecutorAddress, TaskPartitions};
+pub use executor::{Executor, ExecutorAddress, OfTask, TaskPartitions};
 pub use files::{OfferedFile, WantedFile, take};
 pub use jobs::{
     JobOperator, JobProgress, JobStage, JobState, ListedExecutor, ListedJob, LoadModel, LoadedModel,

@@ -7,6 +7,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::images::scan::{Dealing, FetchImagesExec, ListImagesExec, Scan};
@@ -29,6 +31,14 @@ pub(super) fn in_stages(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executio
         Ok(placed.map_or_else(|| Transformed::no(node), Transformed::yes))
     })?;
     Ok(placed.data)
+}
+
+/// The input of `node` that is a stage of its own on a cluster.
+pub(super) fn ends_stage(node: &Arc<dyn ExecutionPlan>) -> Option<&Arc<dyn ExecutionPlan>> {
+    let is_exchange = node.is::<CoalescePartitionsExec>()
+        || node.is::<SortPreservingMergeExec>()
+        || node.is::<RepartitionExec>();
+    is_exchange.then(|| node.children().first().copied()).flatten()
 }
 
 /// Whether tasks of the plan write parts of a statement that continues, whose files are known once that has begun.

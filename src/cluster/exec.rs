@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,14 +19,17 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr,
     PlanProperties,
 };
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use itertools::Itertools;
 use seequel_cluster::{Client, OfferedFile, Sent};
+use tokio::sync::Notify;
 
 use super::codec::ClientConverter;
 use super::dealt::{without_finished, writes_parts};
+use super::limits::{Limits, counted, settings_of_tasks};
 use super::seen::{Seen, add_counts, read_rows, runs};
 use super::task::offered_files;
+use crate::Error;
 use crate::progress::{Count, Stage, stages};
 use crate::queries::QueryText;
 use crate::secrets::hidden;
@@ -41,6 +46,8 @@ pub(super) struct ClusterExec {
     message: Vec<u8>,
     /// Those of its models.
     files: Vec<OfferedFile>,
+    /// On its failed rows.
+    limits: Option<Limits>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     seen: Arc<Seen>,
@@ -49,7 +56,12 @@ pub(super) struct ClusterExec {
 impl ClusterExec {
     /// # Errors
     /// A plan with a part that can't be sent.
-    pub(super) fn try_new(client: Client, plan: Arc<dyn ExecutionPlan>) -> Result<Self> {
+    pub(super) fn try_new(
+        client: Client,
+        plan: Arc<dyn ExecutionPlan>,
+        limits: Option<Limits>,
+    ) -> Result<Self> {
+        let plan = if limits.is_some() { counted(plan)? } else { plan };
         let (message, files) = encoded(&client, &plan)?;
         let mut equivalences = plan.equivalence_properties().clone();
         let partitions = plan.output_partitioning().partition_count();
@@ -61,7 +73,7 @@ impl ClusterExec {
         let properties =
             PlanProperties::new(equivalences, partitioning, EmissionType::Final, plan.boundedness());
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { client, plan, message, files, properties, metrics, seen: Arc::default() })
+        Ok(Self { client, plan, message, files, limits, properties, metrics, seen: Arc::default() })
     }
 
     /// How far the query on the cluster is, by the tasks that have ended.
@@ -85,8 +97,13 @@ impl ClusterExec {
     /// Begins the query with these settings, and leaves it to the cluster; returns the name of its job.
     ///
     /// # Errors
-    /// A scheduler that does not answer or refuses it.
+    /// A scheduler that does not answer or refuses it; limits on failed rows, which only a client checks.
     pub(super) async fn leave(&self, settings: &ConfigOptions) -> Result<String> {
+        if self.limits.is_some() {
+            let reason = "--detach can't leave a query with inference.max_errors or inference.max_error_ratio: the client \
+                          adds up the failed rows of all tasks. SET both to 'none', or run it without --detach";
+            return Err(Error::Cluster(reason.to_owned()).into());
+        }
         Ok(self.client.leave(self.sent(settings), settings).await?)
     }
 
@@ -107,6 +124,30 @@ fn encoded(client: &Client, plan: &Arc<dyn ExecutionPlan>) -> Result<(Vec<u8>, V
     let message = client.encode(plan, &converter)?;
     let files = offered_files(plan)?.into_iter().chain(converter.into_files());
     Ok((message, files.unique_by(|file| file.digest.clone()).collect()))
+}
+
+/// `batches`, which come when all tasks have ended, once no more rows have failed than may. Tasks end before if that is known.
+async fn checked(
+    mut batches: BoxStream<'static, Result<RecordBatch>>,
+    limits: Limits,
+    seen: Arc<Seen>,
+    exceeded: Arc<Notify>,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let first = tokio::select! {
+        biased;
+        () = exceeded.notified() => None,
+        first = batches.next() => Some(first.transpose()?),
+    };
+    match first {
+        Some(first) => {
+            limits.check_ended(&seen.progress())?;
+            Ok(stream::iter(first).map(Ok).chain(batches).boxed())
+        }
+        None => {
+            limits.check_running(&seen.progress())?;
+            internal_err!("fewer rows have failed than a moment ago")
+        }
+    }
 }
 
 /// The beginning of a query's statement.
@@ -157,27 +198,45 @@ impl ExecutionPlan for ClusterExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         datafusion::common::assert_eq_or_internal_err!(children.len(), 1, "ClusterExec runs one plan");
-        Ok(Arc::new(Self::try_new(self.client.clone(), children.swap_remove(0))?))
+        let (client, limits) = (self.client.clone(), self.limits.clone());
+        Ok(Arc::new(Self::try_new(client, children.swap_remove(0), limits)?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let seen = Arc::clone(&self.seen);
-        let watcher = Arc::new(move |progress| seen.see(progress));
-        let settings = context.session_config().options();
+        let (limits, exceeded) = (self.limits.clone(), Arc::new(Notify::new()));
+        let (limits_seen, exceeds) = (limits.clone(), Arc::clone(&exceeded));
+        let watcher = Arc::new(move |progress| {
+            let is_exceeded =
+                limits_seen.as_ref().is_some_and(|limits| limits.check_running(&progress).is_err());
+            seen.see(progress);
+            if is_exceeded {
+                exceeds.notify_one();
+            }
+        });
+        let settings = &settings_of_tasks(context.session_config().options());
         let batches = if writes_parts(&self.plan)? {
             let (client, plan, seen) = (self.client.clone(), Arc::clone(&self.plan), Arc::clone(&self.seen));
-            let name = job_name(settings);
+            let (name, is_counted, settings) = (job_name(settings), limits.is_some(), settings.clone());
             let run = async move {
                 let plan = without_finished(plan, &context).await?;
+                let plan = if is_counted { counted(plan)? } else { plan };
                 seen.deal(&plan);
                 let (plan, files) = encoded(&client, &plan)?;
                 let sent = Sent { plan, name, files };
-                Ok::<_, DataFusionError>(client.run(sent, context.session_config().options(), watcher))
+                Ok::<_, DataFusionError>(client.run(sent, &settings, watcher))
             };
             stream::once(run).try_flatten().boxed()
         } else {
             self.client.run(self.sent(settings), settings, watcher)
+        };
+        let batches = match limits {
+            Some(limits) => {
+                let checked = checked(batches, limits, Arc::clone(&self.seen), exceeded);
+                stream::once(checked).try_flatten().boxed()
+            }
+            None => batches,
         };
         let batches = batches.inspect_ok(move |batch| {
             batch.record_output(&metrics);

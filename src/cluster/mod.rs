@@ -22,6 +22,7 @@ mod executors;
 mod jobs;
 mod joins;
 mod leaves;
+mod limits;
 mod planner;
 mod processes;
 mod quarantine;

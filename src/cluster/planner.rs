@@ -14,10 +14,8 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 
+use super::dealt::ends_stage;
 use super::exec::ClusterExec;
 use crate::Error;
 use crate::images::scan::Dealing;
@@ -96,14 +94,6 @@ fn moves_images(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
         Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
     })?;
     Ok(moves)
-}
-
-/// The input of `node` that is a stage of its own on a cluster.
-fn ends_stage(node: &Arc<dyn ExecutionPlan>) -> Option<&Arc<dyn ExecutionPlan>> {
-    let is_exchange = node.is::<CoalescePartitionsExec>()
-        || node.is::<SortPreservingMergeExec>()
-        || node.is::<RepartitionExec>();
-    is_exchange.then(|| node.children().first().copied()).flatten()
 }
 
 fn has_bytes(schema: &Schema) -> bool {

@@ -10,12 +10,15 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use futures::FutureExt;
-use seequel_cluster::{Address, Executor, ExecutorAddress, OwnModels, Scheduler, Security, SessionBuilder};
+use seequel_cluster::{
+    Address, Executor, ExecutorAddress, OfTask, OwnModels, Scheduler, Security, SessionBuilder,
+};
 
 use super::codec::SeequelCodec;
 use super::quarantine::Quarantine;
 use super::task::{ExecutorModels, load_sent, models_of};
 use crate::config::InferenceOptions;
+use crate::failures::QueryFailures;
 use crate::model::ModelRegistry;
 use crate::stores::StoreRegistry;
 use crate::{Error, Result, SeequelExt};
@@ -98,7 +101,8 @@ pub async fn run_executor(
         loaded: Box::new(move || told.loaded()),
         load: Arc::new(move |model| load_sent(Arc::clone(&models), model, ahead).boxed()),
     };
-    Ok(executor.run(&scheduler, codec, &session, stores, models, stop).await?)
+    let of_task = OfTask { config: Box::new(config_of_task), runtime: Box::new(stores) };
+    Ok(executor.run(&scheduler, codec, &session, of_task, models, stop).await?)
 }
 
 impl From<seequel_cluster::Error> for Error {
@@ -110,6 +114,13 @@ impl From<seequel_cluster::Error> for Error {
 /// Settings that those of a client replace.
 fn config() -> SessionConfig {
     SessionConfig::new().with_option_extension(InferenceOptions::default())
+}
+
+/// The same for one task, whose operators and functions find there who counts its failed rows.
+fn config_of_task() -> SessionConfig {
+    let mut config = config();
+    config.options_mut().extensions.insert(QueryFailures::default());
+    config
 }
 
 /// A session whose functions plans may name. None of them runs a model: these travel with the plan.

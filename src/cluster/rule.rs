@@ -27,9 +27,9 @@ use seequel_cluster::Client;
 
 use super::attach::AttachExec;
 use super::exec::ClusterExec;
+use super::limits::Limits;
 use super::{dealt, joins, leaves};
 use crate::Error;
-use crate::config::InferenceOptions;
 use crate::images::scan::FetchImagesExec;
 use crate::images::webdataset::FetchShardsExec;
 
@@ -51,7 +51,7 @@ impl RunOnCluster {
         }
         let plan = joins::for_tasks(plan, config)?;
         let plan = dealt::in_stages(leaves::with_metrics(plan)?)?;
-        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan)?))
+        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan, Limits::of(config))?))
     }
 }
 
@@ -68,12 +68,6 @@ impl PhysicalOptimizerRule for RunOnCluster {
             let reason = "a query of the rows of an attached job and of files would run on the cluster, which can't read the \
                           former; COPY the job to a file first";
             return Err(Error::Cluster(reason.to_owned()).into());
-        }
-        let InferenceOptions { max_errors, max_error_ratio, .. } = InferenceOptions::of(config);
-        if max_errors.is_some() || max_error_ratio.is_some() {
-            return Err(Error::not_on_cluster(
-                "counting the failed rows of a query (inference.max_errors, inference.max_error_ratio)",
-            ));
         }
         self.place(plan, config)
     }

@@ -33,6 +33,8 @@ pub use predictions::PhysicalCall;
 pub use running::{cancel_inference, exit};
 
 #[cfg(feature = "cluster")]
+pub(crate) use failures::Undecoded;
+#[cfg(feature = "cluster")]
 pub(crate) use fallback::{blocking, predict};
 pub(crate) use metrics::{
     DEVICE_USE, ErrorKind, ExpressionMetrics, MODEL, RUN_TIME, RowRecord, Rows, SlowImage,

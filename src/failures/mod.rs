@@ -18,5 +18,7 @@ mod row_names;
 
 pub(crate) use failure::{FailedRow, Failure, Stage};
 pub(crate) use listener::{Listener, SkippedRow};
+#[cfg(feature = "cluster")]
+pub(crate) use query_failures::FailedCount;
 pub(crate) use query_failures::QueryFailures;
 pub(crate) use row_names::{RowNames, as_function, evaluate_with, with_row_names};

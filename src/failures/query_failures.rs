@@ -20,6 +20,15 @@ const WAITING: usize = 256;
 /// Rows before which no share of them is too large.
 const LEAST_ROWS: u64 = 100;
 
+/// How many rows a part of a query has inferred, how many have failed, and one of these.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FailedCount {
+    pub(crate) rows: u64,
+    pub(crate) failed: u64,
+    pub(crate) example: Option<String>,
+}
+
 /// The failed rows of one query. Clones are of the same query.
 #[derive(Clone, Default)]
 pub(crate) struct QueryFailures(Arc<Counts>);
@@ -35,6 +44,9 @@ struct Counts {
     observer: Option<Arc<dyn Listener>>,
     /// Whether failed rows have ended the query.
     has_ended: AtomicBool,
+    /// Whether somebody tells how many there are.
+    #[cfg(feature = "cluster")]
+    is_told: AtomicBool,
 }
 
 impl QueryFailures {
@@ -112,12 +124,32 @@ impl QueryFailures {
     /// # Errors
     /// More failures than `options` allow.
     pub(crate) fn check(&self, options: &InferenceOptions) -> Result<()> {
-        let (rows, failed) = (self.0.rows.load(Relaxed), self.0.failed.load(Relaxed));
-        let last = || self.0.last.lock().as_ref().map(ToString::to_string).unwrap_or_default();
+        let last = || self.0.last.lock().as_ref().map(ToString::to_string);
+        self.check_counts(self.0.rows.load(Relaxed), self.0.failed.load(Relaxed), last, options)
+    }
+
+    /// Checks the limits on the failed rows of this part of a query and of others.
+    ///
+    /// # Errors
+    /// More failures than `options` allow.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn check_with(&self, others: FailedCount, options: &InferenceOptions) -> Result<()> {
+        let FailedCount { rows, failed, example } = self.count();
+        let last = || others.example.or(example);
+        self.check_counts(rows + others.rows, failed + others.failed, last, options)
+    }
+
+    fn check_counts(
+        &self,
+        rows: u64,
+        failed: u64,
+        last: impl FnOnce() -> Option<String>,
+        options: &InferenceOptions,
+    ) -> Result<()> {
         if let Some(most) = options.max_errors.filter(|most| failed > *most) {
             return Err(self.end(exec_datafusion_err!(
                 "{failed} failed row(s) are more than inference.max_errors ({most}); the last is {}. SET inference.max_errors = {} allows more, and 'none' any number",
-                last(),
+                last().unwrap_or_default(),
                 most.max(1) * 10
             )));
         }
@@ -125,10 +157,32 @@ impl QueryFailures {
         if let Some(most) = options.max_error_ratio.filter(|most| rows >= LEAST_ROWS && share > *most) {
             return Err(self.end(exec_datafusion_err!(
                 "{failed} of {rows} rows have failed, a larger share than inference.max_error_ratio ({most}); the last is {}. SET inference.max_error_ratio = 'none' goes on with any share",
-                last()
+                last().unwrap_or_default()
             )));
         }
         Ok(())
+    }
+
+    /// How many there are so far.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn count(&self) -> FailedCount {
+        FailedCount {
+            rows: self.0.rows.load(Relaxed),
+            failed: self.0.failed.load(Relaxed),
+            example: self.0.last.lock().as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Forgets those since there were `count`: they are counted elsewhere.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn reset(&self, count: &FailedCount) {
+        self.0.failed.store(count.failed, Relaxed);
+    }
+
+    /// Whether the caller is the first that asks, and so the one that tells how many there are.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_first_to_tell(&self) -> bool {
+        !self.0.is_told.swap(true, Relaxed)
     }
 
     /// Notes that failed rows end the query, with `error`.

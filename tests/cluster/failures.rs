@@ -20,13 +20,11 @@ fn refused(sql: &str) -> String {
 fn what_cannot_run_says_so_before_it_starts() {
     let errors = [
         "COPY (SELECT path, classify(image) AS p FROM read_images('.')) TO 'out/' STORED AS PARQUET OPTIONS (errors 'e.parquet')",
-        "SET inference.max_errors = 3; SELECT classify(image) FROM read_images('.')",
         "SELECT classify(image) FROM read_images('.')",
     ];
     let errors = errors.map(refused);
     insta::assert_snapshot!(errors.join("\n"), @r"
     Error: COPY with the option 'errors' and without 'resume' can't run on a cluster yet; it can without --cluster
-    Error: counting the failed rows of a query (inference.max_errors, inference.max_error_ratio) can't run on a cluster yet; it can without --cluster
     Error: no scheduler answers at df://localhost:1 (Connection refused (os error 111)); start one with `seequel scheduler`, or check the address
     ");
 }

@@ -11,6 +11,7 @@ mod failures;
 mod files;
 mod jobs;
 mod joins;
+mod limits;
 mod listing;
 mod manifests;
 #[cfg(target_os = "linux")]

@@ -63,6 +63,20 @@ pub struct Executor {
     registered: Option<PathBuf>,
 }
 
+/// What a task runs with, made for it alone.
+pub struct OfTask {
+    /// Its settings, before those of its client.
+    pub config: Box<dyn Fn() -> SessionConfig + Send + Sync>,
+    /// The stores of its client's session.
+    pub runtime: Box<dyn Fn() -> datafusion::error::Result<Arc<RuntimeEnv>> + Send + Sync>,
+}
+
+impl std::fmt::Debug for OfTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OfTask").finish_non_exhaustive()
+    }
+}
+
 impl Executor {
     /// An executor of `cores` tasks at a time.
     ///
@@ -88,7 +102,7 @@ impl Executor {
     }
 
     /// Runs tasks until `stop`, and then those that have begun. Plans are read by `codec`, which may name the functions of
-    /// `session`; `runtime` gives the stores of each client's session; `models` are told to the scheduler.
+    /// `session`, and run with what `of_task` gives; `models` are told to the scheduler.
     ///
     /// # Errors
     /// A scheduler that refuses the executor or does not answer for a minute, a folder that can't be used.
@@ -97,7 +111,7 @@ impl Executor {
         scheduler: &Address,
         codec: Arc<dyn PhysicalExtensionCodec>,
         session: &SessionState,
-        runtime: impl Fn() -> datafusion::error::Result<Arc<RuntimeEnv>> + Send + Sync + 'static,
+        of_task: OfTask,
         models: OwnModels,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
@@ -106,13 +120,13 @@ impl Executor {
         let folder = folder
             .map_err(|error| Error::Process(format!("the executor has no folder for results: {error}")))?;
         let mut results = serve_results(listener, folder.path(), &security)?;
-        let (config, for_tasks): (SessionConfig, _) = (session.config().clone(), security.clone());
+        let (OfTask { config, runtime }, for_tasks) = (of_task, security.clone());
         let worker = Worker {
             folder,
             jobs: Arc::new(Jobs::default()),
             codec: BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), codec),
             functions: Arc::new(BallistaFunctionRegistry::from(session)),
-            config: Arc::new(move || cluster_settings(config.clone(), &for_tasks)),
+            config: Arc::new(move || cluster_settings(config(), &for_tasks)),
             runtime: Arc::new(move |_| runtime()),
             models,
             cores,

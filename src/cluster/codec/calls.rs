@@ -29,7 +29,7 @@ use seequel_cluster::datafusion_proto::physical_plan::{
 use seequel_cluster::datafusion_proto::protobuf::{PhysicalExprNode, PhysicalPlanNode};
 use seequel_udfs::{Inference, Models};
 
-use super::undecodable;
+use super::errors::undecodable;
 use crate::Error;
 use crate::cluster::task::messages::{Call, CallInExpr, SentPredictor, check_version};
 use crate::cluster::task::{ExecutorModels, ExprModels, files_of};

@@ -10,7 +10,7 @@ use seequel_cluster::datafusion_proto::physical_plan::{
 };
 use seequel_cluster::datafusion_proto::protobuf::PhysicalExprNode;
 
-use super::{undecodable, unencodable};
+use super::errors::{undecodable, unencodable};
 use crate::cluster::task::TaskCall;
 use crate::cluster::task::messages::{Call, Infer};
 

@@ -8,7 +8,7 @@ use seequel_cluster::datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 
-use super::undecodable;
+use super::errors::undecodable;
 use crate::cluster::joins::JoinTaskExec;
 use crate::cluster::task::messages::Join;
 

@@ -8,6 +8,7 @@
 //!  FetchShardsExec ───── shards.rs ─ Shards ──► FetchShardsExec
 //!  JoinTaskExec ──────── join.rs ─── Join ────► JoinTaskExec
 //!  WritePartsExec ────── parts.rs ── Parts ───► WritePartsExec
+//!  CountFailedExec ──────────────────────────── CountFailedExec
 //!  calls in expressions ─ calls.rs ─ CallInExpr ► calls over ExprModels
 //!  Ballista's operators ────────────────────── Ballista's codec
 //!  DataFusion's ────────────────────────────── datafusion-proto
@@ -17,6 +18,7 @@
 //! scheduler needs neither tables nor models to divide it.
 
 mod calls;
+mod errors;
 mod infer;
 mod join;
 mod parts;
@@ -25,7 +27,7 @@ mod shards;
 
 use std::sync::Arc;
 
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_plan::ExecutionPlan;
@@ -38,12 +40,14 @@ use seequel_udfs::Inference;
 
 use crate::Error;
 use crate::cluster::joins::JoinTaskExec;
-use crate::cluster::task::messages::{Kind, MARK, Operator, check_version};
-use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall};
+use crate::cluster::task::messages::{CountFailed, Kind, MARK, Operator, check_version};
+use crate::cluster::task::{CountFailedExec, ExecutorModels, InferTaskExec, TaskCall};
 use crate::exec::InferExec;
 use crate::images::scan::{FetchImagesExec, ListImagesExec, Scan};
 use crate::images::webdataset::FetchShardsExec;
 use crate::write::{TaskLogs, WritePartsExec};
+pub(super) use calls::ClientConverter;
+use errors::undecodable;
 
 /// The codec of Seequel's operators, and of Ballista's.
 #[derive(Debug)]
@@ -94,7 +98,7 @@ impl SeequelCodec {
                 Ok(Arc::new(FetchImagesExec::new(Arc::clone(input), scan, partition_columns)))
             }
             (Some(Kind::Shards(message)), [input]) => {
-                Ok(Arc::new(shards::decode(message, Arc::clone(input))?))
+                Ok(Arc::new(shards::decode(message, Arc::clone(input), &context)?))
             }
             (Some(Kind::Infer(message)), [input]) => {
                 let (calls, row) = infer::decode(*message, input, &context, converter)?;
@@ -106,6 +110,7 @@ impl SeequelCodec {
             (Some(Kind::Parts(message)), [input]) => {
                 Ok(Arc::new(parts::decode(message, input, self.logs.as_ref(), &context, converter)?))
             }
+            (Some(Kind::CountFailed(_)), [input]) => Ok(Arc::new(CountFailedExec::new(Arc::clone(input)))),
             _ => Err(undecodable("it has no operator, or other inputs than its own")),
         }
     }
@@ -167,6 +172,9 @@ impl PhysicalExtensionCodec for SeequelCodec {
                 buffer,
             );
         }
+        if node.is::<CountFailedExec>() {
+            return Operator::encode_marked(Kind::CountFailed(CountFailed {}), buffer);
+        }
         let name = node.name().to_owned();
         let encoded = self.others.try_encode(node, buffer, converter);
         encoded.map_err(|_| Error::not_on_cluster(&format!("the operator {name}")))
@@ -187,15 +195,5 @@ impl PhysicalExtensionCodec for SeequelCodec {
     }
 }
 
-pub(super) use calls::ClientConverter;
-
 #[cfg(test)]
 mod tests;
-
-fn undecodable(reason: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("the plan can't be read: {reason}"))
-}
-
-fn unencodable(reason: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Plan(format!("the plan can't be sent: {reason}"))
-}

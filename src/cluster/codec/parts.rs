@@ -9,8 +9,8 @@ use seequel_cluster::datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 
+use super::errors::undecodable;
 use super::scan::sent;
-use super::undecodable;
 use crate::cluster::task::InferTaskExec;
 use crate::cluster::task::messages::{Finished, Parts};
 use crate::failures::QueryFailures;
@@ -52,7 +52,7 @@ pub(super) fn decode(
     match logs {
         None => Ok(WritePartsExec::of_scheduler(Arc::clone(input), parts)),
         Some(logs) => {
-            let failures = QueryFailures::default();
+            let failures = QueryFailures::of(context.task_ctx().session_config().options());
             let input = told(Arc::clone(input), parts.key(), &failures)?;
             Ok(WritePartsExec::of_executor(input, parts, Arc::clone(logs), failures))
         }

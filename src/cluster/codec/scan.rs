@@ -8,7 +8,7 @@ use seequel_cluster::datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 
-use super::undecodable;
+use super::errors::undecodable;
 use crate::cluster::task::messages::ImagesScan;
 use crate::failures::QueryFailures;
 use crate::images::listing::Location;
@@ -70,7 +70,7 @@ pub(super) fn decode(
         filter_schema,
         skip: None,
         limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
-        failures: QueryFailures::default(),
+        failures: QueryFailures::of(context.task_ctx().session_config().options()),
     };
     Ok((scan, partition_columns))
 }

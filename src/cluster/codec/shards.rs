@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
+use seequel_cluster::datafusion_proto::physical_plan::PhysicalPlanDecodeContext;
 
+use super::errors::undecodable;
 use super::scan::{projected, sent};
-use super::undecodable;
 use crate::cluster::task::messages::Shards;
 use crate::failures::QueryFailures;
 use crate::images::listing::Location;
@@ -23,7 +24,11 @@ pub(super) fn encode(fetch: &FetchShardsExec) -> Shards {
 }
 
 /// The shards are those of `input`, whatever the location is.
-pub(super) fn decode(message: Shards, input: Arc<dyn ExecutionPlan>) -> Result<FetchShardsExec> {
+pub(super) fn decode(
+    message: Shards,
+    input: Arc<dyn ExecutionPlan>,
+    context: &PhysicalPlanDecodeContext<'_>,
+) -> Result<FetchShardsExec> {
     let Shards { written, url, projection, limit } = message;
     let (projection, schema) = projected(projection, &table_schema())?;
     let scan = ShardScan {
@@ -32,7 +37,7 @@ pub(super) fn decode(message: Shards, input: Arc<dyn ExecutionPlan>) -> Result<F
         projection,
         schema,
         limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
-        failures: QueryFailures::default(),
+        failures: QueryFailures::of(context.task_ctx().session_config().options()),
     };
     Ok(FetchShardsExec::new(input, scan))
 }

@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use super::call::TaskCall;
 use super::models::ExecutorModels;
 use crate::Error;
-use crate::exec::{InferExec, properties_with};
+use crate::exec::{InferExec, Undecoded, properties_with};
 use crate::failures::QueryFailures;
 use crate::plan::plan_inference;
 
@@ -44,6 +44,8 @@ pub(crate) struct InferTaskExec {
     models: Option<Arc<ExecutorModels>>,
     /// Who is told of the rows that fail, and by which columns of the input as a key.
     told: Option<(QueryFailures, Option<Vec<usize>>)>,
+    /// The images that its tasks could not decode, which those above need not report again.
+    undecoded: Arc<Undecoded>,
     properties: Arc<PlanProperties>,
     /// What runs, for its metrics.
     running: Arc<Mutex<Vec<Arc<InferExec>>>>,
@@ -60,7 +62,16 @@ impl InferTaskExec {
     ) -> Result<Self> {
         let added = calls.iter().map(|call| Arc::clone(&call.field));
         let properties = Arc::new(properties_with(&input, added)?);
-        Ok(Self { input, calls, row, models, told: None, properties, running: Arc::default() })
+        Ok(Self {
+            input,
+            calls,
+            row,
+            models,
+            told: None,
+            undecoded: Arc::default(),
+            properties,
+            running: Arc::default(),
+        })
     }
 
     pub(in crate::cluster) fn calls(&self) -> &[TaskCall] {
@@ -103,10 +114,12 @@ impl InferTaskExec {
         for call in &self.calls {
             calls.push(call.with(models.predictor(&call.predictor).await?));
         }
+        let below = undecoded_below(&self.input);
         let input = Arc::new(PartitionExec::new(self.input, partition));
         // The task has one of the executor's cores.
         let inference = plan_inference(input, calls, self.row, 1)?;
         let mut inference = inference.in_query(context.session_config().options());
+        (inference.undecoded, inference.undecoded_below) = (self.undecoded, below);
         if let Some(guard) = models.guard() {
             inference = inference.guarded(guard);
         }
@@ -117,6 +130,17 @@ impl InferTaskExec {
         let inference = Arc::new(inference);
         self.running.lock().push(Arc::clone(&inference));
         Ok(inference)
+    }
+}
+
+/// Those of the operator below, of the same rows or fewer.
+fn undecoded_below(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Undecoded>> {
+    if let Some(infer) = plan.downcast_ref::<InferTaskExec>() {
+        return Some(infer.undecoded.read());
+    }
+    match plan.children().as_slice() {
+        [input] => undecoded_below(input),
+        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ pub(in crate::cluster) struct Operator {
     /// What wrote it.
     #[prost(string, tag = "1")]
     pub(in crate::cluster) version: String,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8")]
     pub(in crate::cluster) kind: Option<Kind>,
 }
 
@@ -42,6 +42,9 @@ pub(in crate::cluster) enum Kind {
     /// Writes the rows of a task.
     #[prost(message, tag = "7")]
     Parts(Parts),
+    /// Tells how many rows of a task have failed.
+    #[prost(message, tag = "8")]
+    CountFailed(CountFailed),
 }
 
 /// The scan of an images table.
@@ -90,6 +93,10 @@ pub(in crate::cluster) struct Finished {
     #[prost(bool, tag = "4")]
     pub(in crate::cluster) by_version: bool,
 }
+
+/// Tells how many rows of a task have failed.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(in crate::cluster) struct CountFailed {}
 
 /// Reads tar files; its input has the entries of their listing.
 #[derive(Clone, PartialEq, Message)]

@@ -6,6 +6,7 @@
 //! ```
 
 mod call;
+mod count_failed;
 mod expr_models;
 mod infer_task;
 pub(in crate::cluster) mod messages;
@@ -15,6 +16,7 @@ mod sent_files;
 mod warm;
 
 pub(in crate::cluster) use call::TaskCall;
+pub(in crate::cluster) use count_failed::{COUNTED, CountFailedExec, EXAMPLE, FAILED, ROWS};
 pub(in crate::cluster) use expr_models::ExprModels;
 pub(in crate::cluster) use infer_task::InferTaskExec;
 pub(in crate::cluster) use models::ExecutorModels;

@@ -80,6 +80,7 @@ impl Dealing {
             let none = entries(&[vec![], vec![]])?;
             return Ok(Arc::new(FetchImagesExec::later(none, scan, partition_columns.to_vec())));
         }
+        let count = scan.failures.count();
         let mut files = scan.files(context, &ExecutionPlanMetricsSet::new())?;
         let first: Vec<_> = files.by_ref().take(MOST_FILES + 1).try_collect().await?;
         // Rows of several tasks would have to meet before a limit, with their images.
@@ -91,6 +92,8 @@ impl Dealing {
             } else {
                 Amount::of(&first).and(files).await?.map_or(UNCOUNTED_TASKS, |amount| self.tasks(amount))
             };
+            // The task that lists finds the same entries that can't be.
+            scan.failures.reset(&count);
             Arc::new(ListImagesExec::new(
                 scan.clone(),
                 partition_columns.clone(),
