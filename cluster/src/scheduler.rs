@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::job_status;
@@ -14,6 +15,7 @@ use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::JobIdGenerator;
 use ballista_scheduler::state::SchedulerState;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
@@ -23,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tonic::service::interceptor::InterceptedService;
+use uuid::Uuid;
 
 use crate::Error;
 use crate::connect::{MESSAGE_BYTES, Security, incoming};
@@ -104,6 +107,7 @@ impl Scheduler {
             no_executors_grace_period_seconds: NO_EXECUTORS_SECONDS,
             finished_job_data_clean_up_interval_seconds: KEPT_SECONDS,
             finished_job_state_clean_up_interval_seconds: KEPT_SECONDS,
+            job_id_generator: Some(Arc::new(JobIds)),
             override_physical_codec: Some(codec),
             override_config_producer: Some(Arc::new(move || cluster_settings(config(), &for_sessions))),
             override_session_builder: Some(sessions),
@@ -136,6 +140,16 @@ impl Scheduler {
             () = watching => Ok(()),
             () = stop => Ok(()),
         }
+    }
+}
+
+/// Names jobs. Ballista's own generator has a thread that wakes a thousand times a second, as long as the process lives.
+struct JobIds;
+
+#[async_trait]
+impl JobIdGenerator for JobIds {
+    async fn next_id(&self) -> String {
+        Uuid::now_v7().simple().to_string()
     }
 }
 
