@@ -3,7 +3,7 @@
 use std::fs;
 
 #[cfg(target_os = "linux")]
-use super::models::{HERE, fetched, home_without_models};
+use super::models::{HERE, fetched, home_without_models, photos_and_model};
 use super::processes::Cluster;
 use super::{alone, on};
 use crate::support::folder_of;
@@ -59,13 +59,7 @@ fn error_of(ran: &Outcome) -> Option<String> {
 fn a_model_in_an_expression_that_only_the_client_has_is_fetched() {
     let homes = [home_without_models(), home_without_models()];
     let cluster = Cluster::start_in(&homes.each_ref().map(|home| home.path().to_owned()), &[], &[]);
-    let photos = folder_of(60);
-    let model = photos.path().join("mine");
-    fs::create_dir(&model).unwrap();
-    for file in ["model.onnx", "labels.txt", "seequel.json"] {
-        let installed = crate::support::home().join("models/efficientnet_lite0").join(file);
-        fs::copy(installed, model.join(file)).unwrap();
-    }
+    let (photos, model) = photos_and_model();
     let sql = format!(
         "CREATE MODEL mine FROM '{HERE}/mine';
          SELECT name, CASE WHEN size > 3 THEN classify(image, 'mine')['label'] END AS label FROM read_images('.') ORDER BY name"

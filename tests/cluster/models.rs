@@ -29,16 +29,22 @@ pub(super) fn fetched(home: &Path) -> Vec<PathBuf> {
     files.map(|file| file.path()).collect()
 }
 
-#[test]
-fn a_model_that_only_the_client_has_is_fetched_once() {
-    let homes = [home_without_models(), home_without_models()];
-    let cluster = Cluster::start_in(&homes.each_ref().map(|home| home.path().to_owned()), &[], &[]);
+/// A folder of photos, and the folder `mine` in it, of a model.
+pub(super) fn photos_and_model() -> (TempDir, PathBuf) {
     let photos = folder_of(60);
     let model = photos.path().join("mine");
     fs::create_dir(&model).unwrap();
     for file in ["model.onnx", "labels.txt", "seequel.json"] {
         fs::copy(home().join("models/efficientnet_lite0").join(file), model.join(file)).unwrap();
     }
+    (photos, model)
+}
+
+#[test]
+fn a_model_that_only_the_client_has_is_fetched_once() {
+    let homes = [home_without_models(), home_without_models()];
+    let cluster = Cluster::start_in(&homes.each_ref().map(|home| home.path().to_owned()), &[], &[]);
+    let (photos, model) = photos_and_model();
     let sql = format!(
         "CREATE MODEL mine FROM '{HERE}/mine';
          SELECT name, classify(image, 'mine')['label'] FROM read_images('.') ORDER BY name"
