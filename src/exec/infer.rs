@@ -95,7 +95,7 @@ impl InferExec {
         let (memory, adaptation) = (Arc::default(), Arc::default());
         let metrics = ExecutionPlanMetricsSet::new();
         let (on_error, failures) = (OnError::Null, QueryFailures::default());
-        let (undecoded, undecoded_below) = (Arc::default(), undecoded_below(&input));
+        let (undecoded, undecoded_below) = (Arc::default(), Undecoded::below(&input, undecoded_of));
         Ok(Self {
             input,
             calls,
@@ -209,15 +209,8 @@ impl InferExec {
     }
 }
 
-/// What the next operator that infers below `plan` can't decode, through operators of one input.
-fn undecoded_below(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Undecoded>> {
-    if let Some(infer) = plan.downcast_ref::<InferExec>() {
-        return Some(infer.undecoded.read());
-    }
-    match plan.children().as_slice() {
-        [input] => undecoded_below(input),
-        _ => None,
-    }
+fn undecoded_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Arc<Undecoded>> {
+    plan.downcast_ref::<InferExec>().map(|infer| &infer.undecoded)
 }
 
 /// The columns of `calls`.

@@ -114,7 +114,7 @@ impl InferTaskExec {
         for call in &self.calls {
             calls.push(call.with(models.predictor(&call.predictor).await?));
         }
-        let below = undecoded_below(&self.input);
+        let below = Undecoded::below(&self.input, undecoded_of);
         let input = Arc::new(PartitionExec::new(self.input, partition));
         // The task has one of the executor's cores.
         let inference = plan_inference(input, calls, self.row, 1)?;
@@ -133,15 +133,8 @@ impl InferTaskExec {
     }
 }
 
-/// Those of the operator below, of the same rows or fewer.
-fn undecoded_below(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Undecoded>> {
-    if let Some(infer) = plan.downcast_ref::<InferTaskExec>() {
-        return Some(infer.undecoded.read());
-    }
-    match plan.children().as_slice() {
-        [input] => undecoded_below(input),
-        _ => None,
-    }
+fn undecoded_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Arc<Undecoded>> {
+    plan.downcast_ref::<InferTaskExec>().map(|infer| &infer.undecoded)
 }
 
 impl DisplayAs for InferTaskExec {

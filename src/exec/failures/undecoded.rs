@@ -11,6 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
 /// Images that are noted, which take 16 MB; of those that fail after them, each operator reports its own failures.
@@ -26,10 +27,20 @@ pub(crate) struct Undecoded {
 }
 
 impl Undecoded {
-    /// The same images, which are noted from now on.
-    pub(crate) fn read(self: &Arc<Self>) -> Arc<Self> {
-        self.is_read.store(true, Relaxed);
-        Arc::clone(self)
+    /// Those of the next operator that infers below `plan`, through operators of one input. `of` tells those of an operator
+    /// that does. They are noted from now on.
+    pub(crate) fn below(
+        plan: &Arc<dyn ExecutionPlan>,
+        of: fn(&Arc<dyn ExecutionPlan>) -> Option<&Arc<Self>>,
+    ) -> Option<Arc<Self>> {
+        if let Some(undecoded) = of(plan) {
+            undecoded.is_read.store(true, Relaxed);
+            return Some(Arc::clone(undecoded));
+        }
+        match plan.children().as_slice() {
+            [input] => Self::below(input, of),
+            _ => None,
+        }
     }
 
     pub(crate) fn add(&self, image: &[u8]) {
