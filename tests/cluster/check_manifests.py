@@ -43,7 +43,8 @@ def described(container: dict) -> dict:
         "name": container["name"],
         "args": container["args"],
         "ports": {port["name"]: port["containerPort"] for port in container.get("ports", [])},
-        "probed": [probe["tcpSocket"]["port"] for probe in probes],
+        "probed": [probe["tcpSocket"]["port"] for probe in probes if "tcpSocket" in probe],
+        "asked": [probe["exec"]["command"] for probe in probes if "exec" in probe],
     }
 
 

@@ -74,6 +74,7 @@ fn the_commands_of_the_manifests_make_a_cluster() {
     let own = [
         ("0.0.0.0:50050", format!("127.0.0.1:{}", ports["scheduler"])),
         ("seequel-scheduler:50050", format!("127.0.0.1:{}", ports["scheduler"])),
+        ("localhost:50050", format!("127.0.0.1:{}", ports["scheduler"])),
         ("$(POD_IP)", "127.0.0.1".to_owned()),
         ("50051", ports["executor"].to_string()),
         ("https://models.example.org/efficientnet_lite0.onnx", {
@@ -82,27 +83,35 @@ fn the_commands_of_the_manifests_make_a_cluster() {
         ("s3://photos/", photos().display().to_string()),
         ("s3://results/", format!("{}/", folder.path().display())),
     ];
-    let arguments = |name: &str| -> Vec<String> {
-        let arguments = containers[name]["args"].as_array().unwrap().iter();
-        let arguments = arguments.map(|argument| argument.as_str().unwrap().to_owned());
+    let here = |arguments: &[Value]| -> Vec<String> {
+        let arguments = arguments.iter().map(|argument| argument.as_str().unwrap().to_owned());
         arguments
             .map(|argument| own.iter().fold(argument, |text, (there, here)| text.replace(there, here)))
             .collect()
     };
-    let start = |name: &str| {
-        let arguments = arguments(name);
+    let start = |name: &str, arguments: &[Value]| {
+        let arguments = here(arguments);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Process::start(&folder, name, &arguments, &home(), &[("SEEQUEL_CLUSTER_TOKEN", "0123456789abcdef")])
     };
+    let args = |name: &str| containers[name]["args"].as_array().unwrap();
     let mut started = vec![];
-    for (name, port) in [("scheduler", "scheduler"), ("executor", "results")] {
-        let container = &containers[name];
-        assert_eq!(container["probed"], serde_json::json!([port, port]), "{container}");
-        let mut process = start(name);
+    for (name, probed) in [("scheduler", vec!["scheduler"]), ("executor", vec!["results", "results"])] {
+        assert_eq!(containers[name]["probed"], serde_json::json!(probed), "{}", containers[name]);
+        let mut process = start(name, args(name));
         probe(ports[name], &mut process);
         started.push(process);
     }
-    let mut query = start("query");
+    let asked = containers["scheduler"]["asked"][0].as_array().unwrap();
+    assert_eq!(asked[0], "seequel");
+    let mut probe = start("probe", &asked[1..]);
+    assert_eq!(probe.status(), Some(0), "{}", probe.log());
+    // As of a process that hangs: the probe fails, though the port is open.
+    started[0].signal_all("STOP");
+    let mut probe = start("hanging", &asked[1..]);
+    assert_eq!(probe.status(), Some(1), "{}", probe.log());
+    started[0].signal_all("CONT");
+    let mut query = start("query", args("query"));
     assert_eq!(query.status(), Some(0), "{}", query.log());
     assert!(folder.path().join("predictions.parquet").is_file());
 }
