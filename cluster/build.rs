@@ -16,7 +16,7 @@ fn main() {
     let jobs = Service::builder()
         .name("Jobs")
         .package("seequel")
-        .method(method("jobs", "stages", "Stages", "OfJob", "Stages").build())
+        .method(method("jobs", "stages", "Stages", "StagesOfJob", "Stages").build())
         .method(method("jobs", "list", "List", "Nothing", "Listed").build())
         .method(method("jobs", "results", "Results", "OfJob", "Results").build())
         .method(method("jobs", "ended", "Ended", "OfJob", "Nothing").build())

@@ -85,6 +85,9 @@ pub enum Error {
         /// How it ended.
         state: String,
     },
+    /// Whoever watched a query has ended it.
+    #[error("the query was stopped while it ran")]
+    Stopped,
     /// A job was cancelled, and not by whoever waits for it.
     #[error("the query was cancelled on the cluster, where it was job '{id}'")]
     Cancelled {

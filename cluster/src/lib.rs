@@ -25,7 +25,7 @@ pub use error::Error;
 pub use executor::{Executor, ExecutorAddress, OfTask, TaskPartitions};
 pub use files::{OfferedFile, WantedFile, take};
 pub use jobs::{
-    JobOperator, JobProgress, JobStage, JobState, ListedExecutor, ListedJob, LoadModel, LoadedModel,
+    JobOperator, JobProgress, JobStage, JobState, LIST, ListedExecutor, ListedJob, LoadModel, LoadedModel,
     ModelsOf, OwnModels, Watcher,
 };
 pub use scheduler::{Scheduler, SessionBuilder};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -145,7 +146,13 @@ impl ExecutionPlan for AttachExec {
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let seen = Arc::clone(&self.seen);
-        let batches = self.client.attach(&self.id, Arc::new(move |progress| seen.see(progress)));
+        let batches = self.client.attach(
+            &self.id,
+            Arc::new(move |progress| {
+                seen.see(progress);
+                ControlFlow::Continue(())
+            }),
+        );
         let (schema, projection) = (self.schema(), self.projection.clone());
         let batches = batches.and_then(move |batch| {
             let projected = batch.project(&projection);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -22,13 +22,12 @@ use datafusion::physical_plan::{
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use itertools::Itertools;
 use seequel_cluster::{Client, OfferedFile, Sent};
-use tokio::sync::Notify;
 
 use super::codec::ClientConverter;
 use super::dealt::{without_finished, writes_parts};
-use super::limits::{Limits, counted, settings_of_tasks};
 use super::seen::{Seen, add_counts, read_rows, runs};
 use super::task::offered_files;
+use super::task_failures::TaskFailures;
 use crate::Error;
 use crate::progress::{Count, Stage, stages};
 use crate::queries::QueryText;
@@ -46,8 +45,8 @@ pub(super) struct ClusterExec {
     message: Vec<u8>,
     /// Those of its models.
     files: Vec<OfferedFile>,
-    /// On its failed rows.
-    limits: Option<Limits>,
+    /// Its failed rows, if they are limited or listed.
+    failures: Option<TaskFailures>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     seen: Arc<Seen>,
@@ -59,9 +58,9 @@ impl ClusterExec {
     pub(super) fn try_new(
         client: Client,
         plan: Arc<dyn ExecutionPlan>,
-        limits: Option<Limits>,
+        failures: Option<TaskFailures>,
     ) -> Result<Self> {
-        let plan = if limits.is_some() { counted(plan)? } else { plan };
+        let plan = told_by(failures.as_ref(), plan)?;
         let (message, files) = encoded(&client, &plan)?;
         let mut equivalences = plan.equivalence_properties().clone();
         let partitions = plan.output_partitioning().partition_count();
@@ -73,7 +72,7 @@ impl ClusterExec {
         let properties =
             PlanProperties::new(equivalences, partitioning, EmissionType::Final, plan.boundedness());
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { client, plan, message, files, limits, properties, metrics, seen: Arc::default() })
+        Ok(Self { client, plan, message, files, failures, properties, metrics, seen: Arc::default() })
     }
 
     /// How far the query on the cluster is, by the tasks that have ended.
@@ -99,7 +98,7 @@ impl ClusterExec {
     /// # Errors
     /// A scheduler that does not answer or refuses it; limits on failed rows, which only a client checks.
     pub(super) async fn leave(&self, settings: &ConfigOptions) -> Result<String> {
-        if self.limits.is_some() {
+        if self.failures.is_some() {
             let reason = "--detach can't leave a query with inference.max_errors or inference.max_error_ratio: the client \
                           adds up the failed rows of all tasks. SET both to 'none', or run it without --detach";
             return Err(Error::Cluster(reason.to_owned()).into());
@@ -126,28 +125,34 @@ fn encoded(client: &Client, plan: &Arc<dyn ExecutionPlan>) -> Result<(Vec<u8>, V
     Ok((message, files.unique_by(|file| file.digest.clone()).collect()))
 }
 
-/// `batches`, which come when all tasks have ended, once no more rows have failed than may. Tasks end before if that is known.
+/// `plan` with what tells which rows of its tasks have failed, if anybody asks for them.
+fn told_by(failures: Option<&TaskFailures>, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    match failures {
+        Some(failures) => failures.told_by(plan),
+        None => Ok(plan),
+    }
+}
+
+/// `batches`, which come when all tasks have ended, once no more rows have failed than may, and all that have are listed.
 async fn checked(
     mut batches: BoxStream<'static, Result<RecordBatch>>,
-    limits: Limits,
+    failures: TaskFailures,
     seen: Arc<Seen>,
-    exceeded: Arc<Notify>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let first = tokio::select! {
-        biased;
-        () = exceeded.notified() => None,
-        first = batches.next() => Some(first.transpose()?),
+    let first = match batches.next().await.transpose() {
+        Ok(first) => failures.check_ended(&seen.progress()).map(|()| first),
+        Err(error) if is_stopped(&error) => {
+            failures.check_running(&seen.progress()).and_then(|()| Err(error))
+        }
+        Err(error) => return Err(error),
     };
-    match first {
-        Some(first) => {
-            limits.check_ended(&seen.progress())?;
-            Ok(stream::iter(first).map(Ok).chain(batches).boxed())
-        }
-        None => {
-            limits.check_running(&seen.progress())?;
-            internal_err!("fewer rows have failed than a moment ago")
-        }
-    }
+    failures.list().await?;
+    Ok(stream::iter(first?).map(Ok).chain(batches).boxed())
+}
+
+/// Whether the query was ended because of the rows that have failed.
+fn is_stopped(error: &DataFusionError) -> bool {
+    matches!(error, DataFusionError::External(error) if matches!(error.downcast_ref(), Some(seequel_cluster::Error::Stopped)))
 }
 
 /// The beginning of a query's statement.
@@ -198,30 +203,30 @@ impl ExecutionPlan for ClusterExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         datafusion::common::assert_eq_or_internal_err!(children.len(), 1, "ClusterExec runs one plan");
-        let (client, limits) = (self.client.clone(), self.limits.clone());
-        Ok(Arc::new(Self::try_new(client, children.swap_remove(0), limits)?))
+        let (client, failures) = (self.client.clone(), self.failures.clone());
+        Ok(Arc::new(Self::try_new(client, children.swap_remove(0), failures)?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let seen = Arc::clone(&self.seen);
-        let (limits, exceeded) = (self.limits.clone(), Arc::new(Notify::new()));
-        let (limits_seen, exceeds) = (limits.clone(), Arc::clone(&exceeded));
-        let watcher = Arc::new(move |progress| {
-            let is_exceeded =
-                limits_seen.as_ref().is_some_and(|limits| limits.check_running(&progress).is_err());
+        let failures = self.failures.clone();
+        let watcher = Arc::new(move |mut progress| {
+            let goes_on = match &failures {
+                Some(failures) => failures.see(&mut progress),
+                None => ControlFlow::Continue(()),
+            };
             seen.see(progress);
-            if is_exceeded {
-                exceeds.notify_one();
-            }
+            goes_on
         });
-        let settings = &settings_of_tasks(context.session_config().options());
+        let failures = self.failures.clone();
+        let settings = context.session_config().options();
+        let settings = &TaskFailures::settings_of_tasks(failures.as_ref(), settings);
         let batches = if writes_parts(&self.plan)? {
             let (client, plan, seen) = (self.client.clone(), Arc::clone(&self.plan), Arc::clone(&self.seen));
-            let (name, is_counted, settings) = (job_name(settings), limits.is_some(), settings.clone());
+            let (name, failures, settings) = (job_name(settings), failures.clone(), settings.clone());
             let run = async move {
-                let plan = without_finished(plan, &context).await?;
-                let plan = if is_counted { counted(plan)? } else { plan };
+                let plan = told_by(failures.as_ref(), without_finished(plan, &context).await?)?;
                 seen.deal(&plan);
                 let (plan, files) = encoded(&client, &plan)?;
                 let sent = Sent { plan, name, files };
@@ -231,9 +236,9 @@ impl ExecutionPlan for ClusterExec {
         } else {
             self.client.run(self.sent(settings), settings, watcher)
         };
-        let batches = match limits {
-            Some(limits) => {
-                let checked = checked(batches, limits, Arc::clone(&self.seen), exceeded);
+        let batches = match failures {
+            Some(failures) => {
+                let checked = checked(batches, failures, Arc::clone(&self.seen));
                 stream::once(checked).try_flatten().boxed()
             }
             None => batches,

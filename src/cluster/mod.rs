@@ -22,7 +22,6 @@ mod executors;
 mod jobs;
 mod joins;
 mod leaves;
-mod limits;
 mod planner;
 mod processes;
 mod quarantine;
@@ -31,6 +30,7 @@ mod rule;
 mod seen;
 mod supervisor;
 mod task;
+mod task_failures;
 
 use std::sync::Arc;
 

@@ -17,10 +17,9 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::dealt::ends_stage;
 use super::exec::ClusterExec;
-use crate::Error;
 use crate::images::scan::Dealing;
 use crate::plan::{SeequelQueryPlanner, contains, is_bytes};
-use crate::write::{continues, lists_errors};
+use crate::write::continues;
 
 /// Plans for the cluster of the session's rules.
 #[derive(Debug, Default)]
@@ -39,9 +38,6 @@ impl QueryPlanner for ClusterPlanner {
             return self.inner.create_physical_plan(plan, session).await;
         };
         if let LogicalPlan::Copy(copy) = explained(plan) {
-            if lists_errors(copy) {
-                return Err(Error::not_on_cluster("COPY with the option 'errors' and without 'resume'"));
-            }
             // Its rows are written where they are computed, and its files are dealt out when it runs.
             if continues(copy) {
                 let later = Dealing { to_one: false, most_files: None, is_later: true };

@@ -27,7 +27,7 @@ use seequel_cluster::Client;
 
 use super::attach::AttachExec;
 use super::exec::ClusterExec;
-use super::limits::Limits;
+use super::task_failures::TaskFailures;
 use super::{dealt, joins, leaves};
 use crate::Error;
 use crate::images::scan::FetchImagesExec;
@@ -51,7 +51,7 @@ impl RunOnCluster {
         }
         let plan = joins::for_tasks(plan, config)?;
         let plan = dealt::in_stages(leaves::with_metrics(plan)?)?;
-        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan, Limits::of(config))?))
+        Ok(Arc::new(ClusterExec::try_new(self.client.clone(), plan, TaskFailures::of(config))?))
     }
 }
 

@@ -21,4 +21,6 @@ pub(crate) use listener::{Listener, SkippedRow};
 #[cfg(feature = "cluster")]
 pub(crate) use query_failures::FailedCount;
 pub(crate) use query_failures::QueryFailures;
+#[cfg(feature = "cluster")]
+pub(crate) use row_names::without_row_names;
 pub(crate) use row_names::{RowNames, as_function, evaluate_with, with_row_names};

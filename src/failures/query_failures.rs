@@ -29,6 +29,14 @@ pub(crate) struct FailedCount {
     pub(crate) example: Option<String>,
 }
 
+/// How many failed rows of a query were known at a moment.
+#[cfg(feature = "cluster")]
+#[derive(Debug)]
+pub(crate) struct Mark {
+    failed: u64,
+    early: usize,
+}
+
 /// The failed rows of one query. Clones are of the same query.
 #[derive(Clone, Default)]
 pub(crate) struct QueryFailures(Arc<Counts>);
@@ -40,6 +48,9 @@ struct Counts {
     failed: AtomicU64,
     last: Mutex<Option<FailedRow>>,
     listener: Mutex<Option<Arc<dyn Listener>>>,
+    /// Rows that failed before anybody listened, if they are kept.
+    #[cfg(feature = "cluster")]
+    early: Mutex<Option<Vec<FailedRow>>>,
     /// Is told as well, to the end.
     observer: Option<Arc<dyn Listener>>,
     /// Whether failed rows have ended the query.
@@ -80,8 +91,12 @@ impl QueryFailures {
     pub(crate) fn list(&self, rows: Vec<FailedRow>) {
         // Cloned, so that a full list stops nobody who has nothing to list.
         let listener = self.0.listener.lock().clone();
-        if let Some(listener) = listener {
-            rows.into_iter().for_each(|row| listener.failed(row));
+        match listener {
+            Some(listener) => rows.into_iter().for_each(|row| listener.failed(row)),
+            #[cfg(feature = "cluster")]
+            None => self.0.early.lock().iter_mut().for_each(|early| early.extend(rows.iter().cloned())),
+            #[cfg(not(feature = "cluster"))]
+            None => {}
         }
     }
 
@@ -116,6 +131,8 @@ impl QueryFailures {
 
     /// Lists no more rows: a receiver ends.
     pub(crate) fn end_listing(&self) {
+        #[cfg(feature = "cluster")]
+        self.take_early();
         *self.0.listener.lock() = None;
     }
 
@@ -163,6 +180,12 @@ impl QueryFailures {
         Ok(())
     }
 
+    /// Whether each failed row is listed.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn are_listed(&self) -> bool {
+        self.0.listener.lock().is_some()
+    }
+
     /// How many there are so far.
     #[cfg(feature = "cluster")]
     pub(crate) fn count(&self) -> FailedCount {
@@ -173,10 +196,25 @@ impl QueryFailures {
         }
     }
 
-    /// Forgets those since there were `count`: they are counted elsewhere.
+    /// Keeps the rows that fail while nobody listens, such as while a query is planned, for [`Self::take_early`]. Returns how
+    /// many there were before.
     #[cfg(feature = "cluster")]
-    pub(crate) fn reset(&self, count: &FailedCount) {
-        self.0.failed.store(count.failed, Relaxed);
+    pub(crate) fn keep_early(&self) -> Mark {
+        let early = self.0.early.lock().get_or_insert_default().len();
+        Mark { failed: self.0.failed.load(Relaxed), early }
+    }
+
+    /// Forgets those since `mark`: they are found again elsewhere.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn forget_since(&self, mark: &Mark) {
+        self.0.failed.store(mark.failed, Relaxed);
+        self.0.early.lock().get_or_insert_default().truncate(mark.early);
+    }
+
+    /// The rows that failed before anybody listened, which are kept no more.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn take_early(&self) -> Vec<FailedRow> {
+        self.0.early.lock().take().unwrap_or_default()
     }
 
     /// Whether the caller is the first that asks, and so the one that tells how many there are.
@@ -242,5 +280,24 @@ mod tests {
         failures.end_listing();
         failures.add_failed(1, failed(1));
         assert_eq!(listed.iter().collect::<Vec<_>>(), failed(2));
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn rows_that_fail_before_anybody_listens_are_kept_once() {
+        let failures = QueryFailures::default();
+        failures.add_failed(1, failed(1));
+        assert_eq!(failures.take_early(), [], "nobody has asked for them");
+        failures.keep_early();
+        failures.add_failed(1, failed(1));
+        let mark = failures.keep_early();
+        failures.add_failed(3, failed(3));
+        failures.forget_since(&mark);
+        let listed = failures.listen();
+        failures.add_failed(2, failed(2));
+        assert_eq!((failures.take_early(), failures.take_early()), (failed(1), vec![]));
+        failures.end_listing();
+        assert_eq!(listed.iter().collect::<Vec<_>>(), failed(2));
+        assert_eq!(failures.count().failed, 4);
     }
 }

@@ -73,16 +73,30 @@ pub(crate) fn with_row_names(
     failures: Option<&QueryFailures>,
     is_one: impl Fn(&ScalarFunctionExpr) -> bool,
 ) -> Result<Transformed<Arc<dyn PhysicalExpr>>> {
-    expr.transform_up(|part| match part.downcast_ref::<ScalarFunctionExpr>() {
-        Some(call) if is_one(call) => {
-            let call = match failures {
-                Some(failures) => Arc::new(telling(call, input, failures)?),
-                None => Arc::clone(&part),
-            };
-            Ok(Transformed::yes(Arc::new(NamedRows { call, names: Arc::clone(names) })))
+    expr.transform_up(|part| {
+        if let Some(NamedRows { call, .. }) = part.downcast_ref()
+            && call.downcast_ref::<NamedRows>().is_some()
+        {
+            // It knew the names before.
+            return Ok(Transformed::yes(Arc::clone(call)));
         }
-        _ => Ok(Transformed::no(part)),
+        match part.downcast_ref::<ScalarFunctionExpr>() {
+            Some(call) if is_one(call) => {
+                let call = match failures {
+                    Some(failures) => Arc::new(telling(call, input, failures)?),
+                    None => Arc::clone(&part),
+                };
+                Ok(Transformed::yes(Arc::new(NamedRows { call, names: Arc::clone(names) })))
+            }
+            _ => Ok(Transformed::no(part)),
+        }
     })
+}
+
+/// `expr` itself, of which functions don't know the names of their rows.
+#[cfg(feature = "cluster")]
+pub(crate) fn without_row_names(expr: &Arc<dyn PhysicalExpr>) -> &Arc<dyn PhysicalExpr> {
+    expr.downcast_ref::<NamedRows>().map_or(expr, |named| &named.call)
 }
 
 /// `call` over `input`, with settings by which it reports to `failures`.

@@ -40,20 +40,9 @@ pub(super) struct AtomicFormatFactory {
 /// Whether a COPY adds to what it has written before.
 #[cfg(feature = "cluster")]
 pub(crate) fn continues(copy: &CopyTo) -> bool {
-    format_of(copy).is_some_and(|format| format.resumable.is_some())
-}
-
-/// Whether a COPY lists each row that fails, in this process.
-#[cfg(feature = "cluster")]
-pub(crate) fn lists_errors(copy: &CopyTo) -> bool {
-    // With resume, its tasks commit what failed, too.
-    format_of(copy).is_some_and(|format| format.errors.is_some() && format.resumable.is_none())
-}
-
-#[cfg(feature = "cluster")]
-fn format_of(copy: &CopyTo) -> Option<AtomicFormatFactory> {
-    let format = file_type_to_format(&copy.file_type).ok()?;
-    (format.as_ref() as &dyn Any).downcast_ref().cloned()
+    let Ok(format) = file_type_to_format(&copy.file_type) else { return false };
+    let format = (format.as_ref() as &dyn Any).downcast_ref::<AtomicFormatFactory>();
+    format.is_some_and(|format| format.resumable.is_some())
 }
 
 impl FileFormatFactory for AtomicFormatFactory {

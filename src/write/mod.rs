@@ -33,7 +33,7 @@ pub(crate) use failed::ERRORS;
 pub(crate) use failed::{Namer, position_of, with_named_rows};
 pub(crate) use files::{MODE, nested_as_json};
 #[cfg(feature = "cluster")]
-pub(crate) use format::{continues, lists_errors};
+pub(crate) use format::continues;
 pub(crate) use parts::{QUERY, RESUMABLE};
 #[cfg(feature = "cluster")]
 pub(crate) use parts::{TaskLogs, TaskParts, WritePartsExec, finished_keys};

@@ -1,4 +1,4 @@
-//! What can't run says so before it starts; lost processes; wrong addresses.
+//! Lost processes, wrong addresses, rows that end a query.
 
 use std::process::Stdio;
 use std::thread;
@@ -9,22 +9,13 @@ use super::{alone, on};
 use crate::support::folder_of;
 use crate::support::process::{Outcome, seequel, start};
 
-/// No scheduler is there: what is refused is refused before one is asked.
-fn refused(sql: &str) -> String {
-    let folder = folder_of(2);
-    let arguments = ["--cluster", "df://localhost:1", "-q", "-c", sql];
-    Outcome::of(&mut seequel(folder.path(), &arguments)).error_line()
-}
-
 #[test]
-fn what_cannot_run_says_so_before_it_starts() {
-    let errors = [
-        "COPY (SELECT path, classify(image) AS p FROM read_images('.')) TO 'out/' STORED AS PARQUET OPTIONS (errors 'e.parquet')",
-        "SELECT classify(image) FROM read_images('.')",
-    ];
-    let errors = errors.map(refused);
-    insta::assert_snapshot!(errors.join("\n"), @r"
-    Error: COPY with the option 'errors' and without 'resume' can't run on a cluster yet; it can without --cluster
+fn without_a_scheduler_a_query_says_how_to_start_one() {
+    let folder = folder_of(2);
+    let sql = "SELECT classify(image) FROM read_images('.')";
+    let arguments = ["--cluster", "df://localhost:1", "-q", "-c", sql];
+    let error = Outcome::of(&mut seequel(folder.path(), &arguments)).error_line();
+    insta::assert_snapshot!(error, @r"
     Error: no scheduler answers at df://localhost:1 (Connection refused (os error 111)); start one with `seequel scheduler`, or check the address
     ");
 }

@@ -5,6 +5,7 @@ mod chaos;
 mod connections;
 #[cfg(target_os = "linux")]
 mod detach;
+mod errors;
 mod executors;
 mod expressions;
 mod failures;

@@ -6,8 +6,8 @@ use ballista_core::BALLISTA_VERSION;
 use ballista_core::serde::protobuf::execute_query_failure_result::Failure;
 use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, ExecuteQueryParams, ExecuteQueryResult, GetJobMetricsParams, GetJobStatusParams,
-    PartitionLocation, execute_query_result,
+    CancelJobParams, ExecuteQueryParams, ExecuteQueryResult, GetJobStatusParams, PartitionLocation,
+    execute_query_result,
 };
 use ballista_core::version::{check_compatibility, insert_version_header, version_from_metadata};
 use datafusion::arrow::datatypes::Schema;
@@ -16,9 +16,9 @@ use tokio::time::sleep;
 
 use super::cancelling::Cancelling;
 use crate::Error;
-use crate::connect::{Connection, is_broken};
+use crate::connect::{Connection, MESSAGE_BYTES, is_broken};
 use crate::error::message_of;
-use crate::jobs::messages::OfJob;
+use crate::jobs::messages::{OfJob, StagesOfJob};
 use crate::jobs::{JobProgress, JobState, JobsClient, Watcher};
 
 /// Between two questions whether a query has ended: the first and the longest time.
@@ -96,8 +96,14 @@ impl Job {
                 }
                 Some(Status::Successful(successful)) => {
                     self.is_ours = false;
-                    if let Some(ran) = self.ran().await {
-                        watcher(ran);
+                    match self.progress(true).await {
+                        Ok(Some(ran)) => {
+                            log(&ran);
+                            // Its rows are there: whether they are wanted is for the watcher.
+                            let _ = watcher(ran);
+                        }
+                        Ok(None) => {}
+                        Err(error) => tracing::debug!("no stages: {}", error.message()),
                     }
                     return Ok(successful.partition_location);
                 }
@@ -111,12 +117,28 @@ impl Job {
             }
             if watched.elapsed() >= WATCHED_EVERY {
                 watched = Instant::now();
-                match self.progress().await {
-                    Ok(Some(progress)) => watcher(progress),
+                let progress = match self.progress(false).await {
                     Err(status) if is_broken(&status) => return Err(self.lost(&status)),
-                    _ => {}
+                    progress => progress.ok().flatten(),
+                };
+                if let Some(progress) = progress
+                    && watcher(progress).is_break()
+                {
+                    return Err(self.stopped(watcher).await);
                 }
             }
+        }
+    }
+
+    /// The error of a query that its `watcher` ends, which has its lists first.
+    async fn stopped(&self, watcher: &Watcher) -> Error {
+        match self.progress(true).await {
+            Ok(Some(progress)) => {
+                let _ = watcher(progress);
+                Error::Stopped
+            }
+            Ok(None) => Error::Stopped,
+            Err(status) => self.connection.lost(&status),
         }
     }
 
@@ -186,32 +208,23 @@ impl Job {
         self.connection.ballista().cancel_job(CancelJobParams { job_id }).await.map(drop)
     }
 
-    /// How far the job is; `None` if it does not run yet.
-    pub(crate) async fn progress(&self) -> Result<Option<JobProgress>, tonic::Status> {
-        let of = OfJob { job_id: self.id.clone() };
-        let stages = JobsClient::new(self.connection.channel()).stages(of).await?.into_inner();
+    /// How far the job is, with its lists or without; `None` if it does not run yet.
+    async fn progress(&self, lists: bool) -> Result<Option<JobProgress>, tonic::Status> {
+        let of = StagesOfJob { job_id: self.id.clone(), lists };
+        let jobs = JobsClient::new(self.connection.channel());
+        let stages = jobs.max_decoding_message_size(MESSAGE_BYTES as usize).stages(of).await?.into_inner();
         Ok(Some(JobProgress::from(stages)).filter(|progress| !progress.stages.is_empty()))
     }
+}
 
-    /// What the stages of the job did, which has ended; logs them too.
-    pub(crate) async fn ran(&self) -> Option<JobProgress> {
-        let job_id = self.id.clone();
-        let answer = self.connection.ballista().get_job_metrics(GetJobMetricsParams { job_id }).await;
-        let ran = match answer {
-            Ok(answer) => JobProgress::ended(answer.into_inner().stages),
-            Err(error) => {
-                tracing::debug!("no stages: {}", error.message());
-                return None;
-            }
-        };
-        for stage in &ran.stages {
-            let lines = stage
-                .operators
-                .iter()
-                .map(|operator| format!("\n{:2$}{}", "", operator.line, 2 * (operator.depth as usize + 1)));
-            tracing::debug!("stage {} of {} partitions:{}", stage.id, stage.tasks, lines.collect::<String>());
-        }
-        Some(ran)
+/// Logs what the stages of a job did.
+fn log(ran: &JobProgress) {
+    for stage in &ran.stages {
+        let lines = stage
+            .operators
+            .iter()
+            .map(|operator| format!("\n{:2$}{}", "", operator.line, 2 * (operator.depth as usize + 1)));
+        tracing::debug!("stage {} of {} partitions:{}", stage.id, stage.tasks, lines.collect::<String>());
     }
 }
 

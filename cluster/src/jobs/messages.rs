@@ -11,6 +11,16 @@ pub(crate) struct OfJob {
     pub(crate) job_id: String,
 }
 
+/// Asks how far a job is.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StagesOfJob {
+    #[prost(string, tag = "1")]
+    pub(crate) job_id: String,
+    /// Whether lists are told, too.
+    #[prost(bool, tag = "2")]
+    pub(crate) lists: bool,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Nothing {}
 

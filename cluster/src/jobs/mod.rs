@@ -19,7 +19,7 @@ pub use executors::{ListedExecutor, LoadedModel, OwnModels};
 pub use listed::{JobState, ListedJob};
 pub use needed::ModelsOf;
 pub(crate) use needed::watch_needs;
-pub use progress::{JobOperator, JobProgress, JobStage, Watcher};
+pub use progress::{JobOperator, JobProgress, JobStage, LIST, Watcher};
 pub(crate) use serve::jobs;
 pub(crate) use service::jobs_client::JobsClient;
 pub use warm::LoadModel;

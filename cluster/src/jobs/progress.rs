@@ -1,12 +1,17 @@
 //! How far a query on the cluster is, as its client sees it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ballista_core::serde::protobuf::{JobStageMetrics, OperatorMetricsSet, OperatorWithMetrics};
+use ballista_core::serde::protobuf::{OperatorMetricsSet, OperatorWithMetrics};
 use datafusion::physical_plan::metrics::MetricsSet;
 
-/// Is told how far a query is.
-pub type Watcher = Arc<dyn Fn(JobProgress) + Send + Sync>;
+/// Is told how far a query is, and whether the query goes on. When it has ended, or does not go on, its lists are told, too:
+/// [`LIST`].
+pub type Watcher = Arc<dyn Fn(JobProgress) -> ControlFlow<()> + Send + Sync>;
+
+/// How the name of a metric begins that is a list: the rest of its name, which may be long. While a query runs, none is told.
+pub const LIST: &str = "list: ";
 
 /// How far a query is: its tasks, and what those that have ended did.
 #[derive(Debug, Clone, Default)]
@@ -69,16 +74,6 @@ impl JobProgress {
         let sum = |tasks: fn(&JobStage) -> u32| self.stages.iter().map(|stage| u64::from(tasks(stage))).sum();
         let all = (self.waiting == 0 && !self.stages.is_empty()).then(|| sum(|stage| stage.tasks));
         (sum(|stage| stage.ended), all)
-    }
-
-    /// That of a job that has ended.
-    pub(crate) fn ended(stages: Vec<JobStageMetrics>) -> Self {
-        let stages = stages.into_iter().map(|stage| {
-            let JobStageMetrics { stage_id, partitions, operators } = stage;
-            let operators = operators.into_iter().map(operator).collect();
-            JobStage { id: stage_id, tasks: partitions, ended: partitions, operators }
-        });
-        Self::sorted(stages.collect())
     }
 
     /// Of stages in any order.

@@ -12,7 +12,7 @@ use ballista_scheduler::state::SchedulerState;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
 use datafusion::common::runtime::JoinSet;
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::metrics::{Metric, MetricsSet};
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -22,7 +22,9 @@ use tonic::{Request, Response, Status};
 
 use super::messages::{
     Executor, Executors, Listed, ListedJob, Needed, Nothing, OfJob, Report, Results, Stage, Stages,
+    StagesOfJob,
 };
+use super::progress::LIST;
 use super::service::jobs_server::{Jobs, JobsServer};
 use crate::connect::MESSAGE_BYTES;
 
@@ -75,8 +77,9 @@ impl Service {
 impl Jobs for Service {
     type NeededStream = BoxStream<'static, Result<Needed, Status>>;
 
-    async fn stages(&self, request: Request<OfJob>) -> Result<Response<Stages>, Status> {
-        let stages = self.planned(&request.into_inner().job_id.into(), stages).await?;
+    async fn stages(&self, request: Request<StagesOfJob>) -> Result<Response<Stages>, Status> {
+        let StagesOfJob { job_id, lists } = request.into_inner();
+        let stages = self.planned(&job_id.into(), |job| stages(job, lists)).await?;
         Ok(Response::new(stages.unwrap_or_default()))
     }
 
@@ -84,7 +87,7 @@ impl Jobs for Service {
         let mut jobs = vec![];
         for id in self.ended.get_all_jobs().await.map_err(failed)? {
             let status = self.state.task_manager.get_job_status(&id).await.map_err(failed)?;
-            jobs.push(ListedJob { status, stages: self.planned(&id, stages).await? });
+            jobs.push(ListedJob { status, stages: self.planned(&id, |job| stages(job, false)).await? });
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Response::new(Listed { jobs, now: millis(now) }))
@@ -156,13 +159,13 @@ fn failed(error: impl std::fmt::Display) -> Status {
     Status::internal(error.to_string())
 }
 
-fn stages(graph: &dyn ExecutionGraph) -> Stages {
-    let stages: Vec<_> = graph.stages().values().filter_map(message).collect();
+fn stages(graph: &dyn ExecutionGraph, lists: bool) -> Stages {
+    let stages: Vec<_> = graph.stages().values().filter_map(|stage| message(stage, lists)).collect();
     Stages { waiting: number(graph.stages().len() - stages.len()), stages }
 }
 
 /// Nothing of a stage that waits for others.
-fn message(stage: &ExecutionStage) -> Option<Stage> {
+fn message(stage: &ExecutionStage, lists: bool) -> Option<Stage> {
     let ended = |tasks: &[TaskInfo]| {
         let ended = tasks.iter().filter(|task| matches!(task.task_status, TaskStatus::Successful(_)));
         ended.map(|task| task.global_input_partition_ids.len()).sum()
@@ -182,8 +185,14 @@ fn message(stage: &ExecutionStage) -> Option<Stage> {
         }
         ExecutionStage::UnResolved(_) | ExecutionStage::Resolved(_) => return None,
     };
+    let is_told = |metric: &&Arc<Metric>| lists || !metric.value().name().starts_with(LIST);
+    let told = |all: &MetricsSet| {
+        let mut told = MetricsSet::new();
+        all.iter().filter(is_told).for_each(|metric| told.push(Arc::clone(metric)));
+        told
+    };
     let mut operators = vec![];
-    add_operators(plan.as_ref(), 0, &mut metrics.unwrap_or_default().iter(), &mut operators);
+    add_operators(plan.as_ref(), 0, &mut metrics.unwrap_or_default().iter().map(told), &mut operators);
     Some(Stage { id: number(id), tasks: number(partitions), ended: number(ended), operators })
 }
 
@@ -192,14 +201,14 @@ fn number(number: usize) -> u32 {
 }
 
 /// The operators of `plan`, with `metrics` in the order in which executors collect them.
-fn add_operators<'a>(
+fn add_operators(
     plan: &dyn ExecutionPlan,
     depth: u32,
-    metrics: &mut impl Iterator<Item = &'a MetricsSet>,
+    metrics: &mut impl Iterator<Item = MetricsSet>,
     operators: &mut Vec<OperatorWithMetrics>,
 ) {
     let own = plan.metrics().and_then(|_| metrics.next()).and_then(|own| {
-        let message: Result<OperatorMetricsSet, _> = own.clone().try_into();
+        let message: Result<OperatorMetricsSet, _> = own.try_into();
         message.ok()
     });
     operators.push(OperatorWithMetrics {

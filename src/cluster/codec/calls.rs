@@ -33,6 +33,7 @@ use super::errors::undecodable;
 use crate::Error;
 use crate::cluster::task::messages::{Call, CallInExpr, SentPredictor, check_version};
 use crate::cluster::task::{ExecutorModels, ExprModels, files_of};
+use crate::failures::without_row_names;
 use crate::model::ModelRegistry;
 
 /// Makes messages of a client's plan, with the models of its calls in expressions.
@@ -104,6 +105,8 @@ impl PhysicalProtoConverterExtension for ClientConverter<'_> {
         expr: &Arc<dyn PhysicalExpr>,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<PhysicalExprNode> {
+        // An executor tells functions the names of their rows itself.
+        let expr = without_row_names(expr);
         let sent = self.sent(expr)?;
         serialize_physical_expr_with_converter(sent.as_ref().unwrap_or(expr), codec, self)
     }

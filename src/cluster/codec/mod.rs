@@ -8,7 +8,7 @@
 //!  FetchShardsExec ───── shards.rs ─ Shards ──► FetchShardsExec
 //!  JoinTaskExec ──────── join.rs ─── Join ────► JoinTaskExec
 //!  WritePartsExec ────── parts.rs ── Parts ───► WritePartsExec
-//!  CountFailedExec ──────────────────────────── CountFailedExec
+//!  TellFailedExec ───────────────────────────── TellFailedExec
 //!  calls in expressions ─ calls.rs ─ CallInExpr ► calls over ExprModels
 //!  Ballista's operators ────────────────────── Ballista's codec
 //!  DataFusion's ────────────────────────────── datafusion-proto
@@ -21,6 +21,7 @@ mod calls;
 mod errors;
 mod infer;
 mod join;
+mod named;
 mod parts;
 mod scan;
 mod shards;
@@ -40,8 +41,8 @@ use seequel_udfs::Inference;
 
 use crate::Error;
 use crate::cluster::joins::JoinTaskExec;
-use crate::cluster::task::messages::{CountFailed, Kind, MARK, Operator, check_version};
-use crate::cluster::task::{CountFailedExec, ExecutorModels, InferTaskExec, TaskCall};
+use crate::cluster::task::messages::{Kind, MARK, Operator, TellFailed, check_version};
+use crate::cluster::task::{ExecutorModels, InferTaskExec, TaskCall, TellFailedExec};
 use crate::exec::InferExec;
 use crate::images::scan::{FetchImagesExec, ListImagesExec, Scan};
 use crate::images::webdataset::FetchShardsExec;
@@ -110,7 +111,13 @@ impl SeequelCodec {
             (Some(Kind::Parts(message)), [input]) => {
                 Ok(Arc::new(parts::decode(message, input, self.logs.as_ref(), &context, converter)?))
             }
-            (Some(Kind::CountFailed(_)), [input]) => Ok(Arc::new(CountFailedExec::new(Arc::clone(input)))),
+            (Some(Kind::TellFailed(TellFailed { lists })), [input]) => {
+                let input = Arc::clone(input);
+                // The scheduler passes the plan on, and rows' names are no part of messages.
+                let is_executor = self.models.is_some();
+                let input = if lists && is_executor { named::rows_of(input, None)? } else { input };
+                Ok(Arc::new(TellFailedExec::new(input, lists)))
+            }
             _ => Err(undecodable("it has no operator, or other inputs than its own")),
         }
     }
@@ -172,8 +179,9 @@ impl PhysicalExtensionCodec for SeequelCodec {
                 buffer,
             );
         }
-        if node.is::<CountFailedExec>() {
-            return Operator::encode_marked(Kind::CountFailed(CountFailed {}), buffer);
+        if let Some(tell) = node.downcast_ref::<TellFailedExec>() {
+            let message = TellFailed { lists: tell.lists() };
+            return Operator::encode_marked(Kind::TellFailed(message), buffer);
         }
         let name = node.name().to_owned();
         let encoded = self.others.try_encode(node, buffer, converter);

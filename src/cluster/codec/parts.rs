@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
 use seequel_cluster::datafusion_proto::physical_plan::{
@@ -10,13 +9,12 @@ use seequel_cluster::datafusion_proto::physical_plan::{
 };
 
 use super::errors::undecodable;
+use super::named;
 use super::scan::sent;
-use crate::cluster::task::InferTaskExec;
 use crate::cluster::task::messages::{Finished, Parts};
 use crate::failures::QueryFailures;
-use crate::images::scan::FetchImagesExec;
 use crate::resume::{FinishedKeys, Key};
-use crate::write::{Namer, TaskLogs, TaskParts, WritePartsExec, finished_keys, position_of, with_named_rows};
+use crate::write::{TaskLogs, TaskParts, WritePartsExec, finished_keys};
 
 pub(super) fn encode(
     parts: &TaskParts,
@@ -53,7 +51,7 @@ pub(super) fn decode(
         None => Ok(WritePartsExec::of_scheduler(Arc::clone(input), parts)),
         Some(logs) => {
             let failures = QueryFailures::of(context.task_ctx().session_config().options());
-            let input = told(Arc::clone(input), parts.key(), &failures)?;
+            let input = named::rows_of(Arc::clone(input), Some((&failures, parts.key())))?;
             Ok(WritePartsExec::of_executor(input, parts, Arc::clone(logs), failures))
         }
     }
@@ -72,21 +70,4 @@ pub(super) fn decode_finished(message: Finished) -> Result<FinishedKeys> {
     let Finished { written, url, run, by_version } = message;
     let key = if by_version { Key::Version } else { Key::Path };
     finished_keys(written, &url, run, key).map_err(undecodable)
-}
-
-/// The plan whose operators tell `failures` of the rows that fail.
-fn told(input: Arc<dyn ExecutionPlan>, key: Key, failures: &QueryFailures) -> Result<Arc<dyn ExecutionPlan>> {
-    let told = input.transform_up(|node| {
-        if let Some(fetch) = node.downcast_ref::<FetchImagesExec>() {
-            return Ok(Transformed::yes(fetch.reporting(failures.clone())));
-        }
-        let Some(infer) = node.downcast_ref::<InferTaskExec>() else { return Ok(Transformed::no(node)) };
-        let key = key.columns().iter().map(|name| position_of(infer.input(), name)).collect();
-        let infer = match Namer::of(infer.input(), Some(failures)) {
-            Some(namer) => infer.map_inputs(|expr| namer.name(expr))?,
-            None => infer.clone(),
-        };
-        Ok(Transformed::yes(Arc::new(infer.telling(failures.clone(), key)) as _))
-    })?;
-    with_named_rows(told.data, Some(failures))
 }

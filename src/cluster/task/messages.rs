@@ -13,7 +13,7 @@ use seequel_udfs::Request;
 pub(in crate::cluster) const MARK: &[u8] = b"seequel\0";
 
 /// The version of the messages.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// One of our operators.
 #[derive(Clone, PartialEq, Message)]
@@ -42,9 +42,9 @@ pub(in crate::cluster) enum Kind {
     /// Writes the rows of a task.
     #[prost(message, tag = "7")]
     Parts(Parts),
-    /// Tells how many rows of a task have failed.
+    /// Tells which rows of a task have failed.
     #[prost(message, tag = "8")]
-    CountFailed(CountFailed),
+    TellFailed(TellFailed),
 }
 
 /// The scan of an images table.
@@ -94,9 +94,13 @@ pub(in crate::cluster) struct Finished {
     pub(in crate::cluster) by_version: bool,
 }
 
-/// Tells how many rows of a task have failed.
+/// Tells which rows of a task have failed.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(in crate::cluster) struct CountFailed {}
+pub(in crate::cluster) struct TellFailed {
+    /// Whether each is listed, or all are only counted.
+    #[prost(bool, tag = "1")]
+    pub(in crate::cluster) lists: bool,
+}
 
 /// Reads tar files; its input has the entries of their listing.
 #[derive(Clone, PartialEq, Message)]

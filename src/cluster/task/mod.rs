@@ -6,19 +6,21 @@
 //! ```
 
 mod call;
-mod count_failed;
 mod expr_models;
 mod infer_task;
 pub(in crate::cluster) mod messages;
 mod model_files;
 mod models;
 mod sent_files;
+mod tell_failed;
 mod warm;
 
 pub(in crate::cluster) use call::TaskCall;
-pub(in crate::cluster) use count_failed::{COUNTED, CountFailedExec, EXAMPLE, FAILED, ROWS};
 pub(in crate::cluster) use expr_models::ExprModels;
 pub(in crate::cluster) use infer_task::InferTaskExec;
 pub(in crate::cluster) use models::ExecutorModels;
 pub(in crate::cluster) use sent_files::{files_of, offered_files};
+pub(in crate::cluster) use tell_failed::{
+    COUNTED, EXAMPLE, FAILED, LISTED_BYTES, MOST_LISTED, ROWS, TellFailedExec, listed,
+};
 pub(in crate::cluster) use warm::{load_sent, models_of};

@@ -80,7 +80,7 @@ impl Dealing {
             let none = entries(&[vec![], vec![]])?;
             return Ok(Arc::new(FetchImagesExec::later(none, scan, partition_columns.to_vec())));
         }
-        let count = scan.failures.count();
+        let mark = scan.failures.keep_early();
         let mut files = scan.files(context, &ExecutionPlanMetricsSet::new())?;
         let first: Vec<_> = files.by_ref().take(MOST_FILES + 1).try_collect().await?;
         // Rows of several tasks would have to meet before a limit, with their images.
@@ -93,7 +93,7 @@ impl Dealing {
                 Amount::of(&first).and(files).await?.map_or(UNCOUNTED_TASKS, |amount| self.tasks(amount))
             };
             // The task that lists finds the same entries that can't be.
-            scan.failures.reset(&count);
+            scan.failures.forget_since(&mark);
             Arc::new(ListImagesExec::new(
                 scan.clone(),
                 partition_columns.clone(),
