@@ -64,10 +64,11 @@ class Case(NamedTuple):
 
 
 FLOWERS = "(SELECT 5.0 AS a, 3.5 AS b, 1.4 AS c, value * 0.001 AS d FROM generate_series(1, 1500000))"
+SMALL = "({})".format(" UNION ALL ".join(3 * [f"SELECT image FROM '{SMALL_IMAGES}'"]))
 CASES = {
     "lite0": Case("Lite0, photos", LITE0, "classify(image, 'm')['label']", f"read_images('{BENCH / 'small'}')", 1200, 16),
     "small": Case(
-        "three nodes, small images", MODELS / "shares.onnx", "classify(image, 'm')", f"'{SMALL_IMAGES}'", 60_000, 1000
+        "three nodes, small images", MODELS / "shares.onnx", "classify(image, 'm')", SMALL, 180_000, 1000
     ),
     "flowers": Case(
         "logistic regression, flowers", MODELS / "iris.onnx", "predict('m', a, b, c, d)", FLOWERS, 1_500_000, 10_000

@@ -9,7 +9,6 @@
 //! variable `SEEQUEL_UNACCOUNTED`, which `benches/accounting.py` makes to measure what accounting costs.
 
 use std::cell::{Cell, RefCell};
-use std::mem;
 use std::time::{Duration, Instant};
 
 use datafusion::physical_plan::metrics::Time;
@@ -33,7 +32,14 @@ impl Clock {
 
     /// Counts for `activity` until what is returned is dropped; then what was interrupted goes on.
     pub(crate) fn during(&self, activity: &Time) -> Interruption<'_> {
-        let interrupted = self.change(activity.clone());
+        let interrupted = Some(self.change(activity.clone()));
+        Interruption { clock: self, interrupted, began: self.since.get() }
+    }
+
+    /// As [`Self::during`], from when the last activity ended, without another reading of the system's clock: for one that
+    /// begins a moment after that, once for each image.
+    pub(crate) fn next(&self, activity: &Time) -> Interruption<'_> {
+        let interrupted = Some(self.activity.replace(activity.clone()));
         Interruption { clock: self, interrupted, began: self.since.get() }
     }
 
@@ -44,17 +50,15 @@ impl Clock {
 
     /// Adds what has not been counted yet.
     pub(crate) fn count(&self) {
-        let activity = self.activity.borrow().clone();
-        self.change(activity);
+        let now = now();
+        if let (Some(since), Some(now)) = (self.since.replace(now), now) {
+            self.activity.borrow().add_duration(now.saturating_duration_since(since));
+        }
     }
 
     fn change(&self, activity: Time) -> Time {
-        let now = now();
-        let before = mem::replace(&mut *self.activity.borrow_mut(), activity);
-        if let (Some(since), Some(now)) = (self.since.replace(now), now) {
-            before.add_duration(now.saturating_duration_since(since));
-        }
-        before
+        self.count();
+        self.activity.replace(activity)
     }
 }
 
@@ -67,7 +71,7 @@ impl Default for Clock {
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        self.change(Time::new());
+        self.count();
     }
 }
 
@@ -76,7 +80,8 @@ impl Drop for Clock {
 #[must_use = "dropping it ends the activity"]
 pub(crate) struct Interruption<'a> {
     clock: &'a Clock,
-    interrupted: Time,
+    /// What goes on then, until it does.
+    interrupted: Option<Time>,
     began: Option<Instant>,
 }
 
@@ -93,7 +98,9 @@ impl Interruption<'_> {
 
 impl Drop for Interruption<'_> {
     fn drop(&mut self) {
-        self.clock.change(mem::take(&mut self.interrupted));
+        if let Some(interrupted) = self.interrupted.take() {
+            self.clock.change(interrupted);
+        }
     }
 }
 
@@ -118,7 +125,11 @@ mod tests {
         sleep(Duration::from_millis(3));
         {
             let _interruption = clock.during(&innermost);
-            sleep(Duration::from_millis(4));
+            sleep(Duration::from_millis(2));
+        }
+        {
+            let _interruption = clock.next(&innermost);
+            sleep(Duration::from_millis(2));
         }
         let took = interruption.end();
         sleep(Duration::from_millis(1));

@@ -162,7 +162,8 @@ impl<'a> Batcher<'a> {
             return Ok(None);
         };
         let image = image.ok_or("there is no image")?;
-        let _preprocessing = self.clock.during(&self.context.metrics.preprocess_time);
+        // The image has been decoded a moment ago, or written for another model.
+        let _preprocessing = self.clock.next(&self.context.metrics.preprocess_time);
         buffers.preprocessor.write(image, &mut buffers.tensor, self.filled.rows.len())?;
         Ok(Some(Placement::new(spec, image)))
     }

@@ -38,8 +38,12 @@ pub(crate) fn decode_row<B>(
         let decoding = clock.during(&metrics.decode_time);
         let waited = Cell::new(Duration::ZERO);
         let admit = |bytes: u64| {
-            let waiting = clock.during(memory_wait_time);
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            // Most don't wait, and reading the clock costs more than this.
+            if pixels.try_add(bytes) {
+                return true;
+            }
+            let waiting = clock.during(memory_wait_time);
             let is_admitted = pixels.add(bytes, || cancellation.check()).is_ok();
             waited.set(waited.get() + waiting.end());
             is_admitted

@@ -177,7 +177,7 @@ impl Job<'_> {
                 let spec = self.plans[model].model.spec().image();
                 let prepared = match (image, spec, &mut preprocessors[model], slots[model].take()) {
                     (Ok(image), Some(spec), Some(preprocessor), Some(slot)) => {
-                        let _preprocessing = clock.during(&self.context.metrics.preprocess_time);
+                        let _preprocessing = clock.next(&self.context.metrics.preprocess_time);
                         match preprocessor.write_to(image, slot) {
                             Ok(()) => Prepared::Written(Placement::new(spec, image)),
                             Err(reason) => failed(Stage::Preprocess, &reason),

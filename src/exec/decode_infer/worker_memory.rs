@@ -224,6 +224,11 @@ pub(crate) struct Pixels<'a, B> {
 }
 
 impl<B> Pixels<'_, B> {
+    /// Reserves another `bytes` if there are so many; does not block.
+    pub(crate) fn try_add(&self, bytes: usize) -> bool {
+        self.reservation.inner.try_grow(bytes).is_ok()
+    }
+
     /// Reserves another `bytes`. Blocks as [`WorkerMemory::hold`] does.
     ///
     /// # Errors
