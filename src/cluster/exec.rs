@@ -45,7 +45,7 @@ pub(super) struct ClusterExec {
     message: Vec<u8>,
     /// Those of its models.
     files: Vec<OfferedFile>,
-    /// Its failed rows, if they are limited or listed.
+    /// Its failed rows, if they are limited or told.
     failures: Option<TaskFailures>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -98,7 +98,7 @@ impl ClusterExec {
     /// # Errors
     /// A scheduler that does not answer or refuses it; limits on failed rows, which only a client checks.
     pub(super) async fn leave(&self, settings: &ConfigOptions) -> Result<String> {
-        if self.failures.is_some() {
+        if self.failures.as_ref().is_some_and(TaskFailures::are_limited) {
             let reason = "--detach can't leave a query with inference.max_errors or inference.max_error_ratio: the client \
                           adds up the failed rows of all tasks. SET both to 'none', or run it without --detach";
             return Err(Error::Cluster(reason.to_owned()).into());
@@ -133,7 +133,7 @@ fn told_by(failures: Option<&TaskFailures>, plan: Arc<dyn ExecutionPlan>) -> Res
     }
 }
 
-/// `batches`, which come when all tasks have ended, once no more rows have failed than may, and all that have are listed.
+/// `batches`, which come when all tasks have ended, once no more rows have failed than may, and all that have are told.
 async fn checked(
     mut batches: BoxStream<'static, Result<RecordBatch>>,
     failures: TaskFailures,
@@ -146,7 +146,7 @@ async fn checked(
         }
         Err(error) => return Err(error),
     };
-    failures.list().await?;
+    failures.tell().await?;
     Ok(stream::iter(first?).map(Ok).chain(batches).boxed())
 }
 

@@ -6,7 +6,7 @@
 //!                                                   └─ TellFailedExec, above the task ─ metrics ─► scheduler
 //!  client: TaskFailures, of all tasks, as they end and before a row is passed on ◄──────────────────────┘
 //!            ├─ more than the query may have: an error
-//!            └─ QueryFailures of the query ─► the errors file of COPY
+//!            └─ QueryFailures of the query ─► the errors file of COPY, the record of a query that is looked at
 //! ```
 //!
 //! The scheduler keeps the metrics of a task by its partition, so that those of a task that is repeated take the place of the
@@ -30,13 +30,17 @@ use super::dealt::ends_stage;
 use super::task::{COUNTED, EXAMPLE, FAILED, LISTED_BYTES, MOST_LISTED, ROWS, TellFailedExec, listed};
 use crate::Error;
 use crate::config::InferenceOptions;
-use crate::failures::{FailedCount, QueryFailures};
+use crate::exec::RowRecord;
+use crate::failures::{FailedCount, FailedRow, QueryFailures};
 
-/// The failed rows of a query that has limits on them, or lists them; and those that the client has found itself.
+/// The failed rows of a query that has limits on them, or of which each is told; and those that the client has found itself.
 #[derive(Debug, Clone)]
 pub(super) struct TaskFailures {
     failures: QueryFailures,
     options: InferenceOptions,
+    /// What is recorded of a query that is looked at.
+    record: Option<RowRecord>,
+    /// Whether tasks list theirs.
     lists: bool,
     /// The lists of the tasks that have ended, as names of metrics, and how many tasks have told the same.
     listed: Arc<Mutex<Vec<(String, usize)>>>,
@@ -46,9 +50,15 @@ impl TaskFailures {
     /// Those of a query that is planned with these settings, if anybody asks for them.
     pub(super) fn of(settings: &ConfigOptions) -> Option<Self> {
         let (options, failures) = (InferenceOptions::of(settings), QueryFailures::of(settings));
-        let lists = failures.are_listed();
-        let is_asked_for = lists || options.max_errors.is_some() || options.max_error_ratio.is_some();
-        is_asked_for.then(|| Self { failures, options, lists, listed: Arc::default() })
+        let record = RowRecord::of(settings);
+        let lists = record.is_some() || failures.are_listed();
+        let failures = Self { failures, options, record, lists, listed: Arc::default() };
+        (lists || failures.are_limited()).then_some(failures)
+    }
+
+    /// Whether a query that has too many fails.
+    pub(super) fn are_limited(&self) -> bool {
+        self.options.max_errors.is_some() || self.options.max_error_ratio.is_some()
     }
 
     /// The settings of tasks: none of them knows the share of the query, and one that lists its failed rows goes on, so that the
@@ -101,7 +111,7 @@ impl TaskFailures {
         let options = InferenceOptions { max_error_ratio: None, ..self.options.clone() };
         self.failures.check_with(sum(&progress.stages), &options)?;
         let bytes: u64 = progress.stages.iter().map(|stage| count(stage, LISTED_BYTES)).sum();
-        if bytes > MOST_LISTED {
+        if bytes > MOST_LISTED && self.failures.are_listed() {
             let reason = format!(
                 "more rows have failed than a job lists: {} MB of paths and errors; COPY with the option 'resume' \
                  lists any number, and SET inference.max_errors ends a query sooner",
@@ -117,6 +127,10 @@ impl TaskFailures {
     /// # Errors
     /// More than the query may have, or than can be listed; tasks that have not told what they counted.
     pub(super) fn check_ended(&self, progress: &JobProgress) -> Result<()> {
+        // What is recorded of a query decides nothing.
+        if !self.are_limited() && !self.failures.are_listed() {
+            return Ok(());
+        }
         let stages = &progress.stages;
         let is_known = |stage: &JobStage| count(stage, COUNTED) == u64::from(stage.tasks);
         let last = stages.iter().map(|stage| stage.id as usize).max();
@@ -129,24 +143,31 @@ impl TaskFailures {
         self.failures.check_with(sum(stages), &self.options)
     }
 
-    /// Lists the failed rows of the tasks that have ended, and those that were found while the query was planned.
+    /// Tells of the failed rows of the tasks that have ended, and lists those that were found while the query was planned.
     ///
     /// # Errors
     /// A list of another version; a bug: a thread that panics.
-    pub(super) async fn list(&self) -> Result<()> {
+    pub(super) async fn tell(&self) -> Result<()> {
         if !self.lists {
             return Ok(());
         }
-        let (failures, lists) = (self.failures.clone(), std::mem::take(&mut *self.listed.lock()));
-        let listing = SpawnedTask::spawn_blocking(move || {
+        let (failures, record) = (self.failures.clone(), self.record.clone());
+        let lists = std::mem::take(&mut *self.listed.lock());
+        let telling = SpawnedTask::spawn_blocking(move || {
             failures.list(failures.take_early());
             for (list, times) in lists {
                 let rows = listed(&list)?;
-                (0..times).for_each(|_| failures.list(rows.clone()));
+                for _ in 0..times {
+                    if let Some(record) = &record {
+                        let name = |row: &FailedRow| Ok(row.path.clone().unwrap_or_default());
+                        rows.iter().try_for_each(|row| record.add_error(&row.error, || name(row)))?;
+                    }
+                    failures.pass_on(rows.clone());
+                }
             }
             Ok(())
         });
-        listing.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+        telling.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
     }
 }
 
@@ -202,7 +223,8 @@ mod tests {
 
     fn limits(max_errors: Option<u64>, max_error_ratio: Option<f64>) -> TaskFailures {
         let options = InferenceOptions { max_errors, max_error_ratio, ..InferenceOptions::default() };
-        TaskFailures { failures: QueryFailures::default(), options, lists: true, listed: Arc::default() }
+        let failures = QueryFailures::default();
+        TaskFailures { failures, options, record: None, lists: true, listed: Arc::default() }
     }
 
     #[test]
@@ -230,5 +252,41 @@ mod tests {
             let error = limits(Some(9), None).check_ended(&progress).unwrap_err().to_string();
             assert!(error.contains("does not tell which rows have failed"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn lists_are_taken_from_the_metrics_and_told_as_often_as_they_came() -> Result<()> {
+        let (mut failures, mut stage) = (limits(None, None), stage(1, 2, &[(5, 2), (5, 2)]));
+        let row = r#"{"path":null,"stage":"decode","error":"cut","model":null}"#;
+        let count = Count::new();
+        count.add(2);
+        let list = MetricValue::Count { name: format!("{LIST}{row}\n{row}\n").into(), count };
+        stage.operators[0].metrics.push(Arc::new(Metric::new(list, None)));
+        let mut progress = JobProgress { stages: vec![stage], waiting: 0 };
+        let listed = failures.failures.listen();
+        failures.record = Some(RowRecord::default());
+        assert!(failures.see(&mut progress).is_continue());
+        assert_eq!(progress.stages[0].operators[0].metrics.iter().count(), 8, "no list is left");
+        failures.tell().await?;
+        failures.failures.end_listing();
+        assert_eq!(listed.iter().filter(|row| row.error == "cut").count(), 4);
+        let kinds = failures.record.unwrap().rows().errors;
+        assert_eq!(kinds.values().map(|kind| kind.count).collect::<Vec<_>>(), [4]);
+        Ok(())
+    }
+
+    #[test]
+    fn more_rows_than_a_list_has_room_for_end_a_query_that_lists_them() {
+        let (failures, mut stage) = (limits(None, None), stage(1, 1, &[(5, 2)]));
+        let count = Count::new();
+        count.add(usize::try_from(MOST_LISTED).unwrap() + 1);
+        let bytes = MetricValue::Count { name: LISTED_BYTES.into(), count };
+        stage.operators[0].metrics.push(Arc::new(Metric::new(bytes, None)));
+        let mut progress = JobProgress { stages: vec![stage], waiting: 0 };
+        assert!(failures.see(&mut progress).is_continue(), "it is recorded at most");
+        let _listed = failures.failures.listen();
+        assert!(failures.see(&mut progress).is_break());
+        let error = failures.check_ended(&progress).unwrap_err().to_string();
+        assert!(error.contains("67 MB of paths and errors") && error.contains("'resume'"), "{error}");
     }
 }

@@ -81,6 +81,11 @@ impl QueryFailures {
         let Some(last) = failed.last() else { return };
         self.0.failed.fetch_add(rows as u64, Relaxed);
         *self.0.last.lock() = Some(last.clone());
+        self.pass_on(failed);
+    }
+
+    /// Tells all who are told of failed rows, without counting them. Blocks while the list has no room.
+    pub(crate) fn pass_on(&self, failed: Vec<FailedRow>) {
         if let Some(observer) = &self.0.observer {
             failed.iter().for_each(|row| observer.failed(row.clone()));
         }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use seequel::Engine;
+use futures::TryStreamExt;
+use seequel::{Engine, Query};
 
 use super::on;
 use super::processes::Cluster;
@@ -83,4 +84,31 @@ async fn a_dashboard_lists_the_executors_with_their_models() {
     client.until(path, |all| all["error"].as_str().map(|_| ()));
     description.add("GET", path, &client.get(path));
     assert_eq!(description.errors(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_shows_what_failed_in_tasks() {
+    let (cluster, folder) = (Cluster::start(2), folder_of(8));
+    for number in 0..20 {
+        fs::write(folder.path().join(format!("{number:04}.broken.jpg")), "no image").unwrap();
+    }
+    let builder = Engine::builder().home(home()).cluster(cluster.url.parse().unwrap());
+    let engine = builder.dashboard("127.0.0.1:0".parse().unwrap()).build().unwrap();
+    let client = Client::of(&engine.dashboard_url().unwrap());
+    let sql = format!("SELECT count(classify(image)) FROM read_images('{}')", folder.path().display());
+    let query = Query::try_new(engine.sql(&sql).await.unwrap()).await.unwrap();
+    query.try_collect::<Vec<_>>().await.unwrap();
+    let id = client.query("finished");
+    let details = client.get(&format!("/api/v1/queries/{id}")).json();
+    assert_eq!(details["errors"].as_array().unwrap().len(), 1, "{details:#}");
+    assert_eq!(details["errors"][0]["count"], 20, "{details:#}");
+    let latest = details["latest_errors"].as_array().unwrap();
+    assert_eq!(latest.len(), 20, "{details:#}");
+    assert!(
+        latest
+            .iter()
+            .all(|error| error["stage"] == "decode"
+                && error["name"].as_str().unwrap().ends_with(".broken.jpg")),
+        "{details:#}"
+    );
 }

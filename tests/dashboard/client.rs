@@ -30,7 +30,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// The identifier of the first query in this state, once there is one.
-    pub(super) fn query(&self, state: &str) -> String {
+    pub(crate) fn query(&self, state: &str) -> String {
         self.until("/api/v1/queries", |all| {
             let query = all["queries"].as_array()?.iter().find(|query| query["state"] == state)?;
             Some(query["id"].as_str()?.to_owned())

@@ -178,3 +178,27 @@ impl ExecutionPlan for TellFailedExec {
         CardinalityEffect::Equal
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failures::Stage;
+
+    #[test]
+    fn a_list_is_bounded_and_counts_what_has_no_room() -> Result<()> {
+        let row = |error: String| FailedRow {
+            path: Some("a\n.jpg".to_owned()),
+            stage: Stage::Read,
+            error,
+            model: None,
+        };
+        let list = List::default();
+        list.failed(row("gone".to_owned()));
+        list.failed(row("x".repeat(usize::try_from(MOST_LISTED).unwrap())));
+        list.failed(row("gone".to_owned()));
+        let Lines { text, bytes } = list.0.into_inner();
+        assert_eq!(listed(&format!("{LIST}{text}"))?, [row("gone".to_owned())]);
+        assert!(bytes > MOST_LISTED);
+        Ok(())
+    }
+}

@@ -163,11 +163,7 @@ impl RowRecord {
     }
 
     /// Records an error of a row.
-    pub(in crate::exec) fn add_error(
-        &self,
-        error: &str,
-        name: impl FnOnce() -> Result<String>,
-    ) -> Result<()> {
+    pub(crate) fn add_error(&self, error: &str, name: impl FnOnce() -> Result<String>) -> Result<()> {
         let mut rows = self.rows.lock();
         let kind = kind_of(error);
         let is_full = rows.errors.len() >= MOST_KINDS && !rows.errors.contains_key(&kind);
