@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what the accounts of a query cost: the same queries by builds with them and without.
 
-    make bench-accounting                            # a quarter of an hour on two cores, builds aside; writes ACCOUNTING.md
+    make bench-accounting                            # ten minutes on two cores, builds aside; writes ACCOUNTING.md
     make bench-accounting ARGS='--only flowers --pairs 5'
 
 The build without, which the environment variable SEEQUEL_UNACCOUNTED makes, never reads the clock for accounts.
@@ -34,7 +34,7 @@ RESULTS = FOLDER / "results.json"
 SMALL_IMAGES = FOLDER / "small.parquet"
 MODELS = ROOT / "tests" / "data" / "models"
 MOST_COST = 0.01
-PAIRS = 12
+PAIRS = 24
 
 NOTES = """\
 Whole processes by turns, each side first in every other pair. Each creates the model, runs the query once on some rows,

@@ -357,7 +357,8 @@ impl<'a> Batcher<'a> {
     }
 
     fn postprocess(&mut self, rows: &[Slot], outputs: &[BatchOutput]) {
-        let _postprocessing = self.clock.during(&self.context.metrics.postprocess_time);
+        // The model has run a moment ago.
+        let _postprocessing = self.clock.next(&self.context.metrics.postprocess_time);
         let spec = self.plan.model.spec();
         for ((postprocess, positions), predictions) in
             self.plan.postprocesses.iter().zip(&mut self.predictions)

@@ -56,27 +56,35 @@ impl Pool {
         Self { state: Mutex::new(state), released: Condvar::new() }
     }
 
-    /// Waits until a seat is free, then takes one on the device with the fewest seats taken, with a loaded session if one
-    /// is idle there.
+    /// Takes a seat on the device with the fewest seats taken, with a loaded session if one is idle there; `None` if all are
+    /// taken.
+    pub(crate) fn free_seat(&self) -> Option<Seat<'_>> {
+        self.seat(&mut self.state.lock())
+    }
+
+    /// Waits until a seat is free, then takes one as [`Self::free_seat`] does.
     ///
     /// # Errors
     /// The error of `check`, which ends the wait.
     pub(crate) fn take_seat<E>(&self, check: impl Fn() -> Result<(), E>) -> Result<Seat<'_>, E> {
         let mut state = self.state.lock();
         loop {
-            let unloads = state.unloads;
-            let devices = state.devices.iter_mut().enumerate();
-            let free = devices.filter(|(_, device)| device.taken < device.capacity);
-            // Of equals one with an idle session, so that no session is loaded which is not needed.
-            if let Some((number, device)) =
-                free.min_by_key(|(_, device)| (device.taken, device.idle.is_empty()))
-            {
-                device.taken += 1;
-                return Ok(Seat { pool: self, device: number, session: device.idle.pop(), unloads });
+            if let Some(seat) = self.seat(&mut state) {
+                return Ok(seat);
             }
             self.released.wait_for(&mut state, CHECK);
             check()?;
         }
+    }
+
+    fn seat(&self, state: &mut State) -> Option<Seat<'_>> {
+        let unloads = state.unloads;
+        let devices = state.devices.iter_mut().enumerate();
+        let free = devices.filter(|(_, device)| device.taken < device.capacity);
+        // Of equals one with an idle session, so that no session is loaded which is not needed.
+        let (number, device) = free.min_by_key(|(_, device)| (device.taken, device.idle.is_empty()))?;
+        device.taken += 1;
+        Some(Seat { pool: self, device: number, session: device.idle.pop(), unloads })
     }
 
     /// A seat without a session, in which one more than there are can be loaded; `None` if all are there or are being loaded.

@@ -43,9 +43,13 @@ impl Model {
         cancellation: &Cancellation,
     ) -> Result<Outputs> {
         let placed = self.placed()?;
-        let waiting = clock.during(&times.queue);
-        let mut seat = placed.pool.take_seat(|| cancellation.check())?;
-        drop(waiting);
+        let mut seat = match placed.pool.free_seat() {
+            Some(seat) => seat,
+            None => {
+                let _waiting = clock.during(&times.queue);
+                placed.pool.take_seat(|| cancellation.check())?
+            }
+        };
         let session = seat.session(|device| {
             let _loading = clock.during(&times.load);
             let name = self.spec.name.as_str();
