@@ -151,7 +151,7 @@ impl BatchInference {
                 columns.push((function.position, column));
             }
             let predictions = self.infer_group(key, rows, decoded.take(), &chosen, clock, failures)?;
-            let _postprocessing = clock.during(&self.metrics.postprocess_time);
+            let _postprocessing = clock.next(&self.metrics.postprocess_time);
             for (column, predictions) in group.columns.iter().zip(predictions) {
                 self.record_predictions(rows, &chosen, &predictions)?;
                 let (on_error, name) = (self.options.on_error, |row| rows.name(row));

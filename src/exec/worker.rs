@@ -178,7 +178,7 @@ impl Worker {
             let Some(batch) = next() else { return };
             let inferred = batch.and_then(|batch| self.infer_blocking(&batch, &clock));
             let failed = inferred.is_err();
-            let _waiting = clock.during(&self.inference.metrics.output_wait_time);
+            clock.turn_to(&self.inference.metrics.output_wait_time);
             if sender.blocking_send(inferred).is_err() || failed {
                 return;
             }

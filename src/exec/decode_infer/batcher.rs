@@ -1,7 +1,7 @@
 //! Batches the rows of a morsel for one model: fills its tensors row by row and runs it whenever they are full.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
@@ -335,11 +335,10 @@ impl<'a> Batcher<'a> {
         let most = self.context.bounds.max_output_elements;
         let rows = slots.len();
         let batch = filled.batch(images, slots, most);
-        let (start, span) = (Instant::now(), metrics.batch_span(model, rows));
-        let ran =
-            span.in_scope(|| model.run(&batch, outputs, &metrics.run_times, self.clock, cancellation))?;
+        let run = || model.run_timed(&batch, outputs, &metrics.run_times, self.clock, cancellation);
+        let (ran, time) = metrics.batch_span(model, rows).in_scope(run)?;
         self.runs.rows += rows;
-        self.runs.time += start.elapsed();
+        self.runs.time += time;
         metrics.device_use.sample(|| model.device_use());
         Ok(ran)
     }

@@ -9,6 +9,7 @@
 //! sessions have failed as the model has, without a run that succeeded, the query ends.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::Int8Array;
 use datafusion::arrow::compute::cast;
@@ -17,7 +18,7 @@ use datafusion::error::DataFusionError;
 
 use super::Model;
 use super::placement::Placed;
-use crate::clock::Clock;
+use crate::clock::{ACCOUNTED, Clock};
 use crate::model::runtime::pool::Seat;
 use crate::model::runtime::run::{Cancellation, RunError, RunTimes};
 use crate::model::runtime::session::{Batch, Session};
@@ -42,6 +43,21 @@ impl Model {
         clock: &Clock,
         cancellation: &Cancellation,
     ) -> Result<Outputs> {
+        Ok(self.run_timed(batch, outputs, times, clock, cancellation)?.0)
+    }
+
+    /// As [`Self::run`], with how long the session took.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub(crate) fn run_timed(
+        &self,
+        batch: &Batch<'_>,
+        outputs: &[String],
+        times: &RunTimes,
+        clock: &Clock,
+        cancellation: &Cancellation,
+    ) -> Result<(Outputs, Duration)> {
         let placed = self.placed()?;
         let mut seat = match placed.pool.free_seat() {
             Some(seat) => seat,
@@ -55,10 +71,13 @@ impl Model {
             let name = self.spec.name.as_str();
             tracing::debug_span!("load", model = name).in_scope(|| self.load(placed, device))
         })?;
+        // Without accounts the clock is not read.
+        let started = (!ACCOUNTED).then(Instant::now);
         let running = clock.during(&times.infer);
         self.inferred_rows.fetch_add(batch.rows as u64, Relaxed);
         let result = session.run(batch, outputs, cancellation);
         let time = running.end();
+        let time = started.map_or(time, |started| started.elapsed());
         match result {
             Ok(_) => {
                 self.runs.record(time);
@@ -72,9 +91,9 @@ impl Model {
         match result {
             Err(RunError::Rejected(reason)) if batch.rows == 1 => {
                 let _running = clock.during(&times.infer);
-                self.run_again(&mut seat, placed, batch, outputs, reason, cancellation)
+                Ok((self.run_again(&mut seat, placed, batch, outputs, reason, cancellation)?, time))
             }
-            result => Ok(result),
+            result => Ok((result, time)),
         }
     }
 
