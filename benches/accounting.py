@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what the accounts of a query cost: the same queries by builds with them and without.
 
-    make bench-accounting                            # ten minutes on two cores, builds aside; writes ACCOUNTING.md
+    make bench-accounting                            # a quarter of an hour on two cores, builds aside; writes ACCOUNTING.md
     make bench-accounting ARGS='--only flowers --pairs 5'
 
 The build without, which the environment variable SEEQUEL_UNACCOUNTED makes, never reads the clock for accounts.
