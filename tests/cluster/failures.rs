@@ -15,9 +15,7 @@ fn without_a_scheduler_a_query_says_how_to_start_one() {
     let sql = "SELECT classify(image) FROM read_images('.')";
     let arguments = ["--cluster", "df://localhost:1", "-q", "-c", sql];
     let error = Outcome::of(&mut seequel(folder.path(), &arguments)).error_line();
-    insta::assert_snapshot!(error, @r"
-    Error: no scheduler answers at df://localhost:1 (Connection refused (os error 111)); start one with `seequel scheduler`, or check the address
-    ");
+    insta::assert_snapshot!(error, @"Error: no scheduler answers at df://localhost:1 (Connection refused (os error 111)); start one with `seequel scheduler`, or check the address");
 }
 
 #[test]
