@@ -131,14 +131,14 @@ impl Job {
     }
 
     /// The error of a query that its `watcher` ends, which has its lists first.
-    async fn stopped(&self, watcher: &Watcher) -> Error {
+    async fn stopped(&mut self, watcher: &Watcher) -> Error {
         match self.progress(true).await {
             Ok(Some(progress)) => {
                 let _ = watcher(progress);
                 Error::Stopped
             }
             Ok(None) => Error::Stopped,
-            Err(status) => self.connection.lost(&status),
+            Err(status) => self.lost(&status),
         }
     }
 

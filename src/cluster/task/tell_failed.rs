@@ -59,7 +59,7 @@ impl TellFailedExec {
 #[derive(Debug, Default)]
 struct List(Mutex<Lines>);
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Lines {
     text: String,
     /// Also of lines for which there was no room.
@@ -161,10 +161,10 @@ impl ExecutionPlan for TellFailedExec {
             add(ROWS.to_owned(), rows);
             add(FAILED.to_owned(), failed);
             if self.lists {
-                let Lines { text, bytes } = list.0.lock().clone();
-                add(LISTED_BYTES.to_owned(), bytes);
-                if !text.is_empty() {
-                    add(format!("{LIST}{text}"), 1);
+                let lines = list.0.lock();
+                add(LISTED_BYTES.to_owned(), lines.bytes);
+                if !lines.text.is_empty() {
+                    add(format!("{LIST}{}", lines.text), 1);
                 }
             }
             if let Some(example) = example {
